@@ -1,0 +1,227 @@
+"""A trace: every array of one run through the model, named, so that each step can be looked at.
+
+`MaskRCNN.trace` runs one image through the test path and keeps everything on the way: the padded batch,
+the feature maps, the anchors and what the RPN says of each, the proposals before and after NMS, the RoI
+features, the class scores, the detections and their masks. Every row of every table can be followed
+back: a detection came from a RoI, a RoI is a proposal, a proposal is an anchor that was moved, and an
+anchor sits on one cell of one pyramid level. With a target, the training path is traced too.
+
+Two coordinate frames occur. *Input frame*: pixels of the resized image that the net sees (all boxes here
+but one). *Image frame*: pixels of the image as it was given (`Trace.detections` only).
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+
+@dataclass
+class TrainingTrace:
+    """The training path of one image; A anchors, S RoIs sampled, P positive ones, boxes in the input frame.
+
+    Attributes
+    ----------
+    gt_boxes : (G, 4)
+        Ground truth in the input frame.
+    gt_labels : (G,) int
+    anchor_iou : (G, A)
+        IoU of every ground-truth box with every anchor (all levels in order).
+    anchor_matches : (A,) int
+        Row of `gt_boxes` that the anchor must find; -1 background, -2 ignored.
+    sampled_anchors : (B,) int
+        Anchors on which the RPN's losses are computed; the positive ones first.
+    num_positive_anchors : int
+        How many of `sampled_anchors`, from the front, are positive.
+    anchor_delta_targets : (num_positive_anchors, 4)
+    anchor_objectness_loss : (B,)
+        Each sampled anchor's share; the sum is ``losses["loss_objectness"]``.
+    anchor_box_loss : (num_positive_anchors,)
+        Shares of ``losses["loss_rpn_box_reg"]``.
+    candidates : (M, 4)
+        Training proposals with the ground-truth boxes appended: what RoIs are sampled from.
+    candidate_iou : (G, M)
+    candidate_matches : (M,) int
+        Row of `gt_boxes`, or -1 for background.
+    sampled_rois : (S,) int
+        Rows of `candidates`, ascending.
+    rois : (S, 4)
+    roi_labels : (S,) int
+        0 is background.
+    roi_levels : (S,) int
+        Pyramid level 0..3 (P2..P5) from which each RoI is pooled.
+    roi_delta_targets : (S, 4)
+    roi_class_loss, roi_box_loss : (S,)
+        Shares of ``loss_classifier`` and ``loss_box_reg``.
+    mask_rois : (P, 4)
+        The positive RoIs.
+    mask_labels : (P,) int
+    mask_targets : (P, M, M)
+    mask_logits : (P, M, M, K)
+    mask_loss : (P,)
+        Shares of ``loss_mask``.
+    losses : dict
+        The five losses, as `loss_and_grads` returns them.
+    """
+
+    gt_boxes: np.ndarray
+    gt_labels: np.ndarray
+    anchor_iou: np.ndarray
+    anchor_matches: np.ndarray
+    sampled_anchors: np.ndarray
+    num_positive_anchors: int
+    anchor_delta_targets: np.ndarray
+    anchor_objectness_loss: np.ndarray
+    anchor_box_loss: np.ndarray
+    candidates: np.ndarray
+    candidate_iou: np.ndarray
+    candidate_matches: np.ndarray
+    sampled_rois: np.ndarray
+    rois: np.ndarray
+    roi_labels: np.ndarray
+    roi_levels: np.ndarray
+    roi_delta_targets: np.ndarray
+    roi_class_loss: np.ndarray
+    roi_box_loss: np.ndarray
+    mask_rois: np.ndarray
+    mask_labels: np.ndarray
+    mask_targets: np.ndarray
+    mask_logits: np.ndarray
+    mask_loss: np.ndarray
+    losses: dict
+
+
+@dataclass
+class Trace:
+    """The test path of one image, stage by stage; K classes (0 is background), L = 5 RPN levels.
+
+    Attributes
+    ----------
+    image : (H, W, 3)
+        As given, float in 0..1.
+    batch : (1, H', W', 3)
+        Resized, normalised, padded to a multiple of 32.
+    image_size : (h, w)
+        Size of the resized image inside the padded one: the input frame.
+    body_features : list of (1, h_l, w_l, C_l)
+        C2..C5 of the backbone.
+    features : list of (1, h_l, w_l, C)
+        P2..P6 of the feature pyramid.
+    anchors : list of (A_l, 4)
+        Per level, in row order y, x, anchor.
+    objectness : list of (h_l, w_l, A)
+        Logits per level, cell and anchor of the cell.
+    deltas : list of (h_l, w_l, A, 4)
+        Predicted (tx, ty, tw, th).
+    top_k : (T,) int
+        Flat anchor indices (levels concatenated) that survive the per-level top-k, level by level.
+    top_k_boxes : (T, 4)
+        These anchors, moved by their deltas and clipped: the proposals before NMS.
+    top_k_scores : (T,)
+        Objectness probabilities.
+    top_k_levels : (T,) int
+        0..4 for P2..P6.
+    proposal_rows : (R,) int
+        Rows of `top_k` that survive NMS, best first.
+    proposals : (R, 4)
+    proposal_scores : (R,)
+    roi_levels : (R,) int
+        Pyramid level 0..3 (P2..P5) from which the proposal is pooled (by its size, not by its birth).
+    box_features : (R, 7, 7, C)
+    class_logits : (R, K)
+    box_deltas : (R, K, 4)
+    candidate_rois : (M,) int
+        Row of `proposals` for each (RoI, class) pair above the score threshold, before per-class NMS.
+    candidate_labels : (M,) int
+    candidate_scores : (M,)
+    candidate_boxes : (M, 4)
+    detection_rows : (D,) int
+        Rows of the candidates that survive NMS and the limit, best first.
+    detection_boxes : (D, 4)
+        In the input frame.
+    mask_levels : (D,) int
+    mask_features : (D, 14, 14, C)
+    mask_logits : (D, 28, 28, K)
+    detections : Detections
+        In the image frame, masks pasted.
+    training : TrainingTrace or None
+    class_names : list of str or None
+    strides : list of (float, float)
+        Height and width of a cell of each level, in input pixels.
+    """
+
+    image: np.ndarray
+    batch: np.ndarray
+    image_size: tuple
+    body_features: list
+    features: list
+    anchors: list
+    objectness: list
+    deltas: list
+    top_k: np.ndarray
+    top_k_boxes: np.ndarray
+    top_k_scores: np.ndarray
+    top_k_levels: np.ndarray
+    proposal_rows: np.ndarray
+    proposals: np.ndarray
+    proposal_scores: np.ndarray
+    roi_levels: np.ndarray
+    box_features: np.ndarray
+    class_logits: np.ndarray
+    box_deltas: np.ndarray
+    candidate_rois: np.ndarray
+    candidate_labels: np.ndarray
+    candidate_scores: np.ndarray
+    candidate_boxes: np.ndarray
+    detection_rows: np.ndarray
+    detection_boxes: np.ndarray
+    mask_levels: np.ndarray
+    mask_features: np.ndarray
+    mask_logits: np.ndarray
+    detections: object
+    strides: list
+    class_names: list = None
+    training: TrainingTrace = None
+
+    def provenance(self, detection):
+        """Follow one detection back to the cell that it was born on.
+
+        Parameters
+        ----------
+        detection : int
+            Row of `detections`.
+
+        Returns
+        -------
+        steps : dict
+            ``candidate`` (row of the candidates), ``roi`` (row of `proposals`), ``top_k`` (row of `top_k`),
+            ``anchor`` (flat anchor index), ``level`` (0..4 for P2..P6), ``cell`` (y, x on that level),
+            ``anchor_of_cell`` (0..A-1), ``anchor_box`` and ``proposal_box`` (4,), ``roi_level`` (0..3).
+        """
+        candidate = int(self.detection_rows[detection])
+        roi = int(self.candidate_rois[candidate])
+        row = int(self.proposal_rows[roi])
+        anchor, level = int(self.top_k[row]), int(self.top_k_levels[row])
+        on_level = anchor - sum(len(a) for a in self.anchors[:level])
+        height, width, per_cell = self.objectness[level].shape
+        y, x, anchor_of_cell = (int(i) for i in np.unravel_index(on_level, (height, width, per_cell)))
+        return dict(candidate=candidate, roi=roi, top_k=row, anchor=anchor, level=level, cell=(y, x),
+                    anchor_of_cell=anchor_of_cell, anchor_box=self.anchors[level][on_level],
+                    proposal_box=self.proposals[roi], roi_level=int(self.roi_levels[roi]))
+
+    def ledger(self):
+        """List every array of the trace.
+
+        Returns
+        -------
+        rows : list of (name, shape, dtype)
+            Lists give one row per level, named ``features[0]``, ``features[1]``, ...
+        """
+        rows = []
+        for item in fields(self):
+            value = getattr(self, item.name)
+            values = value if isinstance(value, list) else [value]
+            for i, array in enumerate(values):
+                if isinstance(array, np.ndarray):
+                    name = f"{item.name}[{i}]" if isinstance(value, list) else item.name
+                    rows.append((name, array.shape, array.dtype))
+        return rows
