@@ -1,0 +1,267 @@
+"""Run-length encoding: how COCO writes a mask down.
+
+Walk over a mask column by column, top to bottom, and count how long it stays the same: so many pixels
+of background, so many of object, so many of background again, and so on. The list of these counts *is*
+the mask; the first count is always background, and is 0 if the first pixel belongs to the object. COCO
+files hold either the list itself ("uncompressed", used for crowds) or a string in which each count is
+written in a few printable characters ("compressed"). Areas, boxes and overlaps can be read off the
+counts directly, without ever unfolding the mask.
+
+An RLE is ``{"size": [height, width], "counts": list of int, or str}``, as in a COCO file. Bytes are
+accepted for the string, because pycocotools returns bytes.
+"""
+
+import numpy as np
+
+from npmaskrcnn.errors import InputError
+
+# The largest mask that is unfolded: a file may claim any size. Pillow refuses images at the same number.
+MAX_PIXELS = 178_956_970
+
+# A difference of two counts below MAX_PIXELS fits 29 bits with its sign: six characters of five bits each.
+# One more is allowed for writers that pad.
+MAX_CHARACTERS_PER_COUNT = 7
+
+
+def encode(mask, compress=True):
+    """Write a mask as run lengths.
+
+    Parameters
+    ----------
+    mask : (H, W) bool or integer ndarray
+        Nonzero is the object.
+    compress : bool
+        True for the string of COCO files, False for the plain list of counts.
+
+    Returns
+    -------
+    rle : dict
+        ``{"size": [H, W], "counts": str or list of int}``; it can go into a JSON file as it is.
+
+    Raises
+    ------
+    InputError
+        If `mask` is not two-dimensional, or holds floats: threshold probabilities first.
+
+    Examples
+    --------
+    >>> mask = np.array([[0, 1, 1],
+    ...                  [0, 0, 1]])
+    >>> encode(mask, compress=False)
+    {'size': [2, 3], 'counts': [2, 1, 1, 2]}
+    >>> encode(mask)
+    {'size': [2, 3], 'counts': '2111'}
+    """
+    mask = np.asarray(mask)
+    if mask.ndim != 2:
+        raise InputError(f"encode: a mask has two dimensions (H, W), got shape {mask.shape}")
+    if mask.dtype.kind not in "biu":
+        raise InputError(f"encode: a mask is bool or integer, got {mask.dtype} (threshold probabilities)")
+    pixels = (mask != 0).ravel(order="F")                       # column after column
+    changes = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
+    runs = np.diff(np.concatenate([[0], changes, [pixels.size]]))
+    if pixels.size and pixels[0]:
+        runs = np.concatenate([[0], runs])                      # the first run is background, even if empty
+    counts = runs.tolist()
+    return {"size": list(mask.shape), "counts": _counts_to_string(counts) if compress else counts}
+
+
+def decode(rle):
+    """Unfold run lengths into a mask.
+
+    Parameters
+    ----------
+    rle : dict
+        ``{"size": [H, W], "counts": str, bytes or list of int}``.
+
+    Returns
+    -------
+    mask : (H, W) bool ndarray
+
+    Raises
+    ------
+    InputError
+        If the size is not two whole numbers or has more than `MAX_PIXELS` pixels, or if the counts cannot be
+        read, are negative, or do not sum to H * W. Nothing of the claimed size is allocated before.
+
+    Examples
+    --------
+    >>> decode({"size": [2, 3], "counts": [2, 1, 1, 2]}).astype(int)
+    array([[0, 1, 1],
+           [0, 0, 1]])
+    """
+    height, width, runs = _read(rle)
+    is_object = np.arange(len(runs)) % 2 == 1
+    pixels = np.repeat(is_object, runs)
+    return np.ascontiguousarray(pixels.reshape(width, height).T)
+
+
+def area(rle):
+    """Count the pixels of the object: every second run.
+
+    >>> area({"size": [2, 3], "counts": [2, 1, 1, 2]})
+    3
+    """
+    return int(_read(rle)[2][1::2].sum())
+
+
+def to_box(rle):
+    """Return the tight box around the object as a (4,) float32 array (x1, y1, x2, y2); zeros if it is empty.
+
+    >>> to_box({"size": [2, 3], "counts": [2, 1, 1, 2]})
+    array([1., 0., 3., 2.], dtype=float32)
+    """
+    height, _, runs = _read(rle)
+    starts, ends = _object_intervals(runs)
+    if len(starts) == 0:
+        return np.zeros(4, dtype=np.float32)
+    first_column, last_column = starts // height, (ends - 1) // height
+    y1, y2 = (starts % height).min(), ((ends - 1) % height).max() + 1
+    if np.any(first_column != last_column):
+        y1, y2 = 0, height                                  # a run over a column's end touches bottom and top
+    return np.array([first_column[0], y1, last_column[-1] + 1, y2], dtype=np.float32)
+
+
+def iou(detections, ground_truths, is_crowd=None):
+    """Overlap of every detection with every ground truth, computed on the runs.
+
+    Parameters
+    ----------
+    detections, ground_truths : lists of D and of G RLEs
+        All of one size.
+    is_crowd : (G,) bool sequence, optional
+        For a crowd the overlap is divided by the area of the detection, not of the union: a detection that
+        lies inside a crowd is one of its many objects.
+
+    Returns
+    -------
+    iou : (D, G) float64 ndarray
+
+    Examples
+    --------
+    >>> left, all_ = {"size": [2, 2], "counts": [0, 2, 2]}, {"size": [2, 2], "counts": [0, 4]}
+    >>> iou([left], [all_, all_], is_crowd=[False, True])
+    array([[0.5, 1. ]])
+    """
+    is_crowd = np.asarray([False] * len(ground_truths) if is_crowd is None else is_crowd, dtype=bool)
+    if len(is_crowd) != len(ground_truths):
+        raise InputError(f"iou: {len(is_crowd)} crowd flags for {len(ground_truths)} ground truths")
+    det = [_read(rle) for rle in detections]
+    gt = [_read(rle) for rle in ground_truths]
+    sizes = {(height, width) for height, width, _ in det + gt}
+    if len(sizes) > 1:
+        raise InputError(f"iou: masks have different sizes: {sorted(sizes)}")
+
+    intersection = np.zeros((len(det), len(gt)))
+    det_area = np.array([runs[1::2].sum() for _, _, runs in det], dtype=np.float64).reshape(-1, 1)
+    gt_area = np.array([runs[1::2].sum() for _, _, runs in gt], dtype=np.float64).reshape(1, -1)
+    det_intervals = [_object_intervals(runs) for _, _, runs in det]
+    for g, (_, _, runs) in enumerate(gt):
+        # Object pixels before a position: flat along background runs, one more per pixel along object runs.
+        edges = np.concatenate([[0], np.cumsum(runs)])
+        pixels_before = np.concatenate([[0], np.cumsum(np.where(np.arange(len(runs)) % 2 == 1, runs, 0))])
+        for d, (starts, ends) in enumerate(det_intervals):
+            shared = np.interp(ends, edges, pixels_before) - np.interp(starts, edges, pixels_before)
+            intersection[d, g] = np.rint(shared.sum())
+    union = np.where(is_crowd, det_area, det_area + gt_area - intersection)
+    return intersection / np.maximum(union, 1)                  # two empty masks share nothing: 0
+
+
+def _object_intervals(runs):
+    """Return where the object's runs start and end (exclusive), as positions in column order."""
+    ends = np.cumsum(runs)[1::2]
+    lengths = runs[1::2]
+    starts = ends - lengths
+    return starts[lengths > 0], ends[lengths > 0]
+
+
+# ---- reading: everything is judged before it is believed ----
+
+
+def _read(rle):
+    """Return height, width and the runs (int64) of an RLE, or raise InputError."""
+    if not isinstance(rle, dict) or "size" not in rle or "counts" not in rle:
+        raise InputError(f"RLE: expected a dict with 'size' and 'counts', got {_short(rle)}")
+    height, width = _read_size(rle["size"])
+    counts = rle["counts"]
+    if isinstance(counts, (str, bytes)):
+        counts = _string_to_counts(counts)
+    elif not isinstance(counts, (list, tuple, np.ndarray)) or not _all_ints(counts):
+        raise InputError(f"RLE: counts are a list of whole numbers or a string, got {_short(counts)}")
+    if len(counts) and min(counts) < 0:
+        raise InputError(f"RLE: counts must not be negative, got {_short(min(counts))}")
+    total = sum(int(count) for count in counts)                          # Python's ints: no overflow
+    if total != height * width:
+        raise InputError(f"RLE: counts sum to {_short(total)}, but size {height} x {width} (height x width) "
+                         f"has {height * width} pixels")
+    return height, width, np.array(counts, dtype=np.int64)
+
+
+def _read_size(size):
+    """Return height and width as ints, or raise InputError."""
+    is_pair = isinstance(size, (list, tuple, np.ndarray)) and len(size) == 2
+    if not is_pair or not _all_ints(size) or min(size) < 0:
+        raise InputError(f"RLE: size is [height, width] in whole pixels, got {_short(size)}")
+    height, width = int(size[0]), int(size[1])
+    if height * width > MAX_PIXELS:
+        raise InputError(f"RLE: size {_short(size)} is more than the {MAX_PIXELS} pixels that are unfolded")
+    return height, width
+
+
+def _all_ints(values):
+    return all(isinstance(value, (int, np.integer)) and not isinstance(value, bool) for value in values)
+
+
+def _short(value):
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+# ---- the compressed string ----
+#
+# From the fourth count on, the difference to the count before the last is written (object runs resemble
+# object runs). Each number is cut into groups of five bits, lowest first; a sixth bit says that more groups
+# follow, and the top bit of the last group is the sign. 48 is added to each group, which makes it a printable
+# character, "0" to "o".
+
+
+def _counts_to_string(counts):
+    """Compress a list of counts."""
+    characters = []
+    for i, count in enumerate(counts):
+        number = count - counts[i - 2] if i > 2 else count
+        more = True
+        while more:
+            group = number & 0x1F
+            number >>= 5                                                 # keeps the sign: ends at 0 or -1
+            more = number != (-1 if group & 0x10 else 0)
+            characters.append(chr(48 + (group | 0x20 if more else group)))
+    return "".join(characters)
+
+
+def _string_to_counts(string):
+    """Read a compressed string; every character is checked, and no number grows without bound."""
+    try:
+        codes = string.encode("ascii") if isinstance(string, str) else string
+    except UnicodeEncodeError:
+        raise InputError(f"RLE: a compressed string is ASCII, got {_short(string)}") from None
+    counts = []
+    number, num_groups = 0, 0
+    for position, code in enumerate(codes):
+        if not 48 <= code < 112:
+            raise InputError(f"RLE: character {chr(code)!r} at position {position} is outside '0' to 'o'; "
+                             "this is no compressed RLE string")
+        group = code - 48
+        number |= (group & 0x1F) << (5 * num_groups)
+        num_groups += 1
+        if group & 0x20:
+            if num_groups == MAX_CHARACTERS_PER_COUNT:
+                raise InputError(f"RLE: no number is as long as the one at position {position}; damaged string?")
+            continue
+        if group & 0x10:
+            number -= 1 << (5 * num_groups)                              # the sign
+        counts.append(number + counts[-2] if len(counts) > 2 else number)
+        number, num_groups = 0, 0
+    if num_groups:
+        raise InputError(f"RLE: the string ends inside a number, after {len(counts)} counts; truncated?")
+    return counts
