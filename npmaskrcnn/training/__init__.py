@@ -1,1 +1,4 @@
-"""(to be written)"""
+"""Training: from losses and gradients to a model that has learned."""
+
+from .optimizers import SGD, AdamW, clip_gradients, gradient_norm
+from .schedule import WarmupCosine, WarmupSteps

@@ -1,0 +1,299 @@
+"""Optimisers: how a gradient becomes a change of the weights.
+
+The gradient says which way is uphill; an optimiser decides how far to walk downhill. `SGD` walks in the
+direction of a running sum of gradients (momentum), so that what points the same way step after step adds up
+and what flips its sign cancels. `AdamW` keeps two running means for every single weight, of the gradient
+and of its square, and divides one by the root of the other: a weight whose gradients are small takes
+steps as large as one whose gradients are large. That is why it needs no tuning per layer and why it learns a
+small Mask R-CNN from nothing in a few hundred steps, where SGD is still finding its feet.
+Weight decay pulls every weight towards zero a little; in AdamW it acts on the weight itself and not through
+the running means ("decoupled"), in SGD it is added to the gradient.
+
+The rules are torch's, number for number. They run in place and in blocks: an update is a dozen
+passes over memory, and a block that stays in the processor's cache makes eleven of them nearly free.
+
+References: Sutskever et al. 2013 (momentum); Kingma and Ba 2015 (Adam); Loshchilov and Hutter 2019 (AdamW);
+Pascanu et al. 2013 (clipping by the global norm).
+"""
+
+import math
+
+import numpy as np
+
+from ..errors import InputError
+
+BLOCK = 1 << 16  # numbers updated at a time: the arrays of one block stay in cache (1.7x on the full model's fc6)
+
+
+class Optimizer:
+    """What all optimisers share: the parameters, their state arrays, blocks, saving and loading.
+
+    A subclass names its state arrays in `slots` and defines `_update`.
+
+    Parameters
+    ----------
+    parameters : iterable of (str, Parameter), or of Parameter
+        ``model.named_parameters()``. Those that are not trainable are left out; unnamed ones are numbered.
+    lr : float
+        Learning rate; may be changed between steps (``optimizer.lr = ...``).
+    weight_decay : float
+    decay_vectors : bool
+        True (torch's way) decays every parameter; False spares the one-dimensional ones, which are biases and
+        normalisation scales.
+
+    Raises
+    ------
+    InputError
+        If an option is out of range or no parameter is trainable.
+    """
+
+    slots = ()  # names of the per-weight state arrays, torch's names
+
+    def __init__(self, parameters, lr, weight_decay=0.0, decay_vectors=True):
+        self.parameters = {path: p for path, p in _named(parameters) if p.trainable}
+        if not self.parameters:
+            raise InputError(f"{type(self).__name__}: none of the parameters is trainable, nothing to optimise")
+        self.lr = _at_least_zero(lr, "lr")
+        self.weight_decay = _at_least_zero(weight_decay, "weight_decay")
+        self.decay_vectors = decay_vectors
+        self.steps = dict.fromkeys(self.parameters, 0)  # updates that each parameter has had
+        self.state = {slot: {path: np.zeros(p.data.shape, p.data.dtype) for path, p in self.parameters.items()}
+                      for slot in self.slots}
+        self._scratch = {}
+
+    def step(self):
+        """Change every parameter that has a gradient, in place. One without a gradient is left alone."""
+        for path, parameter in self.parameters.items():
+            if parameter.grad is None:
+                continue
+            if not parameter.data.flags.c_contiguous:  # a flat view of it would be a copy, the update lost
+                parameter.data = np.ascontiguousarray(parameter.data)
+            self.steps[path] += 1
+            decay = self.weight_decay if self.decay_vectors or parameter.data.ndim > 1 else 0.0
+            weight, grad = parameter.data.reshape(-1), parameter.grad.reshape(-1)
+            states = [self.state[slot][path].reshape(-1) for slot in self.slots]
+            scratch = self._scratch_of(weight.dtype)
+            for start in range(0, weight.size, BLOCK):
+                block = slice(start, min(start + BLOCK, weight.size))
+                self._update(weight[block], grad[block], *(s[block] for s in states), scratch[:block.stop - start],
+                             decay, self.steps[path])
+
+    def _scratch_of(self, dtype):
+        if dtype not in self._scratch:
+            self._scratch[dtype] = np.empty(BLOCK, dtype)
+        return self._scratch[dtype]
+
+    def state_dict(self):
+        """Copy the state: ``"<parameter path>/<slot>"`` and ``"<parameter path>/step"`` to ndarray."""
+        state = {}
+        for path in self.parameters:
+            for slot in self.slots:
+                state[f"{path}/{slot}"] = self.state[slot][path].copy()
+            state[f"{path}/step"] = np.array(self.steps[path], np.int64)
+        return state
+
+    def load_state_dict(self, mapping):
+        """Take the state back. All of it has to fit, else nothing is changed.
+
+        Raises
+        ------
+        InputError
+            If entries are missing, unexpected or of another shape: the state of another model or optimiser.
+        """
+        expected = {f"{path}/{slot}": p.data.shape for path, p in self.parameters.items() for slot in self.slots}
+        expected.update((f"{path}/step", ()) for path in self.parameters)
+        got = {key: np.shape(value) for key, value in mapping.items()}
+        wrong = {"missing": [key for key in expected if key not in got],
+                 "unexpected": [key for key in got if key not in expected],
+                 "of another shape": [f"{key} {got[key]} for {shape}" for key, shape in expected.items()
+                                      if key in got and got[key] != shape]}
+        if any(wrong.values()):
+            raise InputError(f"{type(self).__name__}: this optimiser state belongs to another model or optimiser: "
+                             + "; ".join(f"{len(keys)} {kind} ({', '.join(keys[:3])}{', ...' * (len(keys) > 3)})"
+                                         for kind, keys in wrong.items() if keys))
+        for path, parameter in self.parameters.items():
+            for slot in self.slots:
+                self.state[slot][path] = np.array(mapping[f"{path}/{slot}"], parameter.data.dtype, order="C")
+            self.steps[path] = int(mapping[f"{path}/step"])
+
+
+class SGD(Optimizer):
+    r"""Stochastic gradient descent with momentum, torch's form.
+
+    .. math:: b \leftarrow \mu b + g + \lambda w, \quad w \leftarrow w - \eta b
+
+    Parameters
+    ----------
+    parameters, lr, weight_decay, decay_vectors
+        See `Optimizer`.
+    momentum : float
+        :math:`\mu`, in 0 ... 1.
+
+    Examples
+    --------
+    >>> from npmaskrcnn.nn.module import Parameter
+    >>> weight = Parameter(np.array([1.0, -2.0]))
+    >>> optimizer = SGD([("weight", weight)], lr=0.1, momentum=0.9)
+    >>> for _ in range(2):
+    ...     weight.grad = np.array([1.0, 1.0])
+    ...     optimizer.step()               # the second step is 1.9 times as long as the first
+    >>> weight.data
+    array([ 0.71, -2.29])
+    """
+
+    slots = ("momentum_buffer",)
+
+    def __init__(self, parameters, lr, momentum=0.9, weight_decay=0.0, decay_vectors=True):
+        super().__init__(parameters, lr, weight_decay, decay_vectors)
+        self.momentum = _below_one(momentum, "momentum")
+
+    def settings(self):
+        """Return the options that do not change from step to step, for the checkpoint."""
+        return {"name": "SGD", "momentum": self.momentum, "weight_decay": self.weight_decay,
+                "decay_vectors": self.decay_vectors}
+
+    def _update(self, weight, grad, momentum_buffer, scratch, decay, step):
+        momentum_buffer *= self.momentum
+        momentum_buffer += grad
+        if decay:
+            np.multiply(weight, decay, out=scratch)
+            momentum_buffer += scratch
+        np.multiply(momentum_buffer, self.lr, out=scratch)
+        weight -= scratch
+
+
+class AdamW(Optimizer):
+    r"""Adam with decoupled weight decay, torch's form.
+
+    .. math::
+        w \leftarrow (1 - \eta \lambda) w, \quad
+        m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad
+        v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
+        w \leftarrow w - \eta \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
+
+    The two divisions by :math:`1 - \beta^t` undo the bias of running means that began at zero.
+
+    Parameters
+    ----------
+    parameters, lr, weight_decay, decay_vectors
+        See `Optimizer`; the default decay is torch's.
+    betas : (float, float)
+        How much of the running mean of the gradient, and of its square, survives a step.
+    eps : float
+        Keeps a weight that has never had a gradient from a division by zero.
+
+    Examples
+    --------
+    >>> from npmaskrcnn.nn.module import Parameter
+    >>> weight = Parameter(np.array([1.0, -2.0]))
+    >>> optimizer = AdamW([("weight", weight)], lr=0.1, weight_decay=0)
+    >>> weight.grad = np.array([1e-3, 1e3])
+    >>> optimizer.step()                   # the first step is lr long, whatever the size of the gradient
+    >>> weight.data.round(4)
+    array([ 0.9, -2.1])
+    """
+
+    slots = ("exp_avg", "exp_avg_sq")
+
+    def __init__(self, parameters, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, decay_vectors=True):
+        super().__init__(parameters, lr, weight_decay, decay_vectors)
+        self.betas = (_below_one(betas[0], "betas[0]"), _below_one(betas[1], "betas[1]"))
+        self.eps = _at_least_zero(eps, "eps")
+
+    def settings(self):
+        """Return the options that do not change from step to step, for the checkpoint."""
+        return {"name": "AdamW", "betas": list(self.betas), "eps": self.eps, "weight_decay": self.weight_decay,
+                "decay_vectors": self.decay_vectors}
+
+    def _update(self, weight, grad, exp_avg, exp_avg_sq, scratch, decay, step):
+        beta1, beta2 = self.betas
+        if decay:
+            weight *= 1 - self.lr * decay
+        exp_avg *= beta1
+        np.multiply(grad, 1 - beta1, out=scratch)
+        exp_avg += scratch
+        exp_avg_sq *= beta2
+        np.multiply(grad, grad, out=scratch)
+        scratch *= 1 - beta2
+        exp_avg_sq += scratch
+        np.sqrt(exp_avg_sq, out=scratch)
+        scratch *= 1 / math.sqrt(1 - beta2 ** step)
+        scratch += self.eps
+        np.divide(exp_avg, scratch, out=scratch)
+        scratch *= self.lr / (1 - beta1 ** step)
+        weight -= scratch
+
+
+def gradient_norm(parameters):
+    """Return the length of all gradients together, as one vector.
+
+    Parameters
+    ----------
+    parameters : iterable of Parameter, or of (str, Parameter)
+        Those without a gradient count as zero.
+
+    Returns
+    -------
+    norm : float
+
+    Examples
+    --------
+    >>> from npmaskrcnn.nn.module import Parameter
+    >>> a, b = Parameter(np.zeros(2)), Parameter(np.zeros(1))
+    >>> a.grad, b.grad = np.array([1.0, 2.0]), np.array([2.0])
+    >>> gradient_norm([a, b])
+    3.0
+    """
+    return math.sqrt(sum(squared_length(p.grad) for _, p in _named(parameters) if p.grad is not None))
+
+
+def clip_gradients(parameters, max_norm):
+    """Shorten all gradients by one common factor, so that together they are at most `max_norm` long.
+
+    The direction of the step stays what it was; only a rare huge gradient is kept from
+    throwing the weights far away. torch's rule: the factor is ``max_norm / (norm + 1e-6)``, at most 1.
+
+    Parameters
+    ----------
+    parameters : iterable of Parameter, or of (str, Parameter)
+        Their ``grad`` is changed in place.
+    max_norm : float
+
+    Returns
+    -------
+    norm : float
+        The length before clipping.
+    """
+    parameters = [p for _, p in _named(parameters) if p.grad is not None]
+    norm = gradient_norm(parameters)
+    factor = max_norm / (norm + 1e-6)
+    if factor < 1:  # also False for a NaN, which clipping must not spread over every gradient
+        for parameter in parameters:
+            parameter.grad *= factor
+    return norm
+
+
+def squared_length(array):
+    """Return the sum of squares as a float; a single product in BLAS, with no temporary."""
+    flat = array.reshape(-1)
+    return float(np.dot(flat, flat))
+
+
+def _named(parameters):
+    """Yield ``(name, Parameter)`` from named or bare parameters, or from a mapping."""
+    if hasattr(parameters, "items"):
+        parameters = parameters.items()
+    for i, entry in enumerate(parameters):
+        yield entry if isinstance(entry, tuple) else (str(i), entry)
+
+
+def _at_least_zero(value, name):
+    if not (math.isfinite(value) and value >= 0):
+        raise InputError(f"{name} must be a finite number of at least 0, got {value!r}")
+    return float(value)
+
+
+def _below_one(value, name):
+    if not 0 <= value < 1:
+        raise InputError(f"{name} must be at least 0 and less than 1, got {value!r}")
+    return float(value)
