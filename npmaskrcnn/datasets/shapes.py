@@ -1,0 +1,246 @@
+"""Toy shapes: pictures whose truth is exact, because the program that draws them knows it.
+
+Circles, squares and triangles on a plain ground, some in front of others, under a little noise. A
+detector needs everything for them that it needs for photographs (several objects, several classes,
+occlusion, sizes that differ by a factor of two and a half), but learns them in minutes. Image i depends on the
+seed and on i alone, so any picture can be drawn again, in any order, and nothing is stored.
+
+An image is drawn like this (`ShapesDataset.scene`), every draw from ``default_rng([seed, i])``:
+
+1. its size, if that may vary, the colour of the ground, and the number of shapes;
+2. for each shape a kind, a half-size in 10 to 25 % of the shorter side, a centre that keeps it inside the
+   picture, and a colour more than 120 away from the ground's (sum over the channels, 0 to 255);
+3. from the front to the back, what of each shape can be seen; one with at most 40 visible pixels is left
+   out, of the picture and of the truth;
+4. the picture is coloured, and Gaussian noise of .03 (of white) is added pixel by pixel.
+
+N objects, H, W height and width; x to the right, y down, a pixel's centre at + 0.5.
+"""
+
+import math
+import operator
+from typing import NamedTuple
+
+import numpy as np
+
+from npmaskrcnn.errors import InputError
+from npmaskrcnn.structures import Target, mask_extents
+
+# The standard test set, on which average precision is quoted: 200 images from a seed of their own.
+TEST_SEED = 20170320
+TEST_IMAGES = 200
+
+
+class Scene(NamedTuple):
+    """What a picture shows, before it is coloured; objects from the back to the front."""
+    background: np.ndarray     # (3,) uint8
+    colours: np.ndarray        # (N, 3) uint8
+    labels: np.ndarray         # (N,) int64
+    layers: np.ndarray         # (N, H, W) bool, each shape whole
+    masks: np.ndarray          # (N, H, W) bool, what can be seen of it
+
+
+class ShapesDataset:
+    """Images of simple shapes with exact boxes, labels and masks; the defaults are the standard shapes.
+
+    Parameters
+    ----------
+    num_images : int
+    image_size : (height, width) or ((height, width), (height, width))
+        A fixed size, or the smallest and largest, both possible, between which each image's is drawn.
+    seed : int
+        Not negative. Two seeds share no picture; `TEST_SEED` is the test set's.
+    kinds : tuple of str
+        Any of "circle", "square", "triangle", "ring", "star". Label 1 is the first.
+    min_objects, max_objects : int
+        Shapes in an image; 0 is possible. Fewer remain where one is hidden by others.
+    noise : float
+        Standard deviation, in parts of white.
+    min_visible : int
+        A shape must show more pixels than this.
+
+    Examples
+    --------
+    >>> dataset = ShapesDataset(num_images=10, image_size=(96, 128), seed=1)
+    >>> image, target = dataset[3]
+    >>> image.shape, image.dtype
+    ((96, 128, 3), dtype('uint8'))
+    >>> target
+    Target(1 object in 96 x 128 pixels, labels [3])
+    >>> dataset.class_names
+    ['background', 'circle', 'square', 'triangle']
+    """
+
+    def __init__(self, num_images, image_size=(128, 128), seed=0, kinds=("circle", "square", "triangle"),
+                 min_objects=1, max_objects=4, noise=0.03, min_visible=40):
+        self.num_images = _whole("num_images", num_images, 0)
+        self.seed = _whole("seed", seed, 0)
+        self.min_objects = _whole("min_objects", min_objects, 0)
+        self.max_objects = _whole("max_objects", max_objects, self.min_objects)
+        self.min_visible = _whole("min_visible", min_visible, 0)
+        self.smallest_size, self.largest_size = _size_bounds(image_size)
+        if not 0 <= noise <= 1:
+            raise InputError(f"noise is {noise!r}, expected a number in 0..1, in parts of white")
+        self.noise = float(noise)
+        self.kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
+        unknown = [kind for kind in self.kinds if kind not in SHAPES]
+        if unknown or not self.kinds or len(set(self.kinds)) < len(self.kinds):
+            raise InputError(f"kinds is {kinds!r}, expected one or more different of {', '.join(SHAPES)}")
+        self.class_names = ["background", *self.kinds]
+        self.category_ids = (None, *range(1, len(self.kinds) + 1))
+        self.image_ids = list(range(1, self.num_images + 1))
+        self.file_names = [f"{i:06d}.png" for i in range(self.num_images)]
+
+    def __len__(self):
+        return self.num_images
+
+    def __repr__(self):
+        size = " to ".join(f"{h} x {w}" for h, w in dict.fromkeys((self.smallest_size, self.largest_size)))
+        return f"ShapesDataset({len(self)} images of {size}, seed {self.seed}, {', '.join(self.kinds)})"
+
+    def __getitem__(self, index):
+        """Image `index` and what is in it.
+
+        Returns
+        -------
+        image : (H, W, 3) uint8 ndarray
+        target : Target
+            Boxes are the exact extents of the masks, masks hold visible pixels only; back to front.
+        """
+        scene, rng = self._draw(index)
+        return _colour(scene, self.noise, rng), _target(scene)
+
+    def target(self, index):
+        """The target of image `index` alone, without painting the image."""
+        return _target(self.scene(index))
+
+    def layers(self, index):
+        """Each shape of image `index` whole, as if nothing were in front of it: (N, H, W) bool, back to front."""
+        return self.scene(index).layers
+
+    def scene(self, index):
+        """Everything that image `index` is painted from, as a `Scene`."""
+        return self._draw(index)[0]
+
+    def _draw(self, index):
+        """The scene of image `index`, and the generator from which its noise comes."""
+        index = operator.index(index)
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"image {index} of {len(self)}")
+        rng = np.random.default_rng([self.seed, index % len(self)])
+        height, width = (low if low == high else int(rng.integers(low, high + 1))
+                         for low, high in zip(self.smallest_size, self.largest_size))
+        background = rng.integers(0, 256, 3, dtype=np.uint8)
+        num_shapes = int(rng.integers(self.min_objects, self.max_objects + 1))
+        labels = np.zeros(num_shapes, np.int64)
+        colours = np.zeros((num_shapes, 3), np.uint8)
+        layers = np.zeros((num_shapes, height, width), bool)
+        for i in range(num_shapes):
+            labels[i] = rng.integers(1, len(self.kinds) + 1)
+            half = rng.uniform(0.10, 0.25) * min(height, width)
+            centre_x, centre_y = rng.uniform(half, width - half), rng.uniform(half, height - half)
+            colours[i] = _contrasting_colour(background, rng)
+            x = np.arange(width)[None, :] + (0.5 - centre_x)
+            y = np.arange(height)[:, None] + (0.5 - centre_y)
+            layers[i] = SHAPES[self.kinds[labels[i] - 1]](x, y, half)
+        masks, keep = _visible(layers, self.min_visible)
+        return Scene(background, colours[keep], labels[keep], layers[keep], masks[keep]), rng
+
+
+def shapes_test_set(num_images=TEST_IMAGES):
+    """The standard test set: 200 standard shapes from `TEST_SEED`, which no training should use."""
+    return ShapesDataset(num_images, seed=TEST_SEED)
+
+
+# ---- what is seen ----
+
+def _contrasting_colour(background, rng):
+    """A colour that differs from the background by more than 120, summed over the channels."""
+    while True:   # nine draws in ten are accepted
+        colour = rng.integers(0, 256, 3, dtype=np.uint8)
+        if np.abs(colour.astype(np.int64) - background).sum() > 120:
+            return colour
+
+
+def _visible(layers, min_visible):
+    """What can be seen of each layer, back to front, and the indices of those that show enough."""
+    masks = np.zeros_like(layers)
+    covered = np.zeros(layers.shape[1:], bool)
+    keep = []
+    for i in reversed(range(len(layers))):
+        masks[i] = layers[i] & ~covered
+        if np.count_nonzero(masks[i]) > min_visible:
+            covered |= layers[i]
+            keep.append(i)
+    return masks, np.array(keep[::-1], np.int64)
+
+
+def _colour(scene, noise, rng):
+    """The picture, (H, W, 3) uint8."""
+    palette = np.concatenate([scene.background[None], scene.colours]).astype(np.float32)
+    which = np.zeros(scene.masks.shape[1:], np.int64)   # 0 is the ground, i + 1 is object i
+    for i, mask in enumerate(scene.masks):
+        which[mask] = i + 1
+    pixels = palette[which]
+    if noise:
+        pixels += rng.standard_normal(pixels.shape, dtype=np.float32) * (255 * noise)
+    return np.clip(np.round(pixels), 0, 255).astype(np.uint8)
+
+
+def _target(scene):
+    return Target(mask_extents(scene.masks), scene.labels, scene.masks)
+
+
+# ---- the kinds: x and y from the centre, half the size ----
+
+def _circle(x, y, half):
+    return x * x + y * y <= half * half
+
+
+def _square(x, y, half):
+    return (abs(x) <= half) & (abs(y) <= half)
+
+
+def _triangle(x, y, half):
+    return (2 * abs(x) <= y + half) & (y <= half)   # the tip at y = -half, the base at y = half
+
+
+def _ring(x, y, half):
+    return _circle(x, y, half) & ~_circle(x, y, half / 2)
+
+
+def _star(x, y, half):
+    """Five points, one upwards: a wedge of 36 degrees with a straight edge, mirrored ten times."""
+    radius, angle = np.hypot(x, y), np.arctan2(x, -y)   # from the upper tip, clockwise
+    wedge = math.pi / 5
+    angle = abs((angle + wedge) % (2 * wedge) - wedge)      # from the nearest tip
+    across, along = radius * np.sin(angle), radius * np.cos(angle)
+    inner = 0.45 * half
+    inner_across, inner_along = inner * math.sin(wedge), inner * math.cos(wedge)
+    return across * (half - inner_along) <= (half - along) * inner_across   # inside the edge tip - inner corner
+
+
+SHAPES = {"circle": _circle, "square": _square, "triangle": _triangle, "ring": _ring, "star": _star}
+
+
+# ---- arguments ----
+
+def _whole(name, value, lowest):
+    try:
+        value = operator.index(value)
+    except TypeError:
+        raise InputError(f"{name} is {value!r}, expected a whole number") from None
+    if value < lowest:
+        raise InputError(f"{name} is {value}, expected at least {lowest}")
+    return value
+
+
+def _size_bounds(image_size):
+    """``((h, w), (h, w))`` from a size or a pair of sizes."""
+    sizes = np.asarray(image_size)
+    if sizes.shape == (2,):
+        sizes = np.stack([sizes, sizes])
+    if sizes.shape != (2, 2) or sizes.dtype.kind not in "iu" or sizes.min() < 1 or (sizes[0] > sizes[1]).any():
+        raise InputError(f"image_size is {image_size!r}, expected (height, width) or "
+                         "((smallest height, width), (largest height, width))")
+    return tuple(map(tuple, sizes.tolist()))
