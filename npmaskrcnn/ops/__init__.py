@@ -1,1 +1,32 @@
-"""(to be written)"""
+"""Arithmetic on arrays: every operation of the network, forward and backward side by side, without state.
+
+A differentiable operation is a pair: ``y, cache = name_forward(x, ...)`` and ``dx, ... = name_backward(dy,
+cache)``. The cache is a named tuple of what backward needs, held by reference. Names, argument order and
+meaning are torchvision's, on NHWC arrays. Operations compute and do not judge their input: that happens
+where it enters the package.
+"""
+
+from npmaskrcnn.ops.conv import (
+    conv2d,
+    conv2d_backward,
+    conv2d_forward,
+    conv_transpose2d_backward,
+    conv_transpose2d_forward,
+)
+from npmaskrcnn.ops.linear import linear_backward, linear_forward
+from npmaskrcnn.ops.norm import (
+    batch_norm_backward,
+    batch_norm_forward,
+    frozen_batch_norm_backward,
+    frozen_batch_norm_forward,
+)
+from npmaskrcnn.ops.pointwise import relu_backward, relu_forward, sigmoid, softmax
+from npmaskrcnn.ops.pool import max_pool2d_backward, max_pool2d_forward
+from npmaskrcnn.ops.resample import (
+    resize_bilinear,
+    resize_bilinear_backward,
+    resize_bilinear_forward,
+    resize_nearest,
+    upsample_nearest_backward,
+    upsample_nearest_forward,
+)
