@@ -1,0 +1,125 @@
+"""Augmentation: more pictures out of the same pictures.
+
+A mirrored circle is a circle, a smaller triangle is a triangle. Showing the model such variants tells it what does
+not matter. In detection the picture never changes alone: box, mask and pixels have to move together, or
+the model learns from a lie. Every function here takes and returns all of them.
+
+`zoom` keeps the size of the picture (it cuts, or fills with the mean colour): the model resizes every picture to
+its working size, so a picture that was merely enlarged would come out as it went in.
+
+References: Ghiasi et al. 2021, "Simple copy-paste" (scale jitter with crop and pad).
+"""
+
+import numpy as np
+
+from ..ops.resample import resize_bilinear, resize_nearest
+from ..structures import Target, mask_extents
+
+MIN_VISIBLE = 16  # pixels; what the cut leaves of an object has to be at least this large to teach anything
+
+
+def augment(image, target, rng, flip=True, scale_jitter=None):
+    """Draw one variant of an image and its target.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8 ndarray, or float in 0..1
+    target : Target
+    rng : np.random.Generator
+    flip : bool
+        Mirror left and right in half of the cases.
+    scale_jitter : (smallest, largest) or None
+        Zoom by a factor drawn evenly on a logarithmic scale, so that half and double are equally likely.
+
+    Returns
+    -------
+    image, target
+        Of the same size; not the caller's arrays where anything changed.
+    """
+    if flip and rng.random() < 0.5:
+        image, target = flip_horizontal(image, target)
+    if scale_jitter is not None:
+        smallest, largest = np.log(scale_jitter)
+        scale = float(np.exp(rng.uniform(smallest, largest)))
+        image, target = zoom(image, target, scale, rng.random(2))
+    return image, target
+
+
+def flip_horizontal(image, target):
+    """Mirror an image and its target left and right.
+
+    Pixel column i becomes column W - 1 - i; the coordinate x, which counts edges, becomes W - x.
+
+    Parameters
+    ----------
+    image : (H, W, 3) ndarray
+    target : Target
+
+    Returns
+    -------
+    image, target
+    """
+    width = image.shape[1]
+    x1, y1, x2, y2 = target.boxes.T
+    boxes = np.stack([width - x2, y1, width - x1, y2], axis=1)
+    masks = np.ascontiguousarray(target.masks[:, :, ::-1])
+    return np.ascontiguousarray(image[:, ::-1]), Target(boxes, target.labels, masks, target.is_crowd, target.area)
+
+
+def zoom(image, target, scale, place=(0.5, 0.5)):
+    """Enlarge or shrink an image and its target inside a frame of the same size.
+
+    1. Resize everything by `scale`, each axis rounded to whole pixels.
+    2. Cut out, or pad to, the old size; `place` says where.
+    3. Objects of which fewer than 16 pixels remain are dropped. One that was cut gets the box of what remains.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8 ndarray, or float in 0..1
+    target : Target
+    scale : float
+        Over 1 enlarges.
+    place : (float, float)
+        Down and right, in 0..1: which part is cut out, or where the small picture is put. 0.5 is the middle.
+
+    Returns
+    -------
+    image : (H, W, 3) float32 ndarray in 0..1
+    target : Target
+    """
+    size = image.shape[:2]
+    resized = tuple(max(1, round(side * scale)) for side in size)
+    into, out_of = zip(*(_window(old, new, p) for old, new, p in zip(size, resized, place)))
+    image = image.astype(np.float32) / 255 if image.dtype == np.uint8 else image.astype(np.float32)
+    frame = np.empty_like(image)
+    frame[...] = image.mean(axis=(0, 1))
+    frame[into] = resize_bilinear(image, resized)[out_of]
+
+    masks = np.zeros((len(target), *size), bool)
+    masks[(slice(None), *into)] = resize_nearest(target.masks, resized)[(slice(None), *out_of)]
+    height, width = size
+    ratio_y, ratio_x = resized[0] / height, resized[1] / width
+    shift_y, shift_x = (i.start - o.start for i, o in zip(into, out_of))
+    boxes = target.boxes * np.array([ratio_x, ratio_y] * 2, np.float32)
+    boxes += np.array([shift_x, shift_y] * 2, np.float32)
+    keep = masks.sum(axis=(1, 2)) >= MIN_VISIBLE
+    boxes, masks = boxes[keep], masks[keep]
+    is_cut = (boxes < 0).any(axis=1) | (boxes[:, 2] > width) | (boxes[:, 3] > height)
+    boxes[is_cut] = mask_extents(masks[is_cut])
+    return frame, Target(boxes, target.labels[keep], masks, target.is_crowd[keep])
+
+
+def without_crowds(target):
+    """Leave out crowd objects: many things drawn as one, so there is no box that the model should find."""
+    if not target.is_crowd.any():
+        return target
+    keep = ~target.is_crowd
+    return Target(target.boxes[keep], target.labels[keep], target.masks[keep], area=target.area[keep])
+
+
+def _window(old, new, place):
+    """Along one axis: where in the frame of `old` pixels, and out of which of the `new` pixels, to copy."""
+    length = min(old, new)
+    start = int(place * (max(old, new) - length) + 0.5)
+    at_start, shifted = slice(0, length), slice(start, start + length)
+    return (at_start, shifted) if new > old else (shifted, at_start)

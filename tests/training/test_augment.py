@@ -1,0 +1,125 @@
+"""Image, boxes and masks move together."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import binary_erosion
+
+from npmaskrcnn.structures import Target, mask_extents
+from npmaskrcnn.training.augment import augment, flip_horizontal, without_crowds, zoom
+
+
+def scene(rng, size=(40, 64), num_objects=3):
+    """A black image with filled ellipses of colours of their own; the pixels of an object tell which it is."""
+    y, x = np.mgrid[:size[0], :size[1]]
+    image, masks = np.zeros((*size, 3), np.uint8), []
+    for i in range(num_objects):
+        cy, cx = rng.uniform(8, size[0] - 8), rng.uniform(8, size[1] - 8)
+        mask = ((y - cy) / rng.uniform(4, 8)) ** 2 + ((x - cx) / rng.uniform(4, 8)) ** 2 < 1
+        masks = [m & ~mask for m in masks] + [mask]
+        image[mask] = 60 * (i + 1)
+    keep = [i for i, mask in enumerate(masks) if mask.sum() > 20]
+    masks = np.stack([masks[i] for i in keep])
+    return image, Target(mask_extents(masks), np.array(keep) + 1, masks)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_flip_keeps_boxes_tight_around_masks(seed):
+    image, target = scene(np.random.default_rng(seed))
+    flipped_image, flipped = flip_horizontal(image, target)
+    np.testing.assert_array_equal(flipped.boxes, mask_extents(flipped.masks))
+    for label, mask in zip(flipped.labels, flipped.masks):
+        assert (flipped_image[mask] == 60 * label).all()
+    again_image, again = flip_horizontal(flipped_image, flipped)
+    np.testing.assert_array_equal(again_image, image)
+    np.testing.assert_array_equal(again.boxes, target.boxes)
+    np.testing.assert_array_equal(again.masks, target.masks)
+
+
+def test_flip_moves_a_fractional_box_by_edges():
+    masks = np.zeros((1, 6, 10), bool)
+    masks[0, 1:3, 2:5] = True
+    _, flipped = flip_horizontal(np.zeros((6, 10, 3), np.uint8), Target([[1.75, 1, 5.25, 3]], [1], masks))
+    np.testing.assert_array_equal(flipped.boxes, [[4.75, 1, 8.25, 3]])  # 10 - 5.25, 10 - 1.75
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("scale", [0.4, 0.77, 1.0, 1.3, 2.0, 2.7])
+def test_zoom_moves_boxes_with_masks(seed, scale):
+    rng = np.random.default_rng(seed)
+    image, target = scene(rng)
+    zoomed_image, zoomed = zoom(image, target, scale, rng.random(2))
+    assert zoomed_image.shape == image.shape and zoomed_image.dtype == np.float32
+    # a nearest-pixel mask begins in the first output pixel whose source is inside: less than one pixel away
+    assert np.abs(zoomed.boxes - mask_extents(zoomed.masks)).max(initial=0) < 1
+    seen = 0
+    for label, mask in zip(zoomed.labels, zoomed.masks):
+        # colours blend at the edges only: over one pixel of the source, up to 2.7 of the result
+        inner = binary_erosion(mask, np.ones((3, 3)), iterations=3, border_value=1)
+        np.testing.assert_allclose(zoomed_image[inner], 60 * label / 255, atol=1e-6)
+        seen += inner.sum()
+    assert seen > 0 or scale < 1
+
+
+def test_zoom_by_one_changes_nothing():
+    image, target = scene(np.random.default_rng(3))
+    zoomed_image, zoomed = zoom(image, target, 1.0, (0.2, 0.9))
+    np.testing.assert_array_equal(zoomed_image, image.astype(np.float32) / 255)
+    np.testing.assert_array_equal(zoomed.boxes, target.boxes)
+    np.testing.assert_array_equal(zoomed.masks, target.masks)
+
+
+def test_zoom_by_two_into_a_corner_is_known_by_hand():
+    # a 4 x 6 object with its corner at (2, 3) of a 20 x 30 image; the upper left quarter is shown twice as large
+    masks = np.zeros((2, 20, 30), bool)
+    masks[0, 3:9, 2:6] = True
+    masks[1, 12:19, 20:29] = True  # falls outside
+    target = Target(mask_extents(masks), [1, 2], masks)
+    _, zoomed = zoom(np.zeros((20, 30, 3)), target, 2.0, (0, 0))
+    np.testing.assert_array_equal(zoomed.boxes, [[4, 6, 12, 18]])
+    np.testing.assert_array_equal(zoomed.labels, [1])
+    np.testing.assert_array_equal(mask_extents(zoomed.masks), zoomed.boxes)
+
+
+def test_a_cut_object_gets_the_box_of_what_remains():
+    masks = np.zeros((1, 20, 30), bool)
+    masks[0, 4:9, 10:20] = True  # after zooming by two with the left shown: columns 20 to 40 of 30 remain to 30
+    _, zoomed = zoom(np.zeros((20, 30, 3)), Target(mask_extents(masks), [1], masks), 2.0, (0, 0))
+    np.testing.assert_array_equal(zoomed.boxes, [[20, 8, 30, 18]])
+
+
+def test_a_small_picture_is_framed_in_the_mean_colour():
+    image, target = scene(np.random.default_rng(1))
+    framed, zoomed = zoom(image, target, 0.5, (1, 1))
+    np.testing.assert_allclose(framed[:20, :, 0], image[..., 0].mean() / 255, rtol=1e-5)  # 20 rows above
+    assert zoomed.masks[:, :20].sum() == 0 and zoomed.masks[:, :, :32].sum() == 0
+
+
+def test_augment_draws_from_rng_only_and_keeps_its_input():
+    image, target = scene(np.random.default_rng(0))
+    image.flags.writeable = False
+    one, two = (augment(image, target, np.random.default_rng(8), True, (0.5, 2)) for _ in range(2))
+    np.testing.assert_array_equal(one[0], two[0])
+    np.testing.assert_array_equal(one[1].boxes, two[1].boxes)
+
+
+def test_augment_flips_half_of_the_time():
+    rng, (image, target) = np.random.default_rng(4), scene(np.random.default_rng(0))
+    flipped = sum(augment(image, target, rng)[0] is not image for _ in range(400))
+    assert 160 < flipped < 240  # binomial, deviation 10
+    assert augment(image, target, rng, flip=False)[0] is image
+
+
+@pytest.mark.parametrize("change", [flip_horizontal, lambda i, t: zoom(i, t, 1.4), lambda i, t: zoom(i, t, 0.6)])
+def test_an_image_without_objects_stays_one(change):
+    nothing = Target(np.zeros((0, 4)), [], np.zeros((0, 12, 20), bool))
+    image, target = change(np.full((12, 20, 3), 7, np.uint8), nothing)
+    assert image.shape == (12, 20, 3) and len(target) == 0 and target.masks.shape == (0, 12, 20)
+
+
+def test_crowds_are_left_out():
+    _, target = scene(np.random.default_rng(0))
+    crowded = Target(target.boxes, target.labels, target.masks, is_crowd=np.arange(len(target)) == 1)
+    kept = without_crowds(crowded)
+    np.testing.assert_array_equal(kept.labels, np.delete(target.labels, 1))
+    np.testing.assert_array_equal(kept.masks, np.delete(target.masks, 1, axis=0))
+    assert not kept.is_crowd.any() and without_crowds(target) is target
