@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from npmaskrcnn.ops.pointwise import sigmoid, softmax
+
 # ---- softmax cross-entropy: exactly one of K classes is right ----
 
 
@@ -69,8 +71,7 @@ def softmax_cross_entropy_forward(logits, labels):
 def softmax_cross_entropy_backward(dloss, cache):
     """Return dlogits: ``dloss / N * (softmax(logits) - one_hot(labels))``."""
     logits, labels = cache
-    dlogits = np.exp(logits - logits.max(axis=1, keepdims=True))
-    dlogits /= dlogits.sum(axis=1, keepdims=True)  # softmax
+    dlogits = softmax(logits)
     dlogits[np.arange(len(labels)), labels] -= 1
     dlogits *= float(dloss) / max(len(labels), 1)
     return dlogits
@@ -129,8 +130,7 @@ def binary_cross_entropy_with_logits_forward(logits, targets):
 def binary_cross_entropy_with_logits_backward(dloss, cache):
     """Return dlogits: ``dloss / size * (sigmoid(logits) - targets)``."""
     logits, targets = cache
-    small = np.exp(-np.abs(logits))  # in 0..1, so that neither branch overflows
-    dlogits = np.where(logits >= 0, 1, small) / (1 + small)  # sigmoid
+    dlogits = sigmoid(logits)
     dlogits -= np.asarray(targets, dtype=logits.dtype)
     dlogits *= float(dloss) / max(logits.size, 1)
     return dlogits

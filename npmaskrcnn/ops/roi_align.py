@@ -192,12 +192,13 @@ def _axis_weights(low, high, length, num_bins, spatial_scale, sampling_ratio, al
     points = np.where(inside, np.maximum(points, 0), 0)
     lower = np.minimum(points.astype(np.int32), length - 1)
     upper = np.minimum(lower + 1, length - 1)
-    fraction = np.where(lower == upper, 0, points - lower)  # at the last cell: that cell alone
+    fraction = np.where(lower == upper, 0, points - lower.astype(dtype))  # the last cell stands alone
 
     share = inside / count  # bool / float keeps the float's dtype
     weights = np.stack([(1 - fraction) * share, fraction * share], axis=-1)
     cells = np.stack([lower, upper], axis=-1)
-    return cells.reshape(len(low), num_bins, -1), weights.reshape(len(low), num_bins, -1)
+    neighbours = (len(low), num_bins, 2 * len(i))
+    return cells.reshape(neighbours), weights.reshape(neighbours)
 
 
 def _merged(cells, weights):
