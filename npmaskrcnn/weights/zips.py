@@ -1,0 +1,93 @@
+"""The zip archive that both `.npz` and torch's `.pth` are, opened with suspicion.
+
+A zip is a row of members, each behind a small header, and at the very end a directory that says where
+they are, how long they are and what their checksums (CRC-32) are. All of that is a claim made by the
+file. Before a byte of a member is read, the claims are compared with each other and with the size of
+the file: no name that leaves the archive, no name twice, no length that the file cannot hold, no
+"bomb" whose few bytes inflate to gigabytes. Reading a member then checks its checksum.
+"""
+
+import struct
+import zipfile
+import zlib
+
+from npmaskrcnn.weights.files import Unreadable
+
+MAX_INFLATION = 20  # a compressed archive may unpack to this many times its own size ...
+FREE_INFLATION = 64 << 20  # ... or to 64 MB, whichever is more (weights compress little, zeros well)
+DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError,
+          UnicodeError, ValueError, OverflowError, IndexError)
+
+
+class CheckedZip:
+    """The members of a zip archive whose directory was found plausible.
+
+    Attributes
+    ----------
+    members : dict
+        Name -> `zipfile.ZipInfo`, in the order of the directory.
+    """
+
+    def __init__(self, file, methods):
+        """Judge the directory of an open file; `methods` are the compressions allowed."""
+        file_size = file.seek(0, 2)
+        try:
+            self.archive = zipfile.ZipFile(file)
+        except DAMAGE as error:
+            raise Unreadable(
+                f"incomplete or damaged: it begins as a zip archive, but in its {file_size} bytes there is no "
+                f"sound directory at the end ({_one_line(error)}); expected a whole file, so copy or download it again"
+            ) from None
+        self.members = {}
+        for info in self.archive.infolist():
+            if info.filename in self.members:
+                raise Unreadable(f"has two members named {info.filename!r}; expected every name once")
+            self._judge(info, methods, file_size)
+            self.members[info.filename] = info
+        unpacked = sum(info.file_size for info in self.members.values())
+        stored = all(info.compress_type == zipfile.ZIP_STORED for info in self.members.values())
+        limit = file_size if stored else max(MAX_INFLATION * file_size, FREE_INFLATION)
+        if unpacked > limit:
+            raise Unreadable(f"declares {unpacked} bytes of content in a file of {file_size}; expected at most {limit}")
+
+    @staticmethod
+    def _judge(info, methods, file_size):
+        name = info.filename
+        if not is_plain_name(name) or name != info.orig_filename:
+            raise Unreadable(f"has a member named {info.orig_filename!r}; expected a relative name without '..'")
+        if info.flag_bits & 0x1:
+            raise Unreadable(f"member {name!r} is encrypted; expected none to be")
+        if info.compress_type not in methods:
+            raise Unreadable(f"member {name!r} is compressed by method {info.compress_type}; expected one of "
+                             f"{sorted(methods)} (0 stored, 8 deflated)")
+        if info.compress_size > file_size or info.header_offset < 0:
+            raise Unreadable(f"member {name!r} claims {info.compress_size} bytes in a file of {file_size}")
+        if info.compress_type == zipfile.ZIP_STORED and info.compress_size != info.file_size:
+            raise Unreadable(f"member {name!r} is stored, yet {info.compress_size} bytes are said to hold {info.file_size}")
+
+    def read(self, name):
+        """Return the bytes of a member, its length and checksum verified."""
+        info = self.members[name]
+        try:
+            content = self.archive.read(info)
+        except DAMAGE as error:
+            raise Unreadable(f"damaged: member {name!r} cannot be read ({_one_line(error)}); "
+                             "expected a whole file, so copy or download it again") from None
+        if len(content) != info.file_size or zlib.crc32(content) != info.CRC:
+            raise Unreadable(f"damaged: member {name!r} has {len(content)} bytes that do not match its directory "
+                             f"entry of {info.file_size} bytes; expected a whole file, so copy or download it again")
+        return content
+
+
+def is_plain_name(name):
+    """Tell whether a member's name stays inside the archive on every operating system.
+
+    >>> [is_plain_name(name) for name in ("a/b", "../b", "/b", "a\\\\b", "C:b", "a//b", "")]
+    [True, False, False, False, False, False, False]
+    """
+    parts = name.split("/")
+    return not any(part in ("", ".", "..") for part in parts) and not any(c in name for c in "\\:\0")
+
+
+def _one_line(error):
+    return " ".join(str(error).split())[:120] or type(error).__name__
