@@ -13,3 +13,131 @@ import numpy as np
 
 
 # ---- boxes and regions: IoU, NMS, RoIAlign, RoIPool ----
+
+
+def box_iou(boxes1, boxes2):
+    """Intersection over union of every pair: (N, 4) and (M, 4) boxes give (N, M)."""
+    iou = np.zeros((len(boxes1), len(boxes2)))
+    for i, box1 in enumerate(boxes1.tolist()):
+        for j, box2 in enumerate(boxes2.tolist()):
+            iou[i, j] = _iou_of_two(box1, box2)
+    return iou
+
+
+def _iou_of_two(box1, box2):
+    left, right = max(box1[0], box2[0]), min(box1[2], box2[2])
+    top, bottom = max(box1[1], box2[1]), min(box1[3], box2[3])
+    inter = max(right - left, 0.0) * max(bottom - top, 0.0)
+    area1 = (box1[2] - box1[0]) * (box1[3] - box1[1])
+    area2 = (box2[2] - box2[0]) * (box2[3] - box2[1])
+    union = area1 + area2 - inter
+    return inter / union if union else math.nan
+
+
+def nms(boxes, scores, iou_threshold):
+    """Indices of the boxes that no better-scored kept box overlaps by more than the threshold."""
+    best_first = sorted(range(len(boxes)), key=lambda i: -scores[i])  # a stable sort: ties keep input order
+    keep = []
+    for i in best_first:
+        if not any(_iou_of_two(boxes[i].tolist(), boxes[j].tolist()) > iou_threshold for j in keep):
+            keep.append(i)
+    return np.array(keep, dtype=np.int64)
+
+
+def batched_nms(boxes, scores, idxs, iou_threshold):
+    """As `nms`, but only boxes of the same class (the same number in `idxs`) suppress each other."""
+    best_first = sorted(range(len(boxes)), key=lambda i: -scores[i])
+    keep = []
+    for i in best_first:
+        kept_of_this_class = [j for j in keep if idxs[j] == idxs[i]]
+        if not any(_iou_of_two(boxes[i].tolist(), boxes[j].tolist()) > iou_threshold for j in kept_of_this_class):
+            keep.append(i)
+    return np.array(keep, dtype=np.int64)
+
+
+def roi_align(features, rois, output_size, spatial_scale=1.0, sampling_ratio=-1, aligned=False):
+    """Average of bilinear samples in each bin: (N, H, W, C) maps and (R, 5) rois give (R, P, Q, C)."""
+    num_bins_y, num_bins_x = _two(output_size)
+    offset = 0.5 if aligned else 0.0
+    y = np.zeros((len(rois), num_bins_y, num_bins_x, features.shape[3]), dtype=features.dtype)
+    for r, (image, x1, y1, x2, y2) in enumerate(rois.tolist()):
+        start_y, start_x = y1 * spatial_scale - offset, x1 * spatial_scale - offset
+        height, width = y2 * spatial_scale - offset - start_y, x2 * spatial_scale - offset - start_x
+        if not aligned:
+            height, width = max(height, 1.0), max(width, 1.0)
+        bin_h, bin_w = height / num_bins_y, width / num_bins_x
+        grid_h = sampling_ratio if sampling_ratio > 0 else math.ceil(bin_h)
+        grid_w = sampling_ratio if sampling_ratio > 0 else math.ceil(bin_w)
+        for p in range(num_bins_y):
+            for q in range(num_bins_x):
+                total = 0.0
+                for iy in range(grid_h):
+                    for ix in range(grid_w):
+                        sample_y = start_y + p * bin_h + (iy + 0.5) * bin_h / grid_h
+                        sample_x = start_x + q * bin_w + (ix + 0.5) * bin_w / grid_w
+                        total = total + _bilinear(features[int(image)], sample_y, sample_x)
+                y[r, p, q] = total / max(grid_h * grid_w, 1)
+    return y
+
+
+def _bilinear(feature_map, y, x):
+    """Value of an (H, W, C) map between its cells; cell (i, j) sits at the point (i, j)."""
+    h, w, c = feature_map.shape
+    if y < -1 or y > h or x < -1 or x > w:
+        return np.zeros(c)  # more than one cell outside: nothing is there
+    y, x = min(max(y, 0.0), h - 1.0), min(max(x, 0.0), w - 1.0)  # at most one cell outside: the border
+    top, left = math.floor(y), math.floor(x)
+    bottom, right = min(top + 1, h - 1), min(left + 1, w - 1)
+    fy, fx = y - top, x - left
+    return ((1 - fy) * (1 - fx) * feature_map[top, left] + (1 - fy) * fx * feature_map[top, right]
+            + fy * (1 - fx) * feature_map[bottom, left] + fy * fx * feature_map[bottom, right])
+
+
+def roi_pool(features, rois, output_size, spatial_scale=1.0):
+    """Maximum of each bin, everything rounded to cells: (N, H, W, C) and (R, 5) give (R, P, Q, C)."""
+    num_bins_y, num_bins_x = _two(output_size)
+    _, h, w, c = features.shape
+    y = np.zeros((len(rois), num_bins_y, num_bins_x, c), dtype=features.dtype)
+    for r, (image, *box) in enumerate(rois.tolist()):
+        # The nearest whole cell, halves away from zero; first and last cell both belong to the region.
+        x1, y1, x2, y2 = (int(math.copysign(math.floor(abs(v * spatial_scale) + 0.5), v)) for v in box)
+        bin_h, bin_w = max(y2 - y1 + 1, 1) / num_bins_y, max(x2 - x1 + 1, 1) / num_bins_x
+        for p in range(num_bins_y):
+            for q in range(num_bins_x):
+                rows = range(max(y1 + math.floor(p * bin_h), 0), min(y1 + math.ceil((p + 1) * bin_h), h))
+                columns = range(max(x1 + math.floor(q * bin_w), 0), min(x1 + math.ceil((q + 1) * bin_w), w))
+                for k in range(c):
+                    cells = [features[int(image), i, j, k] for i in rows for j in columns]
+                    y[r, p, q, k] = max(cells, default=0.0)
+    return y
+
+
+def softmax_cross_entropy(logits, labels):
+    """Mean over rows of ``-log(exp(logit of the right class) / sum of exp(all logits))``."""
+    total = 0.0
+    for row, label in zip(logits.tolist(), labels):
+        total += -math.log(math.exp(row[label]) / sum(math.exp(logit) for logit in row))
+    return total / max(len(labels), 1)
+
+
+def binary_cross_entropy_with_logits(logits, targets):
+    """Mean over all elements of ``-t log(p) - (1 - t) log(1 - p)`` with ``p = 1 / (1 + exp(-logit))``."""
+    total = 0.0
+    for x, t in zip(logits.ravel().tolist(), targets.ravel().tolist()):
+        p = 1 / (1 + math.exp(-x))
+        total += -t * math.log(p) - (1 - t) * math.log(1 - p)
+    return total / max(logits.size, 1)
+
+
+def smooth_l1(pred, target, beta):
+    """Sum over all elements of ``d^2 / (2 beta)`` where ``|d| < beta`` and ``|d| - beta / 2`` elsewhere."""
+    total = 0.0
+    for p, t in zip(pred.ravel().tolist(), target.ravel().tolist()):
+        d = abs(p - t)
+        total += d * d / (2 * beta) if d < beta else d - beta / 2
+    return total
+
+
+def _two(size):
+    """An int twice, or a pair as it is."""
+    return (size, size) if isinstance(size, int) else tuple(size)
