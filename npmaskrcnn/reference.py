@@ -12,6 +12,102 @@ import numpy as np
 # ---- images and feature maps: convolution, pooling, resampling ----
 
 
+def conv2d(x, weight, bias=None, stride=1, padding=0, groups=1):
+    """Convolution of (N, H, W, C_in) images with a (kh, kw, C_in / groups, C_out) weight.
+
+    Every output number is the sum of its window times the kernel of its channel.
+
+    Examples
+    --------
+    >>> conv2d(np.ones((1, 3, 3, 1)), np.ones((3, 3, 1, 1)), padding=1)[0, :, :, 0]
+    array([[4., 6., 4.],
+           [6., 9., 6.],
+           [4., 6., 4.]])
+    """
+    (sy, sx), (py, px) = _pair(stride), _pair(padding)
+    n, h, w, _ = x.shape
+    kh, kw, c_group, c_out = weight.shape
+    padded = np.pad(x, ((0, 0), (py, py), (px, px), (0, 0)))
+    y = np.zeros((n, (h + 2 * py - kh) // sy + 1, (w + 2 * px - kw) // sx + 1, c_out), x.dtype)
+    for image, i, j, channel in np.ndindex(y.shape):
+        first = channel // (c_out // groups) * c_group  # the first of the input channels that this group may see
+        window = padded[image, i * sy : i * sy + kh, j * sx : j * sx + kw, first : first + c_group]
+        y[image, i, j, channel] = np.sum(window * weight[:, :, :, channel])
+    return y if bias is None else y + bias
+
+
+def conv_transpose2d(x, weight, bias=None, stride=1):
+    """Transposed convolution with a (kh, kw, C_in, C_out) weight: every input pixel stamps its own kernel."""
+    sy, sx = _pair(stride)
+    n, h, w, c_in = x.shape
+    kh, kw, _, c_out = weight.shape
+    y = np.zeros((n, (h - 1) * sy + kh, (w - 1) * sx + kw, c_out), x.dtype)
+    for image, i, j, channel in np.ndindex(x.shape):
+        y[image, i * sy : i * sy + kh, j * sx : j * sx + kw] += x[image, i, j, channel] * weight[:, :, channel]
+    return y if bias is None else y + bias
+
+
+def max_pool2d(x, kernel_size, stride, padding=0):
+    """The largest number of every window, channel by channel; the padding never wins."""
+    (kh, kw), (sy, sx), (py, px) = _pair(kernel_size), _pair(stride), _pair(padding)
+    n, h, w, c = x.shape
+    padded = np.pad(x, ((0, 0), (py, py), (px, px), (0, 0)), constant_values=-np.inf)
+    y = np.zeros((n, (h + 2 * py - kh) // sy + 1, (w + 2 * px - kw) // sx + 1, c), x.dtype)
+    for image, i, j, channel in np.ndindex(y.shape):
+        y[image, i, j, channel] = np.max(padded[image, i * sy : i * sy + kh, j * sx : j * sx + kw, channel])
+    return y
+
+
+def batch_norm(x, weight, bias, eps=1e-5):
+    """Normalise each channel of (N, H, W, C) features by its own mean and variance over the batch."""
+    y = np.zeros_like(x)
+    for channel in range(x.shape[3]):
+        values = x[..., channel]
+        mean = np.mean(values)
+        variance = np.mean((values - mean) ** 2)
+        y[..., channel] = (values - mean) / math.sqrt(variance + eps) * weight[channel] + bias[channel]
+    return y
+
+
+def upsample_nearest(x, size):
+    """Each output pixel copies the input pixel that lies at the same fraction of the height and width.
+
+    Fractions are rounded down to a pixel in float32, as torch does it.
+    """
+    n, h, w, c = x.shape
+    y = np.zeros((n, *size, c), x.dtype)
+    for i, j in np.ndindex(*size):
+        row = min(int(np.float32(i) * (np.float32(h) / np.float32(size[0]))), h - 1)
+        column = min(int(np.float32(j) * (np.float32(w) / np.float32(size[1]))), w - 1)
+        y[:, i, j] = x[:, row, column]
+    return y
+
+
+def resize_bilinear(x, size):
+    """Each output pixel of an (H, W, C) image is a weighted mean of the four input pixels around its centre."""
+    h, w, c = x.shape
+    y = np.zeros((*size, c), x.dtype)
+    for i, j in np.ndindex(*size):
+        y1, y2, ly = _neighbours(i, h, size[0], x.dtype)
+        x1, x2, lx = _neighbours(j, w, size[1], x.dtype)
+        top = (1 - lx) * x[y1, x1] + lx * x[y1, x2]
+        bottom = (1 - lx) * x[y2, x1] + lx * x[y2, x2]
+        y[i, j] = (1 - ly) * top + ly * bottom
+    return y
+
+
+def _neighbours(i, in_size, out_size, dtype):
+    """The two input pixels beside the centre of output pixel i, and how far it lies towards the second."""
+    ratio = float(dtype.type(in_size) / dtype.type(out_size))
+    source = max(float(dtype.type((i + 0.5) * ratio - 0.5)), 0.0)  # the one rounding that torch's float32 does
+    first = min(int(source), in_size - 1)
+    return first, min(first + 1, in_size - 1), min(source - first, 1.0)
+
+
+def _pair(value):
+    return tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+
+
 # ---- boxes and regions: IoU, NMS, RoIAlign, RoIPool ----
 
 

@@ -6,6 +6,14 @@ meaning are torchvision's, on NHWC arrays. Operations compute and do not judge t
 where it enters the package.
 """
 
+from npmaskrcnn.ops.boxes import (
+    box_area,
+    box_iou,
+    clip_boxes_to_image,
+    decode_boxes,
+    encode_boxes,
+    remove_small_boxes,
+)
 from npmaskrcnn.ops.conv import (
     conv2d,
     conv2d_backward,
@@ -14,6 +22,15 @@ from npmaskrcnn.ops.conv import (
     conv_transpose2d_forward,
 )
 from npmaskrcnn.ops.linear import linear_backward, linear_forward
+from npmaskrcnn.ops.losses import (
+    binary_cross_entropy_with_logits_backward,
+    binary_cross_entropy_with_logits_forward,
+    smooth_l1_backward,
+    smooth_l1_forward,
+    softmax_cross_entropy_backward,
+    softmax_cross_entropy_forward,
+)
+from npmaskrcnn.ops.nms import batched_nms, nms
 from npmaskrcnn.ops.norm import (
     batch_norm_backward,
     batch_norm_forward,
@@ -30,3 +47,5 @@ from npmaskrcnn.ops.resample import (
     upsample_nearest_backward,
     upsample_nearest_forward,
 )
+from npmaskrcnn.ops.roi_align import roi_align, roi_align_backward, roi_align_forward
+from npmaskrcnn.ops.roi_pool import roi_pool, roi_pool_backward, roi_pool_forward

@@ -7,6 +7,7 @@ Which input pixels meet an output pixel follows torch to the last bit, its float
 a neighbour more or less would be a different image.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -152,5 +153,5 @@ def _matrix(weights, columns, in_size):
 def _apply(matrix, x, axis):
     """Multiply every line of `x` along `axis` by `matrix`."""
     lines = np.moveaxis(x, axis, 0)
-    y = matrix @ lines.reshape(len(lines), -1)
+    y = matrix @ lines.reshape(len(lines), math.prod(lines.shape[1:]))
     return np.ascontiguousarray(np.moveaxis(y.reshape(len(y), *lines.shape[1:]), 0, axis))
