@@ -1,0 +1,171 @@
+"""Images with their instances: what was found, what is there, and both together.
+
+One mask per object, one box, one class, one score: that is what Mask R-CNN answers, and this is how it
+is drawn everywhere. Detections are solid lines with filled masks; ground truth is dashed and unfilled,
+so that the two can lie in the same picture.
+"""
+
+import math
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+from npmaskrcnn.plots.style import (INK, MUTED, NORMAL, class_color, class_name, count, draw_boxes, draw_label,
+                                    new_figure, panels, say_nothing, show_image, styled)
+
+MASK_THRESHOLD = 0.5   # of a predicted probability, as everywhere
+
+
+@styled
+def instances(image, boxes, labels=None, scores=None, masks=None, class_names=None, target=None, title=None,
+              ax=None, size=4.5):
+    """Draw an image with the masks, boxes, labels and scores of its instances.
+
+    Parameters
+    ----------
+    image : (H, W, 3) or (H, W) array
+        uint8, or float in 0..1.
+    boxes : (D, (x1, y1, x2, y2)) array, Detections or Target
+        In pixels of the image. A `Detections` or a `Target` brings its own labels, scores and masks;
+        a `Target` is drawn dashed.
+    labels : (D,) int array, optional
+    scores : (D,) float array, optional
+    masks : (D, H, W) array, optional
+        bool, or probabilities, of which those above 0.5 are drawn.
+    class_names : list of str, optional
+        With "background" first.
+    target : Target, optional
+        Ground truth, dashed, under the instances.
+    title : str, optional
+        By default how many instances there are.
+    ax : Axes, optional
+        Draw here instead of in a new figure.
+    size : float
+        Width of the new figure in inches.
+
+    Returns
+    -------
+    figure : matplotlib Figure
+    """
+    is_truth = hasattr(boxes, "masks") and not hasattr(boxes, "scores")
+    if hasattr(boxes, "masks"):
+        boxes, labels, masks, scores = boxes.boxes, boxes.labels, boxes.masks, getattr(boxes, "scores", None)
+    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+    labels = np.ones(len(boxes), int) if labels is None else np.asarray(labels)
+    noun = "object" if scores is None else "detection"
+    names = [class_name(label, class_names) for label in labels]
+    title = f"{count(len(boxes), noun)}{_listed(names)}" if title is None else title
+    own_figure = ax is None
+    if own_figure:
+        height, width = np.asarray(image).shape[:2]
+        figure = new_figure(size, size * min(max(height / width, 0.3), 3) + 0.25)
+        figure.set_label(f"Image of {width} x {height} pixels with {count(len(boxes), noun)}{_listed(names)}.")
+        ax = figure.subplots()
+    show_image(ax, image)
+    if target is not None:
+        draw_instances(ax, target.boxes, target.labels, masks=target.masks, truth=True)
+    draw_instances(ax, boxes, labels, scores, masks, class_names, truth=is_truth, text=True)
+    if not len(boxes):
+        say_nothing(ax, f"no {noun}")
+    ax.set_title(title)
+    return ax.figure
+
+
+@styled
+def gallery(images, detections=None, targets=None, class_names=None, columns=4, size=2.6):
+    """Draw many images in a grid, each with its detections (solid) and its ground truth (dashed).
+
+    Parameters
+    ----------
+    images : list of (H, W, 3) arrays
+    detections : list of Detections, optional
+    targets : list of Target, optional
+    class_names : list of str, optional
+    columns : int
+    size : float
+        Width of a panel in inches.
+
+    Returns
+    -------
+    figure : matplotlib Figure
+    """
+    num_images = len(images)
+    columns = max(1, min(columns, num_images))
+    rows = max(1, math.ceil(num_images / columns))
+    tallest = max([np.asarray(image).shape[0] / np.asarray(image).shape[1] for image in images], default=0.4)
+    figure, axes = panels(rows, columns, size, size * min(tallest, 2) + 0.4)
+    for i, ax in enumerate(axes.ravel()):
+        if i >= num_images:
+            ax.axis("off")
+            continue
+        show_image(ax, images[i], axis_labels=False)
+        words = []
+        if targets is not None:
+            truth = targets[i]
+            draw_instances(ax, truth.boxes, truth.labels, masks=truth.masks, truth=True, class_names=class_names,
+                           text=detections is None)
+            words.append(f"{len(truth)} there")
+        if detections is not None:
+            found = detections[i]
+            draw_instances(ax, found.boxes, found.labels, found.scores, found.masks, class_names, text=True)
+            words.insert(0, f"{len(found)} found")
+            if not len(found):
+                say_nothing(ax, "no detection")
+        ax.set_title(f"{i}:  {', '.join(words)}" if words else f"{i}")
+    if not num_images:
+        say_nothing(axes[0, 0], "no image")
+    _class_legend(figure, detections, targets, class_names)
+    figure.set_label(f"Grid of {count(num_images, 'image')}"
+                     + (" with detections as solid boxes and filled masks" if detections is not None else "")
+                     + (", ground truth dashed" if targets is not None else "") + ".")
+    return figure
+
+
+def draw_instances(ax, boxes, labels, scores=None, masks=None, class_names=None, truth=False, text=False,
+                   linewidth=1.6):
+    """Draw instances on an axes that shows their image; the best, which come first, end on top."""
+    for i in reversed(range(len(boxes))):
+        color = class_color(labels[i])
+        if masks is not None and len(masks):
+            _draw_mask(ax, masks[i], color, truth)
+        draw_boxes(ax, boxes[i:i + 1], color, linewidth, linestyle=(0, (3, 2)) if truth else "solid")
+    for i in reversed(range(len(boxes) if text else 0)):
+        label = class_name(labels[i], class_names)
+        label = label if scores is None else f"{label} {scores[i]:.2f}"
+        x1, y1, _, y2 = (float(value) for value in boxes[i])
+        near_top = y1 < 0.08 * abs(ax.get_ylim()[0])
+        draw_label(ax, x1, y2 if near_top else y1, label, class_color(labels[i]), above=not near_top)
+
+
+def _draw_mask(ax, mask, color, truth):
+    """A tinted area with an outline; ground truth has the outline only, dashed."""
+    height, width = mask.shape
+    inside = np.pad(np.asarray(mask, np.float64), 1)   # a rim of zeros closes outlines at the border
+    if not (inside > MASK_THRESHOLD).any():
+        return
+    x, y = np.arange(-0.5, width + 1), np.arange(-0.5, height + 1)   # of pixel centres, rim included
+    if not truth:
+        ax.contourf(x, y, inside, levels=[MASK_THRESHOLD, 2], colors=[color], alpha=0.5)
+    ax.contour(x, y, inside, levels=[MASK_THRESHOLD], colors=[color], linewidths=1.2,
+               linestyles="dashed" if truth else "solid")
+
+
+def _listed(names):
+    """': circle, 2 × square', in order of appearance."""
+    counted = {name: names.count(name) for name in names}
+    if not counted or len(counted) > 4:
+        return ""
+    return ": " + ", ".join(name if number == 1 else f"{number} × {name}" for name, number in counted.items())
+
+
+def _class_legend(figure, detections, targets, class_names):
+    """Which colour is which class, and which line is whose."""
+    present = sorted({int(label) for items in (detections, targets) if items is not None
+                      for item in items for label in item.labels})
+    handles = [Line2D([], [], color=class_color(label), linewidth=4, label=class_name(label, class_names))
+               for label in present[:8]]
+    if detections is not None and targets is not None:
+        handles += [Line2D([], [], color=INK, label="detection"),
+                    Line2D([], [], color=MUTED, linestyle="dashed", label="ground truth")]
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=NORMAL)

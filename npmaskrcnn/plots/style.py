@@ -1,0 +1,175 @@
+"""How every figure looks: one palette, one text size, one way to draw an image and a box.
+
+A colour always means the same thing. Classes take the Okabe-Ito colours, which people with any kind of
+colour vision can tell apart, by their label: label 1 is orange in every figure. Levels of the pyramid go
+from dark (fine) to light (coarse). Positive is green, negative is vermilion, ignored is grey. Solid lines
+are what the model says, dashed lines are what a person drew. (Where a figure has no classes, their
+colours tell curves apart.)
+
+Figures are plain `matplotlib.figure.Figure` objects: pyplot is never imported, so nothing is shown,
+kept alive or configured behind the caller's back. In Jupyter a figure shows itself, with its
+alternative text (`figure.get_label()`) beside the picture.
+"""
+
+import functools
+import io
+
+import matplotlib
+import matplotlib.figure
+import numpy as np
+from matplotlib.collections import PolyCollection
+
+# Okabe and Ito (2008), "Color universal design", without black; label 1 takes the first.
+CLASS_COLORS = ("#E69F00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
+BACKGROUND_COLOR = "#8C8C8C"
+POSITIVE, NEGATIVE, IGNORED = "#009E73", "#D55E00", "#8C8C8C"
+GROUND_TRUTH = "#111111"
+LEVEL_COLORS = ("#30123B", "#3B528B", "#21918C", "#5EC962", "#F9C80E")   # P2, P3, P4, P5, P6
+LEVEL_NAMES = ("P2", "P3", "P4", "P5", "P6")
+CURVE = "#274C77"   # of a figure with one curve
+INK, MUTED, PAPER = "#1A1A1A", "#5F6368", "#F4F5F7"
+
+SMALL, NORMAL, LARGE = 8, 9, 11   # points; nothing is smaller than SMALL
+
+STYLE = {
+    "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": NORMAL,
+    "axes.titlesize": NORMAL, "axes.titlelocation": "left", "axes.labelsize": NORMAL,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": MUTED, "axes.labelcolor": INK,
+    "xtick.labelsize": SMALL, "ytick.labelsize": SMALL, "xtick.color": MUTED, "ytick.color": MUTED,
+    "text.color": INK, "legend.fontsize": SMALL, "legend.frameon": False, "figure.titlesize": LARGE,
+    "figure.dpi": 100, "image.interpolation": "nearest", "figure.facecolor": "white",
+}
+
+
+class Figure(matplotlib.figure.Figure):
+    """A matplotlib Figure that Jupyter can show although pyplot does not know it."""
+
+    def _repr_png_(self):
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=self.dpi)
+        return buffer.getvalue(), {"alt": self.get_label()}
+
+
+def styled(draw):
+    """Decorator: the function draws under `STYLE`, and the caller's settings stay as they were."""
+    @functools.wraps(draw)
+    def drawn(*args, **kwargs):
+        with matplotlib.rc_context(STYLE):
+            return draw(*args, **kwargs)
+    return drawn
+
+
+def new_figure(width, height, layout="constrained"):
+    """A white figure of `width` x `height` inches, 100 pixels to the inch."""
+    return Figure(figsize=(width, height), layout=layout)
+
+
+def panels(rows, columns, width, height):
+    """A figure with a grid of axes, as `(figure, (rows, columns) array of Axes)`; sizes of one panel in inches."""
+    figure = new_figure(columns * width, rows * height)
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def class_color(label):
+    """Colour of a class by its label; 0, the background, is grey."""
+    return CLASS_COLORS[(int(label) - 1) % len(CLASS_COLORS)] if label > 0 else BACKGROUND_COLOR
+
+
+def class_name(label, class_names=None):
+    """Name of a class, or "class 3" if nobody named it."""
+    if class_names is not None and int(label) < len(class_names):
+        return str(class_names[int(label)])
+    return "background" if label == 0 else f"class {int(label)}"
+
+
+def level_color(level):
+    """Colour of a pyramid level, 0 for P2."""
+    return LEVEL_COLORS[min(int(level), len(LEVEL_COLORS) - 1)]
+
+
+def ink_on(color):
+    """Black or white, whichever can be read on `color`."""
+    red, green, blue = matplotlib.colors.to_rgb(color)
+    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
+
+
+def count(number, noun):
+    """A counted noun.
+
+    >>> count(1, "box"), count(4092, "anchor"), count(0, "detection")
+    ('1 box', '4,092 anchors', 'no detection')
+    """
+    plural = noun if number <= 1 else noun + ("es" if noun.endswith(("x", "ss")) else "s")
+    return f"{number:,} {plural}" if number else f"no {noun}"
+
+
+def as_picture(image):
+    """An image as imshow wants it: (H, W, 3) float in 0..1; grey becomes colour, alpha is dropped."""
+    image = np.asarray(image)
+    if image.dtype.kind in "ui":
+        image = image / float(np.iinfo(image.dtype).max)
+    image = np.clip(image.astype(np.float64), 0, 1)
+    image = image[..., None] if image.ndim == 2 else image
+    return np.repeat(image[..., :1], 3, axis=-1) if image.shape[-1] < 3 else image[..., :3]
+
+
+def show_image(ax, image, size=None, axis_labels=True, **imshow_options):
+    """Draw an image or a map so that coordinates are pixels and a pixel's left and top edges are whole numbers.
+
+    Parameters
+    ----------
+    ax : Axes
+    image : (H, W, 3) or (H, W) array
+        With three axes a picture; with two a map of numbers, coloured by ``cmap``.
+    size : (height, width), optional
+        What the array spans, in pixels; its own size by default.
+    axis_labels : bool
+        Ticks and "x (px)", "y (px)"; without them only the picture.
+    """
+    image = np.asarray(image)
+    height, width = image.shape[:2] if size is None else size
+    if image.ndim == 3:
+        image = as_picture(image)
+    artist = ax.imshow(image, extent=(0, width, height, 0), **imshow_options)
+    ax.set_xlim(0, width)
+    ax.set_ylim(height, 0)
+    if axis_labels:
+        ax.set_xlabel("x (px)")
+        ax.set_ylabel("y (px)")
+        ax.locator_params(nbins=5)
+    else:
+        ax.set_xticks([])
+        ax.set_yticks([])
+    for spine in ax.spines.values():
+        spine.set_visible(not axis_labels)
+        spine.set_linewidth(0.6)
+    return artist
+
+
+def draw_boxes(ax, boxes, color=INK, linewidth=1.5, linestyle="solid", alpha=1.0, halo=True):
+    """Draw boxes `(N, (x1, y1, x2, y2))` as frames; `color` is one for all or one per box.
+
+    A white halo under each line keeps it visible on any picture.
+    """
+    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+    if not len(boxes):
+        return
+    corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
+    if halo:
+        ax.add_collection(PolyCollection(corners, facecolors="none", edgecolors="white",
+                                         linewidths=linewidth + 1.2, alpha=0.7 * alpha), autolim=False)
+    ax.add_collection(PolyCollection(corners, facecolors="none", edgecolors=color, linewidths=linewidth,
+                                     linestyles=linestyle, alpha=alpha), autolim=False)
+
+
+def draw_label(ax, x, y, text, color, fontsize=SMALL, above=True):
+    """A small filled label whose lower (or upper) left corner is at (x, y) in data coordinates."""
+    ax.text(x, y, text, fontsize=fontsize, color=ink_on(color), va="bottom" if above else "top", ha="left",
+            clip_on=False, zorder=6,
+            bbox=dict(boxstyle="square,pad=0.15", facecolor=color, edgecolor="none", alpha=0.92))
+
+
+def say_nothing(ax, text):
+    """Say in the middle of an axes that there is nothing to see, and of what."""
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", fontsize=NORMAL, color=INK,
+            bbox=dict(boxstyle="round,pad=0.4", facecolor="white", edgecolor=MUTED, alpha=0.9), zorder=7)
