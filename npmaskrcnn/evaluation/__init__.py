@@ -1,1 +1,15 @@
-"""(to be written)"""
+"""How good are the detections? COCO's average precision, for boxes and for masks.
+
+`evaluate` gives the twelve figures that papers quote. The other functions show where they come from: which
+detection found which object, one class's curve of precision against recall, and which class was taken for
+which. `rle` reads and writes the form in which COCO files hold masks.
+"""
+
+from npmaskrcnn.evaluation import rle
+from npmaskrcnn.evaluation.coco_ap import evaluate
+from npmaskrcnn.evaluation.figures import Evaluation, Figures
+from npmaskrcnn.evaluation.inspection import (DetectionMatches, PrecisionRecall, confusion_matrix,
+                                              match_detections, precision_recall)
+
+__all__ = ["evaluate", "Evaluation", "Figures", "match_detections", "DetectionMatches", "precision_recall",
+           "PrecisionRecall", "confusion_matrix", "rle"]

@@ -256,7 +256,7 @@ def _string_to_counts(string):
         num_groups += 1
         if group & 0x20:
             if num_groups == MAX_CHARACTERS_PER_COUNT:
-                raise InputError(f"RLE: no number is as long as the one at position {position}; damaged string?")
+                raise InputError(f"RLE: the number at position {position} is too long; damaged string?")
             continue
         if group & 0x10:
             number -= 1 << (5 * num_groups)                              # the sign

@@ -1,0 +1,94 @@
+"""How much a detection and a ground truth overlap: intersection over union, of boxes or of masks.
+
+COCO asks this question of every detection and every ground truth of one image. A *crowd* (a region drawn
+around many objects that nobody wanted to draw one by one) is asked differently: how much of the detection
+lies inside it? So the intersection is divided by the area of the detection alone.
+
+D detections, G ground truths. Numbers are float64 and divided in the order of COCO's reference code,
+because an overlap that is exactly at a threshold must fall on the same side.
+"""
+
+import numpy as np
+
+
+def box_overlap(det_boxes, gt_boxes, is_crowd):
+    """Overlap of boxes.
+
+    Parameters
+    ----------
+    det_boxes : (D, (x1, y1, x2, y2)) float ndarray
+    gt_boxes : (G, (x1, y1, x2, y2)) float ndarray
+    is_crowd : (G,) bool ndarray
+
+    Returns
+    -------
+    iou : (D, G) float64 ndarray
+        Intersection over union; for a crowd intersection over the detection's area.
+    det_area : (D,) float64 ndarray
+
+    Examples
+    --------
+    >>> det, gt = np.array([[0, 0, 4, 2]]), np.array([[2, 0, 6, 2], [2, 0, 6, 2]])
+    >>> iou, area = box_overlap(det, gt, is_crowd=np.array([False, True]))
+    >>> iou.round(3), area
+    (array([[0.333, 0.5  ]]), array([8.]))
+    """
+    det = np.asarray(det_boxes, dtype=np.float64).reshape(-1, 1, 4)
+    gt = np.asarray(gt_boxes, dtype=np.float64).reshape(1, -1, 4)
+    sides = np.minimum(det[..., 2:], gt[..., 2:]) - np.maximum(det[..., :2], gt[..., :2])   # (D, G, (w, h))
+    intersection = np.maximum(sides, 0).prod(axis=2)
+    det_area = (det[..., 2:] - det[..., :2]).prod(axis=2)
+    gt_area = (gt[..., 2:] - gt[..., :2]).prod(axis=2)
+    return _divide(intersection, det_area, gt_area, is_crowd), det_area[:, 0]
+
+
+def mask_overlap(det_masks, gt_masks, is_crowd):
+    """Overlap of masks.
+
+    Parameters
+    ----------
+    det_masks : (D, H, W) bool ndarray
+    gt_masks : (G, H, W) bool ndarray
+    is_crowd : (G,) bool ndarray
+
+    Returns
+    -------
+    iou : (D, G) float64 ndarray
+        Shared pixels over the pixels of either; for a crowd over the pixels of the detection.
+    det_area : (D,) float64 ndarray
+        Pixels of each detection.
+
+    Examples
+    --------
+    >>> det, gt = np.zeros((1, 2, 4), bool), np.ones((1, 2, 4), bool)
+    >>> det[0, :, 1:3] = True
+    >>> mask_overlap(det, gt, is_crowd=np.array([False]))
+    (array([[0.5]]), array([4.]))
+    """
+    num_det, num_gt = len(det_masks), len(gt_masks)
+    det_area = np.array([np.count_nonzero(mask) for mask in det_masks], dtype=np.float64)
+    gt_area = np.array([np.count_nonzero(mask) for mask in gt_masks], dtype=np.float64)
+    if num_det == 0 or num_gt == 0:
+        return np.zeros((num_det, num_gt)), det_area
+    # Only pixels of some ground truth can be shared, so only those are looked at. How many pixels a detection
+    # and a ground truth share is the scalar product of their pixels: one matrix product for all pairs.
+    rows, columns = np.nonzero(gt_masks.any(axis=0))
+    # float32 counts exactly up to 2 ** 24 pixels.
+    dtype = np.float32 if len(rows) < 2 ** 24 else np.float64
+    det_pixels = det_masks[:, rows, columns].astype(dtype)
+    gt_pixels = gt_masks[:, rows, columns].astype(dtype)
+    intersection = (det_pixels @ gt_pixels.T).astype(np.float64)
+    return _divide(intersection, det_area[:, None], gt_area[None, :], is_crowd), det_area
+
+
+def overlap(target, detections, iou_type, mask_threshold):
+    """Overlap of one image's detections and ground truths, as boxes ("bbox") or as masks ("segm")."""
+    is_crowd = np.asarray(target.is_crowd, dtype=bool)
+    if iou_type == "bbox":
+        return box_overlap(detections.boxes, target.boxes, is_crowd)
+    return mask_overlap(np.asarray(detections.masks) > mask_threshold, target.masks, is_crowd)
+
+
+def _divide(intersection, det_area, gt_area, is_crowd):
+    union = np.where(is_crowd, det_area, det_area + gt_area - intersection)
+    return np.divide(intersection, union, out=np.zeros(union.shape), where=intersection > 0)
