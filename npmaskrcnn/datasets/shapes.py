@@ -122,14 +122,23 @@ class ShapesDataset:
         """Everything that image `index` is painted from, as a `Scene`."""
         return self._draw(index)[0]
 
-    def _draw(self, index):
-        """The scene of image `index`, and the generator from which its noise comes."""
+    def size(self, index):
+        """``(height, width)`` of image `index`."""
+        return self._start(index)[0]
+
+    def _start(self, index):
+        """The size of image `index`, and its generator after the size was drawn."""
         index = operator.index(index)
         if not -len(self) <= index < len(self):
             raise IndexError(f"image {index} of {len(self)}")
         rng = np.random.default_rng([self.seed, index % len(self)])
-        height, width = (low if low == high else int(rng.integers(low, high + 1))
-                         for low, high in zip(self.smallest_size, self.largest_size))
+        size = tuple(low if low == high else int(rng.integers(low, high + 1))
+                     for low, high in zip(self.smallest_size, self.largest_size))
+        return size, rng
+
+    def _draw(self, index):
+        """The scene of image `index`, and the generator from which its noise comes."""
+        (height, width), rng = self._start(index)
         background = rng.integers(0, 256, 3, dtype=np.uint8)
         num_shapes = int(rng.integers(self.min_objects, self.max_objects + 1))
         labels = np.zeros(num_shapes, np.int64)

@@ -1,0 +1,294 @@
+"""Your own images: a folder of pictures and one annotation file in COCO's format.
+
+`CocoDataset` reads the annotation file at once and judges all of it (`coco_json` says what is looked at);
+pictures and masks are read when they are asked for. `write_coco` goes the other way and writes any dataset
+down in the same format.
+
+COCO numbers its categories as it likes (1, 3, 90); a network's outputs are numbered 1, 2, 3. The table
+between the two is `dataset.category_ids`: label k is the category ``category_ids[k]``, and results that
+leave the package carry the file's own numbers again.
+"""
+
+import hashlib
+import json
+import operator
+import os
+import warnings
+from collections import Counter
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import numpy as np
+from PIL import Image
+
+from npmaskrcnn.datasets.coco_json import read_annotations
+from npmaskrcnn.datasets.label_maps import judge_mask_memory
+from npmaskrcnn.datasets.polygons import polygons_to_mask
+from npmaskrcnn.errors import InputError, InputWarning
+from npmaskrcnn.evaluation import rle
+from npmaskrcnn.images import read_image
+from npmaskrcnn.structures import Target, mask_extents
+
+
+class CocoDataset:
+    """Images with annotations in COCO's format.
+
+    Parameters
+    ----------
+    annotation_file : str or path
+        JSON with images, annotations and categories; polygons and both kinds of RLE.
+    image_dir : str or path or None
+        The folder to which the file names in the JSON are relative. None if only targets are needed.
+    boxes_as_masks : bool
+        Take the box as the mask where an annotation has no segmentation; otherwise that is an error.
+    skip_invalid : bool
+        Leave annotations that cannot be used out, each with a warning; otherwise they are errors. Images
+        are never left out, so `dataset[i]` stays image i of the file.
+
+    Attributes
+    ----------
+    class_names : list of str
+        "background", then the categories' names in the order of their ids; the index is the label.
+    category_ids : tuple
+        ``category_ids[label]`` is the id in the file; None for the background.
+    image_ids, file_names, sizes : lists
+        Per image; a size is ``(height, width)``.
+
+    Raises
+    ------
+    InputError
+        If the file or anything in it is wrong, or an image is missing; names the annotation or image.
+
+    Notes
+    -----
+    File names may contain subfolders, and backslashes for slashes; of an absolute path only the last part
+    counts; a file that differs in upper and lower case only is found. ``..`` is refused. The boxes are the
+    file's where it has them, and the masks' extents where it does not.
+    """
+
+    def __init__(self, annotation_file, image_dir=None, boxes_as_masks=False, skip_invalid=False):
+        self.annotation_file = Path(annotation_file)
+        self.image_dir = None if image_dir is None else Path(image_dir)
+        self.skip_invalid = skip_invalid
+        categories, images, annotations = read_annotations(self.annotation_file, boxes_as_masks, skip_invalid)
+        self.class_names = ["background"] + [category.name for category in categories]
+        self.category_ids = (None, *(category.id for category in categories))
+        self.image_ids = [image.id for image in images]
+        self.file_names = [image.file_name for image in images]
+        self.sizes = [image.size for image in images]
+        self._annotations = {image.id: [] for image in images}
+        for annotation in annotations:
+            self._annotations[annotation.image_id].append(annotation)
+        self._paths = None if image_dir is None else _find_images(images, self.image_dir, self.annotation_file)
+
+    def __len__(self):
+        return len(self.image_ids)
+
+    def __repr__(self):
+        num_objects = sum(map(len, self._annotations.values()))
+        return (f"CocoDataset({str(self.annotation_file)!r}: {len(self)} images, {num_objects} objects, "
+                f"{len(self.class_names) - 1} classes)")
+
+    def table(self):
+        """The classes as text: label, category id in the file, number of objects, name."""
+        counts = Counter(a.category_id for found in self._annotations.values() for a in found)
+        lines = [f"{'label':>5}{'category id':>13}{'objects':>9}  name"]
+        lines += [f"{label:>5}{self.category_ids[label]:>13}{counts[self.category_ids[label]]:>9}  {name}"
+                  for label, name in enumerate(self.class_names) if label]
+        return "\n".join(lines)
+
+    def __getitem__(self, index):
+        """Image `index` and its target.
+
+        Returns
+        -------
+        image : (H, W, 3) uint8 ndarray
+        target : Target
+            Crowd regions included, marked in `is_crowd`.
+        """
+        return self.image(index), self.target(index)
+
+    def image(self, index):
+        """The picture of image `index`, (H, W, 3) uint8, turned as its EXIF orientation says."""
+        index = self._index(index)
+        if self._paths is None:
+            raise InputError(f"{self.annotation_file}: opened without image_dir, so there are no pictures to read")
+        try:
+            image = read_image(self._paths[index])
+        except InputError as error:
+            raise InputError(f"{error} (image {self.image_ids[index]!r} of {self.annotation_file})") from None
+        size = self.sizes[index]
+        if image.shape[:2] != size:
+            hint = ("; height and width are swapped: was it annotated without regard to its EXIF orientation?"
+                    if image.shape[1::-1] == size else "")
+            raise InputError(f"{self._paths[index]}: has {image.shape[1]} x {image.shape[0]} pixels, but "
+                             f"{self.annotation_file} says {size[1]} x {size[0]} (image "
+                             f"{self.image_ids[index]!r}){hint}")
+        return image
+
+    def target(self, index):
+        """The target of image `index` alone, without reading the picture."""
+        index = self._index(index)
+        height, width = self.sizes[index]
+        annotations = self._annotations[self.image_ids[index]]
+        judge_mask_memory(len(annotations), (height, width), self._name(index))
+        kept, masks = [], []
+        for annotation in annotations:
+            mask = self._mask(annotation, index)
+            if mask is not None:
+                kept.append(annotation)
+                masks.append(mask)
+        masks = np.array(masks, bool).reshape(-1, height, width)
+        boxes = mask_extents(masks)
+        for box, annotation in zip(boxes, kept):
+            if annotation.box is not None:
+                box[:] = annotation.box
+        labels = [self.category_ids.index(annotation.category_id) for annotation in kept]
+        return Target(boxes, np.array(labels, np.int64), masks, [a.is_crowd for a in kept], [a.area for a in kept],
+                      name=self._name(index))
+
+    def size(self, index):
+        """``(height, width)`` of image `index`, as the annotation file has it."""
+        return self.sizes[self._index(index)]
+
+    def path(self, index):
+        """Where the picture of image `index` is."""
+        index = self._index(index)
+        return None if self._paths is None else self._paths[index]
+
+    def _mask(self, annotation, index):
+        """The mask of one annotation, (H, W) bool; None if it has no pixel and may be left out."""
+        height, width = self.sizes[index]
+        name = f"{self._name(index)}: annotation {annotation.id!r}"
+        if annotation.segmentation is None:
+            mask = np.zeros((height, width), bool)
+            x1, y1, x2, y2 = annotation.box
+            mask[int(y1):int(np.ceil(y2)), int(x1):int(np.ceil(x2))] = True
+        elif isinstance(annotation.segmentation, dict):
+            mask = rle.decode(annotation.segmentation)
+        else:
+            mask = polygons_to_mask(annotation.segmentation, height, width, f"{name}: segmentation")
+        if mask.any():
+            return mask
+        message = (f"{name}: its polygons cover no pixel of the image of {width} x {height} pixels (a line, thinner "
+                   "than a pixel, or outside)")
+        if not self.skip_invalid:
+            raise InputError(f"{message}; skip_invalid=True leaves such annotations out")
+        warnings.warn(f"{message}; left out", InputWarning, stacklevel=4)
+
+    def _name(self, index):
+        return f"{self.annotation_file}: image {self.image_ids[index]!r} ({self.file_names[index]})"
+
+    def _index(self, index):
+        index = operator.index(index)
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"image {index} of {len(self)}")
+        return index % len(self)
+
+
+def write_coco(dataset, folder, overwrite=False):
+    """Write a dataset as PNG files and one annotation file, ``instances.json``, in one folder.
+
+    Parameters
+    ----------
+    dataset : dataset
+        Anything with `class_names` whose items are ``(image, target)``.
+    folder : str or path
+        Made if it is missing.
+    overwrite : bool
+        Replace an ``instances.json`` that is there; otherwise that is an error.
+
+    Returns
+    -------
+    annotation_file : Path
+        ``CocoDataset(annotation_file, folder)`` reads it back: the same pixels, the same masks.
+    """
+    folder = Path(folder)
+    annotation_file = folder / "instances.json"
+    if annotation_file.exists() and not overwrite:
+        raise InputError(f"{annotation_file}: is there already; overwrite=True replaces it")
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = range(1, len(dataset.class_names))
+    category_ids = getattr(dataset, "category_ids", (None, *labels))
+    categories = [{"id": category_ids[label], "name": dataset.class_names[label]} for label in labels]
+    images, annotations = [], []
+    for i in range(len(dataset)):
+        image, target = dataset[i]
+        images.append({"id": i + 1, "file_name": f"{i:06d}.png", "width": image.shape[1], "height": image.shape[0]})
+        Image.fromarray(image).save(folder / images[-1]["file_name"], optimize=True)
+        for k in range(len(target)):
+            x1, y1, x2, y2 = target.boxes[k].tolist()
+            annotations.append({
+                "id": len(annotations) + 1, "image_id": i + 1, "category_id": category_ids[target.labels[k]],
+                "bbox": [x1, y1, x2 - x1, y2 - y1], "area": float(target.area[k]),
+                "iscrowd": int(target.is_crowd[k]), "segmentation": rle.encode(target.masks[k])})
+    lists = {"categories": categories, "images": images, "annotations": annotations}
+    rows = [f"{json.dumps(key)}: [\n" + ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries) + "\n]"
+            for key, entries in lists.items()]   # one entry a line, to be read by eye
+    annotation_file.write_text("{\n" + ",\n".join(rows) + "\n}\n", encoding="utf-8")
+    return annotation_file
+
+
+def warn_of_shared_images(train, validation):
+    """Warn if two `CocoDataset` have a picture in common (the same file content): its result would be too good.
+
+    Returns
+    -------
+    pairs : list of (int, int)
+        Indices of equal pictures.
+    """
+    by_length = {}
+    for j in range(len(validation)):
+        by_length.setdefault(os.path.getsize(validation.path(j)), []).append(j)
+    digests = {}
+
+    def digest(path):
+        if path not in digests:
+            digests[path] = hashlib.sha256(path.read_bytes()).digest()
+        return digests[path]
+
+    pairs = [(i, j) for i in range(len(train)) for j in by_length.get(os.path.getsize(train.path(i)), [])
+             if digest(train.path(i)) == digest(validation.path(j))]
+    if pairs:
+        i, j = pairs[0]
+        warnings.warn(f"{len(pairs)} pictures are in both sets, for example {train.path(i)} and {validation.path(j)}; "
+                      "what was trained on says nothing about new pictures", InputWarning, stacklevel=2)
+    return pairs
+
+
+# ---- finding the files ----
+
+def _find_images(images, image_dir, annotation_file):
+    """The path of every image; InputError that names the image if one is missing or outside the folder."""
+    if not image_dir.is_dir():
+        raise InputError(f"{image_dir}: is no folder; expected the one with the images of {annotation_file}")
+    any_case = None
+    paths = []
+    for image in images:
+        name = f"{annotation_file}: image {image.id!r}"
+        relative = _relative(image.file_name)
+        if ".." in relative.parts:
+            raise InputError(f"{name}: file_name {image.file_name!r} leads out of the image folder {image_dir}")
+        path = image_dir / relative
+        if not _is_file(path):
+            if any_case is None:
+                any_case = {str(found.relative_to(image_dir)).lower(): found for found in image_dir.rglob("*")}
+            path = any_case.get(str(Path(relative)).lower())
+            if path is None or not _is_file(path):
+                raise InputError(f"{name}: there is no file {image_dir / relative}")
+        paths.append(path)
+    return paths
+
+
+def _relative(file_name):
+    """A file name as a relative path: of an absolute one, of this or the other system, its last part."""
+    windows = PureWindowsPath(file_name)
+    if windows.drive or windows.root:
+        return PurePosixPath(windows.name)
+    return PurePosixPath(*windows.parts)
+
+
+def _is_file(path):
+    try:
+        return path.is_file()
+    except (OSError, ValueError):   # a name that no file can have: too long, or with a zero byte
+        return False
