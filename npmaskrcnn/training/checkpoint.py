@@ -1,0 +1,172 @@
+"""Checkpoints: the whole state of a training in one file, so that nothing is lost but a moment.
+
+A checkpoint is a weight file with more in it. The model's arrays have their usual names, so `npmaskrcnn.load` reads
+it as a model; beside them are the optimiser's running means (``optimizer/...``), the average of the weights
+(``average/...``) and the order of the images (``order``). The step, the state of the random generator, the
+schedule and what the model is are in the JSON entry. It is written to a temporary file that is then renamed:
+whatever happens meanwhile, the previous checkpoint stays whole.
+"""
+
+import dataclasses
+import warnings
+
+import numpy as np
+
+from ..errors import InputError, InputWarning
+from . import schedule as schedules
+from .state import rng_from_json, rng_to_json
+
+VERSION = 1  # of the "training" part; the file format has a version of its own
+OPTIMIZER, AVERAGE, ORDER = "optimizer/", "average/", "order"
+
+
+def save_checkpoint(trainer, path):
+    """Write the state of a `Trainer` to an ``.npz``.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    path : str or path
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written; a previous one survives.
+    """
+    from ..weights.npz import write_npz
+
+    model = trainer.model
+    arrays = model.state_dict()
+    meta = {"architecture": model.architecture, "class_names": model.class_names,
+            "config": _plain(model.config), "model_keys": list(arrays), "training": _facts(trainer)}
+    arrays.update((OPTIMIZER + key, value) for key, value in trainer.optimizer.state_dict().items())
+    if trainer.average is not None:
+        arrays.update((AVERAGE + key, value) for key, value in trainer.average.averages.items())
+    arrays[ORDER] = trainer.order.order
+    write_npz(path, arrays, meta)
+
+
+def load_checkpoint(trainer, path):
+    """Put a stored state into a `Trainer` that was built in the same way. All of it has to fit, else nothing changes.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    path : str or path
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, is no checkpoint, or belongs to another model, optimiser or dataset.
+
+    Warns
+    -----
+    InputWarning
+        If schedule, batch size or the like differ: the run goes on with the new ones, but is not the old run.
+    """
+    from ..weights.npz import read_npz
+
+    arrays, meta = read_npz(path)
+    facts, keys = meta.get("training"), meta.get("model_keys")
+    if not isinstance(facts, dict) or not isinstance(keys, list):
+        raise InputError(f"{path}: holds a model but no state of a training; start from it, but it cannot be resumed")
+    if facts.get("version") != VERSION:
+        raise InputError(f"{path}: its training state is of version {facts.get('version')}, expected {VERSION}")
+    try:
+        _judge(trainer, arrays, meta, facts)
+        _restore(trainer, arrays, keys, facts)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: its training state is incomplete ({error!r})") from None
+    changed = [f"{name} {old!r} is now {new!r}" for name, old, new in _differences(facts, _facts(trainer))]
+    if changed:
+        warnings.warn(f"{path}: this is not the run that was stored: {'; '.join(changed)}", InputWarning, stacklevel=3)
+
+
+def _facts(trainer):
+    """Return all of a training's state and settings that are not arrays."""
+    return {
+        "version": VERSION, "step": trainer.step, "seconds": trainer.seconds, "position": trainer.order.position,
+        "num_images": trainer.order.num_images, "rng": rng_to_json(trainer.rng),
+        "optimizer": trainer.optimizer.settings(), "lr": trainer.optimizer.lr,
+        "schedule": None if trainer.schedule is None else schedules.settings(trainer.schedule),
+        "batch_size": trainer.batch_size, "clip_norm": trainer.clip_norm, "loss_weights": trainer.loss_weights,
+        "flip": trainer.flip, "scale_jitter": None if trainer.scale_jitter is None else list(trainer.scale_jitter),
+        "weight_average": None if trainer.average is None else trainer.average.decay,
+    }
+
+
+SETTINGS = ("optimizer", "schedule", "batch_size", "clip_norm", "loss_weights", "flip", "scale_jitter",
+            "weight_average")
+
+
+def _differences(old, new):
+    return [(name, old.get(name), new[name]) for name in SETTINGS if old.get(name) != new[name]]
+
+
+def _judge(trainer, arrays, meta, facts):
+    """Compare what was stored with what is there; raise InputError before anything is changed."""
+    from ..nn.state import compare_state
+
+    model = trainer.model
+    theirs, ours = meta.get("architecture"), _plain(model.architecture)
+    if theirs != ours:
+        raise InputError(f"is of another model: {_dict_differences(theirs, ours)}")
+    if meta.get("class_names") != model.class_names:
+        raise InputError(f"its classes are {meta.get('class_names')}, the model's are {model.class_names}")
+    stored = {key: arrays[key] for key in meta["model_keys"]}
+    report = compare_state(model.state_dict(), stored)
+    if not report.ok:
+        raise InputError(f"its weights do not fit the model: {report}")
+    name, own_name = facts["optimizer"]["name"], trainer.optimizer.settings()["name"]
+    if name != own_name:
+        raise InputError(f"was trained with {name}, this run has {own_name}")
+    if facts["num_images"] != trainer.order.num_images:
+        raise InputError(f"was trained on {facts['num_images']} images, this dataset has {trainer.order.num_images}")
+    order, position = arrays[ORDER], facts["position"]
+    if not (order.ndim == 1 and 0 <= position <= len(order) and len(order) in (0, trainer.order.num_images)
+            and (np.sort(order) == np.arange(len(order))).all()):
+        raise InputError("its order of the images is damaged")
+    if trainer.average is not None:
+        for key, value in trainer.average.averages.items():
+            if AVERAGE + key in arrays and arrays[AVERAGE + key].shape != value.shape:
+                raise InputError(f"its average of {key} is {arrays[AVERAGE + key].shape}, expected {value.shape}")
+
+
+def _restore(trainer, arrays, keys, facts):
+    rng_before = trainer.rng.bit_generator.state
+    rng_from_json(trainer.rng, facts["rng"])  # judges itself
+    try:
+        trainer.optimizer.load_state_dict({key[len(OPTIMIZER):]: value for key, value in arrays.items()
+                                           if key.startswith(OPTIMIZER)})
+    except InputError:
+        trainer.rng.bit_generator.state = rng_before
+        raise
+    trainer.model.load_state_dict({key: arrays[key] for key in keys})
+    trainer.model.untrained = False
+    if trainer.average is not None:  # a run that begins to average does so from the stored weights
+        for key, owner in trainer.average.owners.items():
+            trainer.average.averages[key] = np.array(arrays.get(AVERAGE + key, owner.data), owner.data.dtype)
+    trainer.order.order, trainer.order.position = arrays[ORDER], int(facts["position"])
+    trainer.step, trainer.seconds = int(facts["step"]), float(facts["seconds"])
+    trainer.optimizer.lr = float(facts["lr"])
+
+
+def _plain(value):
+    """Turn a config or an architecture into JSON's types."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _dict_differences(theirs, ours, path=""):
+    """Say in which entries two nested dicts differ: ``builder 'a' (here 'b')``."""
+    if not (isinstance(theirs, dict) and isinstance(ours, dict)):
+        return f"{path.lstrip('.') or 'architecture'} {theirs!r} (here {ours!r})"
+    return ", ".join(_dict_differences(theirs.get(key), ours.get(key), f"{path}.{key}")
+                     for key in dict.fromkeys([*theirs, *ours]) if theirs.get(key) != ours.get(key))

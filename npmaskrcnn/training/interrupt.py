@@ -1,0 +1,43 @@
+"""Ctrl-C at the right moment.
+
+An interruption may come anywhere, in the middle of an optimiser's step too, when half of the weights are new and half are old.
+`uninterrupted` holds it back for the few milliseconds that such a change takes. Everywhere else it acts at once.
+"""
+
+import contextlib
+import signal
+import threading
+
+
+@contextlib.contextmanager
+def uninterrupted():
+    """Let a ``with`` block finish; an interruption that came meanwhile is raised after it."""
+    pending = []
+    with _handlers(lambda *_: pending.append(True), ("SIGINT", "SIGTERM"), callable):
+        yield
+    if pending:
+        raise KeyboardInterrupt
+
+
+def terminate_as_interrupt():
+    """Inside this ``with`` block, a polite request to terminate (SIGTERM) is taken for a Ctrl-C."""
+    def interrupt(*_):
+        raise KeyboardInterrupt
+    return _handlers(interrupt, ("SIGTERM",), lambda present: present == signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def _handlers(handler, names, wanted):
+    """Handle the named signals with `handler`, if `wanted` says so of their present handler."""
+    previous = {}
+    if threading.current_thread() is threading.main_thread():  # Python allows it nowhere else
+        for name in names:
+            number = getattr(signal, name)
+            present = signal.getsignal(number)
+            if wanted(present):
+                previous[number] = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, present in previous.items():
+            signal.signal(number, present)

@@ -1,0 +1,126 @@
+"""The log of a training: one row a step, in memory and in a CSV file that any tool can plot.
+
+The losses say whether the model learns; the other columns say why not. The norm of the gradient, part by part, shows where the signal
+dies or explodes. The ratio of update to weight shows how far a part walks in one step: about a thousandth is
+healthy, a millionth means that it stands still, a tenth that it forgets what it knew.
+"""
+
+import csv
+import math
+import os
+
+import numpy as np
+
+from ..errors import InputError
+
+LOSSES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg")
+PARTS = {  # name of a part: what the paths of its parameters begin with
+    "body": "backbone.body.",
+    "fpn": "backbone.fpn.",
+    "rpn": "rpn.",
+    "box_head": "roi_heads.box_",
+    "mask_head": "roi_heads.mask_",
+}
+COLUMNS = ("step", "seconds", "learning_rate", *LOSSES, "loss_total", "grad_norm",
+           *(f"grad_norm_{part}" for part in PARTS), *(f"update_ratio_{part}" for part in PARTS))
+AP_COLUMNS = ("step", "seconds", *(f"{kind}_{name}" for kind in ("bbox", "segm")
+                                   for name in ("AP", "AP50", "AP75", "APs", "APm", "APl")))
+
+
+class Log:
+    """Rows of numbers under fixed column names, kept in step with a CSV file.
+
+    Parameters
+    ----------
+    columns : sequence of str
+    path : path or None
+        The file; None keeps the log in memory only.
+
+    Examples
+    --------
+    >>> log = Log(("step", "loss_total"))
+    >>> log.append(step=1, loss_total=3.5)
+    >>> log.append(step=2, loss_total=3.0)
+    >>> log.arrays()["loss_total"]
+    array([3.5, 3. ])
+    """
+
+    def __init__(self, columns, path=None):
+        self.columns, self.path, self.rows = tuple(columns), path, []
+
+    def __len__(self):
+        return len(self.rows)
+
+    def append(self, **values):
+        """Add a row, in memory and at the end of the file."""
+        row = [values[name] for name in self.columns]
+        self.rows.append(row)
+        if self.path is not None:
+            is_new = len(self.rows) == 1
+            with open(self.path, "w" if is_new else "a", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file)
+                if is_new:
+                    writer.writerow(self.columns)
+                writer.writerow(row)
+
+    def arrays(self):
+        """Return a dict of column name to ``(rows,)`` float ndarray."""
+        table = np.array(self.rows, np.float64).reshape(len(self.rows), len(self.columns))
+        return dict(zip(self.columns, table.T.copy()))
+
+    def continue_from(self, step):
+        """Take up the file of an earlier run, without what it wrote after `step` (and will be done again)."""
+        if self.path is None or not os.path.exists(self.path):
+            return
+        earlier = read_log(self.path)
+        if tuple(earlier) != self.columns:
+            return  # another program's file of the same name: begin anew
+        rows = [list(row) for row in zip(*(column.tolist() for column in earlier.values()))]
+        self.rows = []
+        for row in rows:
+            if row[0] <= step:
+                self.append(**dict(zip(self.columns, [int(row[0]), *row[1:]])))
+
+
+def read_log(path):
+    """Read a log file.
+
+    Parameters
+    ----------
+    path : str or path
+        ``log.csv`` or ``validation.csv`` of a training.
+
+    Returns
+    -------
+    log : dict of str to (rows,) float ndarray
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is not a table of numbers.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            header, *rows = csv.reader(file)
+        table = np.array([[float(value) for value in row] for row in rows if row]).reshape(-1, len(header))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError:
+        raise InputError(f"{path}: not a training log; expected a line of column names and rows of numbers") from None
+    return dict(zip(header, table.T.copy()))
+
+
+def by_part(values):
+    """Combine lengths of vectors: parameter path -> squared length becomes part -> length of the part's vectors.
+
+    Parameters
+    ----------
+    values : dict of str to float
+
+    Returns
+    -------
+    lengths : dict of str to float
+        One for each of `PARTS`; 0.0 for a part without parameters.
+    """
+    return {part: math.sqrt(sum(value for path, value in values.items() if path.startswith(prefix)))
+            for part, prefix in PARTS.items()}

@@ -1,0 +1,133 @@
+"""Learning one image by heart: the quickest test of a detector.
+
+A model that cannot learn a single image perfectly will not learn a thousand. So before a long training, and after any
+change of the code: one image, the same at every step, no mirroring, and then the question whether the model finds
+exactly its objects. If it does not, something is broken, and usual suspects are few: boxes and masks that do not
+belong together, a wrong label, frozen layers, anchors that fit no object, a learning rate that is off by a factor of
+ten, a backward pass with a mistake in it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..ops.boxes import box_iou
+from .optimizers import AdamW
+from .options import judge_count, judge_positive
+from .schedule import WarmupCosine
+from .trainer import Trainer
+
+
+class OneImage:
+    """A dataset of a single image."""
+
+    def __init__(self, image, target, class_names=None):
+        self.image, self.target, self.class_names = image, target, class_names
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return self.image, self.target
+
+
+@dataclass
+class Overfit:
+    """What a model knows of the one image; N objects.
+
+    Attributes
+    ----------
+    box_iou : (N,) float ndarray
+        Of every object with the detection that was matched to it; 0 where none was.
+    mask_iou : (N,) float ndarray
+    scores : (N,) float ndarray
+        Of these detections; 0 where there is none.
+    area : (N,) int ndarray
+        Pixels of the object's mask.
+    extra : int
+        Detections scored over one half that belong to no object.
+    log : dict of str to ndarray
+        The losses, step by step.
+    """
+
+    box_iou: np.ndarray
+    mask_iou: np.ndarray
+    scores: np.ndarray
+    area: np.ndarray
+    extra: int
+    log: dict
+
+    def __str__(self):
+        lines = ["object  pixels  score  box IoU  mask IoU"]
+        lines += [f"{i:>6}  {area:>6}  {score:.3f}  {box:>7.3f}  {mask:>8.3f}" for i, (area, score, box, mask)
+                  in enumerate(zip(self.area, self.scores, self.box_iou, self.mask_iou))]
+        return "\n".join(lines + [f"{self.extra} other detections with a score over 0.5"])
+
+
+def overfit_one_image(model, image, target, steps=150, rng=0, lr=2e-3, batch_size=1, log_every=0, **options):
+    """Train on a single image, and measure how well it is then found.
+
+    Parameters
+    ----------
+    model : MaskRCNN
+        Changed in place; meant to be a fresh one.
+    image : (H, W, 3) ndarray
+        uint8, or float in 0..1.
+    target : Target
+    steps : int
+    rng : np.random.Generator or int
+    lr : float
+        Highest learning rate of AdamW, warmed up over the first tenth and brought to zero along a cosine.
+    batch_size : int
+        How many copies of the image make a step.
+    log_every : int
+        Steps between two printed lines; 0 prints nothing.
+    **options
+        Further ones of `Trainer`.
+
+    Returns
+    -------
+    result : Overfit
+        A healthy model reaches IoUs above 0.9 for objects of at least 400 pixels.
+    """
+    schedule = WarmupCosine(judge_positive(lr, "lr"), judge_count(steps, "steps"), warmup=steps // 10)
+    trainer = Trainer(model, OneImage(image, target, model.class_names), AdamW(model.named_parameters(), lr, weight_decay=1e-4),
+                      schedule, batch_size, rng, log_every=log_every, flip=False, **options)
+    log = trainer.run(steps)
+    return measure(model.predict(image), target, log)
+
+
+def measure(detections, target, log=None):
+    """Match detections to the objects of one image, best score first, each once and within its class.
+
+    Parameters
+    ----------
+    detections : Detections
+    target : Target
+    log : dict, optional
+        Handed on.
+
+    Returns
+    -------
+    result : Overfit
+    """
+    found = detections.masks > 0.5
+    overlap = np.array([[(a & b).sum() / max((a | b).sum(), 1) for b in found] for a in target.masks], np.float64)
+    overlap = overlap.reshape(len(target), len(detections))
+    boxes = box_iou(target.boxes, detections.boxes)
+    matched = np.full(len(target), -1)
+    for d, label in enumerate(detections.labels):  # descending scores
+        free = (matched < 0) & (target.labels == label) & (overlap[:, d] > 0)
+        if free.any():
+            matched[np.where(free, overlap[:, d], -1).argmax()] = d
+    rows = np.arange(len(target))
+    is_found = matched >= 0
+
+    def of_matched(values):
+        return np.where(is_found, values[rows, matched], 0.0) if len(detections) else np.zeros(len(target))
+
+    extra = np.ones(len(detections), bool)
+    extra[matched[is_found]] = False
+    scores = np.broadcast_to(detections.scores, overlap.shape)
+    return Overfit(of_matched(boxes), of_matched(overlap), of_matched(scores), target.masks.sum(axis=(1, 2)),
+                   int((extra & (detections.scores > 0.5)).sum()), log or {})

@@ -1,0 +1,78 @@
+"""`train`: one call with good defaults, for those who want a trained model and not a lesson in training."""
+
+import difflib
+
+from ..errors import InputError
+from .optimizers import SGD, AdamW
+from .options import judge_count, judge_positive
+from .schedule import WarmupCosine
+from .trainer import Trainer
+
+OPTIMIZERS = {"adamw": AdamW, "sgd": SGD}
+LEARNING_RATES = {"adamw": 2e-3, "sgd": 2e-2}
+
+
+def train(model, dataset, num_steps=800, out_dir=None, optimizer="adamw", lr=None, warmup=50, weight_decay=1e-4,
+          resume=None, **options):
+    """Train a model: AdamW, a warm-up, a cosine, gradients clipped at 10.
+
+    Parameters
+    ----------
+    model : MaskRCNN
+        Changed in place.
+    dataset : ShapesDataset, CocoDataset or the like
+    num_steps : int
+        Steps in all; those that a resumed training has behind it count.
+    out_dir : path, optional
+        Folder for the log, the curves, the checkpoints and, at the end, ``model.npz``.
+    optimizer : {"adamw", "sgd"}
+    lr : float, optional
+        Highest learning rate; 2e-3 for AdamW, 2e-2 for SGD (momentum 0.9).
+    warmup : int
+        Steps over which the rate climbs; at most a tenth of `num_steps` is used.
+    weight_decay : float
+    resume : path, optional
+        A checkpoint of the same training, to be taken up.
+    **options
+        Those of `Trainer`: ``batch_size``, ``rng``, ``validation``, ``eval_every``, ``weight_average``, ...
+
+    Returns
+    -------
+    trainer : Trainer
+        With ``.log`` and ``.validation_log``. If weights were averaged, the model has the averaged ones.
+
+    Raises
+    ------
+    InputError
+        If an option is out of range, or `resume` does not fit.
+    TrainingDiverged
+        If a loss, a gradient or a weight is not finite.
+
+    Examples
+    --------
+    >>> from npmaskrcnn.training import train
+    >>> trainer = train(maskrcnn_tiny(), ShapesDataset(2000), validation=shapes_test_set(),
+    ...                 out_dir="npmaskrcnn-run")                               # doctest: +SKIP
+    """
+    num_steps = judge_count(num_steps, "num_steps")
+    if optimizer not in OPTIMIZERS:
+        near = difflib.get_close_matches(str(optimizer), OPTIMIZERS, 1)
+        raise InputError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {optimizer!r}"
+                         + (f"; did you mean {near[0]!r}?" if near else ""))
+    lr = LEARNING_RATES[optimizer] if lr is None else judge_positive(lr, "lr")
+    schedule = WarmupCosine(lr, num_steps, min(judge_count(warmup, "warmup", 0), num_steps // 10))
+    trainer = Trainer(model, dataset, OPTIMIZERS[optimizer](model.named_parameters(), lr, weight_decay=weight_decay),
+                      schedule, out_dir=out_dir, **options)
+    if resume is not None:
+        trainer.resume(resume)
+        if trainer.step >= num_steps:
+            raise InputError(f"{resume}: has {trainer.step} steps behind it already, num_steps is {num_steps}")
+    trainer.run(num_steps - trainer.step)
+    if trainer.average is not None:
+        trainer.average.put_in_place()
+    if out_dir is not None:
+        from ..weights import save
+
+        save(model, trainer.path("model.npz"))
+        trainer.progress.say(f"the model is in {trainer.path('model.npz')}")
+    return trainer
