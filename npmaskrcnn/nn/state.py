@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npmaskrcnn.errors import InputError
+from ..errors import InputError
 
 MAX_SHOWN = 10
 COUNTER = "num_batches_tracked"  # torch counts batches in BatchNorm; nothing depends on the count

@@ -1,3 +1,16 @@
-"""Weight files: the package's own `.npz`, safetensors, and torch's two kinds of `.pth`, without torch."""
+"""Weight files: the package's own `.npz`, safetensors, and torch's two kinds of `.pth`, without torch.
 
-from npmaskrcnn.weights.npz import read_npz, write_npz
+Start reading at `state_file` (which container is it?), then `unpickler`, `tensors` and `torch_zip` for how
+a `.pth` is laid out, `npz` and `safetensors` for two containers that need no such care, `keys` and
+`architecture` for what names and shapes tell, and `model_files` for `save`, `load` and `export`. `files` and
+`zips` are where suspicion lives.
+"""
+
+from .architecture import count_classes, infer_architecture
+from .coco_names import COCO_NAMES
+from .files import sha256_prefix
+from .keys import rename_old_keys
+from .model_files import export, load, published_norm_eps, save
+from .npz import read_npz, write_npz
+from .safetensors import write_safetensors
+from .state_file import StateFile, read_state

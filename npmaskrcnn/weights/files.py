@@ -15,10 +15,12 @@ import os
 import secrets
 import stat
 
-from npmaskrcnn.errors import InputError
+from ..errors import InputError
 
 EXPECTED = "expected weights: .npz, .safetensors, or a torch .pth"
 LEGACY_MAGIC = bytes.fromhex("80 02 8a 0a 6c fc 9c 46 f9 20 6a a8 50 19")  # pickle of 0x1950a86a20f9469cfc6c
+
+MAX_REASON = 600  # characters
 
 # First bytes of what people hand in by mistake, and what to call it.
 KNOWN_STRANGERS = (
@@ -43,7 +45,8 @@ def naming(path):
     try:
         yield
     except Unreadable as error:
-        raise InputError(f"{path}: {error}") from None
+        reason = " ".join(str(error).split())  # names from the file may be long and have line ends
+        raise InputError(f"{path}: {reason[:MAX_REASON]}") from None
     except MemoryError:
         raise InputError(f"{path}: needs more memory than there is") from None
     except OSError as error:

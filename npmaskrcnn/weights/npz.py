@@ -18,9 +18,9 @@ import zipfile
 
 import numpy as np
 
-from npmaskrcnn.errors import InputError, InputWarning
-from npmaskrcnn.weights.files import Unreadable, atomic_writer, naming, open_regular, sniff
-from npmaskrcnn.weights.zips import CheckedZip, is_plain_name
+from ..errors import InputError, InputWarning
+from .files import Unreadable, atomic_writer, naming, open_regular, sniff
+from .zips import CheckedZip, is_plain_name
 
 FORMAT_VERSION = 1
 META_ENTRY = "__npmaskrcnn__"

@@ -11,7 +11,7 @@ import struct
 import zipfile
 import zlib
 
-from npmaskrcnn.weights.files import Unreadable
+from .files import Unreadable
 
 MAX_INFLATION = 20  # a compressed archive may unpack to this many times its own size ...
 FREE_INFLATION = 64 << 20  # ... or to 64 MB, whichever is more (weights compress little, zeros well)
@@ -86,7 +86,8 @@ def is_plain_name(name):
     [True, False, False, False, False, False, False]
     """
     parts = name.split("/")
-    return not any(part in ("", ".", "..") for part in parts) and not any(c in name for c in "\\:\0")
+    is_relative = not any(part in ("", ".", "..") for part in parts) and name[1:2] != ":"  # nor a drive letter
+    return is_relative and "\\" not in name and "\0" not in name
 
 
 def _one_line(error):

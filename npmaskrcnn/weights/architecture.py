@@ -1,0 +1,93 @@
+"""Which Mask R-CNN a bare state dict belongs to: what names and shapes give away.
+
+A state dict lists what was learned, not how it was wired, but little is left open. The number of blocks
+in each stage of the body, a third convolution in them (bottleneck) and the width of a grouped one tell
+the bodies apart; a batch counter tells a trainable BatchNorm from a frozen one; a second convolution in
+the RPN head tells version 2; the rows of the last layer are the classes. Strides, image sizes and
+thresholds leave no trace.
+"""
+
+import re
+
+from ..errors import InputError
+
+BUILDERS = ("maskrcnn_tiny", "maskrcnn_resnet_fpn", "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2")
+
+# blocks in layer1..4, is a bottleneck, groups of its 3x3 convolution
+BODIES = {
+    ((2, 2, 2, 2), False, 1): "resnet18",
+    ((3, 4, 6, 3), False, 1): "resnet34",
+    ((3, 4, 6, 3), True, 1): "resnet50",
+    ((3, 4, 23, 3), True, 1): "resnet101",
+    ((3, 4, 6, 3), True, 32): "resnext50_32x4d",
+}
+BLOCK = re.compile(r"backbone\.body\.layer([1-4])\.(\d{1,3})\.conv1\.weight")
+CLASS_ROWS = {  # outputs per class of the three last layers
+    "roi_heads.box_predictor.cls_score.weight": 1,
+    "roi_heads.box_predictor.bbox_pred.weight": 4,
+    "roi_heads.mask_predictor.mask_fcn_logits.weight": 1,
+}
+
+
+def infer_architecture(state):
+    """Infer the builder and its arguments from a state dict in today's names.
+
+    Parameters
+    ----------
+    state : mapping of str to ndarray
+
+    Returns
+    -------
+    architecture : dict
+        ``{"builder": str, "num_classes": int, "config": dict}``, to be called as
+        ``builder(num_classes=num_classes, **config)``.
+
+    Raises
+    ------
+    InputError
+        Saying what the state dict is of, if not of a Mask R-CNN that can be built.
+    """
+    num_classes = count_classes(state)
+    body = _infer_body(state)
+    has_batch_norm = "backbone.body.bn1.num_batches_tracked" in state
+    if "rpn.head.conv.1.0.weight" in state:
+        if body != "resnet50":
+            raise InputError(f"is a version-2 Mask R-CNN on {body}; only resnet50 is built in version 2")
+        return {"builder": "maskrcnn_resnet50_fpn_v2", "num_classes": num_classes, "config": {}}
+    if has_batch_norm:
+        if body != "resnet50":
+            raise InputError(f"is a Mask R-CNN on {body} with trainable BatchNorm; only resnet50 is built so")
+        return {"builder": "maskrcnn_resnet50_fpn", "num_classes": num_classes, "config": {}}
+    return {"builder": "maskrcnn_resnet_fpn", "num_classes": num_classes, "config": {"body": body}}
+
+
+def count_classes(state):
+    """Return the number of classes, background included, on which the three last layers agree."""
+    if not any(name.startswith("backbone.body.") for name in state):
+        kind = "an image classifier (ResNet)" if "fc.weight" in state and "conv1.weight" in state else "no Mask R-CNN"
+        raise InputError(f"holds {kind}: expected names such as 'backbone.body.conv1.weight', got "
+                         + (", ".join(map(repr, list(state)[:3])) or "none at all"))
+    absent = [name for name in CLASS_ROWS if name not in state or state[name].ndim == 0]
+    if absent:
+        kind = "a Faster R-CNN, which has no mask head" if "mask" in absent[0] else "an incomplete Mask R-CNN"
+        raise InputError(f"holds {kind}: {absent[0]!r} is missing")
+    counts = {name: state[name].shape[0] / rows for name, rows in CLASS_ROWS.items()}
+    if len(set(counts.values())) > 1 or counts["roi_heads.box_predictor.cls_score.weight"] < 2:
+        rows = ", ".join(f"{name} has {state[name].shape[0]} rows" for name in CLASS_ROWS)
+        raise InputError(f"the last layers disagree about the classes: {rows}; expected C, 4C and C with C of at least 2")
+    return state["roi_heads.box_predictor.cls_score.weight"].shape[0]
+
+
+def _infer_body(state):
+    found = [match.groups() for match in map(BLOCK.fullmatch, state) if match]
+    blocks = tuple(sum(layer == str(i) for layer, _ in found) for i in (1, 2, 3, 4))
+    is_bottleneck = "backbone.body.layer1.0.conv3.weight" in state
+    groups = 1
+    conv2 = state.get("backbone.body.layer1.0.conv2.weight")
+    if conv2 is not None and conv2.ndim == 4 and conv2.shape[1] > 0:
+        groups = conv2.shape[0] // conv2.shape[1]  # a grouped convolution's weight is (out, in / groups, 3, 3)
+    body = BODIES.get((blocks, is_bottleneck, groups))
+    if body is None:
+        raise InputError(f"has a body of {blocks} {'bottleneck' if is_bottleneck else 'basic'} blocks in {groups} groups; "
+                         f"expected one of {', '.join(BODIES.values())} (a model with other sizes loads from a file by save)")
+    return body

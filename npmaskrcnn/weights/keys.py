@@ -1,0 +1,69 @@
+"""Names of torchvision's weights that have changed since files were published.
+
+Until 2022 a convolution of the pyramid, the RPN head and the mask head stood alone; since then each is
+wrapped, with an optional norm and activation, in a container whose first child (`.0`) it is. Files from
+before, the best-known COCO weights among them, have the old names. Two prefixes come from how a model was
+wrapped when it was saved: ``module.`` (several GPUs) and ``_orig_mod.`` (compiled).
+"""
+
+import re
+import warnings
+
+from ..errors import InputError, InputWarning
+
+OLD_NAMES = (
+    (re.compile(r"^(backbone\.fpn\.(?:inner|layer)_blocks\.\d+)\.(weight|bias)$"), r"\1.0.\2"),
+    (re.compile(r"^(rpn\.head\.conv)\.(weight|bias)$"), r"\1.0.0.\2"),
+    (re.compile(r"^(roi_heads\.mask_head)\.mask_fcn([1-9])\.(weight|bias)$"),
+     lambda match: f"{match[1]}.{int(match[2]) - 1}.0.{match[3]}"),
+)  # fmt: skip
+WRAPPERS = ("module.", "_orig_mod.")
+
+
+def new_name(name):
+    """Return today's name of a weight.
+
+    >>> new_name("backbone.fpn.inner_blocks.2.weight"), new_name("rpn.head.conv.bias")
+    ('backbone.fpn.inner_blocks.2.0.weight', 'rpn.head.conv.0.0.bias')
+    >>> new_name("roi_heads.mask_head.mask_fcn4.weight"), new_name("rpn.head.conv.0.0.bias")
+    ('roi_heads.mask_head.3.0.weight', 'rpn.head.conv.0.0.bias')
+    """
+    for wrapper in WRAPPERS:
+        name = name.removeprefix(wrapper)
+    for pattern, replacement in OLD_NAMES:
+        name = pattern.sub(replacement, name)
+    return name
+
+
+def rename_old_keys(state):
+    """Give a state dict today's names.
+
+    Parameters
+    ----------
+    state : mapping of str to ndarray
+
+    Returns
+    -------
+    renamed : dict of str to ndarray
+        The same arrays in the same order.
+
+    Raises
+    ------
+    InputError
+        If old and new name of one weight are both there.
+
+    Warns
+    -----
+    InputWarning
+        Saying how many names were old, unless none was.
+    """
+    renamed = {}
+    for name, array in state.items():
+        if new_name(name) in renamed:
+            raise InputError(f"{new_name(name)!r} is there under an old and a new name; expected one of them")
+        renamed[new_name(name)] = array
+    old = [name for name in state if new_name(name) != name]
+    if old:
+        warnings.warn(f"{len(old)} old key names were renamed, the first {old[0]!r} to {new_name(old[0])!r}",
+                      InputWarning, stacklevel=2)
+    return renamed

@@ -1,0 +1,147 @@
+"""safetensors: a table of contents in JSON, then all arrays back to back, row by row, little-endian.
+
+    8 bytes   n, the length of the table (unsigned, little-endian)
+    n bytes   {"fc.bias": {"dtype": "F32", "shape": [3], "data_offsets": [0, 12]}, ...}, padded with spaces
+    the rest  the numbers; offsets count from its beginning
+
+There is nothing in it that could be run, no strides and no sharing, so the judging is short: the arrays
+must fill the rest of the file in turn, without hole, overlap or remainder. There is no checksum either:
+a flipped bit in the numbers is a different number, and no reader can tell.
+"""
+
+import json
+import math
+
+import numpy as np
+
+from ..errors import InputError
+from .files import Unreadable, atomic_writer
+
+MAX_HEADER = 16 << 20  # bytes; a full Mask R-CNN needs 40 thousand
+MAX_DIMENSIONS = 8
+DTYPES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
+    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
+}  # fmt: skip
+NAMES = {np.dtype(code): name for name, code in DTYPES.items() if name != "BF16"}
+
+
+def read_safetensors_file(file):
+    """Read an open safetensors file.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+        In the order in which they lie in the file; BF16 as float32.
+    metadata : dict of str to str
+
+    Raises
+    ------
+    Unreadable
+    """
+    file_size = file.seek(0, 2)
+    file.seek(0)
+    header_size = int.from_bytes(file.read(8), "little")
+    if header_size > min(file_size - 8, MAX_HEADER):
+        raise Unreadable(f"incomplete or damaged: a safetensors header of {header_size} bytes is announced "
+                         f"in a file of {file_size}")
+    table = _parse_table(file.read(header_size))
+    metadata = table.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise Unreadable("the safetensors __metadata__ is not a map of strings")
+
+    layout = sorted((_judge_entry(name, entry) for name, entry in table.items()), key=lambda item: item[3:])
+    position = 0
+    for name, _, _, begin, end in layout:
+        if begin != position:
+            raise Unreadable(f"{name!r} begins at byte {begin} of the data; expected {position}, where the one before ends")
+        position = end
+    if 8 + header_size + position != file_size:
+        verb = "incomplete" if 8 + header_size + position > file_size else "damaged"
+        raise Unreadable(f"{verb}: has {file_size} bytes; its header expects {8 + header_size + position}")
+    return {name: _read_array(file, code, shape) for name, code, shape, _, _ in layout}, metadata
+
+
+def _parse_table(text):
+    def refuse_duplicates(pairs):
+        entries = dict(pairs)
+        if len(entries) != len(pairs):
+            raise Unreadable("the safetensors header has a name twice; expected every name once")
+        return entries
+
+    try:
+        table = json.loads(text.decode("utf-8"), object_pairs_hook=refuse_duplicates)
+    except (ValueError, RecursionError):
+        table = None
+    if not isinstance(table, dict):
+        raise Unreadable("the safetensors header is not a JSON object; expected name -> dtype, shape, data_offsets")
+    return table
+
+
+def _judge_entry(name, entry):
+    """Return (name, NumPy dtype code, shape, begin, end) of an entry whose parts agree."""
+    try:
+        dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+    except (TypeError, KeyError, ValueError):
+        raise Unreadable(f"the header entry of {name!r} lacks dtype, shape or data_offsets") from None
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise Unreadable(f"{name!r} is of dtype {str(dtype)[:20]}; expected one of {', '.join(DTYPES)}")
+    if not isinstance(shape, list) or len(shape) > MAX_DIMENSIONS:
+        raise Unreadable(f"the shape of {name!r} is not a list of at most {MAX_DIMENSIONS} sizes")
+    if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
+        raise Unreadable(f"{name!r} has a size or offset that is not a whole number of at least 0")
+    size = math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize
+    if end - begin != size:
+        raise Unreadable(f"{name!r} has {end - begin} bytes of data; its shape {shape} of {dtype} needs {size}")
+    return name, dtype, tuple(shape), begin, end
+
+
+def _read_array(file, dtype, shape):
+    stored = np.dtype(DTYPES[dtype])
+    array = np.frombuffer(file.read(math.prod(shape) * stored.itemsize), stored).reshape(shape)
+    return widen_bfloat16(array) if dtype == "BF16" else array.astype(stored.newbyteorder("="))
+
+
+def widen_bfloat16(halves):
+    """Turn the 16 bits of bfloat16 (the upper half of a float32, which NumPy lacks) into float32.
+
+    >>> widen_bfloat16(np.array([0x3F80, 0xC000], np.uint16))
+    array([ 1., -2.], dtype=float32)
+    """
+    return (halves.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+def write_safetensors(path, arrays, metadata=None):
+    """Write arrays into a safetensors file, atomically; the data begins at a multiple of eight bytes.
+
+    Parameters
+    ----------
+    path : str or path
+    arrays : mapping of str to ndarray
+        Bools and real numbers. They are laid out by falling item size, as other writers do, so that each
+        begins at a multiple of its item size.
+    metadata : dict of str to str, optional
+
+    Raises
+    ------
+    InputError
+        If an array or the metadata has no place in the format, or the path cannot be written.
+    """
+    if any(not isinstance(text, str) for pair in (metadata or {}).items() for text in pair):
+        raise InputError(f"{path}: safetensors metadata maps strings to strings; got {metadata!r:.80}")
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    for name, array in arrays.items():
+        if name == "__metadata__" or array.dtype.newbyteorder("<") not in NAMES:
+            raise InputError(f"{path}: {name!r} of dtype {array.dtype} has no place in a safetensors file")
+    names = sorted(arrays, key=lambda name: -arrays[name].itemsize)  # a stable sort: state_dict order within
+    table, position = {"__metadata__": metadata} if metadata else {}, 0
+    for name in names:
+        dtype, end = NAMES[arrays[name].dtype.newbyteorder("<")], position + arrays[name].nbytes
+        table[name] = {"dtype": dtype, "shape": list(arrays[name].shape), "data_offsets": [position, end]}
+        position = end
+    header = json.dumps(table, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+    header += b" " * (-len(header) % 8)
+    with atomic_writer(path) as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        for name in names:
+            file.write(arrays[name].astype(arrays[name].dtype.newbyteorder("<"), order="C", copy=False).tobytes())

@@ -1,0 +1,109 @@
+"""From the description of torch's tensors to arrays, every number of the description judged first.
+
+A torch tensor is a window on a storage, a flat run of numbers: element `(i, j)` of a matrix lies at
+`offset + i * stride[0] + j * stride[1]`. Several tensors may look at one storage, a transposed matrix is
+the same numbers with swapped strides, and a stride of 0 repeats one number. A window that reaches out
+of its storage would show whatever else is in memory, so the last element's place is computed before
+anything is read; and because stride 0 makes much out of little, the sum of all arrays is bounded too.
+"""
+
+import math
+
+import numpy as np
+
+from .files import Unreadable
+from .safetensors import widen_bfloat16
+from .unpickler import Tensor
+
+MAX_DIMENSIONS = 8
+MAX_SHARING = 4  # all arrays together may take this many times the size of the file ...
+FREE_BYTES = 1 << 20  # ... and a megabyte, so that a small file may repeat a number
+WRAPPERS = ("model", "state_dict")  # where larger checkpoints keep their state dict
+
+
+def find_state(value):
+    """Find the state dict in what a torch file holds.
+
+    Returns
+    -------
+    tensors : dict of str to Tensor
+    metadata : dict
+        ``{"wrapper": name}`` if it was found one level down, under one of `WRAPPERS`.
+    """
+    metadata = {}
+    for wrapper in WRAPPERS:
+        if type(value) is dict and type(value.get(wrapper)) is dict:
+            value, metadata = value[wrapper], {"wrapper": wrapper}
+            break
+    if type(value) is not dict or not value:
+        raise Unreadable(f"holds a {type(value).__name__}{'' if value else ' that is empty'}; "
+                         "expected a state dict, names with tensors")
+    for name, tensor in value.items():
+        if type(tensor) is not Tensor or type(name) is not str:
+            raise Unreadable(f"has a {type(tensor).__name__} under {str(name)[:60]!r}; expected a state dict of tensors, "
+                             f"alone or under {' or '.join(map(repr, WRAPPERS))}")
+    return value, metadata
+
+
+def read_tensors(tensors, read_storage, file_size):
+    """Read the arrays that `tensors` describe.
+
+    Parameters
+    ----------
+    tensors : dict of str to Tensor
+    read_storage : callable
+        Storage -> bytes, exactly as many as the storage declares.
+    file_size : int
+        In bytes; what the whole may justify.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+        Contiguous, each with memory of its own.
+    """
+    for name, tensor in tensors.items():
+        _judge_window(name, tensor)
+    total = sum(math.prod(tensor.size) * itemsize(tensor.storage) for tensor in tensors.values())
+    limit = MAX_SHARING * file_size + FREE_BYTES
+    if total > limit:
+        raise Unreadable(f"describes {total} bytes of tensors in a file of {file_size}; expected at most {limit}")
+    by_storage = {}
+    for name, tensor in tensors.items():
+        by_storage.setdefault(tensor.storage, []).append(name)
+    arrays = dict.fromkeys(tensors)  # keeps their order
+    for storage, names in by_storage.items():  # one storage in memory at a time
+        content = read_storage(storage)
+        for name in names:
+            arrays[name] = _window(tensors[name], content)
+    return arrays
+
+
+def itemsize(storage):
+    """Return the bytes that one number of a storage takes."""
+    return 2 if storage.dtype == "bfloat16" else np.dtype(storage.dtype).itemsize
+
+
+def _judge_window(name, tensor):
+    storage, offset, size, stride = tensor
+    if type(size) is not tuple or type(stride) is not tuple or len(size) != len(stride) or len(size) > MAX_DIMENSIONS:
+        raise Unreadable(f"tensor {name!r} has a size and a stride that do not belong together")
+    if not all(type(number) is int and 0 <= number < 1 << 40 for number in (offset, *size, *stride)):
+        raise Unreadable(f"tensor {name!r} has a size, stride or offset that is no count of numbers")
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride))
+    if 0 not in size and last >= storage.count:
+        raise Unreadable(f"tensor {name!r} of size {size} reaches to number {last} of a storage of {storage.count}")
+    if 0 in size and math.prod(max(n, 1) for n in size) >= 1 << 40:
+        raise Unreadable(f"tensor {name!r} has the impossible size {size}")
+
+
+def _window(tensor, content):
+    dtype = np.dtype("<u2" if tensor.storage.dtype == "bfloat16" else tensor.storage.dtype)
+    if 0 in tensor.size:
+        array = np.zeros(tensor.size, dtype)
+    else:
+        # NumPy checks the window against the buffer once more. The step along an axis of length 1 is free.
+        strides = [step * dtype.itemsize if n > 1 else 0 for n, step in zip(tensor.size, tensor.stride)]
+        array = np.ndarray(tensor.size, dtype, content, tensor.offset * dtype.itemsize, strides)
+    if tensor.storage.dtype == "bfloat16":
+        return widen_bfloat16(array)
+    return np.array(array, dtype.newbyteorder("="), order="C")

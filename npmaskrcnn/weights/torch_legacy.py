@@ -1,0 +1,71 @@
+"""torch's `.pth` before version 1.6: five pickles in a row, then the numbers.
+
+    pickle   0x1950a86a20f9469cfc6c, the magic number
+    pickle   1001, the version of the container
+    pickle   {"little_endian": True, "protocol_version": 1001, "type_sizes": {...}}
+    pickle   the state dict, with storages named by key
+    pickle   the list of the keys, in the order in which the storages follow
+    then for each key: 8 bytes, how many numbers (little-endian), and the numbers themselves
+
+The best-known weights, torchvision's COCO_V1 of 2019, come in this container. It has no checksum: a
+flipped bit in the numbers goes unnoticed, except where it makes NaN or infinity.
+"""
+
+from .files import Unreadable
+from .tensors import find_state, itemsize, read_tensors
+from .unpickler import unpickle
+
+MAX_PICKLES = 8 << 20  # bytes of the five pickles together
+MAGIC = 0x1950A86A20F9469CFC6C
+VERSION = 1001
+
+
+def read_torch_legacy(file):
+    """Read the state dict of an open file.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+    metadata : dict
+        See `tensors.find_state`.
+    """
+    file_size = file.seek(0, 2)
+    file.seek(0)
+    head = file.read(MAX_PICKLES)
+    position, values, storages = 0, [], {}
+    for _ in range(5):
+        value, position, mentioned = unpickle(head, position)
+        values.append(value)
+        storages.update(mentioned)
+    magic, version, system, value, keys = values
+    if magic != MAGIC or version != VERSION:
+        raise Unreadable(f"damaged: a torch file of before 1.6 begins with a magic number and version {VERSION}")
+    if type(system) is not dict or system.get("little_endian") is not True:
+        raise Unreadable("was written on a big-endian machine; expected little-endian numbers")
+    tensors, metadata = find_state(value)
+    places = _find_storages(file, position, keys, storages, file_size)
+
+    def read_storage(storage):
+        file.seek(places[storage.key])
+        return file.read(storage.count * itemsize(storage))
+
+    return read_tensors(tensors, read_storage, file_size), metadata
+
+
+def _find_storages(file, position, keys, storages, file_size):
+    """Return key -> position of its numbers, after checking that they fill the file to its end."""
+    if type(keys) is not list or set(storages) != {key for key in keys if type(key) is str} or len(keys) != len(storages):
+        raise Unreadable("damaged: the list of storages is not the one that its tensors mention")
+    expected = position + sum(8 + storage.count * itemsize(storage) for storage in storages.values())
+    if expected != file_size:
+        verb = "incomplete" if file_size < expected else "damaged"
+        raise Unreadable(f"{verb}: has {file_size} bytes; its tensors expect {expected}")
+    places = {}
+    for key in keys:
+        file.seek(position)
+        count = int.from_bytes(file.read(8), "little", signed=True)
+        if count != storages[key].count:
+            raise Unreadable(f"damaged: storage {key} announces {count} numbers; its tensors expect {storages[key].count}")
+        places[key] = position + 8
+        position += 8 + count * itemsize(storages[key])
+    return places
