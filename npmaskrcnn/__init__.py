@@ -1,1 +1,32 @@
-"""Mask R-CNN in NumPy."""
+"""Mask R-CNN in NumPy: every stage, forward and backward, written to be read.
+
+The conventions, stated once:
+
+- **Arrays are NHWC.** Images are ``(N, H, W, 3)``, feature maps ``(N, H, W, C)``: a feature map is an image
+  whose pixels are vectors. Convolution weights are ``(kh, kw, C_in, C_out)``, RoI features ``(R, h, w, C)``.
+- **On disk everything is torchvision's**: its state_dict keys (which are our attribute paths) and its shapes.
+- **Boxes** are ``(x1, y1, x2, y2)``, float, in pixels of the image that they are about, right and bottom
+  edge exclusive: pixel (0, 0) is the square from 0 to 1. Sizes are ``(height, width)``.
+- **Label 0** is background. Masks of a target are bool, ``(N, H, W)``; predicted masks are probabilities.
+- **float32** in the model; every operation keeps its input's dtype, so a float64 model checks gradients.
+- **Randomness** enters only as an argument ``rng``. Same seed, same machine: same bits.
+- ``dname`` is the gradient of the loss with respect to ``name``. Nothing else starts with ``d``: box deltas
+  are ``tx, ty, tw, th``.
+- ``y, cache = forward(x)`` in training, ``dx = backward(dy, cache)``, and ``y = module(x)`` at inference.
+- **Empty is valid** everywhere: no object, no proposal, no detection.
+
+Two deviations from torchvision, both on purpose: a pyramid level's scale is its exact stride (see
+`stages.roi_pooler`), and ties in scores keep input order (see `ops.nms`).
+"""
+
+from .errors import InputError, InputWarning
+from .mask_rcnn import MaskRCNN
+from .models import (maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2, maskrcnn_resnet_fpn, maskrcnn_tiny)
+from .structures import Detections, Target
+from .trace import Trace
+from .weights import load, save
+
+__version__ = "0.1.0"
+
+__all__ = ["Detections", "InputError", "InputWarning", "MaskRCNN", "Target", "Trace", "load",
+           "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2", "maskrcnn_resnet_fpn", "maskrcnn_tiny", "save"]

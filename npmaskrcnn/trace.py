@@ -14,6 +14,13 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from . import ops
+from .stages.mask_head import mask_loss_forward
+from .stages.roi_pooler import make_rois
+from .stages.rpn import SMOOTH_L1_BETA, flatten_levels
+from .stages.targets import choose_anchors, choose_rois, match_anchors, match_proposals
+from .stages.transform import resize_target
+
 
 @dataclass
 class TrainingTrace:
@@ -225,3 +232,74 @@ class Trace:
                     name = f"{item.name}[{i}]" if isinstance(value, list) else item.name
                     rows.append((name, array.shape, array.dtype))
         return rows
+
+
+def build_trace(model, image, target, rng):
+    """Run `image` through `model` (and, with a target, through its training path); return the `Trace`."""
+    batch = model.transform.forward([image], model.dtype)
+    found = model.infer(batch)
+    proposals, candidates = found.proposals[0], found.candidates[0]
+    mask_boxes = candidates.boxes[candidates.keep]
+    trace = Trace(
+        image=image, batch=batch.images, image_size=batch.image_sizes[0],
+        body_features=found.body_features, features=found.features, anchors=found.anchors,
+        objectness=[level[0] for level in found.objectness], deltas=[level[0] for level in found.deltas],
+        top_k=proposals.top_k, top_k_boxes=proposals.top_k_boxes, top_k_scores=proposals.top_k_scores,
+        top_k_levels=proposals.top_k_levels, proposal_rows=proposals.rows, proposals=proposals.boxes,
+        proposal_scores=proposals.scores, roi_levels=model.box_pooler.levels(make_rois([proposals.boxes])),
+        box_features=found.box_features, class_logits=found.class_logits[0], box_deltas=found.box_deltas[0],
+        candidate_rois=candidates.rois, candidate_labels=candidates.labels, candidate_scores=candidates.scores,
+        candidate_boxes=candidates.boxes, detection_rows=candidates.keep, detection_boxes=mask_boxes,
+        mask_levels=model.mask_pooler.levels(make_rois([mask_boxes])), mask_features=found.mask_features,
+        mask_logits=found.mask_logits[0], detections=model.postprocess(found, batch)[0],
+        strides=model.anchor_generator.strides([level.shape[1:3] for level in found.features],
+                                               batch.images.shape[1:3]),
+        class_names=model.class_names)
+    if target is not None:
+        trace.training = build_training_trace(model, batch, found, target, rng)
+    return trace
+
+
+def build_training_trace(model, batch, found, target, rng):
+    """Follow the training path on the features that inference has computed; return the `TrainingTrace`."""
+    config, heads, levels = model.config, model.roi_heads, found.features[:4]
+    target = resize_target(target, batch.image_sizes[0])
+    anchors = np.concatenate(found.anchors)
+    chosen, matches = choose_anchors(anchors, [target], config, rng)
+    logits = flatten_levels(found.objectness).reshape(-1)[chosen.rows]
+    is_object = (np.arange(len(logits)) < chosen.num_positives).astype(logits.dtype)
+    num_anchors = max(len(chosen.rows), 1)
+    objectness_loss = ops.binary_cross_entropy_with_logits_per_element(logits, is_object) / num_anchors
+    pred_deltas = flatten_levels(found.deltas).reshape(-1, 4)[chosen.rows[:chosen.num_positives]]
+    anchor_box_loss = _smooth_l1_per_row(pred_deltas, chosen.delta_targets) / num_anchors
+
+    proposals = model.proposals_for(found.objectness, found.deltas, found.anchors, batch.image_sizes,
+                                    config.rpn_pre_nms_top_n_train, config.rpn_post_nms_top_n_train)[0].boxes
+    candidates, candidate_iou, candidate_matches = match_proposals(proposals, target, config)
+    rois, (sampled,) = choose_rois([proposals], [target], config, heads.mask_size, rng)
+    class_logits, box_deltas = heads.box_predictor(heads.box_head(model.box_pooler(levels, rois.rois)))
+    num_rois = max(len(rois.labels), 1)
+    class_loss = ops.softmax_cross_entropy_per_row(class_logits, rois.labels) / num_rois
+    own_deltas = box_deltas[np.arange(len(rois.labels)), rois.labels]
+    box_loss = _smooth_l1_per_row(own_deltas, rois.delta_targets) * (rois.labels > 0) / num_rois
+
+    mask_logits = heads.mask_predictor(heads.mask_head(model.mask_pooler(levels, rois.mask_rois)))
+    mask_loss = np.array([mask_loss_forward(mask_logits[i:i + 1], rois.mask_labels[i:i + 1],
+                                            rois.mask_targets[i:i + 1])[0] for i in range(len(mask_logits))],
+                         dtype=mask_logits.dtype) / max(len(mask_logits), 1)
+    shares = {"loss_classifier": class_loss, "loss_box_reg": box_loss, "loss_mask": mask_loss,
+              "loss_objectness": objectness_loss, "loss_rpn_box_reg": anchor_box_loss}
+    return TrainingTrace(
+        gt_boxes=target.boxes, gt_labels=target.labels, anchor_iou=match_anchors(anchors, target.boxes, config)[0],
+        anchor_matches=matches[0], sampled_anchors=chosen.rows, num_positive_anchors=chosen.num_positives,
+        anchor_delta_targets=chosen.delta_targets, anchor_objectness_loss=objectness_loss,
+        anchor_box_loss=anchor_box_loss, candidates=candidates, candidate_iou=candidate_iou,
+        candidate_matches=candidate_matches, sampled_rois=sampled, rois=rois.rois[:, 1:], roi_labels=rois.labels,
+        roi_levels=model.box_pooler.levels(rois.rois), roi_delta_targets=rois.delta_targets,
+        roi_class_loss=class_loss, roi_box_loss=box_loss, mask_rois=rois.mask_rois[:, 1:],
+        mask_labels=rois.mask_labels, mask_targets=rois.mask_targets, mask_logits=mask_logits, mask_loss=mask_loss,
+        losses={name: float(share.sum()) for name, share in shares.items()})
+
+
+def _smooth_l1_per_row(pred_deltas, targets):
+    return ops.smooth_l1_per_element(pred_deltas, targets.astype(pred_deltas.dtype), SMOOTH_L1_BETA).sum(axis=1)

@@ -40,7 +40,7 @@ class BatchNorm2d(Module):
         if count:
             self._track(self.running_mean, cache.mean)
             # The running variance is the unbiased one (divided by count - 1), as in torch.
-            self._track(self.running_var, cache.var * (count / max(count - 1, 1)))
+            self._track(self.running_var, cache.unbiased_var)
             self.num_batches_tracked.data = self.num_batches_tracked.data + 1
         return y, cache
 

@@ -23,6 +23,9 @@ from npmaskrcnn.ops.conv import (
 )
 from npmaskrcnn.ops.linear import linear_backward, linear_forward
 from npmaskrcnn.ops.losses import (
+    binary_cross_entropy_with_logits_per_element,
+    smooth_l1_per_element,
+    softmax_cross_entropy_per_row,
     binary_cross_entropy_with_logits_backward,
     binary_cross_entropy_with_logits_forward,
     smooth_l1_backward,

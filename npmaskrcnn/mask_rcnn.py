@@ -1,0 +1,402 @@
+"""Mask R-CNN: the stages wired together, forward, backward and at inference.
+
+Forward, an image becomes a batch, the backbone makes a pyramid of feature maps, the RPN proposes regions
+on it, each region is pooled from the pyramid twice, once for the box head (what is it, where are its
+edges?) and once for the mask head (what is its outline?). Backward, the five losses send their gradients
+the same way up: from the heads into the pooled patches, from there into the pyramid, where they join with
+the RPN's, and through the pyramid into the body.
+
+The gradient stops at four places, because what happens there are decisions and not functions that one
+could differentiate: which anchor or RoI learns from which object (matching), which of them are sampled,
+which boxes are proposed (their coordinates are constants from there on), and to which pyramid level a
+RoI goes. `TrainingPlan` holds the outcome of all these decisions; given a plan, losses and gradients are
+an ordinary function of the parameters, and `losses_and_backward` is that function.
+
+Source: He et al. 2017; names and numbers are torchvision's `MaskRCNN`.
+"""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+
+from . import nn
+from .config import check_fraction, check_known, is_number
+from .errors import InputError, InputWarning
+from .images import as_float_image
+from .stages.anchors import AnchorGenerator
+from .stages.box_head import FastRCNNPredictor, box_losses_backward, box_losses_forward, select_detections
+from .stages.mask_head import MaskRCNNPredictor, mask_loss_backward, mask_loss_forward, select_masks
+from .stages.paste import paste_masks
+from .stages.roi_pooler import RoIPooler, make_rois
+from .stages.rpn import RPNHead, RPNSample, propose, rpn_losses_backward, rpn_losses_forward
+from .stages.targets import RoISample, choose_anchors, choose_rois
+from .stages.transform import Transform, resize_target, scale_boxes
+from .structures import Detections, Target
+from .trace import build_trace
+
+LOSS_NAMES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg")
+BOX_POOLED_SIZE, MASK_POOLED_SIZE = 7, 14
+MASK_SIZE = 2 * MASK_POOLED_SIZE
+
+
+class Backbone(nn.Module):
+    """Body and feature pyramid."""
+
+    def __init__(self, body, fpn):
+        self.body, self.fpn = body, fpn
+
+    def forward(self, images):
+        """Return [P2..P6] and the cache."""
+        features, body_cache = self.body.forward(images)
+        features, fpn_cache = self.fpn.forward(features)
+        return features, {"body": body_cache, "fpn": fpn_cache}
+
+    def backward(self, dfeatures, cache, need_dx=False):
+        """Return the gradient by the images if `need_dx`, else None."""
+        return self.body.backward(self.fpn.backward(dfeatures, cache["fpn"]), cache["body"], need_dx)
+
+    def __call__(self, images):
+        return self.fpn(self.body(images))
+
+
+class RegionProposalNetwork(nn.Module):
+    """A name in the tree: ``rpn.head``."""
+
+    def __init__(self, head):
+        self.head = head
+
+
+class RoIHeads(nn.Module):
+    """A name in the tree: ``roi_heads.box_head``, ..., ``roi_heads.mask_predictor``."""
+
+    def __init__(self, box_head, box_predictor, mask_head, mask_predictor):
+        self.box_head, self.box_predictor = box_head, box_predictor
+        self.mask_head, self.mask_predictor = mask_head, mask_predictor
+        self.mask_size = MASK_SIZE
+
+
+class TrainingPlan(NamedTuple):
+    """All decisions of one training pass; constants for the backward pass."""
+
+    anchors: RPNSample
+    rois: RoISample
+
+
+class Trunk(NamedTuple):
+    """The differentiable first half of a training pass: pyramid and RPN outputs, with their caches."""
+
+    features: list          # [P2..P6]
+    objectness: list        # per level (N, h, w, A)
+    deltas: list            # per level (N, h, w, A, 4)
+    caches: dict
+
+
+class Inference(NamedTuple):
+    """Everything that inference computes on a batch, per stage; see `Trace` for what each is."""
+
+    body_features: list
+    features: list
+    anchors: list
+    objectness: list
+    deltas: list
+    proposals: list         # N Proposals
+    box_features: np.ndarray
+    class_logits: list      # N arrays
+    box_deltas: list
+    candidates: list        # N Candidates
+    mask_features: np.ndarray
+    mask_logits: list       # N arrays
+
+
+class MaskRCNN(nn.Module):
+    """The model. Build it with `maskrcnn_tiny`, `maskrcnn_resnet50_fpn`, ... rather than by hand.
+
+    Parameters
+    ----------
+    body, fpn : Module
+    config : Config
+    num_classes : int
+        With background.
+    box_head, mask_head : Module
+    box_channels, mask_channels : int
+        Channels that these heads put out; the mask predictor's hidden layer has `mask_channels` too.
+    rpn_conv_depth : int
+    rng : np.random.Generator or None
+    class_names : list of str or None
+        One for each class, background first.
+    """
+
+    def __init__(self, body, fpn, config, num_classes, box_head, box_channels, mask_head, mask_channels,
+                 fpn_channels, rpn_conv_depth=1, rng=None, class_names=None):
+        self.config, self.num_classes, self.class_names = config, num_classes, class_names
+        self.architecture = None            # filled in by the builder: how to build this model again
+        self.untrained = True
+        self.transform = Transform(config.min_size, config.max_size, config.image_mean, config.image_std)
+        self.anchor_generator = AnchorGenerator(config.anchor_sizes, config.anchor_ratios)
+        self.box_pooler = RoIPooler(BOX_POOLED_SIZE, config.canonical_scale, config.canonical_level)
+        self.mask_pooler = RoIPooler(MASK_POOLED_SIZE, config.canonical_scale, config.canonical_level)
+        self.backbone = Backbone(body, fpn)
+        num_anchors = self.anchor_generator.num_anchors_per_location()[0]
+        self.rpn = RegionProposalNetwork(RPNHead(fpn_channels, num_anchors, rpn_conv_depth, rng))
+        self.roi_heads = RoIHeads(box_head, FastRCNNPredictor(box_channels, num_classes, rng), mask_head,
+                                  MaskRCNNPredictor(mask_channels, mask_channels, num_classes, rng))
+
+    # ---- inference --------------------------------------------------------------------------------
+
+    def predict(self, images, score_threshold=None, iou_threshold=None):
+        """Find the objects in one image or several.
+
+        Parameters
+        ----------
+        images : (H, W, 3) ndarray or list of them
+            uint8, or float in 0..1. A list goes through as one batch, padded to a common size.
+        score_threshold : float, optional
+            Detections need a higher score than this (default ``config.box_score_thresh``).
+        iou_threshold : float, optional
+            Of two detections of one class that overlap more than this, the better stays
+            (default ``config.box_nms_thresh``).
+
+        Returns
+        -------
+        detections : Detections or list of Detections
+            In the given images' own coordinates, best first.
+
+        Raises
+        ------
+        InputError
+            If an image or a threshold is not what it should be.
+        """
+        single = not isinstance(images, (list, tuple))
+        images = self._checked_images([images] if single else images)
+        if self.untrained:
+            warnings.warn("predicting with random weights: this model has neither been trained nor loaded from a "
+                          "file, so its detections mean nothing", InputWarning, stacklevel=2)
+        if not images:
+            return []
+        batch = self.transform.forward(images, self.dtype)
+        results = self.postprocess(self.infer(batch, score_threshold, iou_threshold), batch)
+        return results[0] if single else results
+
+    def infer(self, batch, score_threshold=None, iou_threshold=None):
+        """Run all stages on an `ImageBatch` with running statistics, and keep what each stage said."""
+        config = self.config
+        score_threshold = config.box_score_thresh if score_threshold is None else score_threshold
+        iou_threshold = config.box_nms_thresh if iou_threshold is None else iou_threshold
+        check_fraction("score_threshold", score_threshold)
+        check_fraction("iou_threshold", iou_threshold)
+
+        body_features = self.backbone.body(batch.images)
+        features = self.backbone.fpn(body_features)
+        objectness, deltas = self.rpn.head(features)
+        anchors = self.anchors_for(features, batch)
+        proposals = self.proposals_for(objectness, deltas, anchors, batch.image_sizes,
+                                  config.rpn_pre_nms_top_n_test, config.rpn_post_nms_top_n_test)
+        box_features = self.box_pooler(features[:4], make_rois([p.boxes for p in proposals]))
+        class_logits, box_deltas = self.roi_heads.box_predictor(self.roi_heads.box_head(box_features))
+        class_logits, box_deltas = (_split(values, [len(p.boxes) for p in proposals])
+                                    for values in (class_logits, box_deltas))
+        candidates = [select_detections(logits, moves, p.boxes, size, config.bbox_reg_weights, score_threshold,
+                                        iou_threshold, config.box_detections_per_img)
+                      for logits, moves, p, size in zip(class_logits, box_deltas, proposals, batch.image_sizes)]
+        mask_features = self.mask_pooler(features[:4], make_rois([c.boxes[c.keep] for c in candidates]))
+        mask_logits = self.roi_heads.mask_predictor(self.roi_heads.mask_head(mask_features))
+        mask_logits = _split(mask_logits, [len(c.keep) for c in candidates])
+        return Inference(body_features, features, anchors, objectness, deltas, proposals, box_features,
+                         class_logits, box_deltas, candidates, mask_features, mask_logits)
+
+    def postprocess(self, found, batch):
+        """Bring each image's detections back to its own coordinates: a list of `Detections`."""
+        results = []
+        for candidates, mask_logits, size, original_size in zip(found.candidates, found.mask_logits,
+                                                                batch.image_sizes, batch.original_sizes):
+            labels, scores = candidates.labels[candidates.keep], candidates.scores[candidates.keep]
+            boxes = scale_boxes(candidates.boxes[candidates.keep], size, original_size)
+            masks = paste_masks(select_masks(mask_logits, labels), boxes, original_size)
+            results.append(Detections(boxes, labels, scores, masks))
+        return results
+
+    # ---- training ---------------------------------------------------------------------------------
+
+    def loss_and_grads(self, images, targets, rng, loss_weights=None, return_dimages=False):
+        """Compute the five losses on a batch, and leave their gradient in every parameter's ``.grad``.
+
+        Parameters
+        ----------
+        images : list of (H, W, 3) ndarray
+            uint8, or float in 0..1.
+        targets : list of Target
+        rng : np.random.Generator
+            Or anything with ``random()`` and ``permutation(n)``.
+        loss_weights : dict, optional
+            Weight of a loss, by name, in the sum that is differentiated; 1 where absent.
+        return_dimages : bool
+            Also return the gradient by the images.
+
+        Returns
+        -------
+        losses : dict
+            The five losses, unweighted, as floats: ``loss_classifier``, ``loss_box_reg``, ``loss_mask``,
+            ``loss_objectness``, ``loss_rpn_box_reg``.
+        dimages : list of (H, W, 3) ndarray
+            Only if `return_dimages`.
+
+        Raises
+        ------
+        InputError
+            If images, targets or weights are not what they should be, or do not fit together.
+        """
+        images = self._checked_images(images)
+        self._check_targets(images, targets)
+        weights = self._checked_weights(loss_weights)
+        self.untrained = False
+        self.zero_grad()
+        batch = self.transform.forward(images, self.dtype, rng)
+        input_targets = [resize_target(target, size) for target, size in zip(targets, batch.image_sizes)]
+        trunk = self.forward_trunk(batch.images)
+        plan = self.make_plan(trunk, batch, input_targets, rng)
+        losses, dbatch = self.losses_and_backward(trunk, plan, weights, need_dbatch=return_dimages)
+        return (losses, self.transform.backward(dbatch, batch)) if return_dimages else losses
+
+    def forward_trunk(self, images):
+        """Run backbone and RPN head on (N, H', W', 3), keeping what backward needs."""
+        features, backbone_cache = self.backbone.forward(images)
+        # fork: P2..P5 -> RPN head, box pooler, mask pooler; P6 -> RPN head only
+        objectness, deltas, head_cache = self.rpn.head.forward(features)
+        return Trunk(features, objectness, deltas, {"backbone": backbone_cache, "head": head_cache})
+
+    def make_plan(self, trunk, batch, targets, rng):
+        """Take all decisions of a training pass. No gradient: matches, samples and proposals are constants."""
+        config = self.config
+        anchors = self.anchors_for(trunk.features, batch)
+        proposals = self.proposals_for(trunk.objectness, trunk.deltas, anchors, batch.image_sizes,
+                                  config.rpn_pre_nms_top_n_train, config.rpn_post_nms_top_n_train)
+        anchor_sample, _ = choose_anchors(np.concatenate(anchors), targets, config, rng)
+        roi_sample, _ = choose_rois([p.boxes for p in proposals], targets, config, self.roi_heads.mask_size, rng)
+        return TrainingPlan(anchor_sample, roi_sample)
+
+    def losses_and_backward(self, trunk, plan, weights, need_dbatch=False):
+        """Compute the losses for given decisions, and their gradient.
+
+        Parameters
+        ----------
+        trunk : Trunk
+        plan : TrainingPlan
+        weights : dict
+            One weight for each of the five losses.
+        need_dbatch : bool
+
+        Returns
+        -------
+        losses : dict of float
+        dbatch : (N, H', W', 3) ndarray or None
+        """
+        heads, levels, chosen = self.roi_heads, trunk.features[:4], plan.rois
+        losses = {}
+        # ---- forward: three branches off the pyramid
+        losses["loss_objectness"], losses["loss_rpn_box_reg"], rpn_cache = rpn_losses_forward(
+            trunk.objectness, trunk.deltas, plan.anchors)
+
+        pooled, box_pool_cache = self.box_pooler.forward(levels, chosen.rois)
+        hidden, box_head_cache = heads.box_head.forward(pooled)
+        class_logits, box_deltas, predictor_cache = heads.box_predictor.forward(hidden)
+        losses["loss_classifier"], losses["loss_box_reg"], box_cache = box_losses_forward(
+            class_logits, box_deltas, chosen.labels, chosen.delta_targets)
+
+        pooled, mask_pool_cache = self.mask_pooler.forward(levels, chosen.mask_rois)
+        hidden, mask_head_cache = heads.mask_head.forward(pooled)
+        mask_logits, mask_predictor_cache = heads.mask_predictor.forward(hidden)
+        losses["loss_mask"], mask_cache = mask_loss_forward(mask_logits, chosen.mask_labels, chosen.mask_targets)
+
+        # ---- backward: the same lines read upward
+        dmask_logits = mask_loss_backward(weights["loss_mask"], mask_cache)
+        dhidden = heads.mask_predictor.backward(dmask_logits, mask_predictor_cache)
+        dpooled = heads.mask_head.backward(dhidden, mask_head_cache)
+        dmask_levels = self.mask_pooler.backward(dpooled, mask_pool_cache)
+
+        dclass_logits, dbox_deltas = box_losses_backward(
+            weights["loss_classifier"], weights["loss_box_reg"], box_cache)
+        dhidden = heads.box_predictor.backward(dclass_logits, dbox_deltas, predictor_cache)
+        dpooled = heads.box_head.backward(dhidden, box_head_cache)
+        dbox_levels = self.box_pooler.backward(dpooled, box_pool_cache)
+
+        dobjectness, ddeltas = rpn_losses_backward(
+            weights["loss_objectness"], weights["loss_rpn_box_reg"], rpn_cache)
+        dfeatures = self.rpn.head.backward(dobjectness, ddeltas, trunk.caches["head"])
+        for dlevel, dbox_level, dmask_level in zip(dfeatures, dbox_levels, dmask_levels):
+            dlevel += dbox_level                        # join P2..P5: RPN head + box pooler + mask pooler
+            dlevel += dmask_level
+        dbatch = self.backbone.backward(dfeatures, trunk.caches["backbone"], need_dbatch)
+        return {name: float(losses[name]) for name in LOSS_NAMES}, dbatch
+
+    # ---- looking inside ---------------------------------------------------------------------------
+
+    def trace(self, image, target=None, rng=None):
+        """Run one image through the model and keep every array on the way.
+
+        Parameters
+        ----------
+        image : (H, W, 3) ndarray
+            uint8, or float in 0..1.
+        target : Target, optional
+            Then the training path is traced too (on running statistics, so that both paths see the same
+            features), under ``.training``.
+        rng : np.random.Generator, optional
+            For the sampling of the training path; ``default_rng(0)`` if absent.
+
+        Returns
+        -------
+        Trace
+        """
+        image, = self._checked_images([image])
+        if target is not None:
+            self._check_targets([image], [target])
+        return build_trace(self, image, target, np.random.default_rng(0) if rng is None else rng)
+
+    def load_state_dict(self, mapping, strict=True):
+        """Take weights; see `Module.load_state_dict`."""
+        report = super().load_state_dict(mapping, strict)
+        self.untrained = False
+        return report
+
+    # ---- pieces that both need --------------------------------------------------------------------
+
+    def anchors_for(self, features, batch):
+        """Anchors per level for a batch."""
+        return self.anchor_generator([level.shape[1:3] for level in features], batch.images.shape[1:3], self.dtype)
+
+    def proposals_for(self, objectness, deltas, anchors, image_sizes, pre_nms_top_n, post_nms_top_n):
+        """Run `propose` for each image of the batch."""
+        config = self.config
+        return [propose([level[i].reshape(-1) for level in objectness], [level[i].reshape(-1, 4) for level in deltas],
+                        anchors, size, pre_nms_top_n, post_nms_top_n, config.rpn_nms_thresh, config.rpn_score_thresh)
+                for i, size in enumerate(image_sizes)]
+
+    def _checked_images(self, images):
+        if isinstance(images, np.ndarray) and images.ndim == 4:
+            images = list(images)
+        if not isinstance(images, (list, tuple)):
+            raise InputError(f"images is a {type(images).__name__}, but must be an (H, W, 3) array or a list of them")
+        return [as_float_image(image, f"images[{i}]", self.dtype) for i, image in enumerate(images)]
+
+    def _check_targets(self, images, targets):
+        if not isinstance(targets, (list, tuple)) or not all(isinstance(t, Target) for t in targets):
+            raise InputError("targets must be a list of Target, one for each image")
+        if len(images) != len(targets) or not images:
+            raise InputError(f"got {len(images)} images and {len(targets)} targets; there must be one target for "
+                             "each image, and at least one")
+        for i, (image, target) in enumerate(zip(images, targets)):
+            target.check(image.shape[:2], self.num_classes, self.class_names, name=f"targets[{i}]")
+
+    def _checked_weights(self, loss_weights):
+        check_known(loss_weights or {}, LOSS_NAMES, "loss")
+        weights = {**dict.fromkeys(LOSS_NAMES, 1.0), **(loss_weights or {})}
+        for name, weight in weights.items():
+            if not is_number(weight):
+                raise InputError(f"loss_weights[{name!r}] is {weight!r}, but must be a finite number")
+        return weights
+
+
+def _split(values, counts):
+    """Cut an array of all images' rows into one array per image."""
+    return np.split(values, np.cumsum(counts)[:-1])

@@ -1,0 +1,73 @@
+"""Stage 9, pasting: each 28x28 mask is stretched over its box in the image.
+
+The mask head answers in the coordinates of a RoI; people want pixels of the image. The small mask gets a
+border of zeros, so that it can fade out at the box's edge; its box grows by the same proportion; then the
+mask is resized to the box's size in whole pixels and copied to its place. What falls outside the image is
+cut off. Values stay probabilities: whoever wants a yes or no compares them with .5.
+
+Source: torchvision `paste_masks_in_image`, whose rounding (towards zero) and ``+ 1`` are kept to the pixel.
+"""
+
+import numpy as np
+
+from .. import ops
+
+PADDING = 1     # cells of zeros around the small mask
+
+
+def expand_boxes(boxes, scale):
+    """Grow boxes about their centres."""
+    half_width = (boxes[:, 2] - boxes[:, 0]) * 0.5 * scale
+    half_height = (boxes[:, 3] - boxes[:, 1]) * 0.5 * scale
+    centre_x = (boxes[:, 2] + boxes[:, 0]) * 0.5
+    centre_y = (boxes[:, 3] + boxes[:, 1]) * 0.5
+    return np.stack([centre_x - half_width, centre_y - half_height,
+                     centre_x + half_width, centre_y + half_height], axis=1)
+
+
+def paste_mask(mask, box, canvas):
+    """Stretch one padded mask over its integer box and copy it into the canvas, in place.
+
+    Parameters
+    ----------
+    mask : (M + 2, M + 2) ndarray
+    box : four ints
+        Expanded and truncated; the last row and column are *inclusive* (the one ``+ 1`` in this package).
+    canvas : (H, W) ndarray
+        Zeros, written to.
+    """
+    x1, y1, x2, y2 = (int(v) for v in box)
+    height, width = max(y2 - y1 + 1, 1), max(x2 - x1 + 1, 1)
+    stretched = ops.resize_bilinear(mask[:, :, None], (height, width))[:, :, 0]
+    left, right = max(x1, 0), min(x2 + 1, canvas.shape[1])
+    top, bottom = max(y1, 0), min(y2 + 1, canvas.shape[0])
+    if left < right and top < bottom:
+        canvas[top:bottom, left:right] = stretched[top - y1:bottom - y1, left - x1:right - x1]
+
+
+def paste_masks(masks, boxes, image_size):
+    """Paste all masks of an image.
+
+    Parameters
+    ----------
+    masks : (D, M, M) ndarray
+        Probabilities.
+    boxes : (D, 4) ndarray
+        In pixels of the image that is pasted into.
+    image_size : (H, W)
+
+    Returns
+    -------
+    pasted : (D, H, W) ndarray
+        Probabilities, 0 outside the boxes.
+    """
+    pasted = np.zeros((len(masks),) + tuple(image_size), dtype=masks.dtype)
+    if len(masks) == 0:
+        return pasted
+    side = masks.shape[1]
+    padded = np.pad(masks, ((0, 0), (PADDING, PADDING), (PADDING, PADDING)))
+    scale = float(side + 2 * PADDING) / side
+    expanded = expand_boxes(boxes, scale).astype(np.int64)      # towards zero, as torch converts
+    for mask, box, canvas in zip(padded, expanded, pasted):
+        paste_mask(mask, box, canvas)
+    return pasted
