@@ -75,7 +75,7 @@ def as_float_image(image, name="image", dtype=np.float32):
     if isinstance(image, Image.Image):
         image = _pillow_to_array(image, name)
     if isinstance(image, (str, os.PathLike)):
-        raise InputError(f"{name}: got the path {str(image)!r}, expected an array; read_image(path) reads a file")
+        raise InputError(f"{name}: got the path {str(image)!r}, expected an array; read_image reads files")
     if not isinstance(image, np.ndarray):
         raise InputError(f"{name}: expected an (H, W, 3) array, got {type(image).__name__}")
     _judge_shape(image.shape, name)
@@ -113,7 +113,7 @@ def read_image(path):
 
 
 def open_image(path):
-    """A file as an opened and decoded Pillow image, whatever its mode; InputError with the path if that fails."""
+    """A file as a decoded Pillow image, whatever its mode; InputError with the path if that fails."""
     if not isinstance(path, (str, os.PathLike)):
         raise InputError(f"image: expected a path, got {type(path).__name__}")
     name = str(path)
@@ -133,7 +133,8 @@ def open_image(path):
         raise InputError(f"{name}: cannot be opened ({_one_line(error)})") from None
     try:
         judge_size(image.size[::-1], name)
-        if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:   # an MPO is a photograph with a preview
+        # An MPO is one photograph, with a preview or a depth map behind it.
+        if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
             _warn(f"{name}: holds {image.n_frames} pictures; only the first is used")
             image.seek(0)
         image.load()
@@ -196,7 +197,8 @@ def _scale(image, name, dtype):
 
 def _scale_float(image, name, dtype):
     """Float values checked to lie in 0..1."""
-    low, high = float(image.min()), float(image.max())
+    with np.errstate(invalid="ignore"):   # NaN comes out as NaN
+        low, high = float(image.min()), float(image.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         row, column = (int(i) for i in np.argwhere(~np.isfinite(image))[0][:2])
         raise InputError(f"{name}: the pixel in row {row}, column {column} is not finite "
@@ -218,12 +220,12 @@ def _pillow_to_array(image, name):
     try:
         image = ImageOps.exif_transpose(image)
     except Exception as error:   # a damaged EXIF block must not cost the picture
-        _warn(f"{name}: its EXIF block cannot be read ({_one_line(error)}); the orientation is left as stored")
+        _warn(f"{name}: its EXIF block cannot be read ({_one_line(error)}); it is not turned")
     if image.mode.startswith("I;16") or image.mode == "I":
         return _from_16_bit(np.asarray(image), image.mode, name)
     if image.mode == "F":
-        raise InputError(f"{name}: holds 32 bit float values (mode F), whose scale is unknown; save it as 8 or "
-                         "16 bit, or read it yourself and give a float array in 0..1")
+        raise InputError(f"{name}: holds 32 bit float values (mode F), whose scale is unknown; save it as "
+                         "8 or 16 bit, or read it yourself and give a float array in 0..1")
     try:
         if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
             image = image.convert("RGBA")
@@ -261,8 +263,8 @@ def _first_bytes(path):
 
 
 def _too_large_advice():
-    return (f"the limit is {MAX_PIXELS} pixels (npmaskrcnn.images.MAX_PIXELS); make it smaller or cut it into "
-            "tiles, for example image[:4096, :4096]")
+    return (f"the limit is {MAX_PIXELS} pixels (npmaskrcnn.images.MAX_PIXELS); make it smaller or cut it "
+            "into tiles, for example image[:4096, :4096]")
 
 
 def _one_line(error):

@@ -16,7 +16,8 @@ from dataclasses import InitVar, dataclass
 import numpy as np
 
 from npmaskrcnn.errors import InputError
-from npmaskrcnn.target_checks import as_area, as_boxes, as_flags, as_labels, as_masks, judge_boxes, judge_mask_size
+from npmaskrcnn.target_checks import (as_area, as_boxes, as_flags, as_labels, as_masks, judge_boxes,
+                                      judge_mask_size)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -168,7 +169,7 @@ class Detections:
         """The detections as text, one a line, with the classes' names if they are given."""
         lines = [f"Detections({len(self)} object{'' if len(self) == 1 else 's'})"]
         if len(self):
-            lines.append(f"{'#':>3}  {'label':<10}{'score':>7}" + "".join(f"{c:>8}" for c in ("x1", "y1", "x2", "y2")))
+            lines.append(f"{'#':>3}  {'label':<10}{'score':>7}{'x1':>8}{'y1':>8}{'x2':>8}{'y2':>8}")
         for i in range(min(len(self), max_rows)):
             label = int(self.labels[i])
             text = class_names[label] if class_names is not None else str(label)

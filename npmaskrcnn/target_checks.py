@@ -50,13 +50,14 @@ def judge_boxes(boxes, extents, size, name):
     flat = (x2 <= x1) | (y2 <= y1)
     if flat.any():
         index = int(np.argmax(flat))
-        fault = "has no area" if x2[index] == x1[index] or y2[index] == y1[index] else "has x2 < x1 or y2 < y1"
+        inverted = x2[index] < x1[index] or y2[index] < y1[index]
+        fault = "has x2 < x1 or y2 < y1" if inverted else "has no area"
         hint = _other_reading(boxes, extents)
-        raise InputError(f"{name}: box {index} {_numbers(boxes[index])} {fault} ({flat.sum()} of {len(boxes)} "
-                         f"boxes); expected x1, y1, x2, y2{hint}")
+        raise InputError(f"{name}: box {index} {_numbers(boxes[index])} {fault} "
+                         f"({flat.sum()} of {len(boxes)} boxes); expected x1, y1, x2, y2{hint}")
     if boxes.max() <= 1 < max(size) and not (extents <= 1).all():
-        raise InputError(f"{name}: all box coordinates are at most 1 in an image of {width} x {height} pixels; "
-                         "normalised boxes? multiply x by the width and y by the height")
+        raise InputError(f"{name}: all box coordinates are at most 1 in an image of {width} x {height} "
+                         "pixels; normalised boxes? multiply x by the width and y by the height")
     outside = (x1 >= width) | (y1 >= height) | (x2 <= 0) | (y2 <= 0)
     if outside.any():
         index = int(np.argmax(outside))
@@ -160,9 +161,9 @@ def as_masks(masks, count, name):
     if given.size == 0 and given.shape[:1] in ((0,), ()) and count == 0:
         return np.zeros(given.shape if given.ndim == 3 else (0, 0, 0), bool)
     if given.ndim != 3:
-        hints = {2: f"; one mask is masks[None]{', a label map needs masks_from_label_map' if count != 1 else ''}",
-                 4: "; drop the axis of length 1"}
-        raise InputError(f"{name}: masks must have shape (N, H, W), got {given.shape}{hints.get(given.ndim, '')}")
+        hint = {2: "; one mask is masks[None], a map of object numbers needs masks_from_label_map",
+                4: "; drop the axis of length 1"}.get(given.ndim, "")
+        raise InputError(f"{name}: masks must have shape (N, H, W), got {given.shape}{hint}")
     if given.shape[0] != count and given.shape[2] == count:
         raise InputError(f"{name}: masks must have shape (N, H, W) with N = {count} as there are boxes, got "
                          f"{given.shape}; this looks like (H, W, N): np.moveaxis(masks, -1, 0)")
@@ -175,8 +176,8 @@ def as_masks(masks, count, name):
     if not (on | (given == 0)).all():
         values = np.unique(given)
         shown = ", ".join(str(v.item()) for v in values[:6]) + (", ..." if len(values) > 6 else "")
-        raise InputError(f"{name}: masks hold {len(values)} different values ({shown}); expected bool, 0/1 or 0/255. "
-                         "Smoothed edges or JPEG? Save masks as PNG without smoothing. "
+        raise InputError(f"{name}: masks hold {len(values)} different values ({shown}); expected bool, 0/1 or "
+                         "0/255. Smoothed edges or JPEG? Save masks as PNG without smoothing. "
                          "Object numbers? masks_from_label_map")
     return on
 
@@ -208,7 +209,8 @@ def _what(value):
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape}, {value.dtype}"
     if isinstance(value, (list, tuple)):
-        return f"a {type(value).__name__} of {len(value)} ({type(value[0]).__name__} first)" if value else "an empty list"
+        kinds = sorted({type(item).__name__ for item in value})
+        return f"a {type(value).__name__} of {len(value)} ({', '.join(kinds)})"
     return type(value).__name__
 
 

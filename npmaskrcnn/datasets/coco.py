@@ -1,24 +1,19 @@
 """Your own images: a folder of pictures and one annotation file in COCO's format.
 
 `CocoDataset` reads the annotation file at once and judges all of it (`coco_json` says what is looked at);
-pictures and masks are read when they are asked for. `write_coco` goes the other way and writes any dataset
-down in the same format.
+pictures and masks are read when they are asked for.
 
 COCO numbers its categories as it likes (1, 3, 90); a network's outputs are numbered 1, 2, 3. The table
 between the two is `dataset.category_ids`: label k is the category ``category_ids[k]``, and results that
 leave the package carry the file's own numbers again.
 """
 
-import hashlib
-import json
 import operator
-import os
 import warnings
 from collections import Counter
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
-from PIL import Image
 
 from npmaskrcnn.datasets.coco_json import read_annotations
 from npmaskrcnn.datasets.label_maps import judge_mask_memory
@@ -78,7 +73,9 @@ class CocoDataset:
         self._annotations = {image.id: [] for image in images}
         for annotation in annotations:
             self._annotations[annotation.image_id].append(annotation)
-        self._paths = None if image_dir is None else _find_images(images, self.image_dir, self.annotation_file)
+        self._paths = None
+        if image_dir is not None:
+            self._paths = _find_images(images, self.image_dir, self.annotation_file)
 
     def __len__(self):
         return len(self.image_ids)
@@ -111,7 +108,7 @@ class CocoDataset:
         """The picture of image `index`, (H, W, 3) uint8, turned as its EXIF orientation says."""
         index = self._index(index)
         if self._paths is None:
-            raise InputError(f"{self.annotation_file}: opened without image_dir, so there are no pictures to read")
+            raise InputError(f"{self.annotation_file}: opened without image_dir, so there is no picture")
         try:
             image = read_image(self._paths[index])
         except InputError as error:
@@ -143,8 +140,8 @@ class CocoDataset:
             if annotation.box is not None:
                 box[:] = annotation.box
         labels = [self.category_ids.index(annotation.category_id) for annotation in kept]
-        return Target(boxes, np.array(labels, np.int64), masks, [a.is_crowd for a in kept], [a.area for a in kept],
-                      name=self._name(index))
+        return Target(boxes, np.array(labels, np.int64), masks, is_crowd=[a.is_crowd for a in kept],
+                      area=[a.area for a in kept], name=self._name(index))
 
     def size(self, index):
         """``(height, width)`` of image `index`, as the annotation file has it."""
@@ -169,8 +166,8 @@ class CocoDataset:
             mask = polygons_to_mask(annotation.segmentation, height, width, f"{name}: segmentation")
         if mask.any():
             return mask
-        message = (f"{name}: its polygons cover no pixel of the image of {width} x {height} pixels (a line, thinner "
-                   "than a pixel, or outside)")
+        message = (f"{name}: its polygons cover no pixel of the image of {width} x {height} pixels "
+                   "(a line, thinner than a pixel, or outside)")
         if not self.skip_invalid:
             raise InputError(f"{message}; skip_invalid=True leaves such annotations out")
         warnings.warn(f"{message}; left out", InputWarning, stacklevel=4)
@@ -185,76 +182,6 @@ class CocoDataset:
         return index % len(self)
 
 
-def write_coco(dataset, folder, overwrite=False):
-    """Write a dataset as PNG files and one annotation file, ``instances.json``, in one folder.
-
-    Parameters
-    ----------
-    dataset : dataset
-        Anything with `class_names` whose items are ``(image, target)``.
-    folder : str or path
-        Made if it is missing.
-    overwrite : bool
-        Replace an ``instances.json`` that is there; otherwise that is an error.
-
-    Returns
-    -------
-    annotation_file : Path
-        ``CocoDataset(annotation_file, folder)`` reads it back: the same pixels, the same masks.
-    """
-    folder = Path(folder)
-    annotation_file = folder / "instances.json"
-    if annotation_file.exists() and not overwrite:
-        raise InputError(f"{annotation_file}: is there already; overwrite=True replaces it")
-    folder.mkdir(parents=True, exist_ok=True)
-    labels = range(1, len(dataset.class_names))
-    category_ids = getattr(dataset, "category_ids", (None, *labels))
-    categories = [{"id": category_ids[label], "name": dataset.class_names[label]} for label in labels]
-    images, annotations = [], []
-    for i in range(len(dataset)):
-        image, target = dataset[i]
-        images.append({"id": i + 1, "file_name": f"{i:06d}.png", "width": image.shape[1], "height": image.shape[0]})
-        Image.fromarray(image).save(folder / images[-1]["file_name"], optimize=True)
-        for k in range(len(target)):
-            x1, y1, x2, y2 = target.boxes[k].tolist()
-            annotations.append({
-                "id": len(annotations) + 1, "image_id": i + 1, "category_id": category_ids[target.labels[k]],
-                "bbox": [x1, y1, x2 - x1, y2 - y1], "area": float(target.area[k]),
-                "iscrowd": int(target.is_crowd[k]), "segmentation": rle.encode(target.masks[k])})
-    lists = {"categories": categories, "images": images, "annotations": annotations}
-    rows = [f"{json.dumps(key)}: [\n" + ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries) + "\n]"
-            for key, entries in lists.items()]   # one entry a line, to be read by eye
-    annotation_file.write_text("{\n" + ",\n".join(rows) + "\n}\n", encoding="utf-8")
-    return annotation_file
-
-
-def warn_of_shared_images(train, validation):
-    """Warn if two `CocoDataset` have a picture in common (the same file content): its result would be too good.
-
-    Returns
-    -------
-    pairs : list of (int, int)
-        Indices of equal pictures.
-    """
-    by_length = {}
-    for j in range(len(validation)):
-        by_length.setdefault(os.path.getsize(validation.path(j)), []).append(j)
-    digests = {}
-
-    def digest(path):
-        if path not in digests:
-            digests[path] = hashlib.sha256(path.read_bytes()).digest()
-        return digests[path]
-
-    pairs = [(i, j) for i in range(len(train)) for j in by_length.get(os.path.getsize(train.path(i)), [])
-             if digest(train.path(i)) == digest(validation.path(j))]
-    if pairs:
-        i, j = pairs[0]
-        warnings.warn(f"{len(pairs)} pictures are in both sets, for example {train.path(i)} and {validation.path(j)}; "
-                      "what was trained on says nothing about new pictures", InputWarning, stacklevel=2)
-    return pairs
-
-
 # ---- finding the files ----
 
 def _find_images(images, image_dir, annotation_file):
@@ -267,11 +194,12 @@ def _find_images(images, image_dir, annotation_file):
         name = f"{annotation_file}: image {image.id!r}"
         relative = _relative(image.file_name)
         if ".." in relative.parts:
-            raise InputError(f"{name}: file_name {image.file_name!r} leads out of the image folder {image_dir}")
+            raise InputError(f"{name}: file_name {image.file_name!r} leads out of the folder {image_dir}")
         path = image_dir / relative
         if not _is_file(path):
             if any_case is None:
-                any_case = {str(found.relative_to(image_dir)).lower(): found for found in image_dir.rglob("*")}
+                any_case = {str(found.relative_to(image_dir)).lower(): found
+                            for found in image_dir.rglob("*")}
             path = any_case.get(str(Path(relative)).lower())
             if path is None or not _is_file(path):
                 raise InputError(f"{name}: there is no file {image_dir / relative}")

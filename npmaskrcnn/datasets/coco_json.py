@@ -44,7 +44,7 @@ class Annotation(NamedTuple):
 
 
 def read_json(path):
-    """The content of a JSON file; InputError with the path and, where it is invalid, the line and its text."""
+    """The content of a JSON file; InputError with the path and, where it is invalid, the line and text."""
     try:
         with open(path, "rb") as file:
             text = file.read().decode("utf-8-sig")   # with or without a byte order mark
@@ -119,8 +119,8 @@ def read_annotations(path, boxes_as_masks=False, skip_invalid=False):
     used = {a.category_id for a in annotations}
     unused = [category.name for category in categories if category.id not in used]
     if unused:
-        _warn(f"{path}: no annotation of {', '.join(unused)}; such a class cannot be learned, and its average "
-              "precision is not defined")
+        _warn(f"{path}: no annotation of {', '.join(unused)}; such a class cannot be learned, "
+              "and its average precision is not defined")
     return categories, images, annotations
 
 
@@ -138,7 +138,8 @@ def _judge_format(content, path):
     if not missing:
         return
     hint = ""
-    if "_via_img_metadata" in content or any(isinstance(v, dict) and "regions" in v for v in content.values()):
+    entries = [value for value in content.values() if isinstance(value, dict)]
+    if "_via_img_metadata" in content or any("regions" in entry for entry in entries):
         hint = "; this is a VIA file (_via_img_metadata, regions): export it in COCO format"
     elif "shapes" in content:
         hint = "; this is a labelme file (shapes): convert it to COCO format"
@@ -156,8 +157,8 @@ def _read_categories(entries, path):
         if not isinstance(text, str) or not text.strip():
             raise InputError(f"{path}: category {entry['id']}: name is {_short(text)}, expected a text")
         if text == "background":
-            raise InputError(f"{path}: category {entry['id']} is called background; leave it out, what is not "
-                             "annotated is background")
+            raise InputError(f"{path}: category {entry['id']} is called background; leave it out, "
+                             "what is not annotated is background")
         categories.append(Category(entry["id"], text))
     if not categories:
         raise InputError(f"{path}: has no category")
@@ -234,23 +235,23 @@ def _read_box(bbox, size, name):
     x, y, w, h = bbox
     height, width = size
     if w <= 0 or h <= 0:
-        raise InputError(f"{name}: bbox is {_short(bbox)}, expected x, y, width, height with both sides above 0")
+        raise InputError(f"{name}: bbox is {_short(bbox)}, expected x, y, width, height, both sides above 0")
     looks_like = "; this looks like corners x1, y1, x2, y2" if x < w <= width and y < h <= height else ""
     if x >= width or y >= height or x + w <= 0 or y + h <= 0:
         raise InputError(f"{name}: bbox {_short(bbox)} lies outside the image of {width} x {height} pixels")
     if x < -1 or y < -1 or x + w > width + 1 or y + h > height + 1:   # up to a pixel is rounding
-        _warn(f"{name}: bbox {_short(bbox)} (x, y, width, height) reaches outside the image of {width} x {height} "
-              f"pixels; clipped{looks_like}")
+        _warn(f"{name}: bbox {_short(bbox)} (x, y, width, height) reaches outside the image of "
+              f"{width} x {height} pixels; clipped{looks_like}")
     return max(x, 0), max(y, 0), min(x + w, width), min(y + h, height)
 
 
 def _judge_rle(segmentation, size, name):
     claimed = segmentation.get("size")
     if isinstance(claimed, (list, tuple)) and len(claimed) == 2 and tuple(claimed) != size:
-        hint = ("; height and width look swapped (RLE sizes are height, width)" if tuple(claimed) == size[::-1]
-                else "")
-        raise InputError(f"{name}: segmentation has size {_short(claimed)}, the image is {size[0]} x {size[1]} "
-                         f"(height x width){hint}")
+        swapped = tuple(claimed) == size[::-1]
+        hint = "; height and width look swapped (RLE sizes are height, width)" if swapped else ""
+        raise InputError(f"{name}: segmentation has size {_short(claimed)}, the image is "
+                         f"{size[0]} x {size[1]} (height x width){hint}")
     try:
         area = rle.area(segmentation)   # reads all counts and judges them
     except InputError as error:

@@ -37,7 +37,8 @@ def read_label_map(path):
     """
     with open_image(path) as image:
         if image.format in ("JPEG", "MPO"):
-            raise InputError(f"{path}: a JPEG is no label map, because its compression changes the values; save it as PNG")
+            raise InputError(f"{path}: a JPEG is no label map: its compression changes the values; "
+                             "save it as PNG")
         if image.mode not in ("1", "L", "P", "I") and not image.mode.startswith("I;16"):
             raise InputError(f"{path}: mode {image.mode}, expected one channel of object numbers "
                              "(palette or grey, 8 or 16 bit)")
@@ -93,5 +94,6 @@ def judge_mask_memory(num_masks, size, name):
     """InputError if that many bool masks of `size` ``(height, width)`` need more than `MAX_MASK_BYTES`."""
     needed = num_masks * size[0] * size[1]
     if needed > MAX_MASK_BYTES:
-        raise InputError(f"{name}: {num_masks} masks of {size[0]} x {size[1]} pixels need {needed / 2**30:.1f} GiB, "
-                         f"more than {MAX_MASK_BYTES / 2**30:.0f} GiB; make the image smaller or cut it into tiles")
+        raise InputError(f"{name}: {num_masks} masks of {size[0]} x {size[1]} pixels need "
+                         f"{needed / 2**30:.1f} GiB, more than {MAX_MASK_BYTES / 2**30:.0f} GiB; "
+                         "make the image smaller or cut it into tiles")

@@ -115,7 +115,8 @@ def _rasterise(corners, height, width, name):
     """One polygon, (P, (x, y)), as an (H, W) bool mask, by the four steps at the top of this file."""
     u, v = _walk(corners, name)
 
-    # A column's middle, between fine steps 5 j + 2 and 5 j + 3, is crossed where u goes from one to the other.
+    # The middle of column j lies between fine steps 5 j + 2 and 5 j + 3: crossed where u goes from one to the
+    # other.
     left = np.minimum(u[1:], u[:-1])
     crossing = (u[1:] != u[:-1]) & (left % FINE == FINE // 2) & (left >= 0) & (left < FINE * width)
     column = left[crossing] // FINE
@@ -132,7 +133,7 @@ def _rasterise(corners, height, width, name):
 
 
 def _walk(corners, name):
-    """The closed outline in fine steps, (u, v) int64: one step along the longer axis of each edge at a time."""
+    """The closed outline in fine steps, (u, v) int64: one step along each edge's longer axis at a time."""
     longest = FINE * np.abs(np.diff(corners, axis=0, append=corners[:1])).max(axis=1)
     if longest.sum() > MAX_STEPS or np.abs(corners).max() > MAX_STEPS:
         raise InputError(f"{name}: a polygon reaches from {corners.min():g} to {corners.max():g} pixels; "

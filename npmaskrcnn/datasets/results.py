@@ -130,7 +130,7 @@ def _numbers(values, count, name):
     except (TypeError, ValueError, OverflowError):
         array = np.zeros(0)
     if array.shape != (count,) or not np.isfinite(array).all():
-        raise InputError(f"{name} is {values!r:.60}, expected {count} finite number{'s' if count > 1 else ''}")
+        raise InputError(f"{name} is {values!r:.60}, expected {count} finite number(s)")
     return array.tolist()
 
 

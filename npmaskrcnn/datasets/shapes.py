@@ -2,8 +2,8 @@
 
 Circles, squares and triangles on a plain ground, some in front of others, under a little noise. A
 detector needs everything for them that it needs for photographs (several objects, several classes,
-occlusion, sizes that differ by a factor of two and a half), but learns them in minutes. Image i depends on the
-seed and on i alone, so any picture can be drawn again, in any order, and nothing is stored.
+occlusion, sizes that differ by a factor of two and a half), but learns them in minutes. Image i depends
+on the seed and on i alone, so any picture can be drawn again, in any order, and nothing is stored.
 
 An image is drawn like this (`ShapesDataset.scene`), every draw from ``default_rng([seed, i])``:
 
@@ -115,7 +115,7 @@ class ShapesDataset:
         return _target(self.scene(index))
 
     def layers(self, index):
-        """Each shape of image `index` whole, as if nothing were in front of it: (N, H, W) bool, back to front."""
+        """Each shape of image `index` whole, as if nothing were in front: (N, H, W) bool, back to front."""
         return self.scene(index).layers
 
     def scene(self, index):
@@ -226,7 +226,8 @@ def _star(x, y, half):
     across, along = radius * np.sin(angle), radius * np.cos(angle)
     inner = 0.45 * half
     inner_across, inner_along = inner * math.sin(wedge), inner * math.cos(wedge)
-    return across * (half - inner_along) <= (half - along) * inner_across   # inside the edge tip - inner corner
+    # Inside the edge that leads from the tip to the inner corner.
+    return across * (half - inner_along) <= (half - along) * inner_across
 
 
 SHAPES = {"circle": _circle, "square": _square, "triangle": _triangle, "ring": _ring, "star": _star}
@@ -249,7 +250,8 @@ def _size_bounds(image_size):
     sizes = np.asarray(image_size)
     if sizes.shape == (2,):
         sizes = np.stack([sizes, sizes])
-    if sizes.shape != (2, 2) or sizes.dtype.kind not in "iu" or sizes.min() < 1 or (sizes[0] > sizes[1]).any():
+    whole = sizes.shape == (2, 2) and sizes.dtype.kind in "iu"
+    if not whole or sizes.min() < 1 or (sizes[0] > sizes[1]).any():
         raise InputError(f"image_size is {image_size!r}, expected (height, width) or "
                          "((smallest height, width), (largest height, width))")
     return tuple(map(tuple, sizes.tolist()))

@@ -1,0 +1,90 @@
+"""Writing a dataset down in COCO's format, and comparing two that were read.
+
+What can be written can be looked at with other tools, changed by hand and read again: `write_coco` turns
+any dataset, drawn shapes included, into PNG files and one annotation file.
+"""
+
+import hashlib
+import json
+import os
+import warnings
+from pathlib import Path
+
+from PIL import Image
+
+from npmaskrcnn.errors import InputError, InputWarning
+from npmaskrcnn.evaluation import rle
+
+
+def write_coco(dataset, folder, overwrite=False):
+    """Write a dataset as PNG files and one annotation file, ``instances.json``, in one folder.
+
+    Parameters
+    ----------
+    dataset : dataset
+        Anything with `class_names` whose items are ``(image, target)``.
+    folder : str or path
+        Made if it is missing.
+    overwrite : bool
+        Replace an ``instances.json`` that is there; otherwise that is an error.
+
+    Returns
+    -------
+    annotation_file : Path
+        ``CocoDataset(annotation_file, folder)`` reads it back: the same pixels, the same masks.
+    """
+    folder = Path(folder)
+    annotation_file = folder / "instances.json"
+    if annotation_file.exists() and not overwrite:
+        raise InputError(f"{annotation_file}: is there already; overwrite=True replaces it")
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = range(1, len(dataset.class_names))
+    category_ids = getattr(dataset, "category_ids", (None, *labels))
+    categories = [{"id": category_ids[label], "name": dataset.class_names[label]} for label in labels]
+    images, annotations = [], []
+    for i in range(len(dataset)):
+        image, target = dataset[i]
+        file_name = f"{i:06d}.png"
+        images.append({"id": i + 1, "file_name": file_name, "width": image.shape[1], "height": image.shape[0]})
+        Image.fromarray(image).save(folder / file_name, optimize=True)
+        for k in range(len(target)):
+            x1, y1, x2, y2 = target.boxes[k].tolist()
+            annotations.append({
+                "id": len(annotations) + 1, "image_id": i + 1, "category_id": category_ids[target.labels[k]],
+                "bbox": [x1, y1, x2 - x1, y2 - y1], "area": float(target.area[k]),
+                "iscrowd": int(target.is_crowd[k]), "segmentation": rle.encode(target.masks[k])})
+    lists = {"categories": categories, "images": images, "annotations": annotations}
+    texts = []
+    for key, entries in lists.items():   # one entry a line, to be read by eye
+        lines = [json.dumps(entry, ensure_ascii=False) for entry in entries]
+        texts.append(f'"{key}": [\n' + ",\n".join(lines) + "\n]")
+    annotation_file.write_text("{\n" + ",\n".join(texts) + "\n}\n", encoding="utf-8")
+    return annotation_file
+
+
+def warn_of_shared_images(train, validation):
+    """Warn if two `CocoDataset` share a picture (the same file content): the result would be too good.
+
+    Returns
+    -------
+    pairs : list of (int, int)
+        Indices of equal pictures.
+    """
+    by_length = {}
+    for j in range(len(validation)):
+        by_length.setdefault(os.path.getsize(validation.path(j)), []).append(j)
+    digests = {}
+
+    def digest(path):
+        if path not in digests:
+            digests[path] = hashlib.sha256(path.read_bytes()).digest()
+        return digests[path]
+
+    pairs = [(i, j) for i in range(len(train)) for j in by_length.get(os.path.getsize(train.path(i)), [])
+             if digest(train.path(i)) == digest(validation.path(j))]
+    if pairs:
+        i, j = pairs[0]
+        warnings.warn(f"{len(pairs)} pictures are in both sets, for example {train.path(i)} and "
+                      f"{validation.path(j)}; what was trained on says nothing about new pictures",
+                      InputWarning, stacklevel=2)
+    return pairs
