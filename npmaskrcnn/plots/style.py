@@ -24,7 +24,7 @@ CLASS_COLORS = ("#E69F00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"
 BACKGROUND_COLOR = "#8C8C8C"
 POSITIVE, NEGATIVE, IGNORED = "#009E73", "#D55E00", "#8C8C8C"
 GROUND_TRUTH = "#111111"
-LEVEL_COLORS = ("#30123B", "#3B528B", "#21918C", "#5EC962", "#F9C80E")   # P2, P3, P4, P5, P6
+LEVEL_COLORS = ("#5B1A8B", "#2F6FD0", "#1FA187", "#6CC04A", "#F0B400")   # P2, P3, P4, P5, P6
 LEVEL_NAMES = ("P2", "P3", "P4", "P5", "P6")
 CURVE = "#274C77"   # of a figure with one curve
 INK, MUTED, PAPER = "#1A1A1A", "#5F6368", "#F4F5F7"
@@ -111,6 +111,13 @@ def as_picture(image):
     image = np.clip(image.astype(np.float64), 0, 1)
     image = image[..., None] if image.ndim == 2 else image
     return np.repeat(image[..., :1], 3, axis=-1) if image.shape[-1] < 3 else image[..., :3]
+
+
+def faded(image):
+    """An image in light grey, (H, W, 3): a ground on which coloured boxes stand out."""
+    grey = as_picture(image).mean(axis=-1, keepdims=True)
+    grey = (grey - grey.min()) / max(float(np.ptp(grey)), 1e-6)
+    return np.repeat(0.72 + 0.28 * grey, 3, axis=-1)
 
 
 def show_image(ax, image, size=None, axis_labels=True, **imshow_options):

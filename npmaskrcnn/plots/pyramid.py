@@ -1,0 +1,128 @@
+"""The pyramid: what the backbone and the FPN make of an image, and the anchors that stand on it.
+
+A feature map has dozens of channels and a screen has three. So a map is shown by its three principal
+components, as red, green and blue: cells of the same colour hold similar vectors. (Colours of two maps
+cannot be compared.) Maps are stretched over the pixels that they describe, so that all panels align.
+"""
+
+import numpy as np
+
+from npmaskrcnn.plots.style import (LEVEL_NAMES, MUTED, SMALL, count, draw_boxes, faded, level_color, panels,
+                                    say_nothing, show_image, styled)
+
+
+@styled
+def features(trace, size=2.3):
+    """Draw C2..C5 of the backbone over P2..P6 of the feature pyramid.
+
+    Parameters
+    ----------
+    trace : Trace
+    size : float
+        Width of a panel in inches.
+
+    Returns
+    -------
+    figure : matplotlib Figure
+    """
+    height, width = trace.batch.shape[1:3]
+    figure, axes = panels(2, len(trace.features) + 1, size, size * height / width + 0.55)
+    for row, (maps, letter) in enumerate(((trace.body_features, "C"), (trace.features, "P"))):
+        for i, ax in enumerate(axes[row, 1:]):
+            if i >= len(maps):
+                ax.axis("off")
+                continue
+            show_image(ax, feature_picture(maps[i][0]), (height, width), axis_labels=False)
+            h, w, channels = maps[i].shape[1:]
+            ax.set_title(f"{letter}{i + 2}: {h} × {w} cells of {trace.strides[i][0]:g} px")
+            ax.set_xlabel(f"{channels} channels", fontsize=SMALL, color=MUTED)
+    show_image(axes[0, 0], input_image(trace))
+    axes[0, 0].set_title("Input")
+    show_magnitude(axes[1, 0], trace.features[0][0], (height, width))
+    axes[1, 0].set_title("Length of P2's vectors")
+    figure.set_label(f"An input of {height} x {width} pixels and its feature maps as false-colour pictures: "
+                     f"{len(trace.body_features)} of the backbone, {len(trace.features)} of the feature pyramid, "
+                     "each half as fine as the one before.")
+    return figure
+
+
+@styled
+def anchors(image, anchors, grid_sizes, cell=None, size=2.6):
+    """Draw, level by level, the grid of cells and the anchors of one of them.
+
+    Parameters
+    ----------
+    image : (H, W, 3) array
+        The input that the anchors are laid over.
+    anchors : list of (A_l, (x1, y1, x2, y2)) arrays
+        Per level, in row order y, x, anchor.
+    grid_sizes : list of (height, width)
+        Cells of each level.
+    cell : (y, x), optional
+        Where the cell is, as parts of the map's height and width; the middle by default.
+    size : float
+        Width of a panel in inches.
+
+    Returns
+    -------
+    figure : matplotlib Figure
+    """
+    height, width = np.asarray(image).shape[:2]
+    figure, axes = panels(1, max(len(anchors), 1), size, 1.15 * size * height / width + 1.1)
+    down, across = (0.5, 0.5) if cell is None else cell
+    grids = [np.asarray(boxes, np.float64).reshape(h, w, -1, 4) for boxes, (h, w) in zip(anchors, grid_sizes)]
+    ones = [grid[min(int(down * len(grid)), len(grid) - 1), min(int(across * grid.shape[1]), grid.shape[1] - 1)]
+            for grid in grids]
+    reach = np.concatenate([[[0, 0, width, height]], *ones])     # all panels show the same piece of the plane
+    for level, (ax, grid, one) in enumerate(zip(axes[0], grids, ones)):
+        show_image(ax, faded(image))
+        centres = grid[:, :, 0].reshape(-1, 2, 2).mean(axis=1)
+        ax.scatter(*centres.T, s=(1, 3, 6, 12, 12)[min(level, 4)], color=level_color(level), linewidths=0, zorder=3)
+        draw_boxes(ax, one, level_color(level), linewidth=1.8)
+        ax.set_xlim(reach[:, 0].min() - 2, reach[:, 2].max() + 2)
+        ax.set_ylim(reach[:, 3].max() + 2, reach[:, 1].min() - 2)
+        shapes = ", ".join(f"{w:.0f}×{h:.0f}" for w, h in (one[:, 2:] - one[:, :2]))
+        ax.set_title(f"{LEVEL_NAMES[level]}: {grid.shape[0]} × {grid.shape[1]} cells,\n"
+                     f"{count(grid[..., 0].size, 'anchor')}\n{shapes} px")
+        ax.label_outer()
+    total = sum(len(boxes) for boxes in anchors)
+    if not len(anchors):
+        say_nothing(axes[0, 0], "no anchor")
+    figure.set_label(f"One panel per pyramid level with its grid of cells as dots and the anchors of one cell as "
+                     f"boxes; {count(total, 'anchor')} in all.")
+    return figure
+
+
+def input_image(trace):
+    """The padded image that the net sees, (H', W', 3) in 0..1: the batch with its normalisation undone.
+
+    The trace does not hold mean and standard deviation of the normalisation, but the image before and after
+    it gives them away, channel by channel. Padding is zero after normalisation: it shows as the mean colour.
+    """
+    batch = np.asarray(trace.batch[0], np.float64)
+    height, width = trace.image_size
+    seen, given = batch[:height, :width].reshape(-1, 3), np.asarray(trace.image, np.float64).reshape(-1, 3)
+    spread = seen.std(axis=0)
+    scale = np.divide(given.std(axis=0), spread, out=np.ones(3), where=spread > 1e-6)
+    return np.clip((batch - seen.mean(axis=0)) * scale + given.mean(axis=0), 0, 1)
+
+
+def feature_picture(feature):
+    """A map (h, w, C) as a picture (h, w, 3) in 0..1: its three principal components."""
+    height, width, channels = feature.shape
+    cells = np.asarray(feature, np.float64).reshape(-1, channels)
+    cells = cells - cells.mean(axis=0)
+    _, _, directions = np.linalg.svd(cells.T @ cells)                 # symmetric: rows are eigenvectors, largest first
+    directions = directions[:3] * np.sign(directions[:3].sum(axis=1, keepdims=True) + 1e-12)   # svd's sign is free
+    parts = np.zeros((len(cells), 3))
+    parts[:, :len(directions)] = cells @ directions.T
+    low, high = np.percentile(parts, [2, 98], axis=0)
+    flat = high - low < 1e-9 * max(1, float((high - low).max()))
+    parts = np.where(flat, 0.5, (parts - low) / np.where(flat, 1, high - low))
+    return np.clip(parts, 0, 1).reshape(height, width, 3)
+
+
+def show_magnitude(ax, feature, size):
+    """Draw the length of each cell's vector of a map (h, w, C)."""
+    length = np.linalg.norm(np.asarray(feature, np.float64), axis=-1)
+    return show_image(ax, length, size, axis_labels=False, cmap="magma")
