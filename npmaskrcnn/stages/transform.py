@@ -68,7 +68,7 @@ def resize_target(target, size):
     boxes, labels, masks = target.boxes[keep], target.labels[keep], target.masks[keep]
     if masks.shape[1:] != tuple(size):
         boxes = scale_boxes(boxes, masks.shape[1:], size)
-        masks = ops.resize_nearest(masks.transpose(1, 2, 0), size).transpose(2, 0, 1)
+        masks = ops.resize_nearest(masks, size)
     alive = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     if not alive.all():
         warnings.warn(f"dropped {int((~alive).sum())} of {len(alive)} objects: nothing is left of their boxes "
