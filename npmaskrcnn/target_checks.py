@@ -24,18 +24,17 @@ def as_boxes(boxes, name):
     """(N, 4) float32, a copy."""
     try:
         given = np.asarray(boxes)
-        with np.errstate(over="ignore"):   # too large for float32 becomes inf, which is refused below
-            cast = np.array(given, np.float32)
-    except (TypeError, ValueError):
-        raise InputError(f"{name}: boxes must be an (N, 4) array of numbers x1, y1, x2, y2, "
-                         f"got {_what(boxes)}") from None
+    except ValueError:   # ragged
+        given = np.array(None)
+    if given.dtype.kind not in "iuf":
+        raise InputError(f"{name}: boxes must be an (N, 4) array of numbers x1, y1, x2, y2, got {_what(boxes)}")
+    with np.errstate(over="ignore"):   # too large for float32 becomes inf, which is refused below
+        cast = np.array(given, np.float32)
     if cast.size == 0 and cast.shape in ((0,), (0, 4), (1, 0)):
         return cast.reshape(0, 4)
     if cast.ndim != 2 or cast.shape[1] != 4:
         hint = "; one box is boxes[None]" if cast.shape == (4,) else ""
         raise InputError(f"{name}: boxes must have shape (N, 4), got {cast.shape}{hint}")
-    if given.dtype.kind == "c":
-        raise InputError(f"{name}: boxes must be real numbers, got {given.dtype}")
     finite = np.isfinite(cast).all(axis=1)
     if not finite.all():
         index = int(np.argmin(finite))
@@ -187,10 +186,10 @@ def judge_mask_size(shape, image_size, name):
     if shape[1:] == image_size:
         return
     hint = ""
-    if shape[1:] == image_size[::-1]:
-        hint = "; height and width look swapped (or the image was turned by its EXIF orientation)"
-    elif shape[:2] == image_size:
+    if shape[:2] == image_size:
         hint = "; this looks like (H, W, N): np.moveaxis(masks, -1, 0)"
+    elif shape[1:] == image_size[::-1]:
+        hint = "; height and width look swapped (or the image was turned by its EXIF orientation)"
     raise InputError(f"{name}: masks have {shape[1]} x {shape[2]} pixels (height x width), "
                      f"the image has {image_size[0]} x {image_size[1]}{hint}")
 
