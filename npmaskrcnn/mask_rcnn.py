@@ -10,7 +10,7 @@ The gradient stops at four places, because what happens there are decisions and 
 could differentiate: which anchor or RoI learns from which object (matching), which of them are sampled,
 which boxes are proposed (their coordinates are constants from there on), and to which pyramid level a
 RoI goes. `TrainingPlan` holds the outcome of all these decisions; given a plan, losses and gradients are
-an ordinary function of the parameters, and `losses_and_backward` is that function.
+an ordinary function of the parameters: `MaskRCNN.losses_for`, whose `backward` stands right below it.
 
 Source: He et al. 2017; names and numbers are torchvision's `MaskRCNN`.
 """
@@ -255,7 +255,9 @@ class MaskRCNN(nn.Module):
         input_targets = [resize_target(target, size) for target, size in zip(targets, batch.image_sizes)]
         trunk = self.forward_trunk(batch.images)
         plan = self.make_plan(trunk, batch, input_targets, rng)
-        losses, dbatch = self.losses_and_backward(trunk, plan, weights, need_dbatch=return_dimages)
+        losses, caches = self.losses_for(trunk, plan)
+        dbatch = self.backward(weights, trunk, caches, need_dbatch=return_dimages)
+        losses = {name: float(loss) for name, loss in losses.items()}
         return (losses, self.transform.backward(dbatch, batch)) if return_dimages else losses
 
     def forward_trunk(self, images):
@@ -275,59 +277,73 @@ class MaskRCNN(nn.Module):
         roi_sample, _ = choose_rois([p.boxes for p in proposals], targets, config, self.roi_heads.mask_size, rng)
         return TrainingPlan(anchor_sample, roi_sample)
 
-    def losses_and_backward(self, trunk, plan, weights, need_dbatch=False):
-        """Compute the losses for given decisions, and their gradient.
+    def losses_for(self, trunk, plan):
+        """Compute the five losses for given decisions; an ordinary function of the parameters.
 
         Parameters
         ----------
         trunk : Trunk
         plan : TrainingPlan
+
+        Returns
+        -------
+        losses : dict
+            Scalars of the model's dtype, under the names of `LOSS_NAMES`.
+        caches : dict
+            For `backward`, one entry per line below.
+        """
+        heads, levels, chosen = self.roi_heads, trunk.features[:4], plan.rois
+        losses, caches = {}, {}
+        losses["loss_objectness"], losses["loss_rpn_box_reg"], caches["rpn_losses"] = rpn_losses_forward(
+            trunk.objectness, trunk.deltas, plan.anchors)
+
+        pooled, caches["box_pooler"] = self.box_pooler.forward(levels, chosen.rois)
+        hidden, caches["box_head"] = heads.box_head.forward(pooled)
+        class_logits, box_deltas, caches["box_predictor"] = heads.box_predictor.forward(hidden)
+        losses["loss_classifier"], losses["loss_box_reg"], caches["box_losses"] = box_losses_forward(
+            class_logits, box_deltas, chosen.labels, chosen.delta_targets)
+
+        pooled, caches["mask_pooler"] = self.mask_pooler.forward(levels, chosen.mask_rois)
+        hidden, caches["mask_head"] = heads.mask_head.forward(pooled)
+        mask_logits, caches["mask_predictor"] = heads.mask_predictor.forward(hidden)
+        losses["loss_mask"], caches["mask_loss"] = mask_loss_forward(
+            mask_logits, chosen.mask_labels, chosen.mask_targets)
+        return {name: losses[name] for name in LOSS_NAMES}, caches
+
+    def backward(self, weights, trunk, caches, need_dbatch=False):
+        """Add the gradient of the weighted sum of the losses to every parameter: `losses_for` read upward.
+
+        Parameters
+        ----------
         weights : dict
-            One weight for each of the five losses.
+            One weight for each of the five losses: the gradient of the sum by that loss.
+        trunk : Trunk
+        caches : dict
         need_dbatch : bool
 
         Returns
         -------
-        losses : dict of float
         dbatch : (N, H', W', 3) ndarray or None
         """
-        heads, levels, chosen = self.roi_heads, trunk.features[:4], plan.rois
-        losses = {}
-        # ---- forward: three branches off the pyramid
-        losses["loss_objectness"], losses["loss_rpn_box_reg"], rpn_cache = rpn_losses_forward(
-            trunk.objectness, trunk.deltas, plan.anchors)
-
-        pooled, box_pool_cache = self.box_pooler.forward(levels, chosen.rois)
-        hidden, box_head_cache = heads.box_head.forward(pooled)
-        class_logits, box_deltas, predictor_cache = heads.box_predictor.forward(hidden)
-        losses["loss_classifier"], losses["loss_box_reg"], box_cache = box_losses_forward(
-            class_logits, box_deltas, chosen.labels, chosen.delta_targets)
-
-        pooled, mask_pool_cache = self.mask_pooler.forward(levels, chosen.mask_rois)
-        hidden, mask_head_cache = heads.mask_head.forward(pooled)
-        mask_logits, mask_predictor_cache = heads.mask_predictor.forward(hidden)
-        losses["loss_mask"], mask_cache = mask_loss_forward(mask_logits, chosen.mask_labels, chosen.mask_targets)
-
-        # ---- backward: the same lines read upward
-        dmask_logits = mask_loss_backward(weights["loss_mask"], mask_cache)
-        dhidden = heads.mask_predictor.backward(dmask_logits, mask_predictor_cache)
-        dpooled = heads.mask_head.backward(dhidden, mask_head_cache)
-        dmask_levels = self.mask_pooler.backward(dpooled, mask_pool_cache)
+        heads = self.roi_heads
+        dmask_logits = mask_loss_backward(weights["loss_mask"], caches["mask_loss"])
+        dhidden = heads.mask_predictor.backward(dmask_logits, caches["mask_predictor"])
+        dpooled = heads.mask_head.backward(dhidden, caches["mask_head"])
+        dmask_levels = self.mask_pooler.backward(dpooled, caches["mask_pooler"])
 
         dclass_logits, dbox_deltas = box_losses_backward(
-            weights["loss_classifier"], weights["loss_box_reg"], box_cache)
-        dhidden = heads.box_predictor.backward(dclass_logits, dbox_deltas, predictor_cache)
-        dpooled = heads.box_head.backward(dhidden, box_head_cache)
-        dbox_levels = self.box_pooler.backward(dpooled, box_pool_cache)
+            weights["loss_classifier"], weights["loss_box_reg"], caches["box_losses"])
+        dhidden = heads.box_predictor.backward(dclass_logits, dbox_deltas, caches["box_predictor"])
+        dpooled = heads.box_head.backward(dhidden, caches["box_head"])
+        dbox_levels = self.box_pooler.backward(dpooled, caches["box_pooler"])
 
         dobjectness, ddeltas = rpn_losses_backward(
-            weights["loss_objectness"], weights["loss_rpn_box_reg"], rpn_cache)
+            weights["loss_objectness"], weights["loss_rpn_box_reg"], caches["rpn_losses"])
         dfeatures = self.rpn.head.backward(dobjectness, ddeltas, trunk.caches["head"])
         for dlevel, dbox_level, dmask_level in zip(dfeatures, dbox_levels, dmask_levels):
             dlevel += dbox_level                        # join P2..P5: RPN head + box pooler + mask pooler
             dlevel += dmask_level
-        dbatch = self.backbone.backward(dfeatures, trunk.caches["backbone"], need_dbatch)
-        return {name: float(losses[name]) for name in LOSS_NAMES}, dbatch
+        return self.backbone.backward(dfeatures, trunk.caches["backbone"], need_dbatch)
 
     # ---- looking inside ---------------------------------------------------------------------------
 
