@@ -8,6 +8,7 @@ Notebook: the training lesson shows the loop in ten lines.
 """
 
 import contextlib
+import functools
 import os
 import time
 
@@ -24,6 +25,9 @@ from .options import (judge_classes, judge_count, judge_dataset, judge_fraction,
 from .optimizers import clip_gradients, squared_length
 from .progress import Progress, chance_levels
 from .state import DataOrder, WeightAverage, named_owners
+
+# Overflow is looked for here, in so many words; NumPy's warnings about it would come first and say less.
+QUIET = functools.partial(np.errstate, over="ignore", invalid="ignore", divide="ignore")
 
 
 class Trainer:
@@ -167,12 +171,12 @@ class Trainer:
         """
         clock = time.perf_counter() - self.seconds if clock is None else clock
         lr = self.optimizer.lr if self.schedule is None else self.schedule.learning_rate(self.step)
-        with self._all_or_nothing(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        with self._all_or_nothing(), QUIET():
             indices, images, targets = self._draw()
             losses = self._losses_and_gradients(indices, images, targets, lr)
             norms = {path: squared_length(p.grad) for path, p in self.optimizer.parameters.items() if p.grad is not None}
             norm = self._clip(indices, lr)
-        with uninterrupted():
+        with uninterrupted(), QUIET():
             before = {path: p.data.copy() for path, p in self.optimizer.parameters.items()}
             self.optimizer.lr = lr
             self.optimizer.step()

@@ -1,0 +1,480 @@
+"""The loop: what it writes, how it is interrupted and taken up, what it refuses."""
+
+import io
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from npmaskrcnn.errors import InputError, InputWarning
+from npmaskrcnn.structures import Target
+from npmaskrcnn.training import SGD, AdamW, Trainer, TrainingDiverged, WarmupCosine, read_log, train
+from npmaskrcnn.training.log import COLUMNS, LOSSES
+from npmaskrcnn.weights import read_npz
+
+
+@pytest.fixture(autouse=True)
+def no_figures(request, monkeypatch):
+    """Drawing takes a second a run; one test looks at the files."""
+    if "figures" not in request.node.name:
+        monkeypatch.setattr(Trainer, "_draw_curves", lambda self: None)
+
+
+@pytest.fixture
+def make(fake_model, boxes):
+    def make(model=None, dataset=None, optimizer=AdamW, lr=0.01, rng=3, schedule=True, log_every=0, **options):
+        model = model or fake_model()
+        dataset = dataset if dataset is not None else boxes()
+        return Trainer(model, dataset, optimizer(model.named_parameters(), lr, weight_decay=0.1),
+                       WarmupCosine(lr, 10, warmup=3) if schedule is True else schedule,
+                       rng=rng, log_every=log_every, **options)
+    return make
+
+
+def everything(trainer):
+    """All of the state, flat, for comparing bit for bit."""
+    state = dict(trainer.model.state_dict())
+    state.update(trainer.optimizer.state_dict())
+    if trainer.average is not None:
+        state.update((f"average {key}", value) for key, value in trainer.average.averages.items())
+    state.update(step=trainer.step, order=trainer.order.order, position=trainer.order.position,
+                 rng=str(trainer.rng.bit_generator.state))
+    return state
+
+
+def assert_same(one, two):
+    assert one.keys() == two.keys()
+    for key, value in one.items():
+        np.testing.assert_array_equal(value, two[key], err_msg=key)
+
+
+# ---- learning and logging -------------------------------------------------------------------------
+
+
+def test_losses_fall(make):
+    log = make(lr=0.1, schedule=None, flip=False).run(60)
+    assert log["loss_total"][-5:].mean() < 0.1 * log["loss_total"][:5].mean()
+
+
+def test_every_image_comes_once_in_a_pass(make, boxes):
+    trainer = make(dataset=boxes(7), batch_size=2)
+    seen = [i for _ in range(7) for i in trainer.order.next(2)]  # batches reach over the end of the pass
+    assert sorted(seen[:7]) == sorted(seen[7:]) == list(range(7)) and seen[:7] != seen[7:]
+
+
+def test_log_file_holds_what_run_returns_and_figures_are_drawn(make, tmp_path):
+    trainer = make(out_dir=tmp_path / "run")
+    log = trainer.run(4)
+    stored = read_log(tmp_path / "run" / "log.csv")
+    assert tuple(stored) == COLUMNS
+    for name, column in log.items():
+        np.testing.assert_array_equal(column, stored[name])
+    np.testing.assert_array_equal(log["step"], [1, 2, 3, 4])
+    np.testing.assert_allclose(log["loss_total"], sum(log[name] for name in LOSSES), rtol=1e-12)
+    np.testing.assert_allclose(log["learning_rate"][:4], [0.01 / 3, 0.02 / 3, 0.01, 0.01], rtol=1e-12)
+    parts = np.stack([log[f"grad_norm_{part}"] for part in ("body", "fpn", "rpn", "box_head", "mask_head")])
+    np.testing.assert_allclose(np.sqrt((parts ** 2).sum(axis=0)), log["grad_norm"], rtol=1e-6)  # float32 norms
+    assert {"curves.png", "gradients.png", "checkpoint.npz", "log.csv"} <= set(os.listdir(tmp_path / "run"))
+
+
+def test_update_ratio_is_the_change_of_the_weights(make):
+    trainer = make(optimizer=SGD)
+    before = {path: p.data.copy() for path, p in trainer.model.named_parameters() if path.startswith("rpn.")}
+    row = trainer.train_step()
+    after = {path: p.data for path, p in trainer.model.named_parameters() if path.startswith("rpn.")}
+    changed = np.sqrt(sum(((after[k] - before[k]) ** 2).sum() for k in before))
+    length = np.sqrt(sum((before[k] ** 2).sum() for k in before))
+    np.testing.assert_allclose(row["update_ratio_rpn"], changed / length, rtol=1e-5)  # float32
+
+
+def test_loss_weights_reach_the_model_and_the_total(make):
+    weighted, plain = make(loss_weights={"loss_mask": 0.0}), make()
+    row, plain_row = weighted.train_step(), plain.train_step()
+    assert row["grad_norm_rpn"] == 0 < plain_row["grad_norm_rpn"]  # the fake's third layer has the third loss
+    np.testing.assert_allclose(row["loss_total"], plain_row["loss_total"] - row["loss_mask"], rtol=1e-12)
+
+
+def test_gradients_are_clipped_before_the_step(make):
+    trainer = make(optimizer=SGD, lr=1.0, schedule=None, clip_norm=1e-3)
+    trainer.optimizer.weight_decay = 0.0
+    before = {path: p.data.copy() for path, p in trainer.model.named_parameters()}
+    row = trainer.train_step()
+    moved = np.sqrt(sum(((p.data - before[path]) ** 2).sum() for path, p in trainer.model.named_parameters()))
+    assert row["grad_norm"] > 1e-2
+    np.testing.assert_allclose(moved, 1e-3, rtol=1e-2)  # steps of 1e-5 on float32 weights of about 1
+
+
+def test_crowds_are_not_trained_on(make, fake_model, boxes):
+    class Crowd(boxes):
+        def __getitem__(self, index):
+            image, target = super().__getitem__(index)
+            twice = [np.concatenate([a, a]) for a in (target.boxes, target.labels, target.masks)]
+            return image, Target(*twice, is_crowd=[False, True])
+
+    class Watching(fake_model):
+        def loss_and_grads(self, images, targets, rng, loss_weights=None):
+            self.seen = [len(target) for target in targets]
+            return super().loss_and_grads(images, targets, rng, loss_weights)
+
+    model = Watching()
+    make(model, Crowd()).train_step()
+    assert model.seen == [1, 1, 1, 1]
+
+
+# ---- what it shows --------------------------------------------------------------------------------
+
+
+class Stream(io.StringIO):
+    flushed = ""
+
+    def flush(self):
+        self.flushed = self.getvalue()
+
+
+def test_a_line_is_out_before_the_first_step(make, boxes):
+    stream, dataset = Stream(), boxes()
+    dataset.interrupt_at = 1
+    with pytest.raises(KeyboardInterrupt):
+        make(dataset=dataset, log_every=5, stream=stream).run(5)
+    assert stream.flushed.startswith("training on 7 images, 4 a step, steps 1 to 5\n")
+
+
+def test_lines_carry_losses_rate_speed_and_time_left(make):
+    stream = Stream()
+    make(log_every=4, stream=stream).run(10)
+    lines = [line for line in stream.getvalue().splitlines() if line.startswith("step")]
+    assert [line.split()[1] for line in lines] == ["1/10", "4/10", "8/10", "10/10"]
+    for word in ("total", "class", "box", "mask", "objectness", "rpn box", "lr", "images/s", "left"):
+        assert all(word in line for line in lines)
+    assert "\r" not in stream.getvalue() and "ln 4 = 1.39" in stream.getvalue()
+
+
+def test_a_terminal_gets_one_line_that_is_rewritten(make):
+    class Terminal(Stream):
+        def isatty(self):
+            return True
+    stream = Terminal()
+    make(log_every=4, stream=stream).run(10)
+    assert stream.getvalue().count("\rstep") == 10 and stream.getvalue().count("\n") == 3
+
+
+def test_silence_is_possible(make, capsys):
+    make(log_every=0).run(2)
+    assert capsys.readouterr().out == ""
+
+
+# ---- validation -----------------------------------------------------------------------------------
+
+
+def test_validation_is_measured_at_intervals_and_at_the_end(make, boxes, tmp_path):
+    # the fake model always gives the right answer: AP 1
+    trainer = make(validation=boxes(3), eval_every=2, out_dir=tmp_path)
+    with pytest.warns(InputWarning, match="square"):  # classes without ground truth
+        trainer.run(5)
+    stored = read_log(tmp_path / "validation.csv")
+    np.testing.assert_array_equal(stored["step"], [2, 4, 5])
+    np.testing.assert_allclose(stored["bbox_AP"], 1.0, rtol=1e-12)
+    np.testing.assert_allclose(stored["segm_AP50"], 1.0, rtol=1e-12)
+    np.testing.assert_array_equal(stored["bbox_APl"], -1.0)  # undefined: there is no large object
+
+
+def test_evaluation_sees_the_averaged_weights_and_gives_the_own_ones_back(make, fake_model, boxes):
+    class Remembering(fake_model):
+        def predict(self, image, *args):
+            self.seen = self.rpn.head.weight.data.copy()
+            return super().predict(image, *args)
+
+    model = Remembering()
+    trainer = make(model, validation=boxes(1), weight_average=0.9, lr=0.1)
+    trainer.progress.log_every = 0
+    with pytest.warns(InputWarning):
+        trainer.run(3)
+    np.testing.assert_array_equal(model.seen, trainer.average.averages["rpn.head.weight"])
+    assert (model.rpn.head.weight.data != model.seen).any()
+
+
+def test_weight_average_is_the_moving_average(make):
+    trainer = make(weight_average=0.25, lr=0.1)
+    expected = trainer.model.rpn.head.weight.data.astype(np.float64)
+    for step in range(1, 7):
+        trainer.train_step()
+        decay = min(0.25, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * trainer.model.rpn.head.weight.data
+    np.testing.assert_allclose(trainer.average.averages["rpn.head.weight"], expected, rtol=1e-6)  # kept in float32
+
+
+# ---- checkpoints ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", [SGD, AdamW])
+@pytest.mark.parametrize("bits", [np.random.PCG64, np.random.MT19937, np.random.Philox])
+def test_ten_steps_are_five_and_five(make, fake_model, tmp_path, optimizer, bits):
+    options = dict(optimizer=optimizer, weight_average=0.5, scale_jitter=(0.8, 1.3))
+    whole = make(rng=np.random.Generator(bits(3)), **options)
+    losses = whole.run(10)["loss_total"]
+
+    first = make(rng=np.random.Generator(bits(3)), out_dir=tmp_path, **options)
+    first.run(5)
+    second = make(fake_model(seed=9), rng=np.random.Generator(bits(8)), out_dir=tmp_path, **options)
+    second.resume(tmp_path / "checkpoint.npz")
+    log = second.run(5)
+    assert_same(everything(whole), everything(second))
+    np.testing.assert_array_equal(log["loss_total"], losses)  # the log goes on, too
+    np.testing.assert_array_equal(read_log(tmp_path / "log.csv")["step"], np.arange(1, 11))
+
+
+def test_checkpoint_holds_model_arrays_under_their_own_names(make, tmp_path):
+    trainer = make(out_dir=tmp_path, checkpoint_at=[2], checkpoint_every=3)
+    trainer.run(4)
+    assert {"checkpoint.npz", "checkpoint-000002.npz"} <= set(os.listdir(tmp_path))
+    arrays, meta = read_npz(tmp_path / "checkpoint.npz")
+    state = trainer.model.state_dict()
+    assert meta["model_keys"] == list(state) and meta["architecture"] == trainer.model.architecture
+    assert meta["class_names"] == ["background", "circle", "square", "triangle"] and meta["training"]["step"] == 4
+    for key, value in state.items():
+        np.testing.assert_array_equal(arrays[key], value)
+
+
+def test_rows_after_the_checkpoint_are_dropped_from_the_log(make, tmp_path):
+    make(out_dir=tmp_path, checkpoint_at=[3], rng=1).run(6)
+    trainer = make(out_dir=tmp_path, rng=1).resume(tmp_path / "checkpoint-000003.npz")
+    np.testing.assert_array_equal(read_log(tmp_path / "log.csv")["step"], [1, 2, 3])
+    trainer.run(1)
+    np.testing.assert_array_equal(read_log(tmp_path / "log.csv")["step"], [1, 2, 3, 4])
+
+
+def test_a_checkpoint_of_another_run_is_refused_and_changes_nothing(make, fake_model, boxes, tmp_path):
+    make(out_dir=tmp_path).run(2)
+    path = tmp_path / "checkpoint.npz"
+
+    class Wide(fake_model):
+        architecture = {"builder": "wide", "num_classes": 4, "config": {"width": 5}}
+
+    wrong_width = fake_model(width=5)
+    for trainer, message in (
+            (make(Wide(width=5)), r"another model: builder 'fake' \(here 'wide'\), config.width 3 \(here 5\)"),
+            (make(wrong_width), r"do not fit the model.*10 of wrong shape|do not fit the model.*wrong shape"),
+            (make(optimizer=SGD), "trained with AdamW, this run has SGD"),
+            (make(dataset=boxes(5)), "trained on 7 images, this dataset has 5"),
+            (make(rng=np.random.Generator(np.random.MT19937(1))), "PCG64 generator, this run has a MT19937")):
+        before = everything(trainer)
+        with pytest.raises(InputError, match=message) as error:
+            trainer.resume(path)
+        assert str(path) in str(error.value)
+        assert_same(before, everything(trainer))
+
+
+def test_optimiser_state_of_another_model_is_refused(make, tmp_path):
+    from npmaskrcnn.weights import write_npz
+    make(out_dir=tmp_path).run(1)
+    arrays, meta = read_npz(tmp_path / "checkpoint.npz")
+    arrays["optimizer/rpn.head.weight/exp_avg"] = np.zeros((9, 9), np.float32)
+    write_npz(tmp_path / "mixed.npz", arrays, meta)
+    trainer = make()
+    before = everything(trainer)
+    with pytest.raises(InputError, match=r"rpn.head.weight/exp_avg \(9, 9\) for \(3, 3\)"):
+        trainer.resume(tmp_path / "mixed.npz")
+    assert_same(before, everything(trainer))
+
+
+def test_a_mere_weight_file_cannot_be_resumed(make, tmp_path):
+    from npmaskrcnn.weights import write_npz
+    trainer = make()
+    write_npz(tmp_path / "model.npz", trainer.model.state_dict(), {"architecture": {}})
+    with pytest.raises(InputError, match="model.npz: holds a model but no state of a training"):
+        trainer.resume(tmp_path / "model.npz")
+
+
+def test_other_settings_at_resumption_are_reported(make, tmp_path):
+    make(out_dir=tmp_path).run(1)
+    with pytest.warns(InputWarning, match="batch_size 4 is now 2"):
+        make(batch_size=2).resume(tmp_path / "checkpoint.npz")
+
+
+# ---- interruption ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("read", [1, 15, 17, 20])  # before any step, in the middle and at both ends of a batch
+def test_an_interrupted_run_goes_on_as_if_nothing_had_been(make, boxes, tmp_path, read):
+    whole = make()
+    whole.run(7)
+
+    dataset, stream = boxes(), io.StringIO()
+    dataset.interrupt_at = read
+    broken = make(dataset=dataset, out_dir=tmp_path, log_every=1, stream=stream)
+    with pytest.raises(KeyboardInterrupt):
+        broken.run(7)
+    assert f"--resume {tmp_path / 'checkpoint.npz'}" in stream.getvalue().splitlines()[-1]
+    resumed = make(out_dir=tmp_path).resume(tmp_path / "checkpoint.npz")
+    assert resumed.step == (read - 1) // 4
+    resumed.run(7 - resumed.step)
+    assert_same(everything(whole), everything(resumed))
+
+
+def test_an_interruption_inside_the_model_leaves_the_statistics_as_they_were(make, fake_model):
+    class Interrupted(fake_model):
+        def loss_and_grads(self, *args):
+            losses = super().loss_and_grads(*args)
+            if self.calls == 3:
+                raise KeyboardInterrupt
+            return losses
+
+    whole, broken = make(), make(Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        broken.run(5)
+    broken.run(3)
+    whole.run(5)
+    assert_same(everything(whole), everything(broken))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_of_an_update_waits_for_its_end(make, tmp_path, number):
+    class Signalling(AdamW):
+        def _update(self, *args):
+            super()._update(*args)
+            if self.steps["rpn.head.weight"] == 3:
+                os.kill(os.getpid(), number)
+
+    whole = make(optimizer=AdamW)
+    whole.run(3)
+    broken = make(optimizer=Signalling, out_dir=tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        broken.run(9)
+    assert broken.step == 3
+    assert_same(everything(whole), everything(broken))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+# ---- divergence -----------------------------------------------------------------------------------
+
+
+def test_divergence_names_step_images_term_and_checkpoint(make, fake_model, tmp_path):
+    model = fake_model()
+    model.explode_at = 5
+    trainer = make(model, out_dir=tmp_path, checkpoint_every=2)
+    with pytest.raises(TrainingDiverged) as error:
+        trainer.run(8)
+    diverged = error.value
+    assert (diverged.step, diverged.term) == (5, "loss_mask") and len(diverged.image_ids) == 4
+    assert "step 5: loss_mask is nan" in str(diverged) and str(tmp_path / "checkpoint.npz") in str(diverged)
+    assert make().resume(tmp_path / "checkpoint.npz").step == 4  # the last good one stays
+
+
+def test_divergence_names_the_first_bad_weight(make):
+    trainer = make()
+    trainer.run(1)
+    trainer.model.rpn.head.weight.data[0, 1] = np.inf
+    trainer.model.roi_heads.mask_head.weight.data[:] = np.nan
+    with pytest.raises(TrainingDiverged, match="first bad tensor: weight rpn.head.weight"):
+        trainer.run(1)
+
+
+def test_divergence_names_the_first_bad_gradient_in_backward_order(make, fake_model):
+    class Bad(fake_model):
+        def loss_and_grads(self, *args):
+            losses = super().loss_and_grads(*args)
+            self.backbone.body.weight.grad[0, 0] = np.nan
+            self.rpn.head.bias.grad[1] = np.inf
+            return losses
+    model = Bad()
+    before = model.state_dict()
+    with pytest.raises(TrainingDiverged, match="gradient norm.*gradient of rpn.head.bias"):
+        make(model).run(1)
+    assert_same(before, model.state_dict())
+
+
+def test_a_learning_rate_far_too_high_ends_in_one_message(make):
+    with pytest.raises(TrainingDiverged, match="learning rate 1e.30"):
+        make(lr=1e30, optimizer=SGD, schedule=None, clip_norm=None).run(20)
+
+
+def test_an_error_that_is_no_divergence_passes_through(make, fake_model):
+    class Broken(fake_model):
+        def loss_and_grads(self, *args):
+            raise ZeroDivisionError("a bug")
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        make(Broken()).run(1)
+
+
+# ---- bad options ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options, message", [
+    (dict(batch_size=0), "batch_size must be a whole number of at least 1, got 0"),
+    (dict(batch_size=2.5), "batch_size must be a whole number"),
+    (dict(clip_norm=-1), "clip_norm must be a finite number greater than 0"),
+    (dict(eval_every=0), "eval_every"), (dict(checkpoint_every=0), "checkpoint_every"),
+    (dict(checkpoint_at=[0]), "checkpoint_at"), (dict(log_every=-1), "log_every"),
+    (dict(weight_average=1.0), "weight_average must lie between 0 and 1, got 1.0"),
+    (dict(scale_jitter=(2, 1)), "scale_jitter"), (dict(scale_jitter=(0, 1)), "scale_jitter"),
+    (dict(scale_jitter=0.5), "scale_jitter must be a pair"),
+    (dict(loss_weights={"loss_masks": 1}), "no loss 'loss_masks', did you mean 'loss_mask'"),
+    (dict(loss_weights={"loss_mask": -1}), "weight of loss_mask"),
+    (dict(lr=-1e-3), "lr must be"),
+])
+def test_bad_options_are_refused_at_once(make, options, message):
+    with pytest.raises(InputError, match=message):
+        make(**options)
+
+
+def test_zero_steps_are_refused(make):
+    with pytest.raises(InputError, match="num_steps must be a whole number of at least 1, got 0"):
+        make().run(0)
+
+
+def test_an_empty_dataset_is_refused(make, boxes):
+    with pytest.raises(InputError, match="dataset: has no image"):
+        make(dataset=boxes(0))
+    with pytest.raises(InputError, match="validation: has no image"):
+        make(validation=boxes(0))
+
+
+def test_other_classes_are_refused_with_both_lists(make, fake_model, boxes):
+    many, renamed = boxes(), boxes()
+    many.class_names = ["background", "a", "b", "c", "d"]
+    renamed.class_names = ["background", "square", "circle", "triangle"]
+    with pytest.raises(InputError, match=r"its 5 classes .* 4 d, but the model has 4 classes"):
+        make(dataset=many)
+    model = fake_model()
+    make(model)
+    assert model.class_names == boxes.class_names
+    with pytest.raises(InputError, match=r"1 square, 2 circle.*the model's are 0 background, 1 circle"):
+        make(model, renamed)
+
+
+def test_a_label_beyond_the_classes_is_refused_with_its_image(make, boxes):
+    with pytest.raises(InputError, match=r"image \d of the dataset: object 0 has label 4.*3 triangle"):
+        make(dataset=boxes(label=4)).run(1)
+
+
+def test_a_folder_that_cannot_be_made_is_refused(make, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file/run: cannot be used as output folder"):
+        make(out_dir=tmp_path / "file" / "run")
+
+
+# ---- train ----------------------------------------------------------------------------------------
+
+
+def test_train_judges_and_resumes(fake_model, boxes, tmp_path, monkeypatch):
+    monkeypatch.setattr("npmaskrcnn.weights.save", lambda model, path: open(path, "w").close())
+    with pytest.raises(InputError, match="optimizer must be one of adamw, sgd, got 'adam'; did you mean 'adamw'"):
+        train(fake_model(), boxes(), 3, optimizer="adam")
+    with pytest.raises(InputError, match="num_steps"):
+        train(fake_model(), boxes(), 0)
+    with pytest.raises(InputError, match="lr must be"):
+        train(fake_model(), boxes(), 3, lr=-1)
+    train(fake_model(), boxes(), 4, tmp_path, log_every=0)
+    assert (tmp_path / "model.npz").exists()
+    with pytest.raises(InputError, match="4 steps behind it already"):
+        train(fake_model(), boxes(), 4, tmp_path, resume=tmp_path / "checkpoint.npz", log_every=0)
+    with pytest.warns(InputWarning, match="schedule"):
+        trainer = train(fake_model(), boxes(), 6, tmp_path, resume=tmp_path / "checkpoint.npz", log_every=0)
+    assert trainer.step == 6 and len(trainer.log) == 6
+
+
+def test_train_leaves_the_averaged_weights_in_the_model(fake_model, boxes):
+    trainer = train(fake_model(), boxes(), 3, log_every=0, weight_average=0.9)
+    np.testing.assert_array_equal(trainer.model.rpn.head.weight.data, trainer.average.averages["rpn.head.weight"])
