@@ -16,6 +16,7 @@ Several polygons of one object are joined. So a second ring inside the first doe
 writes holes as run lengths (RLE). x to the right, y down; the pixel in column j covers x from j to j + 1.
 """
 
+import math
 import warnings
 
 import numpy as np
@@ -134,8 +135,11 @@ def _rasterise(corners, height, width, name):
 
 def _walk(corners, name):
     """The closed outline in fine steps, (u, v) int64: one step along each edge's longer axis at a time."""
-    longest = FINE * np.abs(np.diff(corners, axis=0, append=corners[:1])).max(axis=1)
-    if longest.sum() > MAX_STEPS or np.abs(corners).max() > MAX_STEPS:
+    if np.abs(corners).max() < MAX_STEPS:
+        steps = FINE * np.abs(np.diff(corners, axis=0, append=corners[:1])).max(axis=1).sum()
+    else:
+        steps = math.inf
+    if steps > MAX_STEPS:
         raise InputError(f"{name}: a polygon reaches from {corners.min():g} to {corners.max():g} pixels; "
                          "these are no pixels of the image")
     # Truncation after + .5 rounds half up, but towards zero below zero: COCO's tools cast to int.

@@ -1,0 +1,122 @@
+"""Detections as COCO results: out, back in, and what is refused on the way in."""
+
+import json
+
+import numpy as np
+import pytest
+
+from npmaskrcnn.datasets import ShapesDataset, detections_to_coco, read_detections, write_detections
+from npmaskrcnn.errors import InputError
+from npmaskrcnn.evaluation import rle
+from npmaskrcnn.structures import Detections
+
+
+class Dataset:
+    """Two images of 6 x 9 and 5 x 4 pixels, sparse category ids."""
+
+    image_ids = [40, "b"]
+    category_ids = (None, 7, 90)
+
+    def size(self, index):
+        return [(6, 9), (5, 4)][index]
+
+
+def example():
+    rng = np.random.default_rng(1)
+    masks = rng.random((3, 6, 9)).astype(np.float32)
+    boxes = np.array([[.1, 1, 5.3, 4], [2, 0, 9, 6], [3, 3, 4.7, 5]], np.float32)
+    first = Detections(boxes, np.array([2, 1, 2]), np.array([.9, .3, .3], np.float32), masks)
+    nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, int), np.zeros(0, np.float32),
+                         np.zeros((0, 5, 4), np.float32))
+    return [first, nothing]
+
+
+def test_an_entry_has_cocos_fields_and_the_files_own_ids():
+    entries = detections_to_coco(example(), Dataset.image_ids, Dataset.category_ids)
+    assert [entry["category_id"] for entry in entries] == [90, 7, 90]
+    assert {entry["image_id"] for entry in entries} == {40}
+    assert entries[0]["score"] == 0.9                                # the shortest decimal, not 0.8999999761581421
+    np.testing.assert_allclose(entries[0]["bbox"], [.1, 1, 5.2, 3], rtol=1e-12)
+    np.testing.assert_array_equal(rle.decode(entries[0]["segmentation"]), example()[0].masks[0] > .5)
+    assert json.loads(json.dumps(entries)) == entries
+
+
+def test_labels_are_their_own_ids_by_default_and_the_threshold_is_obeyed():
+    entries = detections_to_coco(example(), [1, 2], mask_threshold=.9)
+    assert [entry["category_id"] for entry in entries] == [2, 1, 2]
+    np.testing.assert_array_equal(rle.decode(entries[1]["segmentation"]), example()[0].masks[1] > .9)
+
+
+def test_detections_come_back_from_a_file_as_they_were(tmp_path):
+    path = tmp_path / "results.json"
+    write_detections(path, example(), Dataset.image_ids, Dataset.category_ids)
+    back = read_detections(path, Dataset())
+    for before, after in zip(example(), back):
+        np.testing.assert_array_equal(after.scores, before.scores)
+        np.testing.assert_array_equal(after.labels, before.labels)
+        # x2 = x1 + width, once rounded to float32.
+        np.testing.assert_allclose(after.boxes, before.boxes, rtol=2e-7)
+        np.testing.assert_array_equal(after.masks, before.masks > .5)
+        assert after.masks.dtype == np.float32 and after.boxes.dtype == np.float32
+
+
+def test_entries_in_any_order_are_sorted_by_image_and_score_with_ties_in_their_order(tmp_path):
+    path = tmp_path / "results.json"
+    entries = detections_to_coco(example(), Dataset.image_ids, Dataset.category_ids)
+    path.write_text(json.dumps([entries[2], entries[0], entries[1]]), encoding="utf-8")
+    found, nothing = read_detections(path, Dataset())
+    np.testing.assert_array_equal(found.labels, [2, 2, 1])           # .9, then .3 and .3 as in the file
+    assert found.boxes[1, 0] == 3 and len(nothing) == 0 and nothing.masks.shape == (0, 5, 4)
+
+
+def test_shapes_have_what_results_need(tmp_path):
+    dataset = ShapesDataset(3, image_size=((30, 40), (50, 60)), seed=2)
+    targets = [dataset.target(i) for i in range(3)]
+    found = [Detections(t.boxes, t.labels, np.linspace(1, .5, len(t), dtype=np.float32), t.masks) for t in targets]
+    write_detections(tmp_path / "r.json", found, dataset.image_ids, dataset.category_ids)
+    for target, back in zip(targets, read_detections(tmp_path / "r.json", dataset)):
+        np.testing.assert_array_equal(back.masks, target.masks)
+        np.testing.assert_array_equal(back.labels, target.labels)
+
+
+def test_an_empty_file_of_results_is_no_detection(tmp_path):
+    write_detections(tmp_path / "r.json", [example()[1]] * 2, [40, "b"])
+    assert [len(found) for found in read_detections(tmp_path / "r.json", Dataset())] == [0, 0]
+
+
+def test_as_many_ids_as_detections_are_needed():
+    with pytest.raises(InputError, match="2 for 1 images"):
+        detections_to_coco(example(), [1])
+
+
+@pytest.mark.parametrize("field, value, message", [
+    ("image_id", 41, "detection 1: image_id is 41, the dataset has 40, 'b'"),
+    ("image_id", [40], "detection 1: image_id is"),
+    ("category_id", 1, "detection 1: category_id is 1, the dataset has 7, 90"),
+    ("bbox", [1, 2, 3], "detection 1: bbox is .*expected 4 finite"),
+    ("bbox", [1, 2, 3, float("nan")], "detection 1: bbox"),
+    ("bbox", None, "detection 1: bbox is None"),
+    ("score", float("nan"), "detection 1: score is .nan.*finite"),
+    ("score", "high", "detection 1: score"),
+    ("score", None, "detection 1: score"),
+    ("segmentation", None, "detection 1: has no segmentation"),
+    ("segmentation", {"size": [6, 9], "counts": [3]}, "detection 1: segmentation: RLE"),
+    ("segmentation", rle.encode(np.ones((9, 6), bool)), r"detection 1: segmentation is 9 x 6, the image 6 x 9"),
+])
+def test_a_wrong_entry_is_refused_with_path_and_position(tmp_path, field, value, message):
+    entries = detections_to_coco(example(), Dataset.image_ids, Dataset.category_ids)
+    entries[1][field] = value
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(entries), encoding="utf-8")
+    with pytest.raises(InputError, match=message) as caught:
+        read_detections(path, Dataset())
+    assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize("text, message", [('{"images": []}', "expected a list of detections, got a dict"),
+                                           ("[1]", "detection 0: expected an object"), ("[", "invalid JSON")])
+def test_a_file_that_holds_no_results_is_refused(tmp_path, text, message):
+    path = tmp_path / "results.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        read_detections(path, Dataset())
