@@ -35,7 +35,7 @@ def evaluate(dataset, detections, iou_types=("bbox", "segm"), mask_threshold=0.5
     detections : list of Detections
         One for each image, in the order of the dataset; labels count from 1 as in ``dataset.class_names``.
         Any number of detections, also none.
-    iou_types : tuple of str
+    iou_types : str or tuple of str
         "bbox" (overlap of boxes), "segm" (overlap of masks) or both.
     mask_threshold : float
         A pixel belongs to a detection if its probability is *above* this, as in torchvision's reference
@@ -63,6 +63,7 @@ def evaluate(dataset, detections, iou_types=("bbox", "segm"), mask_threshold=0.5
     the arrays, None in ``per_class``. Small, medium and large go by ``Target.area`` for the ground truth, by
     the box's or the mask's own area for a detection. Of an image, 100 detections per class are looked at.
     """
+    iou_types = (iou_types,) if isinstance(iou_types, str) else tuple(iou_types)
     judge_options(iou_types, (), mask_threshold)
     class_names = judge_dataset(dataset, detections)
     matches = match_dataset(dataset, detections, class_names, iou_types, mask_threshold)

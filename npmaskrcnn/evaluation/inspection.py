@@ -26,7 +26,7 @@ class DetectionMatches(NamedTuple):
 
     outcome: np.ndarray       # (D,) str: "true positive", "false positive" or "ignored" (it found a crowd)
     matched_idxs: np.ndarray  # (D,) int64: the ground truth that was found, or -1
-    iou: np.ndarray           # (D,) float64: overlap with it; without a match the best with any object of the class
+    iou: np.ndarray           # (D,) float64: overlap with it; without a match, the best within the class
     is_missed: np.ndarray     # (G,) bool: ground truths (no crowds) that no detection found
 
 
@@ -134,7 +134,7 @@ def precision_recall(dataset, detections, label, iou_threshold=0.5, iou_type="bb
                             {"all": AREA_RANGES["all"]})[iou_type][label, "all"]
     num_ground_truth = sum(image.num_ground_truth for image in matches)
     if num_ground_truth == 0:
-        raise InputError(f"label: {class_names[label - 1]} has no ground truth in this dataset, hence no curve")
+        raise InputError(f"label: {class_names[label - 1]} has no ground truth in this dataset, so no curve")
     scores, is_true_positive = pool_images(matches, 0, 100)
     precision, recall = precision_recall_curve(is_true_positive, num_ground_truth)
     interpolated = interpolate_precision(precision, recall)

@@ -67,15 +67,17 @@ def match_greedily(iou, is_ignored, is_crowd, iou_thresholds):
     # not; then the larger overlap; then the later ground truth. (lexsort's last key is the first criterion.)
     order = np.lexsort((-gt, -iou[det, gt], is_ignored[gt], det))
     wishes = list(zip(det[order].tolist(), gt[order].tolist(), iou[det, gt][order].tolist()))
-    matched_idxs = np.full((len(thresholds), len(iou)), -1, dtype=np.int64)
-    for threshold, row in zip(thresholds.tolist(), matched_idxs):
-        claimed = set()
+    can_be_shared = is_crowd.tolist()
+    matched_idxs = []
+    for threshold in thresholds.tolist():
+        claims, claimed = [-1] * len(iou), set()
         for d, g, overlap in wishes:
-            if row[d] == -1 and overlap >= threshold and g not in claimed:
-                row[d] = g
-                if not is_crowd[g]:
+            if claims[d] == -1 and overlap >= threshold and g not in claimed:
+                claims[d] = g
+                if not can_be_shared[g]:
                     claimed.add(g)
-    return matched_idxs
+        matched_idxs.append(claims)
+    return np.array(matched_idxs, dtype=np.int64)
 
 
 def match_image(scores, iou, det_area, gt_area, is_crowd, iou_thresholds, area_range):

@@ -65,19 +65,16 @@ def mask_overlap(det_masks, gt_masks, is_crowd):
     >>> mask_overlap(det, gt, is_crowd=np.array([False]))
     (array([[0.5]]), array([4.]))
     """
-    num_det, num_gt = len(det_masks), len(gt_masks)
     det_area = np.array([np.count_nonzero(mask) for mask in det_masks], dtype=np.float64)
     gt_area = np.array([np.count_nonzero(mask) for mask in gt_masks], dtype=np.float64)
-    if num_det == 0 or num_gt == 0:
-        return np.zeros((num_det, num_gt)), det_area
-    # Only pixels of some ground truth can be shared, so only those are looked at. How many pixels a detection
-    # and a ground truth share is the scalar product of their pixels: one matrix product for all pairs.
-    rows, columns = np.nonzero(gt_masks.any(axis=0))
-    # float32 counts exactly up to 2 ** 24 pixels.
-    dtype = np.float32 if len(rows) < 2 ** 24 else np.float64
-    det_pixels = det_masks[:, rows, columns].astype(dtype)
-    gt_pixels = gt_masks[:, rows, columns].astype(dtype)
-    intersection = (det_pixels @ gt_pixels.T).astype(np.float64)
+    intersection = np.zeros((len(det_masks), len(gt_masks)))
+    for g in np.flatnonzero(gt_area) if len(det_masks) else ():
+        # Only pixels inside the ground truth's box can be shared, so only those are looked at.
+        rows = np.flatnonzero(gt_masks[g].any(axis=1))
+        columns = np.flatnonzero(gt_masks[g].any(axis=0))
+        box = np.s_[..., rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
+        shared = det_masks[box] & gt_masks[g][box]                       # (D, h, w)
+        intersection[:, g] = np.count_nonzero(shared, axis=(1, 2))
     return _divide(intersection, det_area[:, None], gt_area[None, :], is_crowd), det_area
 
 
