@@ -63,6 +63,8 @@ def polygons_to_mask(polygons, height, width, name="segmentation"):
            [0, 0, 0, 0, 0, 0]])
     """
     masks = [_rasterise(corners, height, width, name) for corners in judge_polygons(polygons, name)]
+    if len(masks) == 1:
+        return masks[0]
     for i, inner in enumerate(masks):
         outside = [not (inner & ~outer).any() for j, outer in enumerate(masks) if j != i]
         if any(outside) and inner.any():
@@ -127,9 +129,10 @@ def _rasterise(corners, height, width, name):
     mask = np.zeros((height, width), bool)
     if len(column):
         first, last = column.min(), column.max() + 1        # only these columns change
-        changes = np.bincount((column - first) * (height + 1) + row, minlength=(last - first) * (height + 1))
-        inside = changes.reshape(last - first, height + 1).cumsum(axis=1) % 2 == 1
-        mask[:, first:last] = inside[:, :height].T
+        changes = np.sort((column - first) * (height + 1) + row)       # column after column, one row more
+        runs = np.diff(np.concatenate([[0], changes, [(last - first) * (height + 1)]]))
+        inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs)        # outside, inside, outside, ...
+        mask[:, first:last] = inside.reshape(last - first, height + 1)[:, :height].T
     return mask
 
 
