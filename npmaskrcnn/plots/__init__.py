@@ -4,18 +4,38 @@ Nothing is shown, saved or kept: in a notebook the figure is the cell's value, i
 ``figure.savefig("name.png")`` writes it. ``figure.get_label()`` is its alternative text, one sentence for
 those who cannot see it. Every figure draws with the palette and the sizes of `npmaskrcnn.plots.style`.
 
-====================  ===================================================================
-function              what one sees
-====================  ===================================================================
-`instances`           an image with masks, boxes, labels and scores, or its ground truth
-`gallery`             many of them in a grid, found and there
-`loss_curves`         the five losses against their chance levels, gradient norm, AP
-`gradient_curves`     gradient norm and update-to-weight ratio of each part
-`precision_recall`    precision against recall, AP against the IoU threshold
-====================  ===================================================================
+====================  =========================  ==========================================================
+function              takes                      what one sees
+====================  =========================  ==========================================================
+`stage_sheet`         trace                      one image on its way through all stages, on one page
+`funnel`              trace                      how many boxes are left after each step
+`provenance`          trace, detection           one detection followed back to the cell it was born on
+`instances`           image, Detections, ...     an image with masks, boxes, labels and scores, or its truth
+`gallery`             images, detections, ...    many of them in a grid, found and there
+`features`            trace                      C2..C5 and P2..P6 in false colours
+`anchors`             image, anchors, grids      the grid of each level and the anchors of one cell
+`matches`             image, anchors, matches    positive, ignored and negative anchors
+`objectness`          trace                      the RPN's belief, a heat map per level and anchor shape
+`proposals`           trace                      the best anchors, moved by their deltas, thinned by NMS
+`roi_levels`          trace                      which level each RoI is pooled from, and the rule
+`roi_align_samples`   feature map, box, scale    where RoIAlign reads, with what weights
+`class_masks`         trace, detection           all K masks of one RoI; its class's is framed
+`loss_curves`         log                        the five losses and their chance levels, gradient norm, AP
+`gradient_curves`     log                        gradient norm and update-to-weight ratio of each part
+`precision_recall`    evaluation.bbox or .segm   precision against recall, AP against the IoU threshold
+====================  =========================  ==========================================================
+
+`input_image` is no figure, but the picture under many: the net's padded input with normalisation undone.
 """
 
 from npmaskrcnn.plots.curves import gradient_curves, loss_curves, precision_recall
+from npmaskrcnn.plots.flow import funnel, provenance
 from npmaskrcnn.plots.instances import gallery, instances
+from npmaskrcnn.plots.pyramid import anchors, features, input_image
+from npmaskrcnn.plots.roi import class_masks, roi_align_samples, roi_levels
+from npmaskrcnn.plots.rpn import matches, objectness, proposals
+from npmaskrcnn.plots.sheet import stage_sheet
 
-__all__ = ["gallery", "gradient_curves", "instances", "loss_curves", "precision_recall"]
+__all__ = ["anchors", "class_masks", "features", "funnel", "gallery", "gradient_curves", "input_image", "instances",
+           "loss_curves", "matches", "objectness", "precision_recall", "proposals", "provenance", "roi_align_samples",
+           "roi_levels", "stage_sheet"]

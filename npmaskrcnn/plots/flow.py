@@ -6,8 +6,8 @@ from npmaskrcnn import ops
 from npmaskrcnn.plots.pyramid import input_image
 from npmaskrcnn.plots.roi import zoom
 from npmaskrcnn.plots.rpn import best_rows
-from npmaskrcnn.plots.style import (BACKGROUND_COLOR, CURVE, INK, LEVEL_NAMES, MUTED, NORMAL, SMALL, class_color,
-                                    class_name, count, draw_boxes, faded, level_color, new_figure, panels, say_nothing,
+from npmaskrcnn.plots.style import (CURVE, INK, LEVEL_NAMES, MUTED, NORMAL, SMALL, class_color, class_name, count,
+                                    draw_boxes, faded, ink_on, level_color, new_figure, panels, say_nothing,
                                     show_image, styled)
 
 
@@ -32,8 +32,7 @@ def funnel(trace, ax=None):
                          + ", ".join(f"{number:,} {name}" for name, number, _ in steps) + ".")
         ax = figure.subplots()
     numbers = np.array([number for _, number, _ in steps])
-    ax.barh(range(len(steps)), np.log10(numbers + 1), height=0.62,
-            color=[CURVE] * (len(steps) - 1) + [class_color(1)])
+    ax.barh(range(len(steps)), np.log10(numbers + 1), height=0.62, color=CURVE)
     for i, (name, number, why) in enumerate(steps):
         ax.text(np.log10(number + 1) + 0.05, i, f"{number:,}", va="center", fontsize=NORMAL, fontweight="bold")
         if why:
@@ -50,7 +49,7 @@ def funnel(trace, ax=None):
 def funnel_steps(trace):
     """(name, number, what was done to get there) of each step."""
     return [("anchors", sum(len(boxes) for boxes in trace.anchors), ""),
-            ("top-k", len(trace.top_k), "best objectness, per level"),
+            ("best boxes", len(trace.top_k), "best objectness, per level"),
             ("proposals", len(trace.proposals), "NMS per level, best of all"),
             ("candidates", len(trace.candidate_labels), "class score above threshold"),
             ("detections", len(trace.detection_rows), "NMS per class, best of all")]
@@ -125,13 +124,15 @@ def provenance(trace, detection=0, size=2.9):
     return figure
 
 
-def draw_class_scores(ax, scores, class_names=None, max_classes=4, fontsize=SMALL):
+def draw_class_scores(ax, scores, class_names=None, max_classes=4):
     """Bars of the class probabilities (K,) of one RoI: all if few, else the best ones."""
     rows = np.arange(len(scores)) if len(scores) <= max_classes else np.sort(best_rows(scores, max_classes))
+    names = [class_name(k, class_names) for k in rows]
     ax.barh(range(len(rows)), scores[rows], height=0.7, color=[class_color(k) for k in rows])
     for i, k in enumerate(rows):
         inside = scores[k] > 0.6
-        ax.text(scores[k] + (-0.03 if inside else 0.03), i, f"{class_name(k, class_names)} {scores[k]:.2f}",
-                va="center", ha="right" if inside else "left", fontsize=fontsize,
-                color="white" if inside and class_color(k) not in ("#F0E442", BACKGROUND_COLOR) else INK)
-    ax.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6), yticks=[])
+        ax.text(scores[k] + (-0.03 if inside else 0.03), i, f"{scores[k]:.2f}", va="center", fontsize=SMALL,
+                ha="right" if inside else "left", color=ink_on(class_color(k)) if inside else INK)
+    ax.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6), yticks=range(len(rows)),
+           yticklabels=[name if len(name) <= 11 else name[:10] + "…" for name in names])
+    ax.tick_params(axis="y", length=0, pad=2)

@@ -17,6 +17,7 @@ import io
 import matplotlib
 import matplotlib.figure
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 
 # Okabe and Ito (2008), "Color universal design", without black; label 1 takes the first.
@@ -61,7 +62,9 @@ def styled(draw):
 
 def new_figure(width, height, layout="constrained"):
     """A white figure of `width` x `height` inches, 100 pixels to the inch."""
-    return Figure(figsize=(width, height), layout=layout)
+    figure = Figure(figsize=(width, height), layout=layout)
+    FigureCanvasAgg(figure)   # so that text can be measured before the figure is drawn
+    return figure
 
 
 def panels(rows, columns, width, height):

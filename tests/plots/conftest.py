@@ -1,5 +1,7 @@
 """A trace that looks like a trained model's, made without a model: the truth, plus errors that are drawn."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
@@ -100,6 +102,16 @@ def nearest(boxes, others):
     return iou.argmax(axis=0), iou.max(axis=0)
 
 
+def freeze(trace):
+    """The same trace with all its arrays read-only: who writes into one gets an error."""
+    for item in fields(trace):
+        values = getattr(trace, item.name)
+        for value in values if isinstance(values, list) else [values]:
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+    return trace
+
+
 def make_training(target, anchors, proposals, rng):
     """The training path, with losses that are drawn."""
     anchor_iou = ops.box_iou(target.boxes, anchors)
@@ -133,7 +145,7 @@ def scene():
 
 @pytest.fixture(scope="session")
 def trace(scene):
-    return make_trace(*scene, np.random.default_rng(0))
+    return freeze(make_trace(*scene, np.random.default_rng(0)))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,55 @@
+"""A page that is laid out by hand, in inches from its top left corner, as a printed sheet is.
+
+Automatic layouts align panels with panels. A sheet also has arrows from one panel to the next, headings
+and notes, so here every panel says where it is.
+"""
+
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+from npmaskrcnn.plots.style import INK, LARGE, MUTED, NORMAL, PAPER, SMALL, new_figure
+
+
+class Page:
+    """A figure of `width` x `height` inches; y counts downwards from the top."""
+
+    def __init__(self, width, height):
+        self.width, self.height = width, height
+        self.figure = new_figure(width, height, layout=None)
+
+    def panel(self, x, y, width, height, title="", note=""):
+        """Axes of that size, whose upper left corner is at (x, y); `title` above it and `note` below."""
+        ax = self.figure.add_axes([x / self.width, 1 - (y + height) / self.height,
+                                   width / self.width, height / self.height])
+        ax.set_anchor("N")
+        if title:
+            self.text(x, y - 0.05, title, va="bottom")
+        if note:
+            self.text(x, y + height + 0.04, note, size=SMALL, color=MUTED, va="top")
+        return ax
+
+    def text(self, x, y, text, size=NORMAL, color=INK, **options):
+        """Text at (x, y)."""
+        return self.figure.text(x / self.width, 1 - y / self.height, text, fontsize=size, color=color, **options)
+
+    def heading(self, x, y, number, title, note=""):
+        """The head of a section: its number in a disc, its name, and what happens there."""
+        self.text(x + 0.11, y, f"{number}", color="white", ha="center", va="center", fontweight="bold",
+                  bbox=dict(boxstyle="circle,pad=0.25", facecolor=INK, edgecolor="none"))
+        head = self.text(x + 0.32, y, title, size=LARGE, va="center", fontweight="bold")
+        if note:
+            end = head.get_window_extent(self.figure.canvas.get_renderer()).x1 / self.figure.dpi
+            self.text(end + 0.12, y + 0.01, note, color=MUTED, va="center")
+
+    def band(self, x, y, width, height):
+        """A light ground under a section."""
+        self.figure.add_artist(FancyBboxPatch(
+            (x / self.width, 1 - (y + height) / self.height), width / self.width, height / self.height,
+            boxstyle="square,pad=0", facecolor=PAPER, edgecolor="none", zorder=-5,
+            transform=self.figure.transFigure))
+
+    def arrow(self, x1, y1, x2, y2, color=INK):
+        """An arrow from (x1, y1) to (x2, y2)."""
+        self.figure.add_artist(FancyArrowPatch(
+            (x1 / self.width, 1 - y1 / self.height), (x2 / self.width, 1 - y2 / self.height),
+            arrowstyle="-|>,head_width=2.6,head_length=4.5", mutation_scale=1, shrinkA=0, shrinkB=0,
+            linewidth=1.3, color=color, transform=self.figure.transFigure))

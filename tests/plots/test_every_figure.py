@@ -1,0 +1,117 @@
+"""What holds for every figure, whatever it shows."""
+
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from npmaskrcnn import plots
+
+
+def training_log(num_steps=60):
+    rng = np.random.default_rng(5)
+    names = ("loss_total", "loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg",
+             "grad_norm", "learning_rate", "grad_norm_fpn", "update_ratio_fpn", "update_ratio_rpn")
+    return {"step": np.arange(num_steps), **{name: rng.gamma(2, 0.2, num_steps) for name in names}}
+
+
+def precision(num_classes=3):
+    """(T, R, K, A, M), falling with recall and with the threshold."""
+    recall, threshold = np.linspace(0, 1, 101)[:, None], np.arange(10)[:, None, None]
+    curve = np.clip(1.3 - recall - 0.06 * threshold, 0, 1) * np.linspace(1, 0.8, num_classes)
+    return np.repeat(np.repeat(curve[..., None, None], 4, axis=3), 3, axis=4)
+
+
+def grid_sizes(trace):
+    return [logits.shape[:2] for logits in trace.objectness]
+
+
+TRACE_FIGURES = {
+    "stage_sheet": plots.stage_sheet, "funnel": plots.funnel, "provenance": plots.provenance,
+    "features": plots.features, "objectness": plots.objectness, "proposals": plots.proposals,
+    "roi_levels": plots.roi_levels, "class_masks": plots.class_masks,
+    "instances": lambda trace: plots.instances(trace.image, trace.detections, class_names=trace.class_names),
+    "gallery": lambda trace: plots.gallery([trace.image], [trace.detections], None, trace.class_names),
+    "matches": lambda trace: plots.matches(trace.image, np.concatenate(trace.anchors), trace.training.anchor_matches,
+                                           trace.training.gt_boxes),
+}
+OTHER_FIGURES = {
+    "anchors": lambda trace: plots.anchors(trace.image, trace.anchors, grid_sizes(trace)),
+    "roi_align_samples": lambda trace: plots.roi_align_samples(trace.features[1][0], trace.proposals[0], 1 / 8),
+    "loss_curves": lambda trace: plots.loss_curves(training_log()),
+    "gradient_curves": lambda trace: plots.gradient_curves(training_log()),
+    "precision_recall": lambda trace: plots.precision_recall(precision(), trace.class_names),
+}
+FIGURES = {**TRACE_FIGURES, **OTHER_FIGURES}
+
+
+def pixels(figure):
+    """(H, W, 3) uint8, as Agg draws it."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
+def words(figure):
+    return " ".join(text.get_text() for text in figure.findobj(Text))
+
+
+def test_every_exported_figure_is_tested_here():
+    assert set(FIGURES) == set(plots.__all__) - {"input_image"}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figure_is_readable_complete_and_described(name, trace):
+    settings = matplotlib.rcParams.copy()
+    figure = FIGURES[name](trace)
+    drawn = pixels(figure)
+    assert isinstance(figure, Figure)
+    width, height = figure.get_size_inches() * figure.dpi
+    assert drawn.shape[:2] == (int(height), int(width))
+    assert (drawn != 255).any(axis=2).mean() > 0.02       # not a white page
+    assert 30 < len(figure.get_label()) < 400 and figure.get_label().endswith(".")
+    assert any(ax.get_title(loc="left") for ax in figure.axes)
+    small = [text.get_text() for text in figure.findobj(Text) if text.get_text().strip() and text.get_fontsize() < 8]
+    assert not small
+    x1, y1, x2, y2 = figure.get_tightbbox(figure.canvas.get_renderer()).extents * figure.dpi
+    assert min(x1, y1) > -4 and x2 < width + 4 and y2 < height + 4    # nothing but a hair of a halo is cut off
+    assert matplotlib.rcParams == settings
+
+
+@pytest.mark.parametrize("missing", ["no object", "no detection", "no proposal", "one class"])
+@pytest.mark.parametrize("name", sorted(set(TRACE_FIGURES) - {"features"}))
+def test_figure_can_be_drawn_where_something_is_missing(name, missing, traces_of_nothing):
+    trace = traces_of_nothing[missing]
+    if name == "matches" and trace.training is None:
+        return pytest.skip("needs the training path")
+    figure = FIGURES[name](trace)
+    assert pixels(figure).std() > 1
+    if not len(trace.detections) and name in ("stage_sheet", "provenance", "instances", "gallery", "class_masks"):
+        assert "no detection" in words(figure)
+    if not len(trace.proposals) and name in ("stage_sheet", "proposals", "roi_levels"):
+        assert "no proposal" in words(figure)
+
+
+def test_traces_of_nothing_miss_what_they_say(traces_of_nothing):
+    assert not len(traces_of_nothing["no object"].training.gt_boxes)
+    assert not len(traces_of_nothing["no detection"].detections) and len(traces_of_nothing["no detection"].proposals)
+    assert not len(traces_of_nothing["no proposal"].proposals)
+    assert traces_of_nothing["one class"].class_logits.shape[1] == 2
+
+
+def test_figures_do_not_import_pyplot():
+    code = ("import sys, numpy as np\nfrom npmaskrcnn import plots\n"
+            "plots.instances(np.zeros((6, 8, 3)), np.zeros((0, 4)))._repr_png_()\n"
+            "assert 'matplotlib.pyplot' not in sys.modules")
+    assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(p for p in sys.path if p)}).returncode == 0
+
+
+def test_a_figure_shows_itself_with_its_alternative_text(trace):
+    png, metadata = plots.funnel(trace)._repr_png_()
+    assert png.startswith(b"\x89PNG")
+    assert metadata == {"alt": plots.funnel(trace).get_label()}
