@@ -96,7 +96,7 @@ def match_dataset(dataset, detections, class_names, iou_types, mask_threshold, i
             iou, det_area = overlap(target, found, iou_type, mask_threshold)
             iou, det_area = iou[by_score], det_area[by_score]
             for label in np.union1d(det_labels, target.labels).tolist():
-                det = np.flatnonzero(det_labels == label)[:MAX_DETECTIONS[-1]]
+                det = np.flatnonzero(det_labels == label)[:MAX_DETECTIONS[-1]]   # the rest never counts
                 gt = np.flatnonzero(target.labels == label)
                 of_class = (np.asarray(found.scores)[by_score[det]], iou[np.ix_(det, gt)], det_area[det],
                             target.area[gt], target.is_crowd[gt])
