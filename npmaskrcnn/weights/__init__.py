@@ -10,7 +10,7 @@ from .architecture import count_classes, infer_architecture
 from .coco_names import COCO_NAMES
 from .files import sha256_prefix
 from .keys import rename_old_keys
-from .model_files import export, load, published_norm_eps, save
+from .model_files import export, load, load_into, published_norm_eps, save
 from .npz import read_npz, write_npz
 from .safetensors import write_safetensors
 from .state_file import StateFile, read_state

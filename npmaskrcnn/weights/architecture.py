@@ -2,16 +2,17 @@
 
 A state dict lists what was learned, not how it was wired, but little is left open. The number of blocks
 in each stage of the body, a third convolution in them (bottleneck) and the width of a grouped one tell
-the bodies apart; a batch counter tells a trainable BatchNorm from a frozen one; a second convolution in
-the RPN head tells version 2; the rows of the last layer are the classes. Strides, image sizes and
-thresholds leave no trace.
+the bodies apart; a second convolution in the RPN head tells version 2; a batch counter tells that batch
+norm was not frozen; the rows of the last layers are the classes. Strides, image sizes, thresholds and the
+epsilon of batch norm leave no trace.
 """
 
 import re
+import warnings
 
-from ..errors import InputError
+from ..errors import InputError, InputWarning
 
-BUILDERS = ("maskrcnn_tiny", "maskrcnn_resnet_fpn", "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2")
+BUILDERS = ("maskrcnn_tiny", "maskrcnn_resnet_fpn", "maskrcnn_resnet50_fpn_v2")
 
 # blocks in layer1..4, is a bottleneck, groups of its 3x3 convolution
 BODIES = {
@@ -20,6 +21,7 @@ BODIES = {
     ((3, 4, 6, 3), True, 1): "resnet50",
     ((3, 4, 23, 3), True, 1): "resnet101",
     ((3, 4, 6, 3), True, 32): "resnext50_32x4d",
+    ((1, 1, 1, 1), False, 1): "tiny",
 }
 BLOCK = re.compile(r"backbone\.body\.layer([1-4])\.(\d{1,3})\.conv1\.weight")
 CLASS_ROWS = {  # outputs per class of the three last layers
@@ -46,25 +48,32 @@ def infer_architecture(state):
     ------
     InputError
         Saying what the state dict is of, if not of a Mask R-CNN that can be built.
+
+    Warns
+    -----
+    InputWarning
+        If a version-1 body has batch norm that was not frozen: it will be.
     """
     num_classes = count_classes(state)
     body = _infer_body(state)
-    has_batch_norm = "backbone.body.bn1.num_batches_tracked" in state
+    if body == "tiny":
+        return {"builder": "maskrcnn_tiny", "num_classes": num_classes, "config": {}}
     if "rpn.head.conv.1.0.weight" in state:
         if body != "resnet50":
             raise InputError(f"is a version-2 Mask R-CNN on {body}; only resnet50 is built in version 2")
         return {"builder": "maskrcnn_resnet50_fpn_v2", "num_classes": num_classes, "config": {}}
-    if has_batch_norm:
-        if body != "resnet50":
-            raise InputError(f"is a Mask R-CNN on {body} with trainable BatchNorm; only resnet50 is built so")
-        return {"builder": "maskrcnn_resnet50_fpn", "num_classes": num_classes, "config": {}}
-    return {"builder": "maskrcnn_resnet_fpn", "num_classes": num_classes, "config": {"body": body}}
+    if "backbone.body.bn1.num_batches_tracked" in state:
+        warnings.warn("its body was trained with unfrozen batch norm and is loaded with frozen batch norm: "
+                      "predictions are the same, further training differs", InputWarning, stacklevel=2)
+    config = {"body": body, "norm_eps": 1e-5}
+    return {"builder": "maskrcnn_resnet_fpn", "num_classes": num_classes, "config": config}
 
 
 def count_classes(state):
     """Return the number of classes, background included, on which the three last layers agree."""
     if not any(name.startswith("backbone.body.") for name in state):
-        kind = "an image classifier (ResNet)" if "fc.weight" in state and "conv1.weight" in state else "no Mask R-CNN"
+        is_classifier = "fc.weight" in state and "conv1.weight" in state
+        kind = "an image classifier (ResNet)" if is_classifier else "no Mask R-CNN"
         raise InputError(f"holds {kind}: expected names such as 'backbone.body.conv1.weight', got "
                          + (", ".join(map(repr, list(state)[:3])) or "none at all"))
     absent = [name for name in CLASS_ROWS if name not in state or state[name].ndim == 0]
@@ -74,7 +83,7 @@ def count_classes(state):
     counts = {name: state[name].shape[0] / rows for name, rows in CLASS_ROWS.items()}
     if len(set(counts.values())) > 1 or counts["roi_heads.box_predictor.cls_score.weight"] < 2:
         rows = ", ".join(f"{name} has {state[name].shape[0]} rows" for name in CLASS_ROWS)
-        raise InputError(f"the last layers disagree about the classes: {rows}; expected C, 4C and C with C of at least 2")
+        raise InputError(f"the last layers disagree about the classes: {rows}; expected C, 4C, C, C >= 2")
     return state["roi_heads.box_predictor.cls_score.weight"].shape[0]
 
 
@@ -85,9 +94,10 @@ def _infer_body(state):
     groups = 1
     conv2 = state.get("backbone.body.layer1.0.conv2.weight")
     if conv2 is not None and conv2.ndim == 4 and conv2.shape[1] > 0:
-        groups = conv2.shape[0] // conv2.shape[1]  # a grouped convolution's weight is (out, in / groups, 3, 3)
+        groups = conv2.shape[0] // conv2.shape[1]  # the weight is (out, in / groups, 3, 3), and out == in
     body = BODIES.get((blocks, is_bottleneck, groups))
     if body is None:
-        raise InputError(f"has a body of {blocks} {'bottleneck' if is_bottleneck else 'basic'} blocks in {groups} groups; "
-                         f"expected one of {', '.join(BODIES.values())} (a model with other sizes loads from a file by save)")
+        kind = "bottleneck" if is_bottleneck else "basic"
+        raise InputError(f"has a body of {blocks} {kind} blocks in {groups} groups; expected one of "
+                         f"{', '.join(BODIES.values())}; other sizes need a file by npmaskrcnn.save")
     return body

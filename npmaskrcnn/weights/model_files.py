@@ -8,9 +8,12 @@ the builder from names and shapes.
 
 import json
 import os
+import warnings
 
-from ..errors import InputError
-from .architecture import BUILDERS, infer_architecture
+import numpy as np
+
+from ..errors import InputError, InputWarning
+from .architecture import BUILDERS, count_classes, infer_architecture
 from .coco_names import COCO_NAMES
 from .files import sha256_prefix
 from .keys import rename_old_keys
@@ -20,7 +23,8 @@ from .state_file import read_state
 
 PUBLISHED_COCO_V1 = "bf2d0c1e"  # first digits of the SHA-256 of torchvision's COCO_V1 file, as in its name
 META_KEY = "npmaskrcnn"  # under which a safetensors file carries our meta, as JSON
-LARGEST_SIZE = 1 << 16  # of any number in a file's architecture that is built before its weights are compared
+LARGEST_NUMBER, MAX_VALUES, MAX_DEPTH = 1 << 16, 1000, 4  # in the config of a file's architecture
+NOT_FROM_A_FILE = ("weights", "rng", "num_classes")  # arguments of builders that a config may not give
 
 
 def save(model, path):
@@ -63,25 +67,53 @@ def load(path):
     Warns
     -----
     InputWarning
-        If old key names were renamed.
+        If old key names were renamed, numbers cast, or batch norm frozen.
     """
-    arrays, metadata, container = read_state(path)
+    arrays, meta = _read_model_arrays(path)
     try:
-        meta = _parse_meta(metadata, container)
-        arrays = rename_old_keys(arrays)
         if "architecture" in meta:
             architecture, class_names = meta["architecture"], meta.get("class_names")
         else:
-            architecture = infer_architecture(arrays)
-            class_names = list(COCO_NAMES) if architecture["num_classes"] == len(COCO_NAMES) else None
-            if architecture["builder"] == "maskrcnn_resnet_fpn":
+            architecture, class_names = infer_architecture(arrays), None
+            if "norm_eps" in architecture["config"]:
                 architecture["config"]["norm_eps"] = published_norm_eps(path)
+            if architecture["num_classes"] == len(COCO_NAMES):
+                class_names = list(COCO_NAMES)
         model = _build(architecture, arrays)
-        model.load_state_dict(arrays)
-        model.class_names = _judge_class_names(class_names, architecture["num_classes"])
+        _fill(model, arrays, path)
+        model.class_names = _judge_class_names(class_names, model.num_classes)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(_with_path(path, error)) from None
     return model
+
+
+def load_into(model, path):
+    """Load a weight file into a model that is there, all of it or nothing.
+
+    Parameters
+    ----------
+    model : MaskRCNN
+        Takes over the file's class names, if the file has any.
+    path : str or path
+        As for `load`.
+
+    Returns
+    -------
+    report : LoadReport
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or does not fit; the message lists all differences at once.
+    """
+    arrays, meta = _read_model_arrays(path)
+    try:
+        report = _fill(model, arrays, path)
+        names = _judge_class_names(meta.get("class_names"), model.num_classes)
+    except InputError as error:
+        raise InputError(_with_path(path, error)) from None
+    model.class_names = names or model.class_names
+    return report
 
 
 def export(source, destination):
@@ -96,7 +128,7 @@ def export(source, destination):
     """
     kind = os.path.splitext(destination)[1].lower()
     if kind not in (".npz", ".safetensors"):
-        raise InputError(f"{destination}: cannot tell what to write; expected a name ending in .npz or .safetensors")
+        raise InputError(f"{destination}: expected a name that ends in .npz or .safetensors")
     model = load(source)
     if kind == ".npz":
         save(model, destination)
@@ -107,14 +139,47 @@ def export(source, destination):
 def published_norm_eps(path):
     """Return the epsilon of the frozen BatchNorms for which a weight file was made.
 
-    torchvision trained its published COCO_V1 file with 0.0 and everything since with 1e-5. The two files
-    look alike, so the published one is recognised by its SHA-256.
+    torchvision trained its published COCO_V1 file with 0.0 and everything since with 1e-5. Names and shapes
+    do not tell the two apart, so the published file is recognised by its SHA-256, and that is reported.
     """
-    return 0.0 if sha256_prefix(path) == PUBLISHED_COCO_V1 else 1e-5
+    if sha256_prefix(path) != PUBLISHED_COCO_V1:
+        return 1e-5
+    warnings.warn(f"{path}: is the file that torchvision published as COCO_V1, so its batch norms divide by "
+                  "sqrt(var + 0.0), not by sqrt(var + 1e-5)", InputWarning, stacklevel=2)
+    return 0.0
+
+
+class _NoDraws:
+    """In the place of a random generator where a file will overwrite what is drawn."""
+
+    @staticmethod
+    def normal(mean, std, shape):
+        return np.zeros(shape, np.float32)
+
+    uniform = normal
 
 
 def _model_meta(model):
     return {"architecture": model.architecture, "class_names": model.class_names}
+
+
+def _read_model_arrays(path):
+    """Return a file's arrays in today's names and our meta, {} if it has none."""
+    arrays, metadata, container = read_state(path)
+    try:
+        meta = _parse_meta(metadata, container)
+        if "model_keys" in meta:  # a training checkpoint has other arrays beside the model's
+            keys = meta["model_keys"]
+            if not isinstance(keys, list) or not all(isinstance(key, str) and key in arrays for key in keys):
+                raise InputError("is a training checkpoint that lacks arrays of its model")
+            arrays = {key: arrays[key] for key in keys}
+        return rename_old_keys(arrays), meta
+    except InputError as error:
+        raise InputError(_with_path(path, error)) from None
+
+
+def _with_path(path, error):
+    return str(error) if str(error).startswith(f"{path}: ") else f"{path}: {error}"
 
 
 def _parse_meta(metadata, container):
@@ -138,29 +203,58 @@ def _build(architecture, arrays):
     try:
         builder, num_classes, config = (architecture[key] for key in ("builder", "num_classes", "config"))
     except (TypeError, KeyError):
-        raise InputError("the architecture in the file lacks builder, num_classes or config") from None
+        raise InputError("its architecture lacks builder, num_classes or config") from None
     if builder not in BUILDERS:
-        raise InputError(f"the architecture in the file is {builder!r}; expected one of {', '.join(BUILDERS)}")
-    rows = len(arrays.get("roi_heads.box_predictor.cls_score.bias", ()))
-    if num_classes != rows:
-        raise InputError(f"the architecture in the file has {num_classes} classes, its weights {rows}")
-    if not isinstance(config, dict) or _largest_number(config) > LARGEST_SIZE:
-        raise InputError("the architecture in the file has a config that no model can have")
+        raise InputError(f"its architecture is {str(builder)[:60]!r}; expected one of {', '.join(BUILDERS)}")
+    bias = arrays.get("roi_heads.box_predictor.cls_score.bias")
+    if type(num_classes) is not int or bias is None or bias.shape != (num_classes,):
+        shape = "missing" if bias is None else f"of shape {bias.shape}"
+        raise InputError(f"its architecture has {str(num_classes)[:20]} classes, while cls_score.bias is {shape}")
+    if not isinstance(config, dict) or not _is_modest(config):
+        raise InputError("its architecture has a config that no model can have")
+    if forbidden := [name for name in NOT_FROM_A_FILE if name in config]:
+        raise InputError(f"its architecture has a config with {forbidden[0]!r}, which no file may choose")
     try:
-        return getattr(models, builder)(num_classes=num_classes, **config)
+        return getattr(models, builder)(num_classes=num_classes, rng=_NoDraws, **config)
     except MemoryError:
-        raise InputError("the architecture in the file needs more memory than there is") from None
+        raise InputError("its architecture needs more memory than there is") from None
     except TypeError as error:
-        raise InputError(f"the architecture in the file cannot be built ({error})") from None
+        raise InputError(f"its architecture cannot be built ({error})") from None
 
 
-def _largest_number(value):
-    """Return the largest number in nested JSON, 0 if there is none."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        return max(map(_largest_number, value), default=0)
-    return value if isinstance(value, (int, float)) else 0
+def _is_modest(config):
+    """Tell whether nested JSON is shallow and has few and small numbers: the model is built from it unseen."""
+    level, values = list(config.values()), []
+    for _ in range(MAX_DEPTH):
+        values += level
+        level = [item for value in level if isinstance(value, list) for item in value]
+    numbers = [value for value in values if isinstance(value, (int, float))]
+    return not level and len(values) <= MAX_VALUES and all(abs(number) <= LARGEST_NUMBER for number in numbers)
+
+
+def _fill(model, arrays, path):
+    """Put the arrays into the model; say what was cast and, if they do not fit, everything that differs."""
+    try:
+        report = model.load_state_dict(arrays)
+    except InputError as error:
+        raise InputError(f"{_class_difference(model, arrays)}{error}") from None
+    dtypes = {name: arrays[name].dtype for name in report.loaded if arrays[name].dtype.kind == "f"}
+    cast = [name for name, dtype in dtypes.items() if dtype != model.dtype]
+    if cast:
+        warnings.warn(f"{path}: {len(cast)} arrays were cast to {np.dtype(model.dtype)}, the first {cast[0]!r} "
+                      f"from {dtypes[cast[0]]}", InputWarning, stacklevel=3)
+    return report
+
+
+def _class_difference(model, arrays):
+    """Say first what is most often wrong: the number of classes."""
+    try:
+        num_classes = count_classes(arrays)
+    except InputError:
+        return ""
+    if num_classes == model.num_classes:
+        return ""
+    return f"has {num_classes} classes with background, the model has {model.num_classes}; "
 
 
 def _judge_class_names(names, num_classes):

@@ -56,8 +56,9 @@ def write_npz(path, arrays, meta=None, compress=False):
     for name, array in arrays.items():
         if not is_plain_name(name) or name == META_ENTRY:
             raise InputError(f"{path}: an array cannot be stored under the name {name!r}")
-        if np.asarray(array).dtype.str[1:] not in PLAIN_KINDS:
-            raise InputError(f"{path}: {name!r} is of dtype {np.asarray(array).dtype}; expected bools or real numbers")
+        dtype = np.asarray(array).dtype
+        if dtype.str[1:] not in PLAIN_KINDS:
+            raise InputError(f"{path}: {name!r} is of dtype {dtype}; expected bools or real numbers")
     method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
     with atomic_writer(path) as file, zipfile.ZipFile(file, "w", method) as archive:
         _write_entry(archive, META_ENTRY, np.frombuffer(text, np.uint8))
@@ -141,7 +142,7 @@ def _parse_npy(content, name):
     try:
         shape = tuple(int(size) for size in sizes.split(",") if size.strip())
     except ValueError:
-        raise Unreadable(f"entry {name!r} declares the shape ({sizes[:40]}); expected whole numbers") from None
+        raise Unreadable(f"entry {name!r} declares shape ({sizes[:40]}); expected whole numbers") from None
     dtype = np.dtype(order + kind)
     declared, found = math.prod(shape) * dtype.itemsize, len(content) - start - length
     if declared != found or len(shape) > MAX_DIMENSIONS:
@@ -153,8 +154,8 @@ def _parse_npy(content, name):
 
 def _meta_to_json(path, meta):
     try:
-        text = json.dumps({"format_version": FORMAT_VERSION, "meta": meta or {}}, allow_nan=False, ensure_ascii=False)
-        return text.encode("utf-8")
+        outer = {"format_version": FORMAT_VERSION, "meta": meta or {}}
+        return json.dumps(outer, allow_nan=False, ensure_ascii=False).encode("utf-8")
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: the meta data cannot be written as JSON ({error})") from None
 
@@ -166,8 +167,8 @@ def _meta_from_json(entry):
         raise Unreadable(f"entry {META_ENTRY!r} is not JSON; expected what npmaskrcnn writes there") from None
     version = outer.get("format_version") if isinstance(outer, dict) else None
     if type(version) is not int or not isinstance(outer.get("meta"), dict):
-        raise Unreadable(f"entry {META_ENTRY!r} lacks format_version or meta; expected what npmaskrcnn writes there")
+        raise Unreadable(f"entry {META_ENTRY!r} lacks format_version or meta, which npmaskrcnn writes there")
     if version > FORMAT_VERSION or version < 1:
-        raise Unreadable(f"is of format version {version}; this npmaskrcnn reads versions 1 to {FORMAT_VERSION}, "
+        raise Unreadable(f"is of format version {version}; this npmaskrcnn reads 1 to {FORMAT_VERSION}, "
                          "a newer one may read it")
     return outer["meta"]

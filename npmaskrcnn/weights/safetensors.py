@@ -20,8 +20,9 @@ from .files import Unreadable, atomic_writer
 MAX_HEADER = 16 << 20  # bytes; a full Mask R-CNN needs 40 thousand
 MAX_DIMENSIONS = 8
 DTYPES = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
-    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?",
+    "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
+    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1",
 }  # fmt: skip
 NAMES = {np.dtype(code): name for name, code in DTYPES.items() if name != "BF16"}
 
@@ -54,7 +55,8 @@ def read_safetensors_file(file):
     position = 0
     for name, _, _, begin, end in layout:
         if begin != position:
-            raise Unreadable(f"{name!r} begins at byte {begin} of the data; expected {position}, where the one before ends")
+            raise Unreadable(f"{name!r} begins at byte {begin} of the data; expected {position}, right "
+                             "behind the one before")
         position = end
     if 8 + header_size + position != file_size:
         verb = "incomplete" if 8 + header_size + position > file_size else "damaged"
@@ -74,7 +76,7 @@ def _parse_table(text):
     except (ValueError, RecursionError):
         table = None
     if not isinstance(table, dict):
-        raise Unreadable("the safetensors header is not a JSON object; expected name -> dtype, shape, data_offsets")
+        raise Unreadable("the safetensors header is not a JSON object; expected names with dtype and shape")
     return table
 
 
@@ -92,7 +94,7 @@ def _judge_entry(name, entry):
         raise Unreadable(f"{name!r} has a size or offset that is not a whole number of at least 0")
     size = math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize
     if end - begin != size:
-        raise Unreadable(f"{name!r} has {end - begin} bytes of data; its shape {shape} of {dtype} needs {size}")
+        raise Unreadable(f"{name!r} has {end - begin} bytes of data; {shape} of {dtype} needs {size}")
     return name, dtype, tuple(shape), begin, end
 
 
@@ -144,4 +146,4 @@ def write_safetensors(path, arrays, metadata=None):
     with atomic_writer(path) as file:
         file.write(len(header).to_bytes(8, "little") + header)
         for name in names:
-            file.write(arrays[name].astype(arrays[name].dtype.newbyteorder("<"), order="C", copy=False).tobytes())
+            file.write(arrays[name].astype(arrays[name].dtype.newbyteorder("<"), copy=False).tobytes())

@@ -36,12 +36,13 @@ def find_state(value):
             value, metadata = value[wrapper], {"wrapper": wrapper}
             break
     if type(value) is not dict or not value:
-        raise Unreadable(f"holds a {type(value).__name__}{'' if value else ' that is empty'}; "
-                         "expected a state dict, names with tensors")
+        empty = "" if value else " that is empty"
+        raise Unreadable(f"holds a {type(value).__name__}{empty}; expected a state dict, names with tensors")
     for name, tensor in value.items():
         if type(tensor) is not Tensor or type(name) is not str:
-            raise Unreadable(f"has a {type(tensor).__name__} under {str(name)[:60]!r}; expected a state dict of tensors, "
-                             f"alone or under {' or '.join(map(repr, WRAPPERS))}")
+            kind = type(tensor).__name__
+            raise Unreadable(f"has a {kind} under {str(name)[:60]!r}; expected nothing but tensors, "
+                             f"at the top or under {' or '.join(map(repr, WRAPPERS))}")
     return value, metadata
 
 
@@ -66,7 +67,8 @@ def read_tensors(tensors, read_storage, file_size):
     total = sum(math.prod(tensor.size) * itemsize(tensor.storage) for tensor in tensors.values())
     limit = MAX_SHARING * file_size + FREE_BYTES
     if total > limit:
-        raise Unreadable(f"describes {total} bytes of tensors in a file of {file_size}; expected at most {limit}")
+        raise Unreadable(f"describes {total} bytes of tensors, while {file_size} are in the file; "
+                         f"expected at most {limit}")
     by_storage = {}
     for name, tensor in tensors.items():
         by_storage.setdefault(tensor.storage, []).append(name)
@@ -85,13 +87,15 @@ def itemsize(storage):
 
 def _judge_window(name, tensor):
     storage, offset, size, stride = tensor
-    if type(size) is not tuple or type(stride) is not tuple or len(size) != len(stride) or len(size) > MAX_DIMENSIONS:
+    are_tuples = type(size) is tuple and type(stride) is tuple
+    if not are_tuples or len(size) != len(stride) or len(size) > MAX_DIMENSIONS:
         raise Unreadable(f"tensor {name!r} has a size and a stride that do not belong together")
     if not all(type(number) is int and 0 <= number < 1 << 40 for number in (offset, *size, *stride)):
         raise Unreadable(f"tensor {name!r} has a size, stride or offset that is no count of numbers")
     last = offset + sum((n - 1) * step for n, step in zip(size, stride))
     if 0 not in size and last >= storage.count:
-        raise Unreadable(f"tensor {name!r} of size {size} reaches to number {last} of a storage of {storage.count}")
+        raise Unreadable(f"tensor {name!r} of size {size} reaches to number {last} of its storage, "
+                         f"which has {storage.count}")
     if 0 in size and math.prod(max(n, 1) for n in size) >= 1 << 40:
         raise Unreadable(f"tensor {name!r} has the impossible size {size}")
 

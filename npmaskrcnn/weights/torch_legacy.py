@@ -39,7 +39,7 @@ def read_torch_legacy(file):
         storages.update(mentioned)
     magic, version, system, value, keys = values
     if magic != MAGIC or version != VERSION:
-        raise Unreadable(f"damaged: a torch file of before 1.6 begins with a magic number and version {VERSION}")
+        raise Unreadable(f"damaged: expected a magic number and version {VERSION}, as before torch 1.6")
     if type(system) is not dict or system.get("little_endian") is not True:
         raise Unreadable("was written on a big-endian machine; expected little-endian numbers")
     tensors, metadata = find_state(value)
@@ -54,7 +54,8 @@ def read_torch_legacy(file):
 
 def _find_storages(file, position, keys, storages, file_size):
     """Return key -> position of its numbers, after checking that they fill the file to its end."""
-    if type(keys) is not list or set(storages) != {key for key in keys if type(key) is str} or len(keys) != len(storages):
+    known = {key for key in keys if type(key) is str} if type(keys) is list else None
+    if known != set(storages) or len(keys) != len(storages):
         raise Unreadable("damaged: the list of storages is not the one that its tensors mention")
     expected = position + sum(8 + storage.count * itemsize(storage) for storage in storages.values())
     if expected != file_size:
@@ -65,7 +66,8 @@ def _find_storages(file, position, keys, storages, file_size):
         file.seek(position)
         count = int.from_bytes(file.read(8), "little", signed=True)
         if count != storages[key].count:
-            raise Unreadable(f"damaged: storage {key} announces {count} numbers; its tensors expect {storages[key].count}")
+            expected = storages[key].count
+            raise Unreadable(f"damaged: storage {key} announces {count} numbers; expected {expected}")
         places[key] = position + 8
         position += 8 + count * itemsize(storages[key])
     return places

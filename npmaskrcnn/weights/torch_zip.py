@@ -44,7 +44,7 @@ def read_torch_zip(archive, root):
     """
     for name, info in archive.members.items():
         if not name.startswith(root + "/"):
-            raise Unreadable(f"has members {root + '/data.pkl'!r} and {name!r}; expected one folder that holds all")
+            raise Unreadable(f"has a folder {root!r} and a member {name!r}; expected one folder with all")
         if info.compress_type != zipfile.ZIP_STORED:
             raise Unreadable(f"member {name!r} is compressed; torch stores its members as they are")
     order = archive.read(root + "/byteorder") if root + "/byteorder" in archive.members else b"little"

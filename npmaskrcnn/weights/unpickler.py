@@ -33,8 +33,8 @@ from .files import Unreadable
 MAX_INSTRUCTIONS = 1_000_000  # a Mask R-CNN on ResNet-101 has twenty thousand
 STORAGE_DTYPES = {  # torch's storage classes, little-endian on disk
     "FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "BFloat16Storage": "bfloat16",
-    "LongStorage": "<i8", "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "i1", "ByteStorage": "u1",
-    "BoolStorage": "?",
+    "LongStorage": "<i8", "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "i1",
+    "ByteStorage": "u1", "BoolStorage": "?",
 }  # fmt: skip
 FUNCTIONS = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter"}
 ALLOWED_NAMES = FUNCTIONS | {f"torch {name}" for name in STORAGE_DTYPES}
@@ -192,7 +192,7 @@ def _global(machine):
     text = f"{machine.line()} {machine.line()}"
     if text not in ALLOWED_NAMES:
         raise Unreadable(
-            f"its pickle asks for {text.replace(' ', '.')!r}, which is not needed for weights and was not run; "
+            f"its pickle asks for {text.replace(' ', '.')!r}, which weights do not need and was not run; "
             "expected nothing but tensors, as torch.save(model.state_dict(), path) writes"
         )
     machine.push(Name(text))
@@ -209,21 +209,23 @@ def _call(function, arguments):
     """Do by hand what the three allowed functions would do."""
     if function == "collections OrderedDict" and arguments == ():
         return {}
-    if function == "torch._utils _rebuild_tensor_v2" and len(arguments) in (6, 7) and type(arguments[0]) is Storage:
+    first = type(arguments[0]) if arguments else None
+    if function == "torch._utils _rebuild_tensor_v2" and first is Storage and len(arguments) in (6, 7):
         return Tensor(*arguments[:4])  # storage, offset, size, stride; then requires_grad, hooks, metadata
-    if function == "torch._utils _rebuild_parameter" and len(arguments) == 3 and type(arguments[0]) is Tensor:
-        return arguments[0]
+    if function == "torch._utils _rebuild_parameter" and first is Tensor and len(arguments) == 3:
+        return arguments[0]  # then requires_grad, hooks
     raise Unreadable(f"damaged: its pickle calls {function.split()[1]} with arguments that it does not take")
 
 
 def _persistent_id(machine):
-    """Turn ``('storage', class, key, device, count[, view])`` into a `Storage`; the last only in old files."""
+    """Turn ``('storage', class, key, device, count)``, in old files with a None behind, into a `Storage`."""
     fields = machine.pop()
-    if type(fields) is not tuple or len(fields) not in (5, 6) or fields[0] != "storage" or fields[5:] not in ((), (None,)):
+    if type(fields) is not tuple or len(fields) not in (5, 6) or fields[5:] not in ((), (None,)):
         raise Unreadable("its pickle refers to something outside that is not a storage of numbers")
     _, kind, key, _, count = fields[:5]
     dtype = STORAGE_DTYPES.get(kind.text.split()[1]) if type(kind) is Name else None
-    if dtype is None or type(key) is not str or not key.isdecimal() or not key.isascii() or type(count) is not int or count < 0:
+    is_decimal = type(key) is str and key.isascii() and key.isdecimal()
+    if fields[0] != "storage" or dtype is None or not is_decimal or type(count) is not int or count < 0:
         raise Unreadable("its pickle describes a storage by something else than class, decimal key and count")
     storage = machine.storages.setdefault(key, Storage(key, dtype, count))
     if storage != Storage(key, dtype, count):

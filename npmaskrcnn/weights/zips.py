@@ -15,6 +15,7 @@ from .files import Unreadable
 
 MAX_INFLATION = 20  # a compressed archive may unpack to this many times its own size ...
 FREE_INFLATION = 64 << 20  # ... or to 64 MB, whichever is more (weights compress little, zeros well)
+WHOLE = "expected a whole file, so copy or download it again"
 DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError,
           UnicodeError, ValueError, OverflowError, IndexError)
 
@@ -35,8 +36,8 @@ class CheckedZip:
             self.archive = zipfile.ZipFile(file)
         except DAMAGE as error:
             raise Unreadable(
-                f"incomplete or damaged: it begins as a zip archive, but in its {file_size} bytes there is no "
-                f"sound directory at the end ({_one_line(error)}); expected a whole file, so copy or download it again"
+                f"incomplete or damaged: it begins as a zip archive, but its {file_size} bytes do not end "
+                f"with a sound directory ({_one_line(error)}); {WHOLE}"
             ) from None
         self.members = {}
         for info in self.archive.infolist():
@@ -48,13 +49,14 @@ class CheckedZip:
         stored = all(info.compress_type == zipfile.ZIP_STORED for info in self.members.values())
         limit = file_size if stored else max(MAX_INFLATION * file_size, FREE_INFLATION)
         if unpacked > limit:
-            raise Unreadable(f"declares {unpacked} bytes of content in a file of {file_size}; expected at most {limit}")
+            raise Unreadable(f"declares {unpacked} bytes of content in a file of {file_size}; "
+                             f"expected at most {limit}")
 
     @staticmethod
     def _judge(info, methods, file_size):
         name = info.filename
         if not is_plain_name(name) or name != info.orig_filename:
-            raise Unreadable(f"has a member named {info.orig_filename!r}; expected a relative name without '..'")
+            raise Unreadable(f"has a member named {info.orig_filename!r}; expected a plain relative name")
         if info.flag_bits & 0x1:
             raise Unreadable(f"member {name!r} is encrypted; expected none to be")
         if info.compress_type not in methods:
@@ -63,7 +65,8 @@ class CheckedZip:
         if info.compress_size > file_size or info.header_offset < 0:
             raise Unreadable(f"member {name!r} claims {info.compress_size} bytes in a file of {file_size}")
         if info.compress_type == zipfile.ZIP_STORED and info.compress_size != info.file_size:
-            raise Unreadable(f"member {name!r} is stored, yet {info.compress_size} bytes are said to hold {info.file_size}")
+            raise Unreadable(f"member {name!r} is uncompressed, yet of two lengths, {info.compress_size} and "
+                             f"{info.file_size} bytes")
 
     def read(self, name):
         """Return the bytes of a member, its length and checksum verified."""
@@ -71,11 +74,10 @@ class CheckedZip:
         try:
             content = self.archive.read(info)
         except DAMAGE as error:
-            raise Unreadable(f"damaged: member {name!r} cannot be read ({_one_line(error)}); "
-                             "expected a whole file, so copy or download it again") from None
-        if len(content) != info.file_size or zlib.crc32(content) != info.CRC:
-            raise Unreadable(f"damaged: member {name!r} has {len(content)} bytes that do not match its directory "
-                             f"entry of {info.file_size} bytes; expected a whole file, so copy or download it again")
+            reason = _one_line(error)
+            raise Unreadable(f"damaged: member {name!r} cannot be read ({reason}); {WHOLE}") from None
+        if len(content) != info.file_size:
+            raise Unreadable(f"damaged: {name!r} has {len(content)} bytes of {info.file_size}; {WHOLE}")
         return content
 
 
@@ -86,8 +88,8 @@ def is_plain_name(name):
     [True, False, False, False, False, False, False]
     """
     parts = name.split("/")
-    is_relative = not any(part in ("", ".", "..") for part in parts) and name[1:2] != ":"  # nor a drive letter
-    return is_relative and "\\" not in name and "\0" not in name
+    is_foreign = name[1:2] == ":" or "\\" in name or "\0" in name  # a drive, a folder, an end elsewhere
+    return not is_foreign and not any(part in ("", ".", "..") for part in parts)
 
 
 def _one_line(error):

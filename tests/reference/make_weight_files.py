@@ -12,6 +12,9 @@ import pathlib
 import numpy as np
 import torch
 import torchvision
+from torchvision.models.detection import (MaskRCNN, fasterrcnn_resnet50_fpn, maskrcnn_resnet50_fpn,
+                                          maskrcnn_resnet50_fpn_v2)
+from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from safetensors.torch import save_file
 
 FOLDER = pathlib.Path(__file__).parent / "weights"
@@ -21,9 +24,8 @@ SEED = 20
 def small_network():
     """A convolution, a BatchNorm with its counter, a linear layer: what state dicts consist of."""
     torch.manual_seed(SEED)
-    return torch.nn.Sequential(
-        collections.OrderedDict(conv=torch.nn.Conv2d(3, 4, (2, 3)), bn=torch.nn.BatchNorm2d(4), fc=torch.nn.Linear(5, 2))
-    )
+    conv, bn, fc = torch.nn.Conv2d(3, 4, (2, 3)), torch.nn.BatchNorm2d(4), torch.nn.Linear(5, 2)
+    return torch.nn.Sequential(collections.OrderedDict(conv=conv, bn=bn, fc=fc))
 
 
 def odd_tensors():
@@ -88,19 +90,17 @@ def make_torch_files():
 
 def make_key_lists():
     """Keys and shapes of torchvision's models: body -> [[key, shape], ...]."""
-    from torchvision.models.detection import (MaskRCNN, fasterrcnn_resnet50_fpn, maskrcnn_resnet50_fpn,
-                                              maskrcnn_resnet50_fpn_v2)
-    from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
-
+    untrained = dict(weights=None, weights_backbone=None)
     models = {
-        "maskrcnn_resnet50_fpn": maskrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=7),
-        "maskrcnn_resnet50_fpn_v2": maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, num_classes=5),
-        "fasterrcnn_resnet50_fpn": fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None),
+        "maskrcnn_resnet50_fpn": maskrcnn_resnet50_fpn(num_classes=7, **untrained),
+        "maskrcnn_resnet50_fpn_v2": maskrcnn_resnet50_fpn_v2(num_classes=5, **untrained),
+        "fasterrcnn_resnet50_fpn": fasterrcnn_resnet50_fpn(**untrained),
     }
     for body in ("resnet18", "resnet34", "resnet50", "resnet101", "resnext50_32x4d"):
         backbone = resnet_fpn_backbone(backbone_name=body, weights=None)
         models[f"frozen_{body}"] = MaskRCNN(backbone, num_classes=91)
-    lists = {name: [[key, list(value.shape)] for key, value in model.state_dict().items()] for name, model in models.items()}
+    lists = {name: [[key, list(value.shape)] for key, value in model.state_dict().items()]
+             for name, model in models.items()}
     lists["old_names"] = old_names(models["frozen_resnet50"])
     lists["versions"] = {"torch": torch.__version__, "torchvision": torchvision.__version__}
     with open(FOLDER / "torchvision_keys.json", "w") as file:
