@@ -27,7 +27,8 @@ def as_boxes(boxes, name):
     except ValueError:   # ragged
         given = np.array(None)
     if given.dtype.kind not in "iuf":
-        raise InputError(f"{name}: boxes must be an (N, 4) array of numbers x1, y1, x2, y2, got {_what(boxes)}")
+        raise InputError(f"{name}: boxes must be an (N, 4) array of numbers x1, y1, x2, y2, "
+                         f"got {_what(boxes)}")
     with np.errstate(over="ignore"):   # too large for float32 becomes inf, which is refused below
         cast = np.array(given, np.float32)
     if cast.size == 0 and cast.shape in ((0,), (0, 4), (1, 0)):
@@ -175,8 +176,8 @@ def as_masks(masks, count, name):
     if not (on | (given == 0)).all():
         values = np.unique(given)
         shown = ", ".join(str(v.item()) for v in values[:6]) + (", ..." if len(values) > 6 else "")
-        raise InputError(f"{name}: masks hold {len(values)} different values ({shown}); expected bool, 0/1 or "
-                         "0/255. Smoothed edges or JPEG? Save masks as PNG without smoothing. "
+        raise InputError(f"{name}: masks hold {len(values)} different values ({shown}); expected bool, 0/1 "
+                         "or 0/255. Smoothed edges or JPEG? Save masks as PNG without smoothing. "
                          "Object numbers? masks_from_label_map")
     return on
 

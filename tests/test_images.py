@@ -106,7 +106,8 @@ REFUSED_ARRAYS = {
     "None": (None, "got NoneType"),
     "path": ("dog.jpg", "got the path 'dog.jpg'.*read_image"),
     # Broadcast, so that only a copy would need the memory.
-    "too large": (np.broadcast_to(np.uint8(9), (9000, 4001, 3)), r"4001 x 9000 pixels, about 412 MiB .*36000000.*tiles"),
+    "too large": (np.broadcast_to(np.uint8(9), (9000, 4001, 3)),
+                  r"4001 x 9000 pixels, about 412 MiB .*36000000.*tiles"),
 }
 
 
@@ -209,7 +210,8 @@ REFUSED_FILES = {
     "half a JPEG": ("a.jpg", half(encoded("JPEG")), "damaged or incomplete"),
     "a PNG's first bytes": ("a.png", encoded("PNG")[:20], "a.png: "),
     "float TIFF": ("a.tif", encoded("TIFF", Image.new("F", (WIDTH, HEIGHT), 0.5)), "mode F"),
-    "32 bit TIFF": ("a.tif", encoded("TIFF", Image.new("I", (WIDTH, HEIGHT), 70000)), "32 bit values from 70000"),
+    "32 bit TIFF": ("a.tif", encoded("TIFF", Image.new("I", (WIDTH, HEIGHT), 70000)),
+                    "32 bit values from 70000"),
 }
 
 

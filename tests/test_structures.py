@@ -35,8 +35,8 @@ def test_a_right_target_passes_without_a_warning_and_has_the_documented_types():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         target = Target(BOXES, LABELS, masks_of())
-    assert [target.boxes.dtype, target.labels.dtype, target.masks.dtype, target.is_crowd.dtype, target.area.dtype] == \
-        [np.float32, np.int64, bool, bool, np.float64]
+    arrays = (target.boxes, target.labels, target.masks, target.is_crowd, target.area)
+    assert [array.dtype for array in arrays] == [np.float32, np.int64, bool, bool, np.float64]
     np.testing.assert_array_equal(target.boxes, BOXES)
     np.testing.assert_array_equal(target.area, [10 * 16, 20 * 6])
     assert not target.is_crowd.any()
@@ -61,7 +61,7 @@ def test_a_target_survives_pickling():
 
 
 @pytest.mark.parametrize("boxes", [np.array([]), [], np.zeros((0, 4))], ids=["shape 0", "list", "shape 0 4"])
-@pytest.mark.parametrize("masks", [np.array([]), np.zeros((0, HEIGHT, WIDTH))], ids=["shape 0", "shape 0 H W"])
+@pytest.mark.parametrize("masks", [np.array([]), np.zeros((0, HEIGHT, WIDTH))], ids=["shape 0", "0 H W"])
 def test_no_object_is_a_valid_target(boxes, masks):
     target = Target(boxes, np.array([]), masks)
     assert target.boxes.shape == (0, 4) and target.labels.shape == (0,) and target.area.shape == (0,)
@@ -121,7 +121,7 @@ def test_judging_raises_no_floating_point_flag():
 
 def test_a_box_over_the_edge_is_clipped_with_a_warning():
     boxes = np.array([[-3, 20, 15, 44]], np.float32)
-    with pytest.warns(InputWarning, match=r"img7: box 0 \(-3, 20, 15, 44\) reaches outside the image of 60 x 40"):
+    with pytest.warns(InputWarning, match=r"img7: box 0 \(-3, 20, 15, 44\) reaches outside .* 60 x 40"):
         target = Target(boxes, [1], masks_of([[0, 20, 15, 40]]), name="img7")
     np.testing.assert_array_equal(target.boxes, [[0, 20, 15, 40]])
 
@@ -152,7 +152,8 @@ def test_each_box_that_disagrees_is_counted():
 REFUSED = {
     "no width": (dict(boxes=with_value(BOXES, (1, 2), 30)), r"box 1 \(30, 2, 30, 8\) has no area"),
     "no height": (dict(boxes=with_value(BOXES, (0, 3), 20)), "box 0 .* has no area"),
-    "inverted": (dict(boxes=with_value(BOXES, (1, 2), 29)), "box 1 .* x2 < x1 .*1 of 2 boxes.*expected x1, y1, x2, y2"),
+    "inverted": (dict(boxes=with_value(BOXES, (1, 2), 29)),
+                 "box 1 .* x2 < x1 .*1 of 2 boxes.*expected x1, y1, x2, y2"),
     "x, y, w, h": (dict(boxes=[[5, 20, 10, 16], [30, 2, 20, 6]]), "this looks like x, y, width, height"),
     "outside": (dict(boxes=[[5, 20, 15, 36], [60, 2, 70, 8]]), "box 1 .* lies outside the image of 60 x 40"),
     "negative and outside": (dict(boxes=[[-9, 20, -2, 36], BOXES[1]]), "box 0 .* lies outside"),
@@ -182,7 +183,8 @@ REFUSED = {
     "N, 1, H, W": (dict(masks=masks_of()[:, None]), r"got \(2, 1, 40, 60\); drop the axis"),
     "smoothed": (dict(masks=masks_of() * np.linspace(0, 255, 60).astype(np.uint8)), "different values.*PNG"),
     "probabilities": (dict(masks=masks_of() * 0.7), "different values"),
-    "object numbers": (dict(masks=masks_of().astype(int) * 2), r"2 different values \(0, 2\).*masks_from_label_map"),
+    "object numbers": (dict(masks=masks_of().astype(int) * 2),
+                       r"2 different values \(0, 2\).*masks_from_label_map"),
     "masks as text": (dict(masks=np.full((2, 4, 5), "a")), "masks must be bool"),
     "empty mask": (dict(masks=masks_of([BOXES[0], [0, 0, 0, 0]])), "the mask of object 1 has no pixel"),
     "masks without pixels": (dict(masks=np.zeros((2, 0, 60), bool)), "has no pixel"),
@@ -206,7 +208,7 @@ def test_a_wrong_target_is_refused_in_one_line_that_names_it(change, message):
 def test_a_label_beyond_the_classes_is_refused_with_the_class_list():
     target = Target(BOXES, LABELS, masks_of())
     assert target.check(num_classes=3) is target
-    with pytest.raises(InputError, match="targets.3.: object 0 has label 2, but the classes are 0 background, 1 cat"):
+    with pytest.raises(InputError, match="targets.3.: object 0 has label 2, .* 0 background, 1 cat"):
         target.check(class_names=["background", "cat"], name="targets[3]")
     with pytest.raises(InputError, match="has label 2, but the classes are 0 to 1"):
         target.check(num_classes=2)

@@ -45,7 +45,8 @@ def write_coco(dataset, folder, overwrite=False):
     for i in range(len(dataset)):
         image, target = dataset[i]
         file_name = f"{i:06d}.png"
-        images.append({"id": i + 1, "file_name": file_name, "width": image.shape[1], "height": image.shape[0]})
+        height, width = image.shape[:2]
+        images.append({"id": i + 1, "file_name": file_name, "width": width, "height": height})
         Image.fromarray(image).save(folder / file_name, optimize=True)
         for k in range(len(target)):
             x1, y1, x2, y2 = target.boxes[k].tolist()

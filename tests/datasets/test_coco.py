@@ -119,7 +119,8 @@ def test_file_names_of_other_systems_are_found(folder, file_name):
     assert opened(folder, changed(["images", 1, "file_name"], file_name))[1][0].shape == (18, 24, 3)
 
 
-@pytest.mark.parametrize("file_name", ["/home/ann/pictures/a.png", "C:\\Users\\Ann\\a.png", "\\\\server\\share\\x\\a.png"])
+@pytest.mark.parametrize("file_name", ["/home/ann/pictures/a.png", "C:\\Users\\Ann\\a.png",
+                                       "\\\\server\\share\\x\\a.png"])
 def test_of_an_absolute_path_the_last_part_counts(folder, file_name):
     assert opened(folder, changed(["images", 0, "file_name"], file_name))[0][0].shape == (HEIGHT, WIDTH, 3)
 
@@ -156,8 +157,9 @@ def test_boxes_can_stand_for_masks_on_request(folder):
     assert target.masks[0, 3:8, 2:12].all() and target.masks[0].sum() == 50
 
 
-@pytest.mark.parametrize("segmentation", [[[1, 1]], [], [[float("nan")] * 6], {"size": [20, 30], "counts": [3]}])
-def test_what_cannot_be_used_is_left_out_on_request_with_a_warning_and_nothing_else_moves(folder, segmentation):
+@pytest.mark.parametrize("segmentation", [[[1, 1]], [], [[float("nan")] * 6],
+                                          {"size": [20, 30], "counts": [3]}])
+def test_what_cannot_be_used_is_left_out_on_request_and_nothing_else_moves(folder, segmentation):
     content = changed(["annotations", 1, "segmentation"], segmentation)
     with pytest.warns(InputWarning, match=r"cats\.json: annotation 12 .*left out"):
         dataset = opened(folder, content, skip_invalid=True)
@@ -167,7 +169,8 @@ def test_what_cannot_be_used_is_left_out_on_request_with_a_warning_and_nothing_e
     np.testing.assert_array_equal(target.boxes[:, 0], [2, 20])
 
 
-@pytest.mark.parametrize("polygon", [[1, 1, 5, 5, 9, 9], [40, 3, 50, 3, 50, 9, 40, 9], [4.1, 4.1, 4.3, 4.1, 4.2, 4.3]],
+@pytest.mark.parametrize("polygon", [[1, 1, 5, 5, 9, 9], [40, 3, 50, 3, 50, 9, 40, 9],
+                                     [4.1, 4.1, 4.3, 4.1, 4.2, 4.3]],
                          ids=["a line", "outside", "within a pixel"])
 def test_a_polygon_without_a_pixel_is_refused_or_left_out_on_request(folder, polygon):
     content = changed(["annotations", 0, "segmentation"], [polygon])
@@ -181,7 +184,8 @@ def test_a_polygon_without_a_pixel_is_refused_or_left_out_on_request(folder, pol
 # ---- what is mended with a warning ----
 
 @pytest.mark.parametrize("where, value, message", [
-    (["annotations", 1, "bbox"], [20, 12, 29, 18], r"annotation 12 .*reaches outside.*clipped.*corners x1, y1, x2, y2"),
+    (["annotations", 1, "bbox"], [20, 12, 29, 18],
+     r"annotation 12 .*reaches outside.*clipped.*corners x1, y1, x2, y2"),
     (["annotations", 0, "bbox"], [-4, 3, 16, 5], r"annotation 11 .*reaches outside the image of 30 x 20"),
     (["categories", 2], {"id": 8, "name": "owl"}, "no annotation of owl"),
 ])
@@ -227,7 +231,8 @@ REFUSED = {
     "height 0": (["images", 0, "height"], 0, "width and height are 30 and 0"),
     "giant": (["images", 0, "height"], 10**9, r"image 3 \(a.png\): 30 x 1000000000 pixels.*36000000"),
     "missing file": (["images", 0, "file_name"], "z.png", "image 3: there is no file .*z.png"),
-    "leads out": (["images", 0, "file_name"], "../../secret.png", "image 3: file_name .* leads out of the folder"),
+    "leads out": (["images", 0, "file_name"], "../../secret.png",
+                  "image 3: file_name .* leads out of the folder"),
     "leads out, Windows": (["images", 0, "file_name"], "..\\secret.png", "leads out of the folder"),
     "zero byte": (["images", 0, "file_name"], "a\0.png", "image 3: there is no file"),
     "name too long": (["images", 0, "file_name"], "a" * 5000, "image 3: there is no file"),
@@ -237,7 +242,8 @@ REFUSED = {
     "no category id": ([A, 1, "category_id"], DELETE, "annotation 1 of the list: category_id is None"),
     "id twice": ([A, 1, "id"], 11, "annotation id used more than once: 11"),
     "unknown image": ([A, 1, "image_id"], 4, r"annotation 12 \(image 4\): no image has the id 4"),
-    "unknown category": ([A, 1, "category_id"], 64, "annotation 12 .*category_id is 64, the declared .* 7 dog, 90"),
+    "unknown category": ([A, 1, "category_id"], 64,
+                         "annotation 12 .*category_id is 64, the declared .* 7 dog, 90"),
     "iscrowd 2": ([A, 0, "iscrowd"], 2, "annotation 11 .*iscrowd is 2"),
     "area negative": ([A, 0, "area"], -3, "annotation 11 .*area is -3"),
     "area NaN": ([A, 0, "area"], float("nan"), "annotation 11 .*area is nan"),
@@ -249,7 +255,8 @@ REFUSED = {
     "box text": ([A, 0, "bbox"], "1 2 3 4", "annotation 11 .*bbox is '1 2 3 4'"),
     "box without width": ([A, 0, "bbox"], [1, 2, 0, 4], "annotation 11 .*bbox is .1, 2, 0, 4.*above 0"),
     "box negative width": ([A, 0, "bbox"], [9, 2, -3, 4], "annotation 11 .*above 0"),
-    "box outside": ([A, 0, "bbox"], [30, 2, 3, 4], "annotation 11 .*bbox .*lies outside the image of 30 x 20"),
+    "box outside": ([A, 0, "bbox"], [30, 2, 3, 4],
+                    "annotation 11 .*bbox .*lies outside the image of 30 x 20"),
     "no segmentation": ([A, 0, "segmentation"], DELETE, "annotation 11 .*has no segmentation"),
     "null": ([A, 0, "segmentation"], None, "annotation 11 .*has no segmentation"),
     "text": ([A, 0, "segmentation"], "abc", "annotation 11 .*segmentation: expected a list of polygons"),
@@ -257,15 +264,18 @@ REFUSED = {
     "two corners": ([A, 0, "segmentation"], [[1, 1, 5, 5]], "annotation 11 .*two corners, or a box"),
     "box as polygon": ([A, 0, "segmentation"], [2, 3, 10, 5], "annotation 11 .*four numbers are a box"),
     "counts as polygon": ([A, 0, "segmentation"], [[5, 2, 8, 2, 9, 1, 4]], "annotation 11 .*7 numbers.*RLE"),
-    "corner NaN": ([A, 0, "segmentation"], [[1, 1, 5, float("nan"), 5, 5]], "annotation 11 .*polygon 0: number 3 is nan"),
-    "RLE swapped": ([A, 1, "segmentation", "size"], [WIDTH, HEIGHT], r"annotation 12 .*size \[30, 20\], the image is "
-                    "20 x 30 .*look swapped"),
+    "corner NaN": ([A, 0, "segmentation"], [[1, 1, 5, float("nan"), 5, 5]],
+                   "annotation 11 .*polygon 0: number 3 is nan"),
+    "RLE swapped": ([A, 1, "segmentation", "size"], [WIDTH, HEIGHT],
+                    r"annotation 12 .*size \[30, 20\], the image is 20 x 30 .*look swapped"),
     "RLE of another size": ([A, 1, "segmentation", "size"], [20, 31], "annotation 12 .*the image is 20 x 30"),
     "RLE without size": ([A, 1, "segmentation", "size"], DELETE, "annotation 12 .*segmentation: RLE"),
     "RLE sum": ([A, 1, "segmentation", "counts"], [10, 20], "annotation 12 .*counts sum to 30"),
     "RLE negative": ([A, 1, "segmentation", "counts"], [700, -100], "annotation 12 .*negative"),
-    "RLE text for counts": ([A, 1, "segmentation", "counts"], "not an RLE", "annotation 12 .*segmentation: RLE"),
-    "RLE hostile": ([A, 1, "segmentation"], {"size": [10**9, 10**9], "counts": [10**18]}, "annotation 12 .*size"),
+    "RLE text for counts": ([A, 1, "segmentation", "counts"], "not an RLE",
+                            "annotation 12 .*segmentation: RLE"),
+    "RLE hostile": ([A, 1, "segmentation"], {"size": [10**9, 10**9], "counts": [10**18]},
+                    "annotation 12 .*size"),
     "RLE empty": ([A, 1, "segmentation", "counts"], [600], "annotation 12 .*holds no pixel"),
 }
 
@@ -281,7 +291,8 @@ def test_a_wrong_file_is_refused_when_it_is_opened_in_one_line_that_names_it(fol
 TEXTS = {
     "empty": (b"", "is empty"),
     "missing brace": (b'{"images": [\n{"id": 1,\n "file_name": "a.png"\n', "invalid JSON in line"),
-    "trailing comma": (b'{"images": [],\n "categories": [1, 2,]}', r"line 2, column \d+.*the text there is .*\[1, 2,\]"),
+    "trailing comma": (b'{"images": [],\n "categories": [1, 2,]}',
+                       r"line 2, column \d+.*the text there is .*\[1, 2,\]"),
     "comment": (b'{\n// my cats\n"images": []}', "line 2, column 1.*the text there is '// my cats'"),
     "not UTF-8": ('{"name": "café"}'.encode("latin-1"), r"is not UTF-8 text \(byte 13\)"),
     "deep": (b"[" * 200_000, "invalid JSON, nested too deeply"),
@@ -309,7 +320,7 @@ def test_missing_files_and_folders_are_refused(folder):
     with pytest.raises(InputError, match="cannot be read"):
         CocoDataset(folder, folder)
     opened(folder)
-    with pytest.raises(InputError, match="nowhere: is no folder; expected the one with the images of .*cats.json"):
+    with pytest.raises(InputError, match="nowhere: is no folder; expected the one .* of .*cats.json"):
         CocoDataset(folder / "cats.json", folder / "nowhere")
 
 
@@ -317,7 +328,7 @@ def test_missing_files_and_folders_are_refused(folder):
 
 def test_a_picture_of_another_size_than_the_file_says_is_refused(folder):
     dataset = opened(folder, changed(["images", 1, "width"], 25))
-    with pytest.raises(InputError, match=r"b\.png: has 24 x 18 pixels, but .*cats\.json says 25 x 18 \(image 5\)$"):
+    with pytest.raises(InputError, match=r"b\.png: has 24 x 18 pixels, but .*cats\.json says 25 x 18"):
         dataset[1]
 
 
@@ -381,11 +392,11 @@ def test_an_annotation_file_is_replaced_on_request_only(tmp_path):
 
 
 def test_pictures_shared_by_training_and_validation_are_found_by_content(tmp_path):
-    train, validation = (CocoDataset(write_coco(ShapesDataset(3, (40, 60), seed=seed), tmp_path / name), tmp_path / name)
-                         for seed, name in ((1, "train"), (2, "val")))
+    train, validation = (CocoDataset(write_coco(ShapesDataset(3, (64, 90), seed=seed), folder), folder)
+                         for seed, folder in ((1, tmp_path / "train"), (2, tmp_path / "val")))
     assert warn_of_shared_images(train, validation) == []
     (tmp_path / "val" / "000002.png").write_bytes((tmp_path / "train" / "000001.png").read_bytes())
-    with pytest.warns(InputWarning, match="1 pictures are in both sets, for example .*000001.png and .*000002.png"):
+    with pytest.warns(InputWarning, match="1 pictures are in both sets.*000001.png and .*000002.png"):
         assert warn_of_shared_images(train, validation) == [(1, 2)]
 
 

