@@ -145,8 +145,8 @@ def batched_nms(boxes, scores, idxs, iou_threshold):
     best_first = sorted(range(len(boxes)), key=lambda i: -scores[i])
     keep = []
     for i in best_first:
-        kept_of_this_class = [j for j in keep if idxs[j] == idxs[i]]
-        if not any(_iou_of_two(boxes[i].tolist(), boxes[j].tolist()) > iou_threshold for j in kept_of_this_class):
+        rivals = [j for j in keep if idxs[j] == idxs[i]]
+        if not any(_iou_of_two(boxes[i].tolist(), boxes[j].tolist()) > iou_threshold for j in rivals):
             keep.append(i)
     return np.array(keep, dtype=np.int64)
 

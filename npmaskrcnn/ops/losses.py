@@ -158,6 +158,7 @@ def smooth_l1_per_element(pred, target, beta):
     -------
     losses : (...) float ndarray
     """
+    beta = float(beta)  # a np.float64 would turn float32 losses into float64
     distance = np.abs(pred - target)
     near = distance < beta
     losses = np.array(distance - 0.5 * beta)
@@ -193,7 +194,7 @@ def smooth_l1_forward(pred, target, beta):
     >>> print(loss)  # 0.125 + 2.5
     2.625
     """
-    return smooth_l1_per_element(pred, target, beta).sum(), SmoothL1Cache(pred, target, beta)
+    return smooth_l1_per_element(pred, target, beta).sum(), SmoothL1Cache(pred, target, float(beta))
 
 
 def smooth_l1_backward(dloss, cache):

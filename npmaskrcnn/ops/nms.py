@@ -62,7 +62,7 @@ def nms(boxes, scores, iou_threshold):
                 suppressed |= suppresses[i]
         kept = block[kept]
         kept_blocks.append(kept)
-        alive = rest[~(box_iou(boxes[kept], boxes[rest]) > threshold).any(axis=0)]  # nan > x is False: 0/0 stays
+        alive = rest[~(box_iou(boxes[kept], boxes[rest]) > threshold).any(axis=0)]  # 0/0 > x is False
     return np.concatenate(kept_blocks)
 
 
@@ -106,6 +106,6 @@ def batched_nms(boxes, scores, idxs, iou_threshold):
 
 
 def _largest_at_most(value, dtype):
-    """The largest number of `dtype` not above `value`: ``iou > it`` says what ``double(iou) > value`` says."""
+    """The largest t of `dtype` with t <= value: ``iou > t`` says what ``double(iou) > value`` says."""
     rounded = dtype.type(value)
     return np.nextafter(rounded, dtype.type(-np.inf)) if float(rounded) > value else rounded

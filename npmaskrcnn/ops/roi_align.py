@@ -19,6 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
+from npmaskrcnn.ops.boxes import as_float_boxes
+
 
 class RoIAlignCache(NamedTuple):
     features_shape: tuple  # (N, H, W, C)
@@ -137,6 +139,7 @@ def roi_align_matrix(rois, map_size, output_size, spatial_scale=1.0, sampling_ra
     >>> roi_align_matrix(rois, (1, 2, 3), 1, sampling_ratio=1).toarray()
     array([[0.25, 0.25, 0.  , 0.25, 0.25, 0.  ]])
     """
+    rois = as_float_boxes(rois)
     n, h, w = map_size
     num_bins_y, num_bins_x = _pair(output_size)
     image = rois[:, 0].astype(np.int32)
@@ -239,7 +242,7 @@ def _in_one_dtype(features, rois):
     """Coordinates are computed in the dtype of the features, as in torchvision; masks adapt to the rois."""
     features, rois = np.asarray(features), np.asarray(rois)
     if features.dtype.kind != "f":
-        features = features.astype(rois.dtype)
+        features = features.astype(as_float_boxes(rois).dtype)
     return features, rois.astype(features.dtype, copy=False)
 
 

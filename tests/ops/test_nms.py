@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 from npmaskrcnn import reference
 from npmaskrcnn.ops.boxes import box_iou
@@ -28,20 +29,20 @@ def test_a_suppressed_box_suppresses_nobody():
     # Three boxes in a row, each overlapping the next by 2/3: the middle one loses to the first,
     # and the last, which only the middle one overlaps enough (1/3 with the first), stays.
     boxes = np.array([[0.0, 0, 10, 10], [2, 0, 12, 10], [4, 0, 14, 10]])
-    np.testing.assert_array_equal(nms(boxes, np.array([0.9, 0.8, 0.7]), 0.5), [0, 2])
+    assert_array_equal(nms(boxes, np.array([0.9, 0.8, 0.7]), 0.5), [0, 2])
 
 
 def test_order_is_by_score_and_ties_keep_input_order(rng):
     boxes = np.arange(200)[:, None] * [20.0, 0, 20, 0] + [0.0, 0, 10, 10]  # none overlaps another
     scores = rng.integers(0, 4, 200) / 4
     expected = sorted(range(200), key=lambda i: (-scores[i], i))
-    np.testing.assert_array_equal(nms(boxes, scores, 0.5), expected)
-    np.testing.assert_array_equal(batched_nms(boxes, scores, np.arange(200) % 3, 0.5), expected)
+    assert_array_equal(nms(boxes, scores, 0.5), expected)
+    assert_array_equal(batched_nms(boxes, scores, np.arange(200) % 3, 0.5), expected)
 
 
 def test_among_equal_scores_the_earlier_box_wins():
     boxes = np.array([[0.0, 0, 10, 10], [0, 0, 10, 9], [0, 0, 10, 10]])
-    np.testing.assert_array_equal(nms(boxes, np.array([0.5, 0.5, 0.5]), 0.5), [0])
+    assert_array_equal(nms(boxes, np.array([0.5, 0.5, 0.5]), 0.5), [0])
 
 
 @pytest.mark.parametrize("other_width, iou_threshold, kept", [
@@ -52,18 +53,18 @@ def test_among_equal_scores_the_earlier_box_wins():
 ])
 def test_threshold_is_strict_and_compared_in_double(other_width, iou_threshold, kept):
     boxes = np.array([[0, 0, 10, 10], [0, 0, other_width, 10]], dtype=np.float32)
-    np.testing.assert_array_equal(nms(boxes, np.array([0.9, 0.8], dtype=np.float32), iou_threshold), kept)
+    assert_array_equal(nms(boxes, np.array([0.9, 0.8], dtype=np.float32), iou_threshold), kept)
 
 
 def test_boxes_without_area_never_suppress_and_never_warn():
     boxes = np.array([[5, 5, 5, 5], [5, 5, 5, 5], [0, 0, 9, 9]], dtype=np.float32)
     with np.errstate(all="raise"):
-        np.testing.assert_array_equal(nms(boxes, np.array([0.1, 0.2, 0.3], dtype=np.float32), 0.0), [2, 1, 0])
+        assert_array_equal(nms(boxes, np.array([0.1, 0.2, 0.3], dtype=np.float32), 0.0), [2, 1, 0])
 
 
 def test_nan_scores_come_last():
     boxes = np.arange(4)[:, None] * [20.0, 0, 20, 0] + [0.0, 0, 10, 10]
-    np.testing.assert_array_equal(nms(boxes, np.array([np.nan, -1.0, np.nan, 2.0]), 0.5), [3, 1, 0, 2])
+    assert_array_equal(nms(boxes, np.array([np.nan, -1.0, np.nan, 2.0]), 0.5), [3, 1, 0, 2])
 
 
 # Sizes around one and several blocks of the blocked walk.
@@ -71,14 +72,14 @@ def test_nan_scores_come_last():
 @pytest.mark.parametrize("iou_threshold", [0.1, 0.5, 0.9])
 def test_nms_agrees_with_its_twin(rng, count, iou_threshold):
     boxes, scores = crowded_boxes(rng, count), rng.integers(0, 50, count) / 50
-    np.testing.assert_array_equal(nms(boxes, scores, iou_threshold), reference.nms(boxes, scores, iou_threshold))
+    assert_array_equal(nms(boxes, scores, iou_threshold), reference.nms(boxes, scores, iou_threshold))
 
 
 @pytest.mark.parametrize("count", [150, COORDINATE_TRICK_LIMIT + 50])
 def test_batched_nms_agrees_with_its_twin_on_both_paths(rng, count):
     boxes, scores = crowded_boxes(rng, count), rng.integers(0, 80, count) / 80
     idxs = rng.integers(0, 40, count)
-    np.testing.assert_array_equal(batched_nms(boxes, scores, idxs, 0.4), reference.batched_nms(boxes, scores, idxs, 0.4))
+    assert_array_equal(batched_nms(boxes, scores, idxs, 0.4), reference.batched_nms(boxes, scores, idxs, 0.4))
 
 
 @pytest.mark.parametrize("count", [300, 700])
@@ -125,5 +126,5 @@ def test_nms_keeps_what_torchvision_keeps(i):
     boxes, scores, idxs, keep, keep_batched = (
         REFERENCE[f"nms/{i}/{name}"] for name in ("boxes", "scores", "idxs", "keep", "keep_batched"))
     iou_threshold = META["nms"][i]["iou_threshold"]
-    np.testing.assert_array_equal(nms(boxes, scores, iou_threshold), keep)
-    np.testing.assert_array_equal(batched_nms(boxes, scores, idxs, iou_threshold), keep_batched)
+    assert_array_equal(nms(boxes, scores, iou_threshold), keep)
+    assert_array_equal(batched_nms(boxes, scores, idxs, iou_threshold), keep_batched)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 from npmaskrcnn import reference
@@ -47,22 +48,22 @@ def pool(box, output_size=2, features=FOUR_BY_FOUR, **options):
 ])
 def test_one_sample_point_by_hand(y, x, expected):
     # The one sample point of a 1 x 1 region lies half a cell from its corner.
-    np.testing.assert_allclose(pool((x - 0.5, y - 0.5, x + 0.5, y + 0.5), 1, sampling_ratio=1), [[expected]], rtol=1e-13)
+    assert_allclose(pool((x - 0.5, y - 0.5, x + 0.5, y + 0.5), 1, sampling_ratio=1), [[expected]], rtol=1e-13)
 
 
 @pytest.mark.parametrize("box, options, expected", [
-    # [0, 0, 4, 4]: bins of 2 x 2, points at .5, 1.5 | 2.5, 3.5; 3.5 is clamped to 3, so the last mean of x is 2.75
+    # [0, 0, 4, 4]: bins of 2 x 2, points at .5, 1.5 | 2.5, 3.5; 3.5 is clamped to 3, so their mean is 2.75
     ((0, 0, 4, 4), dict(sampling_ratio=2), [[6, 7.75], [13, 14.75]]),
     ((0, 0, 4, 4), dict(sampling_ratio=1), [[6, 8], [14, 16]]),  # points at 1, 3: cells themselves
     ((0, 0, 4, 4), dict(sampling_ratio=2, aligned=True), [[3.5, 5.5], [11.5, 13.5]]),  # means of 2 x 2 cells
     ((0.5, 0.5, 2.5, 3.5), dict(sampling_ratio=2), [[7, 8], [12.75, 13.75]]),
     ((-2, -2, 2, 2), dict(sampling_ratio=2), [[0.25, 1], [2.5, 6]]),  # one point in four is within reach
     ((2, 2, 6, 6), dict(sampling_ratio=2), [[14.75, 0], [0, 0]]),
-    ((1, 1, 1.2, 1.2), dict(sampling_ratio=2), [[7.25, 7.75], [9.25, 9.75]]),  # widened to 1 x 1 at its corner
+    ((1, 1, 1.2, 1.2), dict(sampling_ratio=2), [[7.25, 7.75], [9.25, 9.75]]),  # widened to 1 x 1
     ((3, 3, 1, 1), dict(sampling_ratio=2), [[16, 16], [16, 16]]),  # inverted: 1 x 1 at its first corner
 ])
 def test_two_by_two_bins_by_hand(box, options, expected):
-    np.testing.assert_allclose(pool(box, **options), expected, rtol=1e-14)
+    assert_allclose(pool(box, **options), expected, rtol=1e-14)
 
 
 def test_adaptive_sampling_by_hand():
@@ -70,7 +71,7 @@ def test_adaptive_sampling_by_hand():
     # First bin -3 .. 2/3: 2 of 4 points. Second: 4 of 4. Third 4 1/3 .. 8: 1 of 4. Their outer product:
     ones = np.ones((1, 5, 5, 1))
     expected = np.outer([0.5, 1, 0.25], [0.5, 1, 0.25])
-    np.testing.assert_allclose(pool((-3, -3, 8, 8), 3, ones), expected, rtol=1e-14)
+    assert_allclose(pool((-3, -3, 8, 8), 3, ones), expected, rtol=1e-14)
 
 
 @pytest.mark.parametrize("box, output_size, expected", [
@@ -82,7 +83,7 @@ def test_mask_targets_are_fractions(box, output_size, expected):
     # Ones on cells 2..5. Box 2..6 in 4 bins: one point per bin, at 2.5, 3.5, 4.5, 5.5, the last half off.
     mask = np.zeros((1, 8, 8, 1), dtype=bool)
     mask[0, 2:6, 2:6] = True
-    np.testing.assert_allclose(pool(box, output_size, mask), expected, rtol=1e-13)
+    assert_allclose(pool(box, output_size, mask), expected, rtol=1e-13)
 
 
 def test_gradient_of_the_sum_by_hand():
@@ -90,7 +91,7 @@ def test_gradient_of_the_sum_by_hand():
     _, cache = roi_align_forward(FOUR_BY_FOUR, np.array([[0.0, 0, 0, 4, 4]]), 2, sampling_ratio=2)
     axis = np.array([0.25, 0.5, 0.5, 0.75])
     dfeatures = roi_align_backward(np.ones((1, 2, 2, 1)), cache)
-    np.testing.assert_allclose(dfeatures[0, :, :, 0], np.outer(axis, axis), rtol=1e-14)
+    assert_allclose(dfeatures[0, :, :, 0], np.outer(axis, axis), rtol=1e-14)
 
 
 OPTIONS = [dict(output_size=size, spatial_scale=scale, sampling_ratio=sampling_ratio, aligned=aligned)
@@ -103,8 +104,8 @@ def test_roi_align_agrees_with_its_twin(rng, options):
     features = rng.standard_normal((2, 5, 8, 3))
     rois = random_rois(rng, 7, 2, np.array([8, 5]) / options["spatial_scale"])
     # Sums of at most a few hundred products in another order.
-    np.testing.assert_allclose(roi_align(features, rois, **options), reference.roi_align(features, rois, **options),
-                               rtol=1e-12, atol=1e-13)
+    assert_allclose(roi_align(features, rois, **options), reference.roi_align(features, rois, **options),
+                    rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda o: "-".join(map(str, o.values())))
@@ -117,8 +118,8 @@ def test_backward_is_the_adjoint_of_forward(rng, options):
     dfeatures = roi_align_backward(dy, cache)
     for _ in range(3):
         x = rng.standard_normal(shape)
-        np.testing.assert_allclose((dfeatures * x).sum(), (dy * roi_align(x, rois, **options)).sum(), rtol=1e-10,
-                                   atol=1e-12)
+        assert_allclose((dfeatures * x).sum(), (dy * roi_align(x, rois, **options)).sum(), rtol=1e-10,
+                        atol=1e-12)
 
 
 @pytest.mark.parametrize("sampling_ratio", [-1, 2])
@@ -127,8 +128,8 @@ def test_the_matrix_is_the_operation(rng, sampling_ratio):
     matrix = roi_align_matrix(rois, (2, 6, 9), (3, 2), 0.25, sampling_ratio)
     assert sparse.issparse(matrix) and matrix.shape == (8 * 3 * 2, 2 * 6 * 9)
     expected = roi_align(features, rois, (3, 2), 0.25, sampling_ratio)
-    np.testing.assert_allclose((matrix @ features.reshape(-1, 4)).reshape(expected.shape), expected, rtol=1e-12,
-                               atol=1e-13)
+    assert_allclose((matrix @ features.reshape(-1, 4)).reshape(expected.shape), expected, rtol=1e-12,
+                    atol=1e-13)
 
 
 def test_the_matrix_names_each_cell_once_and_no_cell_in_vain(rng):
@@ -139,20 +140,31 @@ def test_the_matrix_names_each_cell_once_and_no_cell_in_vain(rng):
     assert merged.nnz == matrix.nnz
 
 
+def test_integer_regions_are_regions():
+    rois = np.array([[0, 1, 2, 6, 5]])
+    for sampling_ratio in (-1, 2):
+        expected = roi_align_matrix(rois.astype(float), (1, 8, 9), (2, 3), 1.0, sampling_ratio)
+        assert (roi_align_matrix(rois, (1, 8, 9), (2, 3), 1.0, sampling_ratio) != expected).nnz == 0
+        mask = np.arange(72).reshape(1, 8, 9, 1) % 5 == 0
+        assert_array_equal(roi_align(mask, rois, (2, 3), 1.0, sampling_ratio),
+                           roi_align(mask.astype(float), rois, (2, 3), 1.0, sampling_ratio))
+
+
 def test_rows_of_regions_inside_the_map_sum_to_one(rng):
     rois = np.array([[0, 1.0, 2, 30, 17], [1, 3, 3, 3.5, 50]])
     for sampling_ratio in (-1, 1, 2):
         matrix = roi_align_matrix(rois, (2, 60, 40), (3, 5), 1.0, sampling_ratio)
-        np.testing.assert_allclose(matrix.sum(axis=1), 1, rtol=1e-14)
+        assert_allclose(matrix.sum(axis=1), 1, rtol=1e-14)
 
 
 def test_a_ramp_is_read_half_a_cell_off_unless_aligned():
-    ramp = np.broadcast_to((np.arange(32) + 0.5)[None, None, :, None], (1, 32, 32, 1))  # value = x of the cell's centre
+    # A cell's value is the x of its centre.
+    ramp = np.broadcast_to((np.arange(32) + 0.5)[None, None, :, None], (1, 32, 32, 1))
     box = (8.3, 6.1, 22.3, 20.1)
     centres = 8.3 + 2 * np.arange(7) + 1
     for aligned, shift in [(True, 0.0), (False, 0.5)]:
         y = pool(box, 7, ramp, sampling_ratio=2, aligned=aligned)
-        np.testing.assert_allclose(y, np.tile(centres + shift, (7, 1)), rtol=1e-13)
+        assert_allclose(y, np.tile(centres + shift, (7, 1)), rtol=1e-13)
 
 
 @pytest.mark.parametrize("sampling_ratio", [-1, 2])
@@ -161,8 +173,8 @@ def test_moving_map_and_region_together_changes_nothing(rng, sampling_ratio):
     features[0, 2:10, 3:12] = rng.standard_normal((8, 9, 3))
     rois = np.array([[0, 3.25, 2.5, 10.75, 9.125]])
     moved = np.roll(features, (4, 7), axis=(1, 2))
-    np.testing.assert_allclose(roi_align(moved, rois + [0, 7, 4, 7, 4], (3, 2), 1.0, sampling_ratio),
-                               roi_align(features, rois, (3, 2), 1.0, sampling_ratio), rtol=1e-12)
+    assert_allclose(roi_align(moved, rois + [0, 7, 4, 7, 4], (3, 2), 1.0, sampling_ratio),
+                    roi_align(features, rois, (3, 2), 1.0, sampling_ratio), rtol=1e-12)
 
 
 def test_each_region_reads_its_own_image(rng):
@@ -171,8 +183,9 @@ def test_each_region_reads_its_own_image(rng):
     for sampling_ratio in (-1, 2):
         y = roi_align(features, rois, (2, 3), 1.0, sampling_ratio)
         for r in range(3):
-            alone = roi_align(features[int(rois[r, 0])][None], rois[r:r + 1] * [0, 1, 1, 1, 1], (2, 3), 1.0, sampling_ratio)
-            np.testing.assert_array_equal(y[r], alone[0])
+            image, first = features[int(rois[r, 0])][None], rois[r:r + 1] * [0, 1, 1, 1, 1]
+            alone = roi_align(image, first, (2, 3), 1.0, sampling_ratio)
+            assert_array_equal(y[r], alone[0])
 
 
 @pytest.mark.parametrize("sampling_ratio", [-1, 2])
@@ -189,14 +202,14 @@ def test_roi_align_equals_its_pair_to_the_bit_and_keeps_the_dtype(rng, sampling_
     features = rng.standard_normal((2, 9, 11, 5)).astype(np.float32)
     rois = random_rois(rng, 12, 2, (44, 36)).astype(np.float32)
     y, cache = roi_align_forward(features, rois, 7, np.float64(0.25), sampling_ratio)
-    np.testing.assert_array_equal(roi_align(features, rois, 7, np.float64(0.25), sampling_ratio), y)
+    assert_array_equal(roi_align(features, rois, 7, np.float64(0.25), sampling_ratio), y)
     dy = rng.standard_normal(y.shape).astype(np.float32)
     dy.setflags(write=False)
     dfeatures = roi_align_backward(dy, cache)
     assert y.dtype == dfeatures.dtype == np.float32
     first = dfeatures.copy()
     dfeatures += 1  # the caller may write to it, and the next backward does not notice
-    np.testing.assert_array_equal(roi_align_backward(dy, cache), first)
+    assert_array_equal(roi_align_backward(dy, cache), first)
 
 
 @pytest.mark.parametrize("i", range(len(META["roi_align"])))
@@ -207,5 +220,6 @@ def test_roi_align_agrees_with_torchvision(i):
     features, rois, y, dy, dfeatures = (
         REFERENCE[f"roi_align/{i}/{name}"] for name in ("features", "rois", "y", "dy", "dfeatures"))
     result, cache = roi_align_forward(features, rois, **options)
-    np.testing.assert_allclose(result, y, atol=tolerance, rtol=0)
-    np.testing.assert_allclose(roi_align_backward(dy, cache), dfeatures, atol=tolerance * np.abs(dfeatures).max(), rtol=0)
+    assert_allclose(result, y, atol=tolerance, rtol=0)
+    largest = np.abs(dfeatures).max()
+    assert_allclose(roi_align_backward(dy, cache), dfeatures, atol=tolerance * largest, rtol=0)

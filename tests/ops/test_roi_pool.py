@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
 
 from npmaskrcnn import reference
 from npmaskrcnn.ops.roi_pool import roi_pool, roi_pool_backward, roi_pool_forward
@@ -22,7 +23,8 @@ def rng():
 def random_rois(rng, count):
     """Regions of maps of 2 x 5 x 8 cells at scale 1/4."""
     corner = rng.uniform(-8, 30, (count, 2)) * (1, 0.7)
-    return np.concatenate([rng.integers(0, 2, (count, 1)), corner, corner + rng.uniform(-4, 24, (count, 2))], axis=1)
+    size = rng.uniform(-4, 24, (count, 2))
+    return np.concatenate([rng.integers(0, 2, (count, 1)), corner, corner + size], axis=1)
 
 
 @pytest.mark.parametrize("box, expected", [
@@ -33,7 +35,7 @@ def random_rois(rng, count):
     ((3, 3, 1, 1), [[16, 16], [16, 16]]),      # inverted: one cell
 ])
 def test_two_by_two_bins_by_hand(box, expected):
-    np.testing.assert_array_equal(roi_pool(FOUR_BY_FOUR, np.array([[0.0, *box]]), 2)[0, :, :, 0], expected)
+    assert_array_equal(roi_pool(FOUR_BY_FOUR, np.array([[0.0, *box]]), 2)[0, :, :, 0], expected)
 
 
 def test_first_of_equal_maxima_gets_the_gradient():
@@ -42,14 +44,14 @@ def test_first_of_equal_maxima_gets_the_gradient():
     features = np.array([[[[5.0, 0], [5, 0]], [[5, 0], [1, 9]]]])
     _, cache = roi_pool_forward(features, np.array([[0.0, 0, 0, 1, 1]]), 1)
     dfeatures = roi_pool_backward(np.array([[[[3.0, 7.0]]]]), cache)
-    np.testing.assert_array_equal(dfeatures, [[[[3, 0], [0, 0]], [[0, 0], [0, 7]]]])
+    assert_array_equal(dfeatures, [[[[3, 0], [0, 0]], [[0, 0], [0, 7]]]])
 
 
 @pytest.mark.parametrize("output_size, spatial_scale", [((2, 3), 0.25), (4, 0.25), ((1, 5), 1 / 3)])
 def test_roi_pool_agrees_with_its_twin(rng, output_size, spatial_scale):
     features, rois = rng.standard_normal((2, 5, 8, 3)), random_rois(rng, 12)
-    np.testing.assert_array_equal(roi_pool(features, rois, output_size, spatial_scale),
-                                  reference.roi_pool(features, rois, output_size, spatial_scale))
+    assert_array_equal(roi_pool(features, rois, output_size, spatial_scale),
+                       reference.roi_pool(features, rois, output_size, spatial_scale))
 
 
 def test_gradient_agrees_with_differences(rng):
@@ -61,7 +63,7 @@ def test_gradient_agrees_with_differences(rng):
         direction = rng.standard_normal(features.shape)
         there, back = (roi_pool(features + sign * step * direction, rois, (3, 2), 0.25) for sign in (1, -1))
         # Linear as long as no maximum changes, which cells 1e-6 apart would need: only rounding is left.
-        np.testing.assert_allclose((dfeatures * direction).sum(), (dy * (there - back)).sum() / (2 * step), rtol=1e-7)
+        assert_allclose((dfeatures * direction).sum(), (dy * (there - back)).sum() / (2 * step), rtol=1e-7)
 
 
 def test_rounding_reads_a_ramp_off_by_more_than_half_a_cell():
@@ -84,5 +86,5 @@ def test_roi_pool_equals_torchvisions(i):
     features, rois, y, dy, dfeatures = (
         REFERENCE[f"roi_pool/{i}/{name}"] for name in ("features", "rois", "y", "dy", "dfeatures"))
     result, cache = roi_pool_forward(features, rois, **options)
-    np.testing.assert_array_equal(result, y)  # a maximum has no rounding
-    np.testing.assert_allclose(roi_pool_backward(dy, cache), dfeatures, rtol=1e-6, atol=1e-6)  # order of additions
+    assert_array_equal(result, y)  # a maximum has no rounding
+    assert_allclose(roi_pool_backward(dy, cache), dfeatures, rtol=1e-6, atol=1e-6)  # order of additions

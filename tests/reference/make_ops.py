@@ -1,7 +1,8 @@
 """Make ``ops_boxes.npz``: what torchvision.ops does to boxes and regions.
 
-Run: ``python tests/reference/make_ops.py`` (needs torch and torchvision). Inputs are drawn by NumPy and stored beside
-torchvision's answers, maps in NHWC order; options, seed and versions are in the JSON entry ``meta``.
+Run: ``python tests/reference/make_ops.py`` (needs torch and torchvision). Inputs are drawn by NumPy and
+stored beside torchvision's answers, maps in NHWC order; options, seed and versions are in the JSON entry
+``meta``.
 """
 
 import json
@@ -24,7 +25,8 @@ ROI_ALIGN_RUNS = [
 ROI_POOL_RUNS = [dict(output_size=size, spatial_scale=scale, dtype=dtype)
                  for size, scale, dtype in [((3, 2), 0.25, "float32"), ((2, 5), 1 / 3, "float64")]]
 NMS_RUNS = [dict(count=count, num_classes=num_classes, iou_threshold=iou_threshold)
-            for count, num_classes, iou_threshold in [(150, 1, 0.5), (400, 4, 0.7), (1000, 90, 0.3), (1400, 7, 0.5)]]
+            for count, num_classes, iou_threshold in [(150, 1, 0.5), (400, 4, 0.7), (1000, 90, 0.3),
+                                                      (1400, 7, 0.5)]]
 CODER_WEIGHTS = [(1.0, 1.0, 1.0, 1.0), (10.0, 10.0, 5.0, 5.0)]
 
 
@@ -37,7 +39,8 @@ def draw_boxes(rng, count, extent, size):
 def draw_rois(rng):
     """Regions of all kinds: inside, half and wholly outside, thin, inverted, huge, on cell borders."""
     boxes = draw_boxes(rng, 6, (52, 36), 18)
-    extra = [[4, 8, 5, 9], [30, 20, 20, 10], [-40, -40, 90, 70], [8, 4, 40, 28], [200, 5, 220, 30], [6, 6, 30, 22]]
+    extra = [[4, 8, 5, 9], [30, 20, 20, 10], [-40, -40, 90, 70], [8, 4, 40, 28], [200, 5, 220, 30],
+             [6, 6, 30, 22]]
     boxes = np.concatenate([boxes, extra])
     return np.concatenate([rng.integers(0, 2, (len(boxes), 1)), boxes], axis=1)
 
@@ -70,11 +73,13 @@ def main():
                draw_rois(rng).astype(run["dtype"]), rng)
     for i, run in enumerate(ROI_POOL_RUNS):
         features = np.round(2 * rng.standard_normal((2, 9, 13, 3))).astype(run["dtype"])  # rounded: ties
-        pooled(stored, f"roi_pool/{i}", lambda x, rois: ops.roi_pool(x, rois, run["output_size"], run["spatial_scale"]),
-               features, draw_rois(rng).astype(run["dtype"]), rng)
+        options = (run["output_size"], run["spatial_scale"])
+        pooled(stored, f"roi_pool/{i}", lambda x, rois: ops.roi_pool(x, rois, *options), features,
+               draw_rois(rng).astype(run["dtype"]), rng)
     for i, run in enumerate(NMS_RUNS):
         boxes = draw_boxes(rng, run["count"], (300, 200), 60).astype(np.float32)
-        scores = (rng.permutation(run["count"]) / run["count"]).astype(np.float32)  # no ties: their order is open
+        # No equal scores: torchvision leaves their order open.
+        scores = (rng.permutation(run["count"]) / run["count"]).astype(np.float32)
         idxs = rng.integers(0, run["num_classes"], run["count"])
         arguments = (to_torch(boxes), to_torch(scores))
         stored.update({f"nms/{i}/boxes": boxes, f"nms/{i}/scores": scores, f"nms/{i}/idxs": idxs,
@@ -94,9 +99,9 @@ def main():
         stored[f"boxes/encoded/{i}"] = coder.encode_single(to_torch(boxes1), to_torch(boxes2)).numpy()
         stored[f"boxes/decoded/{i}"] = coder.decode_single(to_torch(deltas), to_torch(boxes2)).numpy()
 
-    meta = {"torch": torch.__version__, "torchvision": torchvision.__version__, "numpy": np.__version__, "seed": SEED,
-            "roi_align": ROI_ALIGN_RUNS, "roi_pool": ROI_POOL_RUNS, "nms": NMS_RUNS, "coder_weights": CODER_WEIGHTS,
-            "clip_size": (200, 300), "min_size": 50.0}
+    meta = {"torch": torch.__version__, "torchvision": torchvision.__version__, "numpy": np.__version__,
+            "seed": SEED, "roi_align": ROI_ALIGN_RUNS, "roi_pool": ROI_POOL_RUNS, "nms": NMS_RUNS,
+            "coder_weights": CODER_WEIGHTS, "clip_size": (200, 300), "min_size": 50.0}
     np.savez_compressed(Path(__file__).with_name("ops_boxes.npz"), meta=np.array(json.dumps(meta)), **stored)
 
 
