@@ -1,0 +1,85 @@
+"""What several commands need: a checked output folder, a loaded model, predictions with progress."""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..shipped import trained_tiny
+
+
+def output_folder(path):
+    """Make the folder if need be and return it; `InputError` if that cannot be done."""
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"{folder}: is a file, but a folder is needed to write into") from None
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({error.strerror})") from None
+    return folder
+
+
+def load_model(weights):
+    """Load a weight file, or the trained tiny model if `weights` is None."""
+    if weights is None:
+        return trained_tiny()
+    from ..weights import load
+    return load(weights)
+
+
+def class_names_of(model):
+    """Return the model's class names, numbered ones if it has none."""
+    return model.class_names or ["background"] + [f"class {i}" for i in range(1, model.num_classes)]
+
+
+def save_figure(figure, path, dpi=100):
+    """Write a figure as PNG; `InputError` if the file cannot be written."""
+    try:
+        figure.savefig(path, dpi=dpi)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+class ProgressLine:
+    """One line that says how far a long loop is and how long it will still take.
+
+    On a terminal the line is rewritten; into a file or a pipe a line is printed now and then.
+    """
+
+    def __init__(self, what, total, stream=None):
+        self.what, self.total, self.stream = what, total, stream or sys.stderr
+        self.start = self.last = time.perf_counter()
+
+    def update(self, done):
+        """Say that `done` of the total are done."""
+        now = time.perf_counter()
+        tty = self.stream.isatty()
+        if done < self.total and now - self.last < (0.2 if tty else 5.0):
+            return
+        self.last = now
+        left = (now - self.start) / max(done, 1) * (self.total - done)
+        text = f"{self.what}: {done} of {self.total}, {left:.0f} s left"
+        end = "\n" if done >= self.total or not tty else ""
+        self.stream.write(("\r" if tty else "") + text + end)
+        self.stream.flush()
+
+
+def predict_dataset(model, dataset, what="looking at images", batch_size=4, **thresholds):
+    """Return the detections in every image of a dataset, with a progress line."""
+    progress, found = ProgressLine(what, len(dataset)), []
+    for start in range(0, len(dataset), batch_size):
+        images = [dataset[i][0] for i in range(start, min(start + batch_size, len(dataset)))]
+        found += model.predict(images, **thresholds)
+        progress.update(len(found))
+    return found
+
+
+def label_map(detections, mask_threshold=0.5):
+    """Return an (H, W) uint16 image: pixel value i + 1 is detection i; better ones lie on top."""
+    picture = np.zeros(detections.masks.shape[1:], dtype=np.uint16)
+    for i in reversed(range(len(detections))):
+        picture[detections.masks[i] > mask_threshold] = i + 1
+    return picture

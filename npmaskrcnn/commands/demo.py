@@ -1,0 +1,50 @@
+"""``npmaskrcnn demo``: the trained tiny model finds shapes in images that it has never seen.
+
+Prints a table of what it found and its average precision over 50 unseen images, and writes two pictures:
+one image going through all stages, and a gallery.
+"""
+
+import numpy as np
+
+from .common import class_names_of, load_model, output_folder, predict_dataset, save_figure
+
+GALLERY_IMAGES, SCORED_IMAGES = 8, 50
+SHOWN_SCORE = 0.5           # detections below this are counted by the evaluation, but not drawn
+FIRST_SEED = 1_000_000      # far from the seeds of training and test sets
+
+
+def add_parser(commands):
+    """Say what can be typed."""
+    parser = commands.add_parser("demo", help="see the trained tiny model find shapes (about 10 s)",
+                                 description=__doc__.split("\n\n", 1)[1], epilog="example: npmaskrcnn demo --seed 7")
+    parser.add_argument("--seed", type=int, default=None, help="of the images (default: new ones every time)")
+    parser.add_argument("--out", default="npmaskrcnn-demo", metavar="DIR", help="folder to write into (default: %(default)s)")
+    parser.add_argument("--weights", metavar="FILE", help="another model of the same three shapes")
+    parser.set_defaults(run=run)
+
+
+def run(options):
+    """Show the model at work."""
+    from .. import plots
+    from ..datasets import ShapesDataset
+    from ..evaluation import evaluate
+
+    folder = output_folder(options.out)
+    model = load_model(options.weights)
+    names = class_names_of(model)
+    seed = options.seed if options.seed is not None else int(np.random.default_rng().integers(FIRST_SEED))
+    dataset = ShapesDataset(SCORED_IMAGES, seed=FIRST_SEED + abs(seed))
+    print(f"{SCORED_IMAGES} new images of shapes (--seed {seed} shows them again)")
+    found = predict_dataset(model, dataset)
+
+    shown = [f[f.scores > SHOWN_SCORE] for f in found]
+    images, targets = zip(*[dataset[i] for i in range(GALLERY_IMAGES)])
+    print(f"\nin the first image, with a score above {SHOWN_SCORE}: {shown[0].table(names)}")
+    result = evaluate(dataset, found)
+    print(f"\naverage precision over {SCORED_IMAGES} unseen images (COCO, IoU .50 to .95):")
+    for what, part in (("boxes", result.bbox), ("masks", result.segm)):
+        print(f"  {what}  AP {part['AP']:.3f}   AP50 {part['AP50']:.3f}   AP75 {part['AP75']:.3f}")
+
+    save_figure(plots.stage_sheet(model.trace(images[0], targets[0])), folder / "stages.png")
+    save_figure(plots.gallery(list(images), shown[:GALLERY_IMAGES], list(targets), names), folder / "gallery.png")
+    print(f"\nwrote {folder / 'stages.png'} (one image through all stages) and {folder / 'gallery.png'}")

@@ -1,0 +1,47 @@
+"""``npmaskrcnn overfit``: learn one image by heart, the quickest test that everything works.
+
+150 steps on a single image of shapes; a healthy model then finds every object of at least 400 pixels with box IoU and
+mask IoU above 0.9, and the command says so.
+"""
+
+import numpy as np
+
+from ..errors import InputError
+
+BAR, LEAST_PIXELS = 0.9, 400
+
+
+def add_parser(commands):
+    """Say what can be typed."""
+    parser = commands.add_parser("overfit", help="sanity check: learn one image by heart",
+                                 description=__doc__.split("\n\n", 1)[1], epilog="example: npmaskrcnn overfit --seed 1")
+    parser.add_argument("--steps", type=int, default=150, help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="of the image and the training (default: %(default)s)")
+    parser.set_defaults(run=run)
+
+
+def run(options):
+    """Overfit and judge."""
+    from ..datasets import ShapesDataset
+    from ..models import maskrcnn_tiny
+    from ..training import overfit_one_image
+
+    if options.steps < 1 or options.seed < 0:
+        raise InputError(f"--steps is {options.steps} and --seed {options.seed}, but must be at least 1 and 0")
+    image, target = image_of_large_objects(ShapesDataset(1000, seed=options.seed))
+    result = overfit_one_image(maskrcnn_tiny(rng=np.random.default_rng(options.seed)), image, target, options.steps,
+                               np.random.default_rng(options.seed), log_every=25)
+    print(result)
+    good = bool((result.box_iou > BAR).all() and (result.mask_iou > BAR).all())
+    print(f"{'passed' if good else 'FAILED'}: every object should have box IoU and mask IoU above {BAR}")
+    if not good:
+        raise ArithmeticError("the model could not learn one image by heart")
+
+
+def image_of_large_objects(dataset):
+    """Return the first image with at least two objects, all of at least 400 visible pixels, and its target."""
+    for i in range(len(dataset)):
+        image, target = dataset[i]
+        if len(target) >= 2 and target.area.min() >= LEAST_PIXELS:
+            return image, target
+    raise InputError("no image of the dataset has two objects of at least 400 pixels")

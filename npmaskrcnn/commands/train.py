@@ -1,0 +1,123 @@
+"""``npmaskrcnn train``: train a model on toy shapes, or on your own images in COCO format.
+
+Writes into the output folder: log.csv (losses, learning rate, gradient norms), validation.csv, curves.png,
+checkpoint.npz (what --resume takes) and, at the end, model.npz (what --weights takes).
+"""
+
+import numpy as np
+
+from ..errors import InputError
+from ..models import BODIES
+from .common import load_model
+from .evaluate import judge_classes
+
+MODELS = ("tiny",) + tuple(BODIES) + ("resnet50_v2",)
+
+
+def add_parser(commands):
+    """Say what can be typed."""
+    parser = commands.add_parser("train", help="train a model", description=__doc__.split("\n\n", 1)[1],
+                                 epilog="example: npmaskrcnn train shapes --seed 1")
+    sources = parser.add_subparsers(dest="source", metavar="{shapes,coco}", required=True, parser_class=type(parser))
+    shapes = sources.add_parser("shapes", help="toy shapes, drawn as needed", epilog="example: npmaskrcnn train shapes")
+    shapes.add_argument("--kinds", nargs="+", default=["circle", "square", "triangle"], metavar="KIND",
+                        help="of circle, square, triangle, ring, star (default: the first three)")
+    coco = sources.add_parser(
+        "coco", help="your own images, in COCO format",
+        epilog="example: npmaskrcnn train coco --annotations instances.json --images pictures/ --min-size 256")
+    coco.add_argument("--annotations", required=True, metavar="FILE", help="COCO annotation file")
+    coco.add_argument("--images", required=True, metavar="DIR", help="folder of its images")
+    coco.add_argument("--val-annotations", metavar="FILE", help="annotations of a validation set")
+    coco.add_argument("--val-images", metavar="DIR", help="folder of its images")
+    coco.add_argument("--model", default="tiny", choices=MODELS, help="default: %(default)s")
+    coco.add_argument("--min-size", type=int, metavar="PIXELS", help="shorter side to which images are resized")
+    coco.add_argument("--scale-jitter", type=float, nargs=2, metavar=("LOW", "HIGH"), help="random zoom, such as 0.8 1.2")
+    for source in (shapes, coco):
+        _add_common(source)
+        source.set_defaults(run=run)
+
+
+def _add_common(parser):
+    parser.add_argument("--steps", type=int, help="default: the standard recipe")
+    parser.add_argument("--batch-size", type=int, default=4, help="images a step (default: %(default)s)")
+    parser.add_argument("--optimizer", default="adamw", help="adamw or sgd (default: %(default)s)")
+    parser.add_argument("--lr", type=float, help="highest learning rate (default: the optimiser's)")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order and samples (default: %(default)s)")
+    parser.add_argument("--weights", metavar="FILE", help="start from these weights")
+    parser.add_argument("--resume", metavar="FILE", help="take up a checkpoint of the same training")
+    parser.add_argument("--eval-every", type=int, metavar="STEPS", help="steps between two evaluations (default: at the end)")
+    parser.add_argument("--checkpoint-at", type=int, nargs="*", default=[], metavar="STEP", help="keep checkpoints of these steps")
+    parser.add_argument("--no-flip", action="store_true", help="do not mirror half of the images")
+    parser.add_argument("--out", default="npmaskrcnn-run", metavar="DIR", help="folder to write into (default: %(default)s)")
+
+
+def run(options):
+    """Train."""
+    from ..training import train
+
+    if options.seed < 0:
+        raise InputError(f"--seed is {options.seed}, but must be at least 0")
+    make = _shapes if options.source == "shapes" else _coco
+    steps, model, dataset, validation = make(options)
+    trainer = train(
+        model, dataset, num_steps=steps, out_dir=options.out, optimizer=options.optimizer, lr=options.lr,
+        resume=options.resume, batch_size=options.batch_size, rng=options.seed, validation=validation,
+        eval_every=options.eval_every, checkpoint_at=options.checkpoint_at, flip=not options.no_flip,
+        scale_jitter=getattr(options, "scale_jitter", None), **_recipe(options))
+    return trainer
+
+
+def _recipe(options):
+    """The standard recipe's settings beyond those that can be typed."""
+    return {}
+
+
+DEFAULT_STEPS = 800
+
+
+def _shapes(options):
+    """Return (steps, model, training set, test set) for toy shapes: every image is seen once."""
+    from ..datasets import ShapesDataset, shapes_test_set
+    from ..models import maskrcnn_tiny
+
+    steps = DEFAULT_STEPS if options.steps is None else options.steps
+    dataset = ShapesDataset(max(steps * options.batch_size, 1), seed=options.seed, kinds=tuple(options.kinds))
+    if tuple(options.kinds) == ("circle", "square", "triangle"):
+        validation = shapes_test_set()
+    else:
+        validation = ShapesDataset(200, seed=2 ** 31 + options.seed, kinds=tuple(options.kinds))
+    model = load_model(options.weights) if options.weights else maskrcnn_tiny(
+        len(dataset.class_names), rng=np.random.default_rng(options.seed))
+    return steps, _with_classes(model, dataset, "the shapes"), dataset, validation
+
+
+def _coco(options):
+    """Return (steps, model, training set, validation set or None) for a COCO annotation file."""
+    from .. import models
+    from ..datasets import CocoDataset
+
+    if (options.val_annotations is None) != (options.val_images is None):
+        raise InputError("--val-annotations and --val-images go together")
+    dataset = CocoDataset(options.annotations, options.images)
+    validation = CocoDataset(options.val_annotations, options.val_images) if options.val_annotations else None
+    num_classes, rng = len(dataset.class_names), np.random.default_rng(options.seed)
+    size = {} if options.min_size is None else {"min_size": options.min_size}
+    if options.weights:
+        model = load_model(options.weights)
+    elif options.model == "tiny":
+        # images are not squares: leave the longer side room
+        size = {"min_size": options.min_size, "max_size": 2 * options.min_size} if size else {}
+        model = models.maskrcnn_tiny(num_classes, rng=rng, **size)
+    elif options.model == "resnet50_v2":
+        model = models.maskrcnn_resnet50_fpn_v2(num_classes=num_classes, rng=rng, **size)
+    else:
+        model = models.maskrcnn_resnet_fpn(options.model, num_classes=num_classes, rng=rng, **size)
+    steps = DEFAULT_STEPS if options.steps is None else options.steps
+    return steps, _with_classes(model, dataset, options.annotations), dataset, validation
+
+
+def _with_classes(model, dataset, what):
+    if model.class_names is None:
+        model.class_names = list(dataset.class_names)
+    judge_classes(model, dataset, what)
+    return model

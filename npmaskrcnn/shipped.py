@@ -1,0 +1,47 @@
+"""The files that come with the package: trained weights of the tiny model, and a few images of shapes.
+
+In a checkout they are in ``data/`` beside the package; in an installed wheel they are inside it. Either way
+`data_file` finds them, so the demo runs anywhere.
+"""
+
+from pathlib import Path
+
+from .errors import InputError
+
+TRAINED_TINY = "tiny.npz"
+
+
+def data_file(name):
+    """Return the path of a shipped file.
+
+    Parameters
+    ----------
+    name : str
+        Relative to ``data/``, such as ``"tiny.npz"`` or ``"shapes/instances.json"``.
+
+    Raises
+    ------
+    InputError
+        If there is no such file.
+    """
+    here = Path(__file__).resolve().parent
+    for folder in (here / "data", here.parent / "data"):
+        if (folder / name).exists():
+            return folder / name
+    raise InputError(f"data/{name} is not where it should be, beside or inside {here}; install the package again")
+
+
+def trained_tiny(step=None):
+    """Load the tiny model that was trained on toy shapes.
+
+    Parameters
+    ----------
+    step : int, optional
+        One of the early checkpoints of the same training; the finished model if absent.
+
+    Returns
+    -------
+    MaskRCNN
+    """
+    from .weights import load
+    return load(data_file(TRAINED_TINY if step is None else f"tiny-step-{step}.npz"))
