@@ -1,0 +1,100 @@
+"""Files that torch and safetensors wrote are read, number for number, without either."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from npmaskrcnn.errors import InputError
+from npmaskrcnn.weights import read_npz, read_state, sha256_prefix, write_safetensors
+
+FOLDER = Path(__file__).parents[1] / "reference" / "weights"
+EXPECTED, _ = read_npz(FOLDER / "expected.npz")
+
+
+def expected(prefix):
+    return {name.removeprefix(prefix): array for name, array in EXPECTED.items() if name.startswith(prefix)}
+
+
+def assert_same(got, wanted):
+    assert list(got) == list(wanted)
+    for name, array in wanted.items():
+        np.testing.assert_array_equal(got[name], array)
+        assert got[name].dtype == array.dtype and got[name].shape == array.shape
+        assert got[name].flags.c_contiguous and got[name].flags.writeable and got[name].dtype.isnative
+
+
+@pytest.mark.parametrize("container", ["zip", "legacy"])
+@pytest.mark.parametrize("content", ["network", "odd", "dtypes"])
+def test_both_torch_containers_give_torchs_values(content, container):
+    state = read_state(FOLDER / f"{content}_{container}.pth")
+    assert state.container == f"torch {container}"
+    assert_same(state.arrays, expected(content + "/"))
+
+
+def test_arrays_that_shared_a_storage_have_memory_of_their_own():
+    arrays = read_state(FOLDER / "odd_zip.pth").arrays
+    arrays["base"][:] = -1
+    assert_same({"transposed": arrays["transposed"]}, {"transposed": expected("odd/")["transposed"]})
+
+
+@pytest.mark.parametrize("wrapper", ["model", "state_dict"])
+def test_the_state_dict_of_a_larger_checkpoint_is_found(wrapper):
+    state = read_state(FOLDER / f"checkpoint_{wrapper}.pth")
+    assert state.metadata == {"wrapper": wrapper}
+    assert_same(state.arrays, expected("network/"))
+
+
+def test_safetensors_by_its_own_library_are_read():
+    state = read_state(FOLDER / "network.safetensors")
+    wanted = {**expected("network/"), **expected("dtypes/")}
+    assert state.container == "safetensors" and state.metadata == {"format": "pt"}
+    assert_same({name: state.arrays[name] for name in wanted}, wanted)
+    assert len(state.arrays) == len(wanted)
+
+
+def test_safetensors_come_back_and_lie_aligned(tmp_path):
+    arrays = {**expected("odd/"), **expected("dtypes/")}
+    write_safetensors(tmp_path / "a.safetensors", arrays, {"key": "value"})
+    state = read_state(tmp_path / "a.safetensors")
+    assert state.metadata == {"key": "value"}
+    assert_same({name: state.arrays[name] for name in arrays}, arrays)
+    content = (tmp_path / "a.safetensors").read_bytes()
+    assert int.from_bytes(content[:8], "little") % 8 == 0  # the data begins at a multiple of 8 ...
+    itemsizes = [array.itemsize for array in state.arrays.values()]
+    assert itemsizes == sorted(itemsizes, reverse=True)  # ... and wide numbers come first
+
+
+@pytest.mark.parametrize("bad", [{"c": np.ones(2, complex)}, {"o": np.array([None])}, {"__metadata__": np.ones(2)}])
+def test_what_safetensors_cannot_hold_is_not_written(tmp_path, bad):
+    with pytest.raises(InputError, match="has no place"):
+        write_safetensors(tmp_path / "a.safetensors", bad)
+    with pytest.raises(InputError, match="maps strings to strings"):
+        write_safetensors(tmp_path / "a.safetensors", {}, {"step": 3})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name, reason", [
+    ("refused_namespace.pth", "asks for 'argparse.Namespace', which weights do not need and was not run"),
+    ("refused_whole_network.pth", "asks for 'torch.nn.modules.container.Sequential'"),
+    ("refused_uint16.pth", "asks for 'torch._utils._rebuild_tensor_v3'"),
+    ("refused_protocol_4.pth", "is of protocol 4; expected 2"),
+    ("refused_nan.pth", "'w' holds NaN or infinity"),
+])  # fmt: skip
+def test_torch_files_with_more_than_tensors_are_refused_in_one_line(name, reason):
+    with pytest.raises(InputError) as caught:
+        read_state(FOLDER / name)
+    assert str(caught.value).startswith(str(FOLDER / name)) and reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_container_is_told_by_its_bytes_whatever_the_name(tmp_path):
+    for name in ("network_zip.pth", "network_legacy.pth", "network.safetensors", "expected.npz"):
+        wrong_name = tmp_path / (name + ".jpg")
+        wrong_name.write_bytes((FOLDER / name).read_bytes())
+        assert read_state(wrong_name).container == read_state(FOLDER / name).container
+
+
+def test_sha256_prefix_of_a_known_text(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert sha256_prefix(tmp_path / "abc") == "ba7816bf"  # FIPS 180-2, appendix B.1
