@@ -2,20 +2,25 @@
 
 Lay the window under each output pixel out as one long row (its pixels are C-vectors, so a 3x3 window
 of 64 channels is a row of 576 numbers) and a convolution is one matrix product: `windows @ weight`.
-Its two gradients are products too. The gradient of the weight is `windows.T @ dy`. The gradient of the
-input asks, for one input pixel, which outputs saw it: again a window, now of `dy`, met by the kernel
-turned round. So one routine, `_correlate`, is the forward pass, the backward pass and the transposed
-convolution. Slow twin: `reference.conv2d`.
+Nearly as good, and much less to copy: lay out only the kw neighbours along x (192 numbers); each of the
+kh rows of the kernel then has its product, with the same layout moved by one image row, and the products
+add up. Both gradients are products too. The gradient of the weight is `neighbours.T @ dy`. The gradient
+of the input asks, for one input pixel, which outputs saw it: again a window, now of `dy`, met by the
+kernel turned round. So one routine, `_correlate`, is the forward pass, the backward pass and the
+transposed convolution. Slow twin: `reference.conv2d`.
 
 N images, H x W pixels, C_in and C_out channels, kernel kh x kw; `oh, ow` is the output's size.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
-# Windows are copied out of the image in blocks of this many bytes, so that the matrix product finds them in the cache.
-BLOCK_BYTES = 2**20
+# Neighbours are laid out in blocks of about this size, so that the products find them in the processor's cache,
+BLOCK_BYTES = 2**19
+# but of at least so many pixels, since each product also has to read the whole weight.
+BLOCK_PIXELS = 512
 
 
 class Conv2dCache(NamedTuple):
@@ -66,10 +71,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, groups=1):
     """`conv2d_forward` without the cache, for inference."""
     stride, padding = _pair(stride), _pair(padding)
     out_size = _output_size(x.shape[1:3], weight.shape[:2], stride, padding)
-    y = _correlate(x, weight, stride, padding, out_size, groups)
-    if bias is not None:
-        y += bias
-    return y
+    return _correlate(x, weight, stride, padding, out_size, groups, bias)
 
 
 def conv2d_backward(dy, cache, need_dx=True):
@@ -133,32 +135,38 @@ def conv_transpose2d_backward(dy, cache):
 # ---- the three products ----
 
 
-def _correlate(x, weight, stride, padding, out_size, groups):
-    """``y[i, j] = sum over (a, b) of x[i * stride + a - padding, ...] @ weight[a, b]``, x being zero outside.
+def _correlate(x, weight, stride, padding, out_size, groups, bias=None):
+    """``y[i, j] = bias + sum over (a, b) of x[i * stride + a - padding, ...] @ weight[a, b]``, x being zero outside.
 
     `padding` may be negative (start inside the image); `out_size` says how far to go.
     """
     kh, kw, c_group, c_out = weight.shape
-    n = len(x)
-    y = np.empty((n, *out_size, c_out), x.dtype)
-    # (groups, kh * kw * c_group, c_out / groups)
-    matrix = weight.reshape(kh * kw * c_group, groups, -1).transpose(1, 0, 2)
-    for block, windows in _window_blocks(x, (kh, kw), stride, padding, out_size, groups):
-        out = y.reshape(n * out_size[0], out_size[1], groups, -1)[block]
-        rows = windows.reshape(groups, -1, kh * kw * c_group) @ matrix
-        out[...] = rows.transpose(1, 0, 2).reshape(out.shape)
-    return y
+    y = np.empty((groups, len(x) * math.prod(out_size), c_out // groups), x.dtype)
+    matrices = weight.reshape(kh, kw * c_group, groups, 1, -1).transpose(0, 2, 3, 1, 4)
+    for block, neighbours in _blocks(x, (kh, kw), stride, padding, out_size, groups):
+        first, *others = neighbours
+        out = y[:, block].reshape(*first.shape[:3], -1)  # a view: (groups, images, pixels, c_out / groups)
+        np.matmul(first, matrices[0], out=out)
+        for a, row in enumerate(others, start=1):
+            out += row @ matrices[a]
+        if bias is not None:
+            out += bias.reshape(groups, 1, 1, -1)
+    return y.transpose(1, 0, 2).reshape(len(x), *out_size, c_out)
 
 
 def _weight_gradient(x, dy, weight_shape, stride, padding, groups):
     """``dweight[a, b] = sum over (i, j) of x[i * stride + a - padding, ...].T @ dy[i, j]``."""
     kh, kw, c_group, c_out = weight_shape
-    n, oh, ow, _ = dy.shape
-    dmatrix = np.zeros((groups, kh * kw * c_group, c_out // groups), dy.dtype)
-    for block, windows in _window_blocks(x, (kh, kw), stride, padding, (oh, ow), groups):
-        dblock = dy.reshape(n * oh, ow, groups, -1)[block].reshape(-1, groups, c_out // groups)
-        dmatrix += windows.reshape(groups, -1, kh * kw * c_group).transpose(0, 2, 1) @ dblock.transpose(1, 0, 2)
-    return dmatrix.transpose(1, 0, 2).reshape(weight_shape)
+    dmatrices = np.zeros((kh, groups, kw * c_group, c_out // groups), dy.dtype)
+    dy_pixels = dy.reshape(-1, groups, c_out // groups).transpose(1, 0, 2)
+    for block, neighbours in _blocks(x, (kh, kw), stride, padding, dy.shape[1:3], groups):
+        for a, row in enumerate(neighbours):
+            images, pixels = row.shape[1:3]
+            if images == 1 or pixels < c_out:  # small maps: joining their pixels is less work than adding their products
+                images, pixels = 1, images * pixels
+            row = row.reshape(groups, images, pixels, -1)
+            dmatrices[a] += (row.swapaxes(2, 3) @ dy_pixels[:, block].reshape(groups, images, pixels, -1)).sum(axis=1)
+    return dmatrices.transpose(0, 2, 1, 3).reshape(weight_shape)
 
 
 def _input_gradient(dy, weight, size, stride, padding, groups):
@@ -167,54 +175,62 @@ def _input_gradient(dy, weight, size, stride, padding, groups):
     With stride s, the rows y, y + s, y + 2s, ... meet the same kernel rows a (every s-th one), so each of
     the s * s phases of the image is a stride-1 correlation of dy with its own part of the kernel, flipped.
     """
-    c_group, c_out = weight.shape[2:]
-    dx = np.zeros((len(dy), *size, c_group * groups), dy.dtype)
+    (sy, sx), (kh, kw, c_group, c_out) = stride, weight.shape
     # input and output channels change places, within each group
-    turned = weight.reshape(*weight.shape[:2], c_group, groups, c_out // groups).transpose(0, 1, 4, 3, 2)
-    turned = turned.reshape(*weight.shape[:2], c_out // groups, groups * c_group)
-    for y in range(min(stride[0], size[0])):
-        for x in range(min(stride[1], size[1])):
-            part = turned[(y + padding[0]) % stride[0] :: stride[0], (x + padding[1]) % stride[1] :: stride[1]]
-            before = len(part) - 1 - (y + padding[0]) // stride[0], part.shape[1] - 1 - (x + padding[1]) // stride[1]
-            phase = dx[:, y :: stride[0], x :: stride[1]]
+    turned = weight.reshape(kh, kw, c_group, groups, c_out // groups).transpose(0, 1, 4, 3, 2)
+    turned = turned.reshape(kh, kw, c_out // groups, groups * c_group)
+    dx = np.zeros((len(dy), *size, c_group * groups), dy.dtype)
+    for y in range(min(sy, size[0])):
+        for x in range(min(sx, size[1])):
+            part = turned[(y + padding[0]) % sy :: sy, (x + padding[1]) % sx :: sx]
+            before = len(part) - 1 - (y + padding[0]) // sy, part.shape[1] - 1 - (x + padding[1]) // sx
             if part.size:
+                phase = dx[:, y::sy, x::sx]
                 phase[...] = _correlate(dy, part[::-1, ::-1], (1, 1), before, phase.shape[1:3], groups)
     return dx
 
 
-# ---- windows ----
+# ---- neighbours ----
 
 
-def _window_blocks(x, kernel, stride, padding, out_size, groups):
-    """Yield ``(block, windows)``: the windows under some rows of output pixels, in a buffer that is used again.
+def _blocks(x, kernel, stride, padding, out_size, groups):
+    """Yield ``(block, neighbours)`` until all output pixels have had their turn.
 
-    `block` is a slice of the ``N * oh`` output rows, `windows` is (groups, rows, ow, kh, kw, C_in / groups).
+    `block` is a slice of the ``N * oh * ow`` output pixels. ``neighbours[a]``, for each row a of the kernel, is
+    (groups, images, pixels, kw * C_in / groups): the kw input pixels that each of those output pixels meets there.
+    They lie in a buffer that the next block overwrites.
     """
-    n, _, _, c_in = x.shape
-    (kh, kw), (oh, ow) = kernel, out_size
+    (n, h, w, c), (kh, kw), (sy, sx), (oh, ow) = x.shape, kernel, stride, out_size
     if n * oh * ow == 0:
         return
-    height, width = (oh - 1) * stride[0] + kh, (ow - 1) * stride[1] + kw
-    x = _seen_through(x, -padding[0], -padding[1], height, width)
-    sn, sy, sx, sc = x.strides
-    views = np.lib.stride_tricks.as_strided(
-        x,
-        (groups, n, oh, ow, kh, kw, c_in // groups),
-        (sc * (c_in // groups), sn, sy * stride[0], sx * stride[1], sy, sx, sc),
-        writeable=False,
-    )
-    row_bytes = ow * kh * kw * c_in * x.itemsize
-    rows = min(n * oh, max(1, BLOCK_BYTES // row_bytes))
-    buffer = np.empty((groups, rows, ow, kh, kw, c_in // groups), x.dtype)
-    for start in range(0, n * oh, rows):
-        stop = min(start + rows, n * oh)
-        image = start
-        while image < stop:  # a block may begin in one image and end in another
-            which, row = divmod(image, oh)
-            taken = min(oh - row, stop - image)
-            buffer[:, image - start : image - start + taken] = views[:, which, row : row + taken]
-            image += taken
-        yield slice(start, stop), buffer[:, : stop - start]
+    is_inside = padding == (0, 0) and (oh - 1) * sy < h and (ow - 1) * sx < w
+    if kernel == (1, 1) and is_inside and groups == 1:  # nothing to lay out
+        yield slice(0, n * oh * ow), [x[:, : oh * sy : sy, : ow * sx : sx].reshape(1, 1, n * oh * ow, c)]
+        return
+
+    # Input row i * sy + a is number i + a // sy of those that leave the remainder a % sy: kept apart by
+    # remainder, all that kernel row a meets is one piece of the buffer.
+    remainders, further = min(sy, kh), (kh - 1) // sy
+    row_bytes = remainders * ow * kw * c * x.itemsize
+    rows = min(oh, max(BLOCK_BYTES // row_bytes - further, -(-BLOCK_PIXELS // ow)))
+    images = 1 if rows < oh else min(n, max(1, BLOCK_BYTES // (row_bytes * (oh + further))))
+    buffer = np.empty((remainders, groups, images, rows + further, ow, kw, c // groups), x.dtype)
+    for image in range(0, n, images):
+        for row in range(0, oh, rows):
+            x_block = x[image : image + images]
+            num, height = len(x_block), min(rows, oh - row)
+            top, left = row * sy - padding[0], -padding[1]
+            frame = _seen_through(x_block, top, left, (height + further - 1) * sy + remainders, (ow - 1) * sx + kw)
+            laid_out = buffer[:, :, :num, : height + further]
+            s_image, s_y, s_x, s_c = frame.strides
+            strides = s_y, s_c * (c // groups), s_image, s_y * sy, s_x * sx, s_x, s_c
+            laid_out[...] = np.lib.stride_tricks.as_strided(frame, laid_out.shape, strides, writeable=False)
+            laid_out = laid_out.reshape(remainders, groups, num, (height + further) * ow, -1)
+            start = (image * oh + row) * ow
+            yield (
+                slice(start, start + num * height * ow),
+                [laid_out[a % sy, :, :, a // sy * ow : (a // sy + height) * ow] for a in range(kh)],
+            )
 
 
 def _seen_through(x, top, left, height, width):

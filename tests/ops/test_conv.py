@@ -17,6 +17,7 @@ CASES = [
     ((2, 3), (2, 1), (0, 2), 2, (7, 5)),
     ((3, 2), (1, 3), (2, 1), 1, (4, 8)),
     ((2, 2), 3, 0, 1, (8, 9)),  # steps over pixels that no window sees
+    ((2, 2), 2, 0, 1, (5, 7)),  # pixels at the end that no window sees
     ((5, 4), 1, 0, 1, (5, 4)),  # one window
     ((1, 3), 1, (0, 1), 1, (2, 6)),
     ((3, 3), 1, 4, 1, (2, 3)),  # windows that see nothing but padding
@@ -93,6 +94,7 @@ def test_size_of_the_blocks_does_not_show(monkeypatch, block_bytes, groups):
 
     whole = run()
     monkeypatch.setattr("npmaskrcnn.ops.conv.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("npmaskrcnn.ops.conv.BLOCK_PIXELS", 1)
     for blocked, expected in zip(run(), whole):
         np.testing.assert_allclose(blocked, expected, rtol=0, atol=1e-11)  # sums of float64 in another order
 

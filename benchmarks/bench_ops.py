@@ -1,0 +1,214 @@
+"""Times of every dense operation, forward and backward, beside torch's.
+
+    python benchmarks/bench_ops.py [--only NAME] [--repeats 15] [--threads 2] [--cpu-time]
+
+Both sides are given the same shapes and numbers and take turns within one run, so that a noisy machine
+disturbs them alike; the last column is the median of the ratios of neighbouring turns (below 1, NumPy is
+the quicker). torch runs in the default and in the channels-last layout, and the faster one counts. On a machine that
+is busy with other things, `--threads 1 --cpu-time` still tells how much work each side does. Needs torch.
+"""
+
+import argparse
+import os
+import time
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--only", default="", help="run only cases whose name contains this")
+parser.add_argument("--repeats", type=int, default=15)
+parser.add_argument("--threads", type=int, default=2)
+parser.add_argument("--cpu-time", action="store_true", help="count the processor's time, not the clock's")
+args = parser.parse_args()
+clock = time.process_time if args.cpu_time else time.perf_counter
+os.environ["OPENBLAS_NUM_THREADS"] = str(args.threads)  # read when numpy is imported
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+import torch.nn.functional as F  # noqa: E402
+
+from npmaskrcnn import ops  # noqa: E402
+
+torch.set_num_threads(args.threads)
+rng = np.random.default_rng(0)
+
+# name, image batch (N, H, W, C), C_out, kernel, stride, padding, groups
+CONVOLUTIONS = [
+    ("tiny stem 3x3/2", (4, 128, 128, 3), 16, 3, 2, 1, 1),
+    ("tiny 16-16 3x3", (4, 32, 32, 16), 16, 3, 1, 1, 1),
+    ("tiny 16-32 3x3/2", (4, 32, 32, 16), 32, 3, 2, 1, 1),
+    ("tiny 16-32 1x1/2", (4, 32, 32, 16), 32, 1, 2, 0, 1),
+    ("tiny 32-32 3x3", (4, 16, 16, 32), 32, 3, 1, 1, 1),
+    ("tiny 64-64 3x3", (4, 8, 8, 64), 64, 3, 1, 1, 1),
+    ("tiny 128-128 3x3", (4, 4, 4, 128), 128, 3, 1, 1, 1),
+    ("tiny P2 64-64 3x3", (4, 32, 32, 64), 64, 3, 1, 1, 1),
+    ("tiny P3 64-64 3x3", (4, 16, 16, 64), 64, 3, 1, 1, 1),
+    ("tiny P5 64-64 3x3", (4, 4, 4, 64), 64, 3, 1, 1, 1),
+    ("tiny mask head 3x3", (48, 14, 14, 64), 64, 3, 1, 1, 1),
+    ("full stem 7x7/2", (1, 800, 1088, 3), 64, 7, 2, 3, 1),
+    ("full layer1 3x3", (1, 200, 272, 64), 64, 3, 1, 1, 1),
+    ("full layer2 3x3/2", (1, 200, 272, 128), 128, 3, 2, 1, 1),
+    ("full layer3 3x3", (1, 50, 68, 256), 256, 3, 1, 1, 1),
+    ("full layer4 3x3", (1, 25, 34, 512), 512, 3, 1, 1, 1),
+    ("full P2 256-256 3x3", (1, 200, 272, 256), 256, 3, 1, 1, 1),
+    ("full 64-256 1x1", (1, 200, 272, 64), 256, 1, 1, 0, 1),
+    ("full 1024-256 1x1", (1, 50, 68, 1024), 256, 1, 1, 0, 1),
+    ("full 512-1024 1x1/2", (1, 100, 136, 512), 1024, 1, 2, 0, 1),
+    ("full 32x4d 3x3", (1, 200, 272, 128), 128, 3, 1, 1, 32),
+    ("full 32x32d 3x3", (1, 25, 34, 1024), 1024, 3, 1, 1, 32),
+]
+
+
+def convolution_case(name, shape, c_out, k, stride, padding, groups):
+    x, weight = normal(*shape), normal(k, k, shape[3] // groups, c_out)
+    tx, tw = nchw(x), torch.tensor(np.ascontiguousarray(weight.transpose(3, 2, 0, 1))).requires_grad_()
+    return (
+        name,
+        lambda: ops.conv2d_forward(x, weight, None, stride, padding, groups),
+        ops.conv2d_backward,
+        lambda layout: torch_case(lambda x, w: F.conv2d(x, w, None, stride, padding, 1, groups), layout, tx, tw),
+    )
+
+
+def image_case(name, shape, forward, backward, torch_forward):
+    x = normal(*shape)
+    tx = nchw(x)
+    return name, lambda: forward(x), backward, lambda layout: torch_case(torch_forward, layout, tx)
+
+
+def other_cases():
+    for size, shape in (("tiny", (4, 32, 32, 64)), ("full", (1, 200, 272, 256))):
+        c = shape[3]
+        stem = (4, 64, 64, 16) if size == "tiny" else (1, 400, 544, 64)
+        weight, bias, mean = (normal(c) for _ in range(3))
+        var = np.abs(normal(c)) + 1
+        w, b, m, v = (torch.tensor(a) for a in (weight, bias, mean, var))
+        small = (shape[0], shape[1] // 2, shape[2] // 2, c)
+        yield image_case(f"{size} ReLU", shape, ops.relu_forward, ops.relu_backward, F.relu)
+        yield image_case(
+            f"{size} batch norm",
+            shape,
+            lambda x, w=weight, b=bias: ops.batch_norm_forward(x, w, b),
+            ops.batch_norm_backward,
+            lambda x, w=w.clone().requires_grad_(), b=b.clone().requires_grad_(): F.batch_norm(x, None, None, w, b, True),
+        )
+        yield image_case(
+            f"{size} frozen batch norm",
+            shape,
+            lambda x, s=(weight, bias, mean, var): ops.frozen_batch_norm_forward(x, *s),
+            ops.frozen_batch_norm_backward,
+            lambda x, s=(w / (v + 1e-5).sqrt()).view(1, -1, 1, 1), b=b.view(1, -1, 1, 1): x * s + b,
+        )
+        yield image_case(
+            f"{size} max pool 3/2",
+            stem,
+            lambda x: ops.max_pool2d_forward(x, 3, 2, 1),
+            ops.max_pool2d_backward,
+            lambda x: F.max_pool2d(x, 3, 2, 1),
+        )
+        yield image_case(
+            f"{size} upsample x2",
+            small,
+            lambda x, size=shape[1:3]: ops.upsample_nearest_forward(x, size),
+            ops.upsample_nearest_backward,
+            lambda x, size=shape[1:3]: F.interpolate(x, size, mode="nearest"),
+        )
+    yield image_case(
+        "full resize bilinear",
+        (1, 480, 640, 3),
+        lambda x: ops.resize_bilinear_forward(x, (800, 1066)),
+        ops.resize_bilinear_backward,
+        lambda x: F.interpolate(x, (800, 1066), mode="bilinear", align_corners=False),
+    )
+    for name, shape, c_out in (("tiny fc6", (256, 3136), 128), ("full fc6", (1000, 12544), 1024)):
+        x, weight, bias = normal(*shape), normal(shape[1], c_out), normal(c_out)
+        tx, tw, tb = torch.tensor(x), torch.tensor(weight.T.copy()).requires_grad_(), torch.tensor(bias).requires_grad_()
+        yield (
+            name,
+            lambda x=x, w=weight, b=bias: ops.linear_forward(x, w, b),
+            ops.linear_backward,
+            lambda layout, tx=tx, tw=tw, tb=tb: torch_case(lambda x, w: F.linear(x, w, tb), layout, tx, tw),
+        )
+    for name, shape in (("tiny mask up 2x2/2", (48, 14, 14, 64)), ("full mask up 2x2/2", (100, 14, 14, 256))):
+        x, weight = normal(*shape), normal(2, 2, shape[3], shape[3])
+        tx, tw = nchw(x), torch.tensor(np.ascontiguousarray(weight.transpose(2, 3, 0, 1))).requires_grad_()
+        yield (
+            name,
+            lambda x=x, w=weight: ops.conv_transpose2d_forward(x, w, None, 2),
+            ops.conv_transpose2d_backward,
+            lambda layout, tx=tx, tw=tw: torch_case(lambda x, w: F.conv_transpose2d(x, w, None, 2), layout, tx, tw),
+        )
+
+
+def normal(*shape):
+    return rng.standard_normal(shape, dtype=np.float32)
+
+
+def nchw(x):
+    return torch.tensor(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
+
+
+def torch_case(forward, layout, x, weight=None):
+    """A function that runs forward, or forward's backward, once; everything is laid out beforehand."""
+    memory = {"default": torch.contiguous_format, "channels last": torch.channels_last}[layout]
+    lay = lambda t: t.contiguous(memory_format=memory) if t.dim() == 4 else t
+    x = lay(x.detach()).requires_grad_()
+    weights = () if weight is None else (lay(weight.detach()).requires_grad_(),)
+    dy = lay(torch.randn_like(forward(x, *weights)))
+
+    def run():
+        start = clock()
+        y = forward(x, *weights)
+        middle = clock()
+        y.backward(dy)
+        end = clock()
+        x.grad = None
+        for w in weights:
+            w.grad = None
+        return middle - start, end - middle
+
+    return run
+
+
+def numpy_case(forward, backward):
+    dy = normal(*forward()[0].shape)
+
+    def run():
+        start = clock()
+        _, cache = forward()
+        middle = clock()
+        backward(dy, cache)
+        return middle - start, clock() - middle
+
+    return run
+
+
+def main():
+    print(f"{'':24}{'forward, ms':>18}{'backward, ms':>22}{'ratio NumPy / torch':>26}")
+    print(f"{'':24}{'NumPy':>10}{'torch':>8}{'NumPy':>14}{'torch':>8}{'fwd':>12}{'bwd':>7}{'both':>7}   torch's layout")
+    for name, forward, backward, torch_run in [*(convolution_case(*c) for c in CONVOLUTIONS), *other_cases()]:
+        if args.only in name:
+            measure(name, numpy_case(forward, backward), torch_run)
+
+
+def measure(name, numpy_run, torch_run):
+    layouts = {layout: torch_run(layout) for layout in ("default", "channels last")}
+    runs = {"numpy": numpy_run, **layouts}
+    times = {key: [] for key in runs}
+    began = time.perf_counter()
+    for turn in range(args.repeats + 2):
+        for key, run in runs.items():
+            both = run()
+            if turn >= 2:  # the first turns fill caches and start threads
+                times[key].append(both)
+        if turn >= 4 and time.perf_counter() - began > 4:  # enough for the large ones
+            break
+    times = {key: np.array(value) for key, value in times.items()}
+    best = min(layouts, key=lambda key: np.median(times[key].sum(axis=1)))
+    mine, its = times["numpy"], times[best]
+    (f1, b1), (f2, b2) = 1e3 * np.median(mine, axis=0), 1e3 * np.median(its, axis=0)
+    forward, backward = np.median(mine / its, axis=0)
+    both = np.median(mine.sum(axis=1) / its.sum(axis=1))
+    print(f"{name:24}{f1:10.2f}{f2:8.2f}{b1:14.2f}{b2:8.2f}{forward:12.2f}{backward:7.2f}{both:7.2f}   {best}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
