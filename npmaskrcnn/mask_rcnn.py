@@ -21,9 +21,9 @@ from typing import NamedTuple
 import numpy as np
 
 from . import nn
-from .config import check_fraction, check_known, is_number
-from .errors import InputError, InputWarning
-from .images import as_float_image
+from .checks import check_targets, checked_images, checked_loss_weights
+from .config import check_fraction
+from .errors import InputWarning
 from .stages.anchors import AnchorGenerator
 from .stages.box_head import FastRCNNPredictor, box_losses_backward, box_losses_forward, select_detections
 from .stages.mask_head import MaskRCNNPredictor, mask_loss_backward, mask_loss_forward, select_masks
@@ -32,7 +32,7 @@ from .stages.roi_pooler import RoIPooler, make_rois
 from .stages.rpn import RPNHead, RPNSample, propose, rpn_losses_backward, rpn_losses_forward
 from .stages.targets import RoISample, choose_anchors, choose_rois
 from .stages.transform import Transform, resize_target, scale_boxes
-from .structures import Detections, Target
+from .structures import Detections
 from .trace import build_trace
 
 LOSS_NAMES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg")
@@ -168,7 +168,7 @@ class MaskRCNN(nn.Module):
             If an image or a threshold is not what it should be.
         """
         single = not isinstance(images, (list, tuple))
-        images = self._checked_images([images] if single else images)
+        images = checked_images([images] if single else images, self.dtype)
         if self.untrained:
             warnings.warn("predicting with random weights: this model has neither been trained nor loaded from a "
                           "file, so its detections mean nothing", InputWarning, stacklevel=2)
@@ -246,9 +246,9 @@ class MaskRCNN(nn.Module):
         InputError
             If images, targets or weights are not what they should be, or do not fit together.
         """
-        images = self._checked_images(images)
-        self._check_targets(images, targets)
-        weights = self._checked_weights(loss_weights)
+        images = checked_images(images, self.dtype)
+        check_targets(targets, images, self.num_classes, self.class_names)
+        weights = checked_loss_weights(loss_weights, LOSS_NAMES)
         self.untrained = False
         self.zero_grad()
         batch = self.transform.forward(images, self.dtype, rng)
@@ -364,9 +364,9 @@ class MaskRCNN(nn.Module):
         -------
         Trace
         """
-        image, = self._checked_images([image])
+        image, = checked_images([image], self.dtype)
         if target is not None:
-            self._check_targets([image], [target])
+            check_targets([target], [image], self.num_classes, self.class_names)
         return build_trace(self, image, target, np.random.default_rng(0) if rng is None else rng)
 
     def load_state_dict(self, mapping, strict=True):
@@ -387,30 +387,6 @@ class MaskRCNN(nn.Module):
         return [propose([level[i].reshape(-1) for level in objectness], [level[i].reshape(-1, 4) for level in deltas],
                         anchors, size, pre_nms_top_n, post_nms_top_n, config.rpn_nms_thresh, config.rpn_score_thresh)
                 for i, size in enumerate(image_sizes)]
-
-    def _checked_images(self, images):
-        if isinstance(images, np.ndarray) and images.ndim == 4:
-            images = list(images)
-        if not isinstance(images, (list, tuple)):
-            raise InputError(f"images is a {type(images).__name__}, but must be an (H, W, 3) array or a list of them")
-        return [as_float_image(image, f"images[{i}]", self.dtype) for i, image in enumerate(images)]
-
-    def _check_targets(self, images, targets):
-        if not isinstance(targets, (list, tuple)) or not all(isinstance(t, Target) for t in targets):
-            raise InputError("targets must be a list of Target, one for each image")
-        if len(images) != len(targets) or not images:
-            raise InputError(f"got {len(images)} images and {len(targets)} targets; there must be one target for "
-                             "each image, and at least one")
-        for i, (image, target) in enumerate(zip(images, targets)):
-            target.check(image.shape[:2], self.num_classes, self.class_names, name=f"targets[{i}]")
-
-    def _checked_weights(self, loss_weights):
-        check_known(loss_weights or {}, LOSS_NAMES, "loss")
-        weights = {**dict.fromkeys(LOSS_NAMES, 1.0), **(loss_weights or {})}
-        for name, weight in weights.items():
-            if not is_number(weight):
-                raise InputError(f"loss_weights[{name!r}] is {weight!r}, but must be a finite number")
-        return weights
 
 
 def _split(values, counts):

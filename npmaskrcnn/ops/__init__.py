@@ -50,5 +50,5 @@ from npmaskrcnn.ops.resample import (
     upsample_nearest_backward,
     upsample_nearest_forward,
 )
-from npmaskrcnn.ops.roi_align import roi_align, roi_align_backward, roi_align_forward
+from npmaskrcnn.ops.roi_align import roi_align, roi_align_backward, roi_align_forward, roi_align_matrix
 from npmaskrcnn.ops.roi_pool import roi_pool, roi_pool_backward, roi_pool_forward
