@@ -11,6 +11,7 @@ name. Whoever interrupts a save keeps the previous file.
 
 import contextlib
 import hashlib
+import math
 import os
 import secrets
 import stat
@@ -21,6 +22,8 @@ EXPECTED = "expected weights: .npz, .safetensors, or a torch .pth"
 LEGACY_MAGIC = bytes.fromhex("80 02 8a 0a 6c fc 9c 46 f9 20 6a a8 50 19")  # pickle of 0x1950a86a20f9469cfc6c
 
 MAX_REASON = 600  # characters
+MAX_DIMENSIONS = 8
+MAX_SIZE = 1 << 40  # numbers in an array
 
 # First bytes of what people hand in by mistake, and what to call it.
 KNOWN_STRANGERS = (
@@ -37,6 +40,12 @@ KNOWN_STRANGERS = (
 
 class Unreadable(Exception):
     """Why a file cannot be read, without its name; `naming` turns it into an `InputError`."""
+
+
+def judge_shape(name, shape):
+    """Refuse a shape that no weight has, before NumPy is asked for it (empty arrays have long axes, too)."""
+    if len(shape) > MAX_DIMENSIONS or math.prod(max(size, 1) for size in shape) > MAX_SIZE:
+        raise Unreadable(f"{name!r} has the impossible shape {tuple(shape)}")
 
 
 @contextlib.contextmanager

@@ -19,13 +19,12 @@ import zipfile
 import numpy as np
 
 from ..errors import InputError, InputWarning
-from .files import Unreadable, atomic_writer, naming, open_regular, sniff
+from .files import Unreadable, atomic_writer, judge_shape, naming, open_regular, sniff
 from .zips import CheckedZip, is_plain_name
 
 FORMAT_VERSION = 1
 META_ENTRY = "__npmaskrcnn__"
 FIRST_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can write: same content, same bytes
-MAX_DIMENSIONS = 8
 PLAIN_KINDS = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"}
 MAX_HEADER = 1000  # bytes; a header of eight dimensions needs a fifth
 NPY_HEADER = re.compile(
@@ -145,7 +144,8 @@ def _parse_npy(content, name):
         raise Unreadable(f"entry {name!r} declares shape ({sizes[:40]}); expected whole numbers") from None
     dtype = np.dtype(order + kind)
     declared, found = math.prod(shape) * dtype.itemsize, len(content) - start - length
-    if declared != found or len(shape) > MAX_DIMENSIONS:
+    judge_shape(name, shape)
+    if declared != found:
         raise Unreadable(f"entry {name!r} declares shape {shape}, {declared} bytes, and holds {found} bytes")
     flat = np.frombuffer(content, dtype, math.prod(shape), start + length)
     array = flat.reshape(shape, order="F" if fortran == "True" else "C")

@@ -15,10 +15,9 @@ import math
 import numpy as np
 
 from ..errors import InputError
-from .files import Unreadable, atomic_writer
+from .files import Unreadable, atomic_writer, judge_shape
 
 MAX_HEADER = 16 << 20  # bytes; a full Mask R-CNN needs 40 thousand
-MAX_DIMENSIONS = 8
 DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?",
     "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
@@ -88,11 +87,10 @@ def _judge_entry(name, entry):
         raise Unreadable(f"the header entry of {name!r} lacks dtype, shape or data_offsets") from None
     if not isinstance(dtype, str) or dtype not in DTYPES:
         raise Unreadable(f"{name!r} is of dtype {str(dtype)[:20]}; expected one of {', '.join(DTYPES)}")
-    if not isinstance(shape, list) or len(shape) > MAX_DIMENSIONS:
-        raise Unreadable(f"the shape of {name!r} is not a list of at most {MAX_DIMENSIONS} sizes")
-    if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
+    if not isinstance(shape, list) or not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
         raise Unreadable(f"{name!r} has a size or offset that is not a whole number of at least 0")
     size = math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize
+    judge_shape(name, shape)
     if end - begin != size:
         raise Unreadable(f"{name!r} has {end - begin} bytes of data; {shape} of {dtype} needs {size}")
     return name, dtype, tuple(shape), begin, end

@@ -11,11 +11,10 @@ import math
 
 import numpy as np
 
-from .files import Unreadable
+from .files import Unreadable, judge_shape
 from .safetensors import widen_bfloat16
 from .unpickler import Tensor
 
-MAX_DIMENSIONS = 8
 MAX_SHARING = 4  # all arrays together may take this many times the size of the file ...
 FREE_BYTES = 1 << 20  # ... and a megabyte, so that a small file may repeat a number
 WRAPPERS = ("model", "state_dict")  # where larger checkpoints keep their state dict
@@ -87,17 +86,15 @@ def itemsize(storage):
 
 def _judge_window(name, tensor):
     storage, offset, size, stride = tensor
-    are_tuples = type(size) is tuple and type(stride) is tuple
-    if not are_tuples or len(size) != len(stride) or len(size) > MAX_DIMENSIONS:
+    if type(size) is not tuple or type(stride) is not tuple or len(size) != len(stride):
         raise Unreadable(f"tensor {name!r} has a size and a stride that do not belong together")
     if not all(type(number) is int and 0 <= number < 1 << 40 for number in (offset, *size, *stride)):
         raise Unreadable(f"tensor {name!r} has a size, stride or offset that is no count of numbers")
+    judge_shape(name, size)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride))
     if 0 not in size and last >= storage.count:
         raise Unreadable(f"tensor {name!r} of size {size} reaches to number {last} of its storage, "
                          f"which has {storage.count}")
-    if 0 in size and math.prod(max(n, 1) for n in size) >= 1 << 40:
-        raise Unreadable(f"tensor {name!r} has the impossible size {size}")
 
 
 def _window(tensor, content):

@@ -31,7 +31,7 @@ def read_torch_legacy(file):
     """
     file_size = file.seek(0, 2)
     file.seek(0)
-    head = file.read(MAX_PICKLES)
+    head = file.read(min(MAX_PICKLES, file_size))
     position, values, storages = 0, [], {}
     for _ in range(5):
         value, position, mentioned = unpickle(head, position)

@@ -15,6 +15,7 @@ from .files import Unreadable
 
 MAX_INFLATION = 20  # a compressed archive may unpack to this many times its own size ...
 FREE_INFLATION = 64 << 20  # ... or to 64 MB, whichever is more (weights compress little, zeros well)
+END_RECORD = struct.Struct("<4s4H2LH")  # signature, disks, members, where the directory is, comment length
 WHOLE = "expected a whole file, so copy or download it again"
 DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError,
           UnicodeError, ValueError, OverflowError, IndexError)
@@ -45,6 +46,7 @@ class CheckedZip:
                 raise Unreadable(f"has two members named {info.filename!r}; expected every name once")
             self._judge(info, methods, file_size)
             self.members[info.filename] = info
+        self._judge_end(file, len(self.members))
         unpacked = sum(info.file_size for info in self.members.values())
         stored = all(info.compress_type == zipfile.ZIP_STORED for info in self.members.values())
         limit = file_size if stored else max(MAX_INFLATION * file_size, FREE_INFLATION)
@@ -67,6 +69,15 @@ class CheckedZip:
         if info.compress_type == zipfile.ZIP_STORED and info.compress_size != info.file_size:
             raise Unreadable(f"member {name!r} is uncompressed, yet of two lengths, {info.compress_size} and "
                              f"{info.file_size} bytes")
+
+    @staticmethod
+    def _judge_end(file, num_members):
+        """Compare the end record's count with the directory: `zipfile` overlooks a directory cut short."""
+        file.seek(-END_RECORD.size, 2)
+        signature, _, _, _, announced, _, _, _ = END_RECORD.unpack(file.read(END_RECORD.size))
+        if signature != b"PK\x05\x06" or announced != num_members:
+            raise Unreadable(f"incomplete or damaged: its directory has {num_members} members, and the record "
+                             f"at its end does not say so; {WHOLE}")
 
     def read(self, name):
         """Return the bytes of a member, its length and checksum verified."""
