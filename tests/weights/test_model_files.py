@@ -1,0 +1,180 @@
+"""A saved model comes back as it was, and a file cannot make more of the builder than a model."""
+
+import json
+
+import numpy as np
+import pytest
+
+from npmaskrcnn import models
+from npmaskrcnn.errors import InputError, InputWarning
+from npmaskrcnn.weights import (export, load, load_into, model_files, published_norm_eps, read_npz, read_state, save,
+                                write_npz, write_safetensors)
+
+NAMES = ["background", "circle", "square"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A tiny model none of whose arrays has its initial value."""
+    model, rng = models.maskrcnn_tiny(num_classes=3, box_score_thresh=0.25), np.random.default_rng(8)
+    state = model.state_dict()
+    model.load_state_dict({name: rng.uniform(0.5, 1.5, array.shape) for name, array in state.items()})
+    model.class_names = NAMES
+    return model
+
+
+def assert_same_model(got, wanted):
+    assert got.architecture == wanted.architecture and got.config == wanted.config
+    assert_same_state(got.state_dict(), wanted.state_dict())
+
+
+def assert_same_state(got, wanted):
+    assert got.keys() == wanted.keys()
+    for name, array in wanted.items():
+        np.testing.assert_array_equal(got[name], array)
+        assert got[name].dtype == array.dtype
+
+
+def test_a_saved_model_comes_back(tmp_path, model):
+    save(model, tmp_path / "m.npz")
+    got = load(tmp_path / "m.npz")
+    assert_same_model(got, model)
+    assert got.class_names == NAMES and got.config.box_score_thresh == 0.25
+
+
+def test_export_goes_there_and_back_without_loss(tmp_path, model):
+    save(model, tmp_path / "a.npz")
+    export(tmp_path / "a.npz", tmp_path / "b.safetensors")
+    export(tmp_path / "b.safetensors", tmp_path / "c.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "c.npz").read_bytes()
+    assert_same_model(load(tmp_path / "b.safetensors"), model)
+
+
+def test_an_exported_file_has_the_counters_that_torchs_batch_norm_wants(tmp_path, model):
+    save(model, tmp_path / "a.npz")
+    export(tmp_path / "a.npz", tmp_path / "b.safetensors")
+    arrays = read_state(tmp_path / "b.safetensors").arrays
+    counters = [array for name, array in arrays.items() if name.endswith("num_batches_tracked")]
+    norms = [name for name in arrays if name.endswith("running_var")]
+    assert len(counters) == len(norms) == 12  # stem, 2 in each of 4 blocks, 3 shortcuts
+    assert all(array.dtype == np.int64 and array.shape == () for array in counters)
+
+
+@pytest.mark.parametrize("name", ["model.pth", "model", "model.npz.zip"])
+def test_export_to_another_kind_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match="expected a name that ends in .npz or .safetensors"):
+        export(tmp_path / "a.npz", tmp_path / name)
+
+
+def test_a_bare_state_dict_of_the_tiny_model_is_recognised(tmp_path, model):
+    write_safetensors(tmp_path / "bare.safetensors", model.state_dict())
+    got = load(tmp_path / "bare.safetensors")
+    assert got.architecture["builder"] == "maskrcnn_tiny" and got.class_names is None
+    assert_same_state(got.state_dict(), model.state_dict())
+
+
+def test_a_bare_state_dict_with_old_names_loads_into_resnet18(tmp_path):
+    rng = np.random.default_rng(9)
+    state = models.maskrcnn_resnet_fpn("resnet18", rng=rng).state_dict()
+    old = {name.replace("conv.0.0.", "conv.") if "rpn" in name else name: array for name, array in state.items()}
+    write_npz(tmp_path / "old.npz", old)
+    with pytest.warns(InputWarning, match="2 old key names"):
+        got = load(tmp_path / "old.npz")
+    assert got.architecture["config"]["body"] == "resnet18"
+    assert got.architecture["config"]["norm_eps"] == 1e-5
+    assert got.class_names[18] == "dog"
+    assert_same_state(got.state_dict(), state)
+
+
+def test_float64_weights_are_cast_and_that_is_reported(tmp_path, model):
+    write_npz(tmp_path / "wide.npz", {name: array.astype(float) for name, array in model.state_dict().items()})
+    with pytest.warns(InputWarning, match="arrays were cast to float32, the first 'backbone.body.conv1.weight' from float64"):
+        got = load(tmp_path / "wide.npz")
+    assert_same_state(got.state_dict(), model.state_dict())
+
+
+def test_the_arrays_of_a_training_checkpoint_are_told_from_the_models(tmp_path, model):
+    arrays = model.state_dict()
+    meta = {"architecture": model.architecture, "class_names": NAMES, "model_keys": list(arrays)}
+    write_npz(tmp_path / "checkpoint.npz", {**arrays, "optimizer/step": np.array(3)}, meta)
+    assert_same_model(load(tmp_path / "checkpoint.npz"), model)
+    write_npz(tmp_path / "lacking.npz", {}, meta)
+    with pytest.raises(InputError, match="lacking.npz: is a training checkpoint that lacks"):
+        load(tmp_path / "lacking.npz")
+
+
+def test_load_into_another_model_tells_classes_and_all_differences(tmp_path, model):
+    save(model, tmp_path / "m.npz")
+    other = models.maskrcnn_tiny(num_classes=4)
+    before = other.state_dict()
+    with pytest.raises(InputError) as caught:
+        load_into(other, tmp_path / "m.npz")
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path / 'm.npz'}: has 3 classes with background, the model has 4; ")
+    assert "6 of wrong shape: roi_heads.box_predictor.cls_score.weight (expected (4, 128), got (3, 128))" in message
+    assert_same_state(other.state_dict(), before)  # all or nothing
+
+
+def test_load_into_a_like_model_reports_and_brings_class_names(tmp_path, model):
+    save(model, tmp_path / "m.npz")
+    other = models.maskrcnn_tiny(num_classes=3)
+    report = load_into(other, tmp_path / "m.npz")
+    assert report.ok and len(report.loaded) == len(model.state_dict()) and other.class_names == NAMES
+    assert_same_state(other.state_dict(), model.state_dict())
+
+
+def test_the_published_file_is_recognised_by_its_digest(tmp_path, monkeypatch):
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert published_norm_eps(tmp_path / "abc") == 1e-5
+    monkeypatch.setattr(model_files, "PUBLISHED_COCO_V1", "ba7816bf")  # SHA-256 of "abc"
+    with pytest.warns(InputWarning, match="published as COCO_V1"):
+        assert published_norm_eps(tmp_path / "abc") == 0.0
+
+
+@pytest.mark.parametrize("change, reason", [
+    ({"builder": "__import__"}, "its architecture is '__import__'; expected one of maskrcnn_tiny"),
+    ({"builder": ["maskrcnn_tiny"]}, "expected one of maskrcnn_tiny"),
+    ({"builder": "np.load"}, "expected one of"),
+    ({"num_classes": 4}, r"has 4 classes, while cls_score.bias is of shape \(3,\)"),
+    ({"num_classes": 10**12}, "has 1000000000000 classes"),
+    ({"num_classes": "3"}, "has 3 classes, while"),
+    ({"config": {"weights": "/etc/passwd"}}, "config with 'weights', which no file may choose"),
+    ({"config": {"rng": 3}}, "config with 'rng'"),
+    ({"config": {"max_size": 10**9}}, "config that no model can have"),
+    ({"config": {"anchor_sizes": [[8] * 500] * 5}}, "config that no model can have"),
+    ({"config": {"anchor_sizes": [[[[[8]]]]]}}, "config that no model can have"),
+    ({"config": []}, "config that no model can have"),
+    ({"config": {"max_sise": 128}}, "'max_sise' is no option of the model; the nearest is 'max_size'"),
+    ({"config": {"max_size": "wide"}}, "max_size is 'wide'"),
+])  # fmt: skip
+def test_an_architecture_that_no_model_can_have_is_refused(tmp_path, model, change, reason):
+    write_npz(tmp_path / "m.npz", model.state_dict(), {"architecture": {**model.architecture, **change}})
+    with pytest.raises(InputError, match=f"m.npz: .*{reason}"):
+        load(tmp_path / "m.npz")
+
+
+@pytest.mark.parametrize("architecture", [None, 3, [], {"builder": "maskrcnn_tiny"}])
+def test_an_architecture_that_is_none_is_refused(tmp_path, model, architecture):
+    write_npz(tmp_path / "m.npz", model.state_dict(), {"architecture": architecture})
+    with pytest.raises(InputError, match="its architecture lacks builder, num_classes or config"):
+        load(tmp_path / "m.npz")
+
+
+@pytest.mark.parametrize("names", [["a"], "abc", [1, 2, 3], {"a": 1, "b": 2, "c": 3}])
+def test_class_names_that_are_not_one_string_a_class_are_refused(tmp_path, model, names):
+    write_npz(tmp_path / "m.npz", model.state_dict(), {"architecture": model.architecture, "class_names": names})
+    with pytest.raises(InputError, match="the class names in the file are not 3 strings"):
+        load(tmp_path / "m.npz")
+
+
+@pytest.mark.parametrize("text", ["{", "3", "[" * 100_000])
+def test_safetensors_metadata_that_is_no_json_is_refused(tmp_path, model, text):
+    write_safetensors(tmp_path / "m.safetensors", model.state_dict(), {"npmaskrcnn": text})
+    with pytest.raises(InputError, match="m.safetensors: metadata 'npmaskrcnn' is not a JSON object"):
+        load(tmp_path / "m.safetensors")
+
+
+def test_the_meta_of_a_saved_model_is_plain_json(tmp_path, model):
+    save(model, tmp_path / "m.npz")
+    meta = read_npz(tmp_path / "m.npz")[1]
+    assert meta == json.loads(json.dumps({"architecture": model.architecture, "class_names": NAMES}))
