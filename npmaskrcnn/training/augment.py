@@ -1,11 +1,11 @@
 """Augmentation: more pictures out of the same pictures.
 
-A mirrored circle is a circle, a smaller triangle is a triangle. Showing the model such variants tells it what does
-not matter. In detection the picture never changes alone: box, mask and pixels have to move together, or
-the model learns from a lie. Every function here takes and returns all of them.
+A mirrored circle is a circle, a smaller triangle is a triangle. Showing the model such variants tells it
+what does not matter. In detection the picture never changes alone: box, mask and pixels have to move
+together, or the model learns from a lie. Every function here takes and returns all of them.
 
-`zoom` keeps the size of the picture (it cuts, or fills with the mean colour): the model resizes every picture to
-its working size, so a picture that was merely enlarged would come out as it went in.
+`zoom` keeps the size of the picture (it cuts, or fills with the mean colour): the model resizes every
+picture to its working size, so a picture that was merely enlarged would come out as it went in.
 
 References: Ghiasi et al. 2021, "Simple copy-paste" (scale jitter with crop and pad).
 """
@@ -63,7 +63,8 @@ def flip_horizontal(image, target):
     x1, y1, x2, y2 = target.boxes.T
     boxes = np.stack([width - x2, y1, width - x1, y2], axis=1)
     masks = np.ascontiguousarray(target.masks[:, :, ::-1])
-    return np.ascontiguousarray(image[:, ::-1]), Target(boxes, target.labels, masks, target.is_crowd, target.area)
+    target = Target(boxes, target.labels, masks, target.is_crowd, target.area)
+    return np.ascontiguousarray(image[:, ::-1]), target
 
 
 def zoom(image, target, scale, place=(0.5, 0.5)):
@@ -71,7 +72,7 @@ def zoom(image, target, scale, place=(0.5, 0.5)):
 
     1. Resize everything by `scale`, each axis rounded to whole pixels.
     2. Cut out, or pad to, the old size; `place` says where.
-    3. Objects of which fewer than 16 pixels remain are dropped. One that was cut gets the box of what remains.
+    3. Drop objects of which fewer than 16 pixels remain. One that was cut gets the box of what remains.
 
     Parameters
     ----------

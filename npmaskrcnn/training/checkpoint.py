@@ -1,10 +1,10 @@
 """Checkpoints: the whole state of a training in one file, so that nothing is lost but a moment.
 
-A checkpoint is a weight file with more in it. The model's arrays have their usual names, so `npmaskrcnn.load` reads
-it as a model; beside them are the optimiser's running means (``optimizer/...``), the average of the weights
-(``average/...``) and the order of the images (``order``). The step, the state of the random generator, the
-schedule and what the model is are in the JSON entry. It is written to a temporary file that is then renamed:
-whatever happens meanwhile, the previous checkpoint stays whole.
+A checkpoint is a weight file with more in it. The model's arrays have their usual names, so `npmaskrcnn.load`
+reads it as a model; beside them are the optimiser's running means (``optimizer/...``), the average of the
+weights (``average/...``) and the order of the images (``order``). The step, the state of the random generator,
+the schedule and what the model is are in the JSON entry. It is written to a temporary file that is then
+renamed: whatever happens meanwhile, the previous checkpoint stays whole.
 """
 
 import dataclasses
@@ -47,7 +47,7 @@ def save_checkpoint(trainer, path):
 
 
 def load_checkpoint(trainer, path):
-    """Put a stored state into a `Trainer` that was built in the same way. All of it has to fit, else nothing changes.
+    """Put a stored state into a `Trainer` that was built in the same way; all of it fits, or nothing changes.
 
     Parameters
     ----------
@@ -69,9 +69,11 @@ def load_checkpoint(trainer, path):
     arrays, meta = read_npz(path)
     facts, keys = meta.get("training"), meta.get("model_keys")
     if not isinstance(facts, dict) or not isinstance(keys, list):
-        raise InputError(f"{path}: holds a model but no state of a training; start from it, but it cannot be resumed")
+        raise InputError(f"{path}: holds a model but no state of a training, so there is nothing to resume; "
+                         "load it as a model and train that")
     if facts.get("version") != VERSION:
-        raise InputError(f"{path}: its training state is of version {facts.get('version')}, expected {VERSION}")
+        raise InputError(f"{path}: its training state is of version {facts.get('version')}, "
+                         f"this npmaskrcnn reads version {VERSION}")
     try:
         _judge(trainer, arrays, meta, facts)
         _restore(trainer, arrays, keys, facts)
@@ -81,7 +83,8 @@ def load_checkpoint(trainer, path):
         raise InputError(f"{path}: its training state is incomplete ({error!r})") from None
     changed = [f"{name} {old!r} is now {new!r}" for name, old, new in _differences(facts, _facts(trainer))]
     if changed:
-        warnings.warn(f"{path}: this is not the run that was stored: {'; '.join(changed)}", InputWarning, stacklevel=3)
+        warnings.warn(f"{path}: this is not the run that was stored: {'; '.join(changed)}", InputWarning,
+                      stacklevel=3)
 
 
 def _facts(trainer):
@@ -92,7 +95,7 @@ def _facts(trainer):
         "optimizer": trainer.optimizer.settings(), "lr": trainer.optimizer.lr,
         "schedule": None if trainer.schedule is None else schedules.settings(trainer.schedule),
         "batch_size": trainer.batch_size, "clip_norm": trainer.clip_norm, "loss_weights": trainer.loss_weights,
-        "flip": trainer.flip, "scale_jitter": None if trainer.scale_jitter is None else list(trainer.scale_jitter),
+        "flip": trainer.flip, "scale_jitter": _plain(trainer.scale_jitter),
         "weight_average": None if trainer.average is None else trainer.average.decay,
     }
 
@@ -123,7 +126,8 @@ def _judge(trainer, arrays, meta, facts):
     if name != own_name:
         raise InputError(f"was trained with {name}, this run has {own_name}")
     if facts["num_images"] != trainer.order.num_images:
-        raise InputError(f"was trained on {facts['num_images']} images, this dataset has {trainer.order.num_images}")
+        raise InputError(f"was trained on {facts['num_images']} images, "
+                         f"this dataset has {trainer.order.num_images}")
     order, position = arrays[ORDER], facts["position"]
     if not (order.ndim == 1 and 0 <= position <= len(order) and len(order) in (0, trainer.order.num_images)
             and (np.sort(order) == np.arange(len(order))).all()):

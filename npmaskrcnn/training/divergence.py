@@ -1,8 +1,8 @@
 """When training explodes: stop at once and say where it began.
 
 One NaN in a gradient is a NaN in every weight one step later, and then in everything. NumPy goes on
-regardless. So every loss and the norm of the gradient are looked at before the weights change, and when one of them is
-not finite, the tensors are searched in the order in which the numbers flowed for the first bad one.
+regardless. So every loss and the norm of the gradient are looked at before the weights change, and when one
+of them is not finite, the tensors are searched for the first bad one, in the order in which the numbers flowed.
 """
 
 import math
@@ -30,9 +30,9 @@ class TrainingDiverged(ArithmeticError):
     def __init__(self, step, image_ids, term, value, tensor, lr, checkpoint=None):
         self.step, self.image_ids, self.term, self.tensor = step, list(image_ids), term, tensor
         last = f"the last good checkpoint is {checkpoint}" if checkpoint else "no checkpoint was written"
-        super().__init__(f"training diverged at step {step}: {term} is {value} (images {self.image_ids} of the dataset; "
-                         f"first bad tensor: {tensor}; learning rate {lr:.3g}). Usual cause: a learning rate too high, "
-                         f"try a tenth; {last}")
+        super().__init__(
+            f"training diverged at step {step}: {term} is {value} (images {self.image_ids} of the dataset; first bad "
+            f"tensor: {tensor}; learning rate {lr:.3g}). Usual cause: a learning rate too high, try a tenth; {last}")
 
 
 def bad_term(losses):

@@ -1,8 +1,8 @@
 """The log of a training: one row a step, in memory and in a CSV file that any tool can plot.
 
-The losses say whether the model learns; the other columns say why not. The norm of the gradient, part by part, shows where the signal
-dies or explodes. The ratio of update to weight shows how far a part walks in one step: about a thousandth is
-healthy, a millionth means that it stands still, a tenth that it forgets what it knew.
+The losses say whether the model learns; the other columns say why not. The norm of the gradient, part by
+part, shows where the signal dies or explodes. The ratio of update to weight shows how far a part walks in one
+step: about a thousandth is healthy, a millionth means that it stands still, a tenth that it forgets.
 """
 
 import csv
@@ -106,12 +106,12 @@ def read_log(path):
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError:
-        raise InputError(f"{path}: not a training log; expected a line of column names and rows of numbers") from None
+        raise InputError(f"{path}: not a training log; expected column names, then rows of numbers") from None
     return dict(zip(header, table.T.copy()))
 
 
 def by_part(values):
-    """Combine lengths of vectors: parameter path -> squared length becomes part -> length of the part's vectors.
+    """Combine lengths of vectors: squared lengths by parameter path become lengths by part of the model.
 
     Parameters
     ----------

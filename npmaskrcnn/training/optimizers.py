@@ -4,16 +4,15 @@ The gradient says which way is uphill; an optimiser decides how far to walk down
 direction of a running sum of gradients (momentum), so that what points the same way step after step adds up
 and what flips its sign cancels. `AdamW` keeps two running means for every single weight, of the gradient
 and of its square, and divides one by the root of the other: a weight whose gradients are small takes
-steps as large as one whose gradients are large. That is why it needs no tuning per layer and why it learns a
-small Mask R-CNN from nothing in a few hundred steps, where SGD is still finding its feet.
+steps as large as one whose gradients are large. That is why it needs no tuning per layer and why it learns
+a small Mask R-CNN from nothing in a few hundred steps, where SGD is still finding its feet.
 Weight decay pulls every weight towards zero a little; in AdamW it acts on the weight itself and not through
 the running means ("decoupled"), in SGD it is added to the gradient.
 
 The rules are torch's, number for number. They run in place and in blocks: an update is a dozen
 passes over memory, and a block that stays in the processor's cache makes eleven of them nearly free.
 
-References: Sutskever et al. 2013 (momentum); Kingma and Ba 2015 (Adam); Loshchilov and Hutter 2019 (AdamW);
-Pascanu et al. 2013 (clipping by the global norm).
+References: Sutskever et al. 2013 (momentum); Kingma and Ba 2015 (Adam); Loshchilov and Hutter 2019 (AdamW).
 """
 
 import math
@@ -21,8 +20,9 @@ import math
 import numpy as np
 
 from ..errors import InputError
+from .gradients import named
 
-BLOCK = 1 << 16  # numbers updated at a time: the arrays of one block stay in cache (1.7x on the full model's fc6)
+BLOCK = 1 << 16  # numbers updated at a time: one block's arrays stay in cache (1.7x on the full model's fc6)
 
 
 class Optimizer:
@@ -38,8 +38,8 @@ class Optimizer:
         Learning rate; may be changed between steps (``optimizer.lr = ...``).
     weight_decay : float
     decay_vectors : bool
-        True (torch's way) decays every parameter; False spares the one-dimensional ones, which are biases and
-        normalisation scales.
+        True (torch's way) decays every parameter; False spares the one-dimensional ones, which are biases
+        and normalisation scales.
 
     Raises
     ------
@@ -50,15 +50,15 @@ class Optimizer:
     slots = ()  # names of the per-weight state arrays, torch's names
 
     def __init__(self, parameters, lr, weight_decay=0.0, decay_vectors=True):
-        self.parameters = {path: p for path, p in _named(parameters) if p.trainable}
+        self.parameters = {path: p for path, p in named(parameters) if p.trainable}
         if not self.parameters:
-            raise InputError(f"{type(self).__name__}: none of the parameters is trainable, nothing to optimise")
+            raise InputError(f"{type(self).__name__}: none of the parameters is trainable")
         self.lr = _at_least_zero(lr, "lr")
         self.weight_decay = _at_least_zero(weight_decay, "weight_decay")
         self.decay_vectors = decay_vectors
         self.steps = dict.fromkeys(self.parameters, 0)  # updates that each parameter has had
-        self.state = {slot: {path: np.zeros(p.data.shape, p.data.dtype) for path, p in self.parameters.items()}
-                      for slot in self.slots}
+        self.state = {slot: {path: np.zeros(p.data.shape, p.data.dtype)
+                             for path, p in self.parameters.items()} for slot in self.slots}
         self._scratch = {}
 
     def step(self):
@@ -75,8 +75,8 @@ class Optimizer:
             scratch = self._scratch_of(weight.dtype)
             for start in range(0, weight.size, BLOCK):
                 block = slice(start, min(start + BLOCK, weight.size))
-                self._update(weight[block], grad[block], *(s[block] for s in states), scratch[:block.stop - start],
-                             decay, self.steps[path])
+                self._update(weight[block], grad[block], *(s[block] for s in states),
+                             scratch[:block.stop - start], decay, self.steps[path])
 
     def _scratch_of(self, dtype):
         if dtype not in self._scratch:
@@ -100,7 +100,8 @@ class Optimizer:
         InputError
             If entries are missing, unexpected or of another shape: the state of another model or optimiser.
         """
-        expected = {f"{path}/{slot}": p.data.shape for path, p in self.parameters.items() for slot in self.slots}
+        expected = {f"{path}/{slot}": p.data.shape
+                    for path, p in self.parameters.items() for slot in self.slots}
         expected.update((f"{path}/step", ()) for path in self.parameters)
         got = {key: np.shape(value) for key, value in mapping.items()}
         wrong = {"missing": [key for key in expected if key not in got],
@@ -108,9 +109,10 @@ class Optimizer:
                  "of another shape": [f"{key} {got[key]} for {shape}" for key, shape in expected.items()
                                       if key in got and got[key] != shape]}
         if any(wrong.values()):
-            raise InputError(f"{type(self).__name__}: this optimiser state belongs to another model or optimiser: "
-                             + "; ".join(f"{len(keys)} {kind} ({', '.join(keys[:3])}{', ...' * (len(keys) > 3)})"
-                                         for kind, keys in wrong.items() if keys))
+            listing = (f"{len(keys)} {kind} ({', '.join(keys[:3])}{', ...' * (len(keys) > 3)})"
+                       for kind, keys in wrong.items() if keys)
+            raise InputError(f"{type(self).__name__}: this optimiser state belongs to another model or "
+                             f"optimiser: {'; '.join(listing)}")
         for path, parameter in self.parameters.items():
             for slot in self.slots:
                 self.state[slot][path] = np.array(mapping[f"{path}/{slot}"], parameter.data.dtype, order="C")
@@ -202,8 +204,8 @@ class AdamW(Optimizer):
 
     def settings(self):
         """Return the options that do not change from step to step, for the checkpoint."""
-        return {"name": "AdamW", "betas": list(self.betas), "eps": self.eps, "weight_decay": self.weight_decay,
-                "decay_vectors": self.decay_vectors}
+        return {"name": "AdamW", "betas": list(self.betas), "eps": self.eps,
+                "weight_decay": self.weight_decay, "decay_vectors": self.decay_vectors}
 
     def _update(self, weight, grad, exp_avg, exp_avg_sq, scratch, decay, step):
         beta1, beta2 = self.betas
@@ -222,69 +224,6 @@ class AdamW(Optimizer):
         np.divide(exp_avg, scratch, out=scratch)
         scratch *= self.lr / (1 - beta1 ** step)
         weight -= scratch
-
-
-def gradient_norm(parameters):
-    """Return the length of all gradients together, as one vector.
-
-    Parameters
-    ----------
-    parameters : iterable of Parameter, or of (str, Parameter)
-        Those without a gradient count as zero.
-
-    Returns
-    -------
-    norm : float
-
-    Examples
-    --------
-    >>> from npmaskrcnn.nn.module import Parameter
-    >>> a, b = Parameter(np.zeros(2)), Parameter(np.zeros(1))
-    >>> a.grad, b.grad = np.array([1.0, 2.0]), np.array([2.0])
-    >>> gradient_norm([a, b])
-    3.0
-    """
-    return math.sqrt(sum(squared_length(p.grad) for _, p in _named(parameters) if p.grad is not None))
-
-
-def clip_gradients(parameters, max_norm):
-    """Shorten all gradients by one common factor, so that together they are at most `max_norm` long.
-
-    The direction of the step stays what it was; only a rare huge gradient is kept from
-    throwing the weights far away. torch's rule: the factor is ``max_norm / (norm + 1e-6)``, at most 1.
-
-    Parameters
-    ----------
-    parameters : iterable of Parameter, or of (str, Parameter)
-        Their ``grad`` is changed in place.
-    max_norm : float
-
-    Returns
-    -------
-    norm : float
-        The length before clipping.
-    """
-    parameters = [p for _, p in _named(parameters) if p.grad is not None]
-    norm = gradient_norm(parameters)
-    factor = max_norm / (norm + 1e-6)
-    if factor < 1:  # also False for a NaN, which clipping must not spread over every gradient
-        for parameter in parameters:
-            parameter.grad *= factor
-    return norm
-
-
-def squared_length(array):
-    """Return the sum of squares as a float; a single product in BLAS, with no temporary."""
-    flat = array.reshape(-1)
-    return float(np.dot(flat, flat))
-
-
-def _named(parameters):
-    """Yield ``(name, Parameter)`` from named or bare parameters, or from a mapping."""
-    if hasattr(parameters, "items"):
-        parameters = parameters.items()
-    for i, entry in enumerate(parameters):
-        yield entry if isinstance(entry, tuple) else (str(i), entry)
 
 
 def _at_least_zero(value, name):

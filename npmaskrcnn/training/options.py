@@ -35,13 +35,11 @@ def judge_scale_jitter(value):
         return None
     try:
         smallest, largest = (judge_positive(side, "scale_jitter") for side in value)
-    except TypeError:
-        smallest, largest = 1.0, 0.0
-    except ValueError:
-        smallest, largest = 1.0, 0.0
-    if not smallest <= largest:
-        raise InputError(f"scale_jitter must be a pair of positive numbers (smallest, largest), got {value!r}")
-    return smallest, largest
+        if smallest <= largest:
+            return smallest, largest
+    except (TypeError, ValueError):  # no pair, or not of positive numbers
+        pass
+    raise InputError(f"scale_jitter must be a pair of positive numbers (smallest, largest), got {value!r}")
 
 
 def judge_loss_weights(weights):
@@ -49,10 +47,10 @@ def judge_loss_weights(weights):
     for name, value in (weights or {}).items():
         if name not in LOSSES:
             near = difflib.get_close_matches(name, LOSSES, 1, 0.3)
-            raise InputError(f"loss_weights: there is no loss {name!r}"
-                             + (f", did you mean {near[0]!r}?" if near else "") + f" (there are {', '.join(LOSSES)})")
+            guess = f", did you mean {near[0]!r}?" if near else ""
+            raise InputError(f"loss_weights: there is no loss {name!r}{guess} (there are {', '.join(LOSSES)})")
         if not (isinstance(value, numbers.Real) and 0 <= value < math.inf):
-            raise InputError(f"loss_weights: the weight of {name} must be a finite number of at least 0, got {value!r}")
+            raise InputError(f"loss_weights: the weight of {name} must be finite and at least 0, got {value!r}")
     return {name: float((weights or {}).get(name, 1.0)) for name in LOSSES}
 
 
@@ -71,7 +69,8 @@ def judge_classes(model, dataset, name="dataset"):
     theirs = list(theirs)
     if len(theirs) > num_classes or (ours is not None and theirs != list(ours)[:len(theirs)]):
         has = f"the model's are {_listing(ours)}" if ours is not None else f"the model has {num_classes} classes"
-        raise InputError(f"{name}: its {len(theirs)} classes (background included) are {_listing(theirs)}, but {has}")
+        raise InputError(f"{name}: its {len(theirs)} classes (background included) are {_listing(theirs)}, "
+                         f"but {has}")
     if ours is None and len(theirs) == num_classes:
         model.class_names = theirs
 

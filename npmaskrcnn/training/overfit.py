@@ -1,10 +1,10 @@
 """Learning one image by heart: the quickest test of a detector.
 
-A model that cannot learn a single image perfectly will not learn a thousand. So before a long training, and after any
-change of the code: one image, the same at every step, no mirroring, and then the question whether the model finds
-exactly its objects. If it does not, something is broken, and usual suspects are few: boxes and masks that do not
-belong together, a wrong label, frozen layers, anchors that fit no object, a learning rate that is off by a factor of
-ten, a backward pass with a mistake in it.
+A model that cannot learn a single image perfectly will not learn a thousand. So before a long training, and
+after any change of the code: one image, the same at every step, no mirroring, and then the question whether
+the model finds exactly its objects. If it does not, something is broken, and the usual suspects are few: boxes
+and masks that do not belong together, a wrong label, frozen layers, anchors that fit no object, a learning
+rate that is off by a factor of ten, a backward pass with a mistake in it.
 """
 
 from dataclasses import dataclass
@@ -91,8 +91,9 @@ def overfit_one_image(model, image, target, steps=150, rng=0, lr=2e-3, batch_siz
         A healthy model reaches IoUs above 0.9 for objects of at least 400 pixels.
     """
     schedule = WarmupCosine(judge_positive(lr, "lr"), judge_count(steps, "steps"), warmup=steps // 10)
-    trainer = Trainer(model, OneImage(image, target, model.class_names), AdamW(model.named_parameters(), lr, weight_decay=1e-4),
-                      schedule, batch_size, rng, log_every=log_every, flip=False, **options)
+    optimizer = AdamW(model.named_parameters(), lr, weight_decay=1e-4)
+    trainer = Trainer(model, OneImage(image, target, model.class_names), optimizer, schedule, batch_size, rng,
+                      log_every=log_every, flip=False, **options)
     log = trainer.run(steps)
     return measure(model.predict(image), target, log)
 
@@ -129,5 +130,6 @@ def measure(detections, target, log=None):
     extra = np.ones(len(detections), bool)
     extra[matched[is_found]] = False
     scores = np.broadcast_to(detections.scores, overlap.shape)
-    return Overfit(of_matched(boxes), of_matched(overlap), of_matched(scores), target.masks.sum(axis=(1, 2)),
-                   int((extra & (detections.scores > 0.5)).sum()), log or {})
+    return Overfit(of_matched(boxes), of_matched(overlap), of_matched(scores),
+                   area=target.masks.sum(axis=(1, 2)), extra=int((extra & (detections.scores > 0.5)).sum()),
+                   log=log or {})

@@ -1,15 +1,15 @@
 """What a training shows while it runs: that it is alive, what it learns, and how long it will take.
 
-On a terminal one line rewrites itself at every step; into a file or a notebook goes a line every so often. The first line
-comes before the first step, so that a slow step is never taken for a hang. Everything is flushed.
+On a terminal one line rewrites itself at every step; into a file or a notebook goes a line every so often.
+The first line comes before the first step, so that a slow step is never taken for a hang. All is flushed.
 """
 
 import math
 import sys
 import time
 
-SHORT = {"loss_classifier": "class", "loss_box_reg": "box", "loss_mask": "mask", "loss_objectness": "objectness",
-         "loss_rpn_box_reg": "rpn box"}
+SHORT = {"loss_classifier": "class", "loss_box_reg": "box", "loss_mask": "mask",
+         "loss_objectness": "objectness", "loss_rpn_box_reg": "rpn box"}
 PATIENCE = 10.0  # seconds after which a line is due, however slow the steps
 
 
@@ -39,15 +39,15 @@ class Progress:
             self._close_line()
             print(text, file=self.stream, flush=True)
 
-    def step(self, step, num_steps, losses, lr, images_per_second, seconds_left):
+    def step(self, step, num_steps, row, images_per_second, seconds_left):
         """Show one step.
 
         Parameters
         ----------
         step, num_steps : int
-        losses : dict of str to float
-            The five losses and ``loss_total``.
-        lr, images_per_second, seconds_left : float
+        row : dict of str to float
+            The step's row of the log.
+        images_per_second, seconds_left : float
         """
         now = time.monotonic()
         on_terminal = self._on_terminal()
@@ -55,9 +55,10 @@ class Progress:
         if not self.log_every or not (on_terminal or due):
             return
         self._last = now
-        parts = "  ".join(f"{short} {losses[name]:.3f}" for name, short in SHORT.items())
-        self._line(f"step {step:>{len(str(num_steps))}}/{num_steps}  total {losses['loss_total']:.3f}  {parts}  "
-                   f"lr {lr:.2e}  {images_per_second:.1f} images/s  {duration(seconds_left)} left", on_terminal)
+        parts = "  ".join(f"{short} {row[name]:.3f}" for name, short in SHORT.items())
+        self._line(f"step {step:>{len(str(num_steps))}}/{num_steps}  total {row['loss_total']:.3f}  {parts}  "
+                   f"lr {row['learning_rate']:.2e}  {images_per_second:.1f} images/s  "
+                   f"{duration(seconds_left)} left", on_terminal)
         if step == num_steps:
             self._close_line()
 
@@ -85,8 +86,8 @@ class Progress:
 def chance_levels(num_classes):
     """Say what the losses of a model that knows nothing are, so that the first numbers mean something."""
     return (f"losses of pure guessing: class ln {num_classes} = {math.log(num_classes):.2f}, mask and objectness "
-            f"ln 2 = {math.log(2):.2f}; the two box losses have no such level, they should fall "
-            "(box rises at first, when more proposals begin to hit objects)")
+            f"ln 2 = {math.log(2):.2f}; the box losses have no such level, and box rises at first, "
+            "when more proposals begin to hit objects")
 
 
 def duration(seconds):

@@ -1,8 +1,8 @@
 """What else moves while a model trains: statistics, the order of the images, an average of the weights.
 
-The weights are the obvious state of a training. To go on after an interruption as if nothing had happened, bit for bit,
-the rest has to be kept as well: the running statistics of BatchNorm, which image comes next, and the
-state of the random generator.
+The weights are the obvious state of a training. To go on after an interruption as if nothing had happened,
+bit for bit, the rest has to be kept as well: the running statistics of BatchNorm, which image comes next, and
+the state of the random generator.
 """
 
 import contextlib
@@ -97,6 +97,22 @@ class WeightAverage:
         finally:
             for key, owner in self.owners.items():
                 owner.data = own[key]
+
+
+@contextlib.contextmanager
+def all_or_nothing(trainer):
+    """Undo what a step has moved that did not come to its end: random state, order of images, statistics."""
+    rng, order = trainer.rng.bit_generator.state, trainer.order
+    place = order.order, order.position
+    data = [(owner, owner.data) for _, owner in named_owners(trainer.model)]
+    try:
+        yield
+    except BaseException:
+        trainer.rng.bit_generator.state = rng
+        order.order, order.position = place
+        for owner, array in data:  # forward replaces the statistics, it does not write into them
+            owner.data = array
+        raise
 
 
 def rng_to_json(rng):

@@ -12,8 +12,8 @@ OPTIMIZERS = {"adamw": AdamW, "sgd": SGD}
 LEARNING_RATES = {"adamw": 2e-3, "sgd": 2e-2}
 
 
-def train(model, dataset, num_steps=800, out_dir=None, optimizer="adamw", lr=None, warmup=50, weight_decay=1e-4,
-          resume=None, **options):
+def train(model, dataset, num_steps=800, out_dir=None, optimizer="adamw", lr=None, warmup=50,
+          weight_decay=1e-4, resume=None, **options):
     """Train a model: AdamW, a warm-up, a cosine, gradients clipped at 10.
 
     Parameters
@@ -61,12 +61,13 @@ def train(model, dataset, num_steps=800, out_dir=None, optimizer="adamw", lr=Non
                          + (f"; did you mean {near[0]!r}?" if near else ""))
     lr = LEARNING_RATES[optimizer] if lr is None else judge_positive(lr, "lr")
     schedule = WarmupCosine(lr, num_steps, min(judge_count(warmup, "warmup", 0), num_steps // 10))
-    trainer = Trainer(model, dataset, OPTIMIZERS[optimizer](model.named_parameters(), lr, weight_decay=weight_decay),
-                      schedule, out_dir=out_dir, **options)
+    optimizer = OPTIMIZERS[optimizer](model.named_parameters(), lr, weight_decay=weight_decay)
+    trainer = Trainer(model, dataset, optimizer, schedule, out_dir=out_dir, **options)
     if resume is not None:
         trainer.resume(resume)
         if trainer.step >= num_steps:
-            raise InputError(f"{resume}: has {trainer.step} steps behind it already, num_steps is {num_steps}")
+            raise InputError(f"{resume}: has {trainer.step} steps behind it already, "
+                             f"and num_steps is {num_steps}; ask for more")
     trainer.run(num_steps - trainer.step)
     if trainer.average is not None:
         trainer.average.put_in_place()

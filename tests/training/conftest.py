@@ -1,4 +1,4 @@
-"""A model small enough to train in a millisecond a step, with the interface and the part names of the real one."""
+"""A model that trains in a millisecond a step, with the interface and the part names of the real one."""
 
 import numpy as np
 import pytest
@@ -25,8 +25,8 @@ class Layer(Module):
 class FakeModel(Module):
     """Regresses the mean colour of the images, through five layers with Mask R-CNN's part names.
 
-    ``losses["loss_mask"]`` and so on are the squared errors of one layer each. Uses `rng` as the real model does
-    (a permutation per step) and moves a running mean, so that a resumed run shows whether all was restored.
+    ``losses["loss_mask"]`` and so on are the squared errors of one layer each. Uses `rng` as the real model
+    does and moves a running mean, so that a resumed run shows whether all was restored.
     """
 
     architecture = {"builder": "fake", "num_classes": 4, "config": {"width": 3}}
@@ -85,7 +85,8 @@ class Boxes:
         rng = np.random.default_rng(index)
         masks = np.zeros((1, *self.size), bool)
         masks[0, 2:8, 3:12] = True
-        return rng.integers(0, 255, (*self.size, 3)).astype(np.uint8), Target([[3, 2, 12, 8]], [self.label], masks)
+        image = rng.integers(0, 255, (*self.size, 3)).astype(np.uint8)
+        return image, Target([[3, 2, 12, 8]], [self.label], masks)
 
 
 @pytest.fixture

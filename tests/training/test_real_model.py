@@ -1,0 +1,108 @@
+"""Training the real tiny model: resumption to the last bit, checkpoints as models, one image by heart."""
+
+import numpy as np
+import pytest
+
+from npmaskrcnn.datasets import ShapesDataset
+from npmaskrcnn.errors import InputError
+from npmaskrcnn.models import maskrcnn_tiny
+from npmaskrcnn.structures import Detections, Target
+from npmaskrcnn.training import AdamW, Trainer, TrainingDiverged, WarmupCosine, overfit_one_image
+from npmaskrcnn.training.overfit import measure
+from npmaskrcnn.weights import load
+
+
+def trainer_of(model, **options):
+    options = {"batch_size": 2, "rng": 5, "log_every": 0, "scale_jitter": (0.7, 1.4), **options}
+    optimizer = AdamW(model.named_parameters(), 2e-3, weight_decay=1e-4)
+    return Trainer(model, ShapesDataset(5, image_size=(64, 96), seed=1), optimizer, WarmupCosine(2e-3, 10, 2), **options)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Ten steps in one go; and five, a checkpoint, a new model of another seed, five more."""
+    folder = tmp_path_factory.mktemp("run")
+    whole = trainer_of(maskrcnn_tiny())
+    whole.run(10)
+    half = trainer_of(maskrcnn_tiny(), out_dir=folder)
+    for _ in range(5):
+        half.train_step()
+    half.save()
+    halfway = half.model.state_dict()
+    other = trainer_of(maskrcnn_tiny(rng=np.random.default_rng(77)), rng=6).resume(folder / "checkpoint.npz")
+    other.run(5)
+    return whole, other, halfway, folder / "checkpoint.npz"
+
+
+def test_ten_steps_are_five_and_five_bit_for_bit(runs):
+    whole, resumed, halfway, _ = runs
+    for key, value in whole.model.state_dict().items():
+        np.testing.assert_array_equal(resumed.model.state_dict()[key], value, err_msg=key)
+    for key, value in whole.optimizer.state_dict().items():
+        np.testing.assert_array_equal(resumed.optimizer.state_dict()[key], value, err_msg=key)
+    assert whole.rng.bit_generator.state == resumed.rng.bit_generator.state
+    assert any((halfway[key] != value).any() for key, value in whole.model.state_dict().items())
+
+
+def test_a_checkpoint_can_be_loaded_as_a_model(runs):
+    _, _, halfway, path = runs
+    model = load(path)
+    assert model.class_names == ["background", "circle", "square", "triangle"]
+    for key, value in model.state_dict().items():
+        np.testing.assert_array_equal(value, halfway[key], err_msg=key)
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(runs):
+    with pytest.raises(InputError, match=r"another model: .*min_size.*128.*here.*96"):
+        trainer_of(maskrcnn_tiny(min_size=96)).resume(runs[3])
+
+
+def test_the_average_of_the_weights_predicts(runs):
+    trainer = trainer_of(maskrcnn_tiny(), weight_average=0.5, batch_size=1)
+    trainer.run(2)
+    image, _ = trainer.dataset[0]
+    own = trainer.model.predict(image, score_threshold=0.0)
+    with trainer.average.in_place():
+        averaged = trainer.model.predict(image, score_threshold=0.0)
+    again = trainer.model.predict(image, score_threshold=0.0)
+    np.testing.assert_array_equal(own.scores, again.scores)
+    assert len(own.scores) != len(averaged.scores) or (own.scores != averaged.scores).any()
+
+
+def test_divergence_of_the_real_model_is_one_message():
+    trainer = trainer_of(maskrcnn_tiny(), batch_size=1)
+    trainer.schedule = WarmupCosine(1e6, 10, 0)
+    with pytest.raises(TrainingDiverged, match="training diverged at step") as error:
+        trainer.run(10)
+    assert "\n" not in str(error.value) and error.value.step > 1
+
+
+def test_one_image_is_learnt_by_heart():
+    image, target = ShapesDataset(1, image_size=(96, 128), seed=4)[0]
+    result = overfit_one_image(maskrcnn_tiny(), image, target, steps=150, rng=0)
+    large = result.area >= 400  # pixels
+    assert large.sum() >= 2
+    assert (result.box_iou[large] > 0.9).all() and (result.mask_iou[large] > 0.9).all(), str(result)
+
+
+def test_measure_matches_each_object_once_and_within_its_class():
+    masks = np.zeros((2, 10, 16), bool)
+    masks[0, 1:5, 1:5] = masks[1, 4:9, 8:14] = True
+    target = Target([[1, 1, 5, 5], [8, 4, 14, 9]], [1, 2], masks)
+    half = masks[0].copy()
+    half[3:] = False  # two of four rows: IoU one half
+    found = Detections(np.array([[1, 1, 5, 3], [1, 1, 5, 5], [8, 4, 14, 9]], np.float32), np.array([1, 1, 1]),
+                       np.array([0.9, 0.8, 0.7], np.float32), np.stack([half, masks[0], masks[1]]).astype(np.float32))
+    result = measure(found, target)
+    np.testing.assert_allclose(result.mask_iou, [0.5, 0])  # the better score goes first; the label of the third is wrong
+    np.testing.assert_allclose(result.box_iou, [0.5, 0])
+    np.testing.assert_array_equal(result.area, [16, 30])
+    assert result.extra == 2 and "other detections" in str(result)
+
+
+def test_measure_of_nothing_is_zero():
+    target = Target([[0, 0, 6, 6]], [1], np.ones((1, 6, 6), bool))
+    nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, int), np.zeros(0, np.float32), np.zeros((0, 6, 6)))
+    result = measure(nothing, target)
+    np.testing.assert_array_equal(result.mask_iou, [0.0])
+    assert result.extra == 0
