@@ -36,6 +36,8 @@ from npmaskrcnn.plots.roi import class_masks, roi_align_samples, roi_levels
 from npmaskrcnn.plots.rpn import matches, objectness, proposals
 from npmaskrcnn.plots.sheet import stage_sheet
 
-__all__ = ["anchors", "class_masks", "features", "funnel", "gallery", "gradient_curves", "input_image", "instances",
-           "loss_curves", "matches", "objectness", "precision_recall", "proposals", "provenance", "roi_align_samples",
+__all__ = ["anchors", "class_masks", "features", "funnel", "gallery", "gradient_curves", "input_image",
+           "instances",
+           "loss_curves", "matches", "objectness", "precision_recall", "proposals", "provenance",
+           "roi_align_samples",
            "roi_levels", "stage_sheet"]

@@ -15,8 +15,10 @@ from npmaskrcnn.plots.style import (CLASS_COLORS, CURVE, INK, MUTED, SMALL, clas
 IOU_THRESHOLDS = np.arange(50, 100, 5) / 100   # COCO's ten
 
 LOSS_TITLES = {
-    "loss_total": "Total loss", "loss_objectness": "RPN: object or not?", "loss_rpn_box_reg": "RPN: box offsets",
-    "loss_classifier": "Head: which class?", "loss_box_reg": "Head: box offsets", "loss_mask": "Head: mask pixels",
+    "loss_total": "Total loss", "loss_objectness": "RPN: object or not?",
+    "loss_rpn_box_reg": "RPN: box offsets",
+    "loss_classifier": "Head: which class?", "loss_box_reg": "Head: box offsets",
+    "loss_mask": "Head: mask pixels",
 }
 
 
@@ -64,7 +66,7 @@ def loss_curves(log, num_classes=4, validation=None):
     total = _column(log, "loss_total")
     path = f", the total from {total[0]:.2f} to {smooth(total)[-1]:.2f}" if len(total) else ""
     figure.set_label(f"Eight panels over {len(step)} training steps: the five losses and their sum{path}, "
-                     "the gradient norm and the " + ("validation AP." if validation is not None else "learning rate."))
+                     f"gradient norm and {'learning rate' if validation is None else 'validation AP'}.")
     return figure
 
 
@@ -200,7 +202,7 @@ def _curve(ax, step, values, color, name, log=False):
 def _end_at_zero(ax, values, chance_name=None, chance=0.0):
     """Axis from zero to what matters: a first spike may leave the picture, chance may not."""
     finite = values[np.isfinite(values)]
-    top = max(np.percentile(finite, 99.5) if len(finite) else 1, chance * 1.25, 1e-6)
+    top = max(np.percentile(finite, 97) if len(finite) else 1, chance * 1.25, 1e-6)
     ax.set_ylim(0, top * 1.05)
     if chance_name:
         ax.axhline(chance, color=MUTED, linestyle="dotted", linewidth=1.2)

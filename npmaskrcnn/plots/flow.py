@@ -6,9 +6,9 @@ from npmaskrcnn import ops
 from npmaskrcnn.plots.pyramid import input_image
 from npmaskrcnn.plots.roi import zoom
 from npmaskrcnn.plots.rpn import best_rows
-from npmaskrcnn.plots.style import (CURVE, INK, LEVEL_NAMES, MUTED, NORMAL, SMALL, class_color, class_name, count,
-                                    draw_boxes, faded, ink_on, level_color, new_figure, panels, say_nothing,
-                                    show_image, styled)
+from npmaskrcnn.plots.style import (CURVE, INK, LEVEL_NAMES, MUTED, NORMAL, SMALL, class_color, class_name,
+                                    count, draw_boxes, faded, ink_on, level_color, new_figure, panels,
+                                    say_nothing, show_image, styled)
 
 
 @styled
@@ -34,13 +34,15 @@ def funnel(trace, ax=None):
     numbers = np.array([number for _, number, _ in steps])
     ax.barh(range(len(steps)), np.log10(numbers + 1), height=0.62, color=CURVE)
     for i, (name, number, why) in enumerate(steps):
-        ax.text(np.log10(number + 1) + 0.05, i, f"{number:,}", va="center", fontsize=NORMAL, fontweight="bold")
+        ax.text(np.log10(number + 1) + 0.05, i, f"{number:,}", va="center", fontsize=NORMAL,
+                fontweight="bold")
         if why:
             ax.text(np.log10(numbers.max() + 1) * 1.32, i - 0.5, why, va="center", ha="right", fontsize=SMALL,
                     color=MUTED)
-    ax.set(yticks=range(len(steps)), yticklabels=[name for name, _, _ in steps], ylim=(len(steps) - 0.5, -0.6),
-           xlim=(0, np.log10(numbers.max() + 1) * 1.32), xticks=[],
-           title=f"From {count(steps[0][1], 'anchor')} to {count(steps[-1][1], 'detection')} (logarithmic bars)")
+    ax.set(yticks=range(len(steps)), yticklabels=[name for name, _, _ in steps],
+           ylim=(len(steps) - 0.5, -0.6), xlim=(0, np.log10(numbers.max() + 1) * 1.32), xticks=[],
+           title=f"From {count(steps[0][1], 'anchor')} to {count(steps[-1][1], 'detection')}"
+                 " (logarithmic bars)")
     ax.tick_params(length=0)
     ax.spines["bottom"].set_visible(False)
     return ax.figure
@@ -91,7 +93,8 @@ def provenance(trace, detection=0, size=2.9):
     belief = ops.sigmoid(np.asarray(trace.objectness[level][:, :, step["anchor_of_cell"]], np.float64))
     show_image(axes[0], belief, (height, width), cmap="magma", vmin=0, vmax=1)
     stride_y, stride_x = trace.strides[level]
-    draw_boxes(axes[0], [[x * stride_x, y * stride_y, (x + 1) * stride_x, (y + 1) * stride_y]], level_color(level), 2)
+    draw_boxes(axes[0], [[x * stride_x, y * stride_y, (x + 1) * stride_x, (y + 1) * stride_y]],
+               level_color(level), 2)
     axes[0].set_title(f"1  Cell y = {y}, x = {x} of {LEVEL_NAMES[level]}, shape {step['anchor_of_cell']}:\n"
                       f"objectness {ops.sigmoid(np.float64(logit)):.2f}")
 
@@ -102,8 +105,10 @@ def provenance(trace, detection=0, size=2.9):
 
     scores = ops.softmax(np.asarray(trace.class_logits[step["roi"]], np.float64))
     draw_class_scores(axes[2], scores, trace.class_names)
-    axes[2].set_title(f"3  Pooled from {LEVEL_NAMES[step['roi_level']]}, classified:\n{name} {scores[label]:.2f}")
+    axes[2].set_title(f"3  Pooled from {LEVEL_NAMES[step['roi_level']]}, classified:\n"
+                      f"{name} {scores[label]:.2f}")
     axes[2].set_xlabel("probability")
+    axes[2].set_box_aspect(height / width)
 
     show_image(axes[3], faded(picture))
     draw_boxes(axes[3], step["proposal_box"], level_color(level), 1.6, linestyle=(0, (4, 2)))
@@ -118,9 +123,9 @@ def provenance(trace, detection=0, size=2.9):
     axes[4].set_title(f"5  Its {mask.shape[0]} × {mask.shape[1]} mask, laid into\nthe box")
     for ax in (axes[1], axes[3], axes[4]):
         ax.set_ylabel("")
-    figure.set_label(f"Five panels follow detection {detection}, a {name} with score {scores[label]:.2f}: cell {y}, {x} of "
-                     f"{LEVEL_NAMES[level]}, its anchor moved to proposal {step['roi'] + 1}, class scores, refined box, "
-                     "mask.")
+    figure.set_label(f"Five panels follow detection {detection}, a {name} with score {scores[label]:.2f}: "
+                     f"cell {y}, {x} of {LEVEL_NAMES[level]}, its anchor moved to proposal {step['roi'] + 1}, "
+                     "class scores, refined box, mask.")
     return figure
 
 

@@ -10,7 +10,8 @@ import math
 import numpy as np
 from matplotlib.lines import Line2D
 
-from npmaskrcnn.plots.style import (INK, MUTED, NORMAL, class_color, class_name, count, draw_boxes, draw_label,
+from npmaskrcnn.plots.style import (INK, MUTED, NORMAL, class_color, class_name, count, draw_boxes,
+                                    draw_label,
                                     new_figure, panels, say_nothing, show_image, styled)
 
 MASK_THRESHOLD = 0.5   # of a predicted probability, as everywhere
@@ -59,7 +60,8 @@ def instances(image, boxes, labels=None, scores=None, masks=None, class_names=No
     if own_figure:
         height, width = np.asarray(image).shape[:2]
         figure = new_figure(size, size * min(max(height / width, 0.3), 3) + 0.25)
-        figure.set_label(f"Image of {width} x {height} pixels with {count(len(boxes), noun)}{_listed(names)}.")
+        figure.set_label(f"Image of {width} x {height} pixels with {count(len(boxes), noun)}"
+                         f"{_listed(names)}.")
         ax = figure.subplots()
     show_image(ax, image)
     if target is not None:
@@ -72,7 +74,7 @@ def instances(image, boxes, labels=None, scores=None, masks=None, class_names=No
 
 
 @styled
-def gallery(images, detections=None, targets=None, class_names=None, columns=4, size=2.6):
+def gallery(images, detections=None, targets=None, class_names=None, min_score=0.5, columns=4, size=2.6):
     """Draw many images in a grid, each with its detections (solid) and its ground truth (dashed).
 
     Parameters
@@ -81,6 +83,8 @@ def gallery(images, detections=None, targets=None, class_names=None, columns=4, 
     detections : list of Detections, optional
     targets : list of Target, optional
     class_names : list of str, optional
+    min_score : float
+        Detections that score less are not drawn and not counted.
     columns : int
     size : float
         Width of a panel in inches.
@@ -102,11 +106,12 @@ def gallery(images, detections=None, targets=None, class_names=None, columns=4, 
         words = []
         if targets is not None:
             truth = targets[i]
-            draw_instances(ax, truth.boxes, truth.labels, masks=truth.masks, truth=True, class_names=class_names,
+            draw_instances(ax, truth.boxes, truth.labels, masks=truth.masks, truth=True,
+                           class_names=class_names,
                            text=detections is None)
             words.append(f"{len(truth)} there")
         if detections is not None:
-            found = detections[i]
+            found = detections[i][detections[i].scores >= min_score]
             draw_instances(ax, found.boxes, found.labels, found.scores, found.masks, class_names, text=True)
             words.insert(0, f"{len(found)} found")
             if not len(found):
@@ -114,7 +119,7 @@ def gallery(images, detections=None, targets=None, class_names=None, columns=4, 
         ax.set_title(f"{i}:  {', '.join(words)}" if words else f"{i}")
     if not num_images:
         say_nothing(axes[0, 0], "no image")
-    _class_legend(figure, detections, targets, class_names)
+    _class_legend(figure, detections, targets, class_names, min_score)
     figure.set_label(f"Grid of {count(num_images, 'image')}"
                      + (" with detections as solid boxes and filled masks" if detections is not None else "")
                      + (", ground truth dashed" if targets is not None else "") + ".")
@@ -158,14 +163,16 @@ def _listed(names):
     return ": " + ", ".join(name if number == 1 else f"{number} × {name}" for name, number in counted.items())
 
 
-def _class_legend(figure, detections, targets, class_names):
+def _class_legend(figure, detections, targets, class_names, min_score):
     """Which colour is which class, and which line is whose."""
     present = sorted({int(label) for items in (detections, targets) if items is not None
                       for item in items for label in item.labels})
+    sure = f", score ≥ {min_score:g}" if min_score > 0 else ""
     handles = [Line2D([], [], color=class_color(label), linewidth=4, label=class_name(label, class_names))
                for label in present[:8]]
     if detections is not None and targets is not None:
-        handles += [Line2D([], [], color=INK, label="detection"),
+        handles += [Line2D([], [], color=INK, label=f"detection{sure}"),
                     Line2D([], [], color=MUTED, linestyle="dashed", label="ground truth")]
     if handles:
-        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=NORMAL)
+        figure.legend(handles=handles, loc="outside lower center", fontsize=NORMAL,
+                      ncols=min(len(handles), max(1, int(figure.get_figwidth() / 1.3))))

@@ -8,6 +8,15 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from npmaskrcnn.plots.style import INK, LARGE, MUTED, NORMAL, PAPER, SMALL, new_figure
 
+WIDTH, MARGIN = 16.0, 0.3     # inches
+PITCH, PANEL = 2.2, 1.92      # from column to column, and a panel's width
+SURE = 0.5                    # the result shows detections with at least this score
+
+
+def column(i):
+    """Left edge of a column of the stage sheet, in inches."""
+    return MARGIN + i * PITCH
+
 
 class Page:
     """A figure of `width` x `height` inches; y counts downwards from the top."""
@@ -29,7 +38,8 @@ class Page:
 
     def text(self, x, y, text, size=NORMAL, color=INK, **options):
         """Text at (x, y)."""
-        return self.figure.text(x / self.width, 1 - y / self.height, text, fontsize=size, color=color, **options)
+        return self.figure.text(x / self.width, 1 - y / self.height, text, fontsize=size, color=color,
+                                **options)
 
     def heading(self, x, y, number, title, note=""):
         """The head of a section: its number in a disc, its name, and what happens there."""

@@ -6,6 +6,7 @@ cannot be compared.) Maps are stretched over the pixels that they describe, so t
 """
 
 import numpy as np
+from scipy.linalg import eigh
 
 from npmaskrcnn.plots.style import (LEVEL_NAMES, MUTED, SMALL, count, draw_boxes, faded, level_color, panels,
                                     say_nothing, show_image, styled)
@@ -41,8 +42,8 @@ def features(trace, size=2.3):
     show_magnitude(axes[1, 0], trace.features[0][0], (height, width))
     axes[1, 0].set_title("Length of P2's vectors")
     figure.set_label(f"An input of {height} x {width} pixels and its feature maps as false-colour pictures: "
-                     f"{len(trace.body_features)} of the backbone, {len(trace.features)} of the feature pyramid, "
-                     "each half as fine as the one before.")
+                     f"{len(trace.body_features)} of the backbone, {len(trace.features)} of the feature "
+                     "pyramid, each half as fine as the one before.")
     return figure
 
 
@@ -71,13 +72,15 @@ def anchors(image, anchors, grid_sizes, cell=None, size=2.6):
     figure, axes = panels(1, max(len(anchors), 1), size, 1.15 * size * height / width + 1.1)
     down, across = (0.5, 0.5) if cell is None else cell
     grids = [np.asarray(boxes, np.float64).reshape(h, w, -1, 4) for boxes, (h, w) in zip(anchors, grid_sizes)]
-    ones = [grid[min(int(down * len(grid)), len(grid) - 1), min(int(across * grid.shape[1]), grid.shape[1] - 1)]
+    ones = [grid[min(int(down * len(grid)), len(grid) - 1),
+                 min(int(across * grid.shape[1]), grid.shape[1] - 1)]
             for grid in grids]
     reach = np.concatenate([[[0, 0, width, height]], *ones])     # all panels show the same piece of the plane
     for level, (ax, grid, one) in enumerate(zip(axes[0], grids, ones)):
         show_image(ax, faded(image))
         centres = grid[:, :, 0].reshape(-1, 2, 2).mean(axis=1)
-        ax.scatter(*centres.T, s=(1, 3, 6, 12, 12)[min(level, 4)], color=level_color(level), linewidths=0, zorder=3)
+        ax.scatter(*centres.T, s=(1, 3, 6, 12, 12)[min(level, 4)], color=level_color(level), linewidths=0,
+                   zorder=3)
         draw_boxes(ax, one, level_color(level), linewidth=1.8)
         ax.set_xlim(reach[:, 0].min() - 2, reach[:, 2].max() + 2)
         ax.set_ylim(reach[:, 3].max() + 2, reach[:, 1].min() - 2)
@@ -88,8 +91,8 @@ def anchors(image, anchors, grid_sizes, cell=None, size=2.6):
     total = sum(len(boxes) for boxes in anchors)
     if not len(anchors):
         say_nothing(axes[0, 0], "no anchor")
-    figure.set_label(f"One panel per pyramid level with its grid of cells as dots and the anchors of one cell as "
-                     f"boxes; {count(total, 'anchor')} in all.")
+    figure.set_label("One panel per pyramid level with its grid of cells as dots and the anchors of one cell "
+                     f"as boxes; {count(total, 'anchor')} in all.")
     return figure
 
 
@@ -112,10 +115,13 @@ def feature_picture(feature):
     height, width, channels = feature.shape
     cells = np.asarray(feature, np.float64).reshape(-1, channels)
     cells = cells - cells.mean(axis=0)
-    _, _, directions = np.linalg.svd(cells.T @ cells)                 # symmetric: rows are eigenvectors, largest first
-    directions = directions[:3] * np.sign(directions[:3].sum(axis=1, keepdims=True) + 1e-12)   # svd's sign is free
+    wide = channels > len(cells)                   # decompose whichever of the two products is smaller
+    product = cells @ cells.T if wide else cells.T @ cells
+    variances, vectors = eigh(product, subset_by_index=[max(len(product) - 3, 0), len(product) - 1])
+    found = vectors * np.sqrt(np.maximum(variances, 0)) if wide else cells @ vectors
     parts = np.zeros((len(cells), 3))
-    parts[:, :len(directions)] = cells @ directions.T
+    parts[:, :found.shape[1]] = found[:, ::-1]     # eigh puts the largest last
+    parts *= np.where(parts.max(axis=0) < -parts.min(axis=0), -1, 1)   # their signs are free: choose
     low, high = np.percentile(parts, [2, 98], axis=0)
     flat = high - low < 1e-9 * max(1, float((high - low).max()))
     parts = np.where(flat, 0.5, (parts - low) / np.where(flat, 1, high - low))

@@ -12,8 +12,8 @@ import numpy as np
 from npmaskrcnn import ops
 from npmaskrcnn.plots.pyramid import feature_picture, input_image
 from npmaskrcnn.plots.rpn import level_legend
-from npmaskrcnn.plots.style import (INK, MUTED, NEGATIVE, SMALL, class_color, class_name, count, draw_boxes, faded,
-                                    level_color, new_figure, panels, say_nothing, show_image, styled)
+from npmaskrcnn.plots.style import (INK, MUTED, NEGATIVE, SMALL, class_color, class_name, count, draw_boxes,
+                                    faded, level_color, new_figure, panels, say_nothing, show_image, styled)
 from npmaskrcnn.stages.roi_pooler import assign_levels
 
 
@@ -46,21 +46,24 @@ def roi_levels(trace, max_rois=40, canonical_scale=None):
         say_nothing(image_ax, "no proposal")
     side = np.sqrt(ops.box_area(boxes))
     spread = 0.16 * (np.arange(len(side)) % 7 - 3) / 3          # points of one level side by side
-    rule_ax.scatter(side, levels + spread, s=14, color=[level_color(level) for level in levels], alpha=0.8, zorder=3)
+    rule_ax.scatter(side, levels + spread, s=14, color=[level_color(level) for level in levels], alpha=0.8,
+                    zorder=3)
     scale = _canonical_scale(boxes, levels) if canonical_scale is None else canonical_scale
     ends = [max(1.0, 0.8 * side.min(initial=8.0)), max(1.2 * side.max(initial=0.0), 2 * (scale or 56))]
     if scale:
         steps = np.geomspace(*ends, 600)
         square = np.stack([0 * steps, 0 * steps, steps, steps], axis=1)
         rule_ax.step(steps, assign_levels(square, scale), color=INK, linewidth=1.3)
-        rule_ax.text(0.03, 0.94, f"level = ⌊4 + log₂(size / {scale:g} px)⌋, P2 to P5", transform=rule_ax.transAxes,
-                     fontsize=SMALL, va="top")
+        rule_ax.text(0.03, 0.94, f"level = ⌊4 + log₂(size / {scale:g} px)⌋, P2 to P5",
+                     transform=rule_ax.transAxes, fontsize=SMALL, va="top")
     rule_ax.set_xscale("log", base=2)
     rule_ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     rule_ax.set(xlim=ends, ylim=(-0.5, 3.8), yticks=range(4), yticklabels=["P2", "P3", "P4", "P5"],
-                xlabel="size of the RoI, √(width × height) (px)", ylabel="level", title="Twice the size, one level up")
+                xlabel="size of the RoI, √(width × height) (px)", ylabel="level",
+                title="Twice the size, one level up")
     level_legend(figure, levels, 4, "Level: RoIs")
-    figure.set_label(f"{count(len(boxes), 'RoI')} coloured by pyramid level, and a step diagram of level against size.")
+    figure.set_label(f"{count(len(boxes), 'RoI')} coloured by pyramid level, and a step diagram of level "
+                     "against size.")
     return figure
 
 
@@ -86,15 +89,17 @@ def roi_align_samples(feature, box, spatial_scale, output_size=7, sampling_ratio
     """
     feature = np.asarray(feature)
     feature = feature[..., None] if feature.ndim == 2 else feature
-    pooled = ops.roi_align(feature[None].astype(np.float64), np.array([[0, *np.asarray(box, np.float64)]]), output_size,
-                           spatial_scale, sampling_ratio, aligned)[0]
+    roi = np.array([[0, *np.asarray(box, np.float64)]])
+    pooled = ops.roi_align(feature[None].astype(np.float64), roi, output_size, spatial_scale,
+                           sampling_ratio, aligned)[0]
     x_edges, x_points = _axis_samples(box[0], box[2], spatial_scale, output_size, sampling_ratio, aligned)
     y_edges, y_points = _axis_samples(box[1], box[3], spatial_scale, output_size, sampling_ratio, aligned)
     figure = new_figure(1.75 * size, size)
     map_ax, pooled_ax = figure.subplots(1, 2, width_ratios=(1.6, 1))
-    whole = _picture(np.concatenate([feature.reshape(-1, feature.shape[2]), pooled.reshape(-1, pooled.shape[2])]))
+    whole = _picture(np.concatenate([feature.reshape(-1, feature.shape[2]),
+                                     pooled.reshape(-1, pooled.shape[2])]))
     cells, bins = np.split(whole, [feature.shape[0] * feature.shape[1]])
-    map_ax.imshow(cells.reshape(*feature.shape[:2], -1), alpha=0.75)   # a cell's value sits at its whole number
+    map_ax.imshow(cells.reshape(*feature.shape[:2], -1), alpha=0.75)    # the value of cell i sits at i
     pooled_ax.imshow(bins.reshape(*pooled.shape[:2], -1), alpha=0.75)
     _draw_bins(map_ax, x_edges, y_edges)
     grid = np.stack(np.meshgrid(x_points, y_points), axis=-1).reshape(-1, 2)
@@ -106,8 +111,9 @@ def roi_align_samples(feature, box, spatial_scale, output_size=7, sampling_ratio
                title=f"{len(grid)} points, each a mean of its four cells by the weights shown")
     pooled_ax.set(xlabel="bin", ylabel="bin", title=f"Result: {pooled.shape[0]} × {pooled.shape[1]} bins,\n"
                   f"each the mean of its {len(grid) // max(pooled.shape[0] * pooled.shape[1], 1)} points")
-    figure.set_label(f"A region of interest on the cells of a feature map with {pooled.shape[0]} by {pooled.shape[1]} "
-                     f"bins and {len(grid)} sampling points, and the pooled result.")
+    figure.set_label("A region of interest on the cells of a feature map with "
+                     f"{pooled.shape[0]} by {pooled.shape[1]} bins and {len(grid)} sampling points, "
+                     "and the pooled result.")
     return figure
 
 
@@ -144,20 +150,23 @@ def class_masks(trace, detection=0, max_classes=8, size=1.9):
     show_image(axes[0, 0], input_image(trace), axis_labels=False)
     zoom(axes[0, 0], trace.detection_boxes[detection])   # the head sees it without its aspect ratio
     axes[0, 0].set_aspect("auto")
+    axes[0, 0].set_box_aspect(1)
     axes[0, 0].set_title("The RoI, warped\nto a square")
     for ax, k in zip(axes[0, 1:], shown):
-        heat = ax.imshow(ops.sigmoid(np.asarray(trace.mask_logits[detection, :, :, k], np.float64)), vmin=0, vmax=1,
-                         cmap="gray", extent=(0, 28, 28, 0) if trace.mask_logits.shape[1] == 28 else None)
+        mask = ops.sigmoid(np.asarray(trace.mask_logits[detection, :, :, k], np.float64))
+        heat = ax.imshow(mask, vmin=0, vmax=1, cmap="gray")
         ax.set(xticks=[], yticks=[])
         ax.set_title(f"{class_name(k, trace.class_names)}\nclass score {scores[k]:.2f}",
                      color=class_color(k) if k == label else MUTED)
         for spine in ax.spines.values():
-            spine.set(visible=True, linewidth=4 if k == label else 0.6, color=class_color(k) if k == label else MUTED)
+            spine.set(visible=True, linewidth=4 if k == label else 0.6,
+                      color=class_color(k) if k == label else MUTED)
     figure.colorbar(heat, ax=axes, label="mask probability", shrink=0.7, aspect=15)
     figure.suptitle(f"{num_classes} masks for one RoI, each from its own sigmoid: "
-                    f"the class ({class_name(label, trace.class_names)}) picks, the masks do not compete", x=0.01, ha="left")
-    figure.set_label(f"The {len(shown)} mask predictions of one detection, one per class, with that of its class, "
-                     f"{class_name(label, trace.class_names)}, framed.")
+                    f"the class ({class_name(label, trace.class_names)}) picks, the masks do not compete",
+                    x=0.01, ha="left")
+    figure.set_label(f"The {len(shown)} mask predictions of one detection, one per class, with that of its "
+                     f"class, {class_name(label, trace.class_names)}, framed.")
     return figure
 
 

@@ -9,8 +9,8 @@ from matplotlib.lines import Line2D
 
 from npmaskrcnn import ops
 from npmaskrcnn.plots.pyramid import input_image
-from npmaskrcnn.plots.style import (GROUND_TRUTH, IGNORED, LEVEL_NAMES, NEGATIVE, POSITIVE, SMALL, count, draw_boxes,
-                                    faded, level_color, panels, say_nothing, show_image, styled)
+from npmaskrcnn.plots.style import (GROUND_TRUTH, IGNORED, LEVEL_NAMES, NEGATIVE, POSITIVE, SMALL, count,
+                                    draw_boxes, faded, level_color, panels, say_nothing, show_image, styled)
 
 DASHED = (0, (4, 2))
 
@@ -55,7 +55,8 @@ def matches(image, anchors, matches, gt_boxes, max_boxes=40, size=3.6):
         some = f" ({len(shown)} shown)" if len(shown) < len(rows) else ""
         ax.set_title(f"{len(rows):,} {name}{some}\n{meaning}", color=color)
         counts.append(f"{len(rows)} {name}")
-    figure.set_label(f"Three panels of one image with its ground truth dashed and {', '.join(counts)} anchors.")
+    figure.set_label("Three panels of one image with its ground truth dashed and "
+                     f"{', '.join(counts)} anchors.")
     return figure
 
 
@@ -84,14 +85,15 @@ def objectness(trace, size=2.1):
             heat = show_image(ax, probability[:, :, row], (height, width), axis_labels=False, cmap="magma",
                               vmin=0, vmax=1)
             name = f"{LEVEL_NAMES[level]}, " if row == 0 else ""
-            ax.set_title(f"{name}{shapes[row, 0]:.0f}×{shapes[row, 1]:.0f} px: max {probability[:, :, row].max():.2f}")
+            highest = probability[:, :, row].max()
+            ax.set_title(f"{name}{shapes[row, 0]:.0f}×{shapes[row, 1]:.0f} px: max {highest:.2f}")
             draw_boxes(ax, ground_truth_boxes(trace), "white", linewidth=1, linestyle=DASHED, halo=False)
     figure.colorbar(heat, ax=axes, label="objectness (probability)", shrink=0.8, aspect=30)
     rows = "three rows" if per_cell == 3 else f"{per_cell} rows"
-    figure.suptitle(f"Objectness of every anchor, by level and shape (width × height): most sure on {LEVEL_NAMES[best]}",
-                    x=0.01, ha="left")
-    figure.set_label(f"Heat maps of objectness in {rows} for the anchor shapes and {num_levels} columns for the "
-                     f"pyramid levels; the highest value is on {LEVEL_NAMES[best]}.")
+    figure.suptitle("Objectness of every anchor, by level and shape (width × height): most sure on "
+                    f"{LEVEL_NAMES[best]}", x=0.01, ha="left")
+    figure.set_label(f"Heat maps of objectness in {rows} for the anchor shapes and {num_levels} columns for "
+                     f"the pyramid levels; the highest value is on {LEVEL_NAMES[best]}.")
     return figure
 
 
@@ -129,8 +131,9 @@ def proposals(trace, num_before=60, num_after=20, size=3.6):
             say_nothing(ax, "no proposal")
         ax.set_title(text)
     level_legend(figure, trace.top_k_levels)
-    figure.set_label(f"Three panels: the {len(before)} anchors of highest objectness, the same after their deltas, "
-                     f"and the best {len(kept)} of {count(len(trace.proposals), 'proposal')} that NMS keeps.")
+    figure.set_label(f"Three panels: the {len(before)} anchors of highest objectness, the same after their "
+                     f"deltas, and the best {len(kept)} of {count(len(trace.proposals), 'proposal')} "
+                     "that NMS keeps.")
     return figure
 
 
@@ -147,6 +150,7 @@ def best_rows(scores, num_best):
 def level_legend(figure, levels, num_levels=5, title="Level: boxes before NMS"):
     """Which colour is which level, and how many boxes come from it."""
     counts = np.bincount(np.asarray(levels, int), minlength=num_levels)
-    figure.legend(handles=[Line2D([], [], color=level_color(level), linewidth=4,
-                                  label=f"{LEVEL_NAMES[level]}: {counts[level]:,}") for level in range(num_levels)],
-                  loc="outside lower center", ncols=num_levels, title=title, title_fontsize=SMALL)
+    handles = [Line2D([], [], color=level_color(level), linewidth=4,
+                      label=f"{LEVEL_NAMES[level]}: {counts[level]:,}") for level in range(num_levels)]
+    figure.legend(handles=handles, loc="outside lower center", ncols=num_levels, title=title,
+                  title_fontsize=SMALL)

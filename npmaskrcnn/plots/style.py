@@ -62,13 +62,13 @@ def styled(draw):
 
 def new_figure(width, height, layout="constrained"):
     """A white figure of `width` x `height` inches, 100 pixels to the inch."""
-    figure = Figure(figsize=(width, height), layout=layout)
+    figure = Figure(figsize=(round(width, 2), round(height, 2)), layout=layout)   # whole pixels
     FigureCanvasAgg(figure)   # so that text can be measured before the figure is drawn
     return figure
 
 
 def panels(rows, columns, width, height):
-    """A figure with a grid of axes, as `(figure, (rows, columns) array of Axes)`; sizes of one panel in inches."""
+    """A figure and its (rows, columns) array of Axes; `width` and `height` of one panel in inches."""
     figure = new_figure(columns * width, rows * height)
     return figure, figure.subplots(rows, columns, squeeze=False)
 
@@ -124,7 +124,7 @@ def faded(image):
 
 
 def show_image(ax, image, size=None, axis_labels=True, **imshow_options):
-    """Draw an image or a map so that coordinates are pixels and a pixel's left and top edges are whole numbers.
+    """Draw an image or a map so that coordinates are pixels, with whole numbers at pixels' edges.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ BOX_WEIGHTS = (10, 10, 5, 5)
 
 
 def make_trace(image, target, rng, num_classes=4, rpn_score=0.0, box_score=0.05, training=True):
-    """A Trace of `image` (H, W, 3) uint8 as a model that errs a little would leave it; sizes in multiples of 64."""
+    """A Trace of `image` (H, W, 3) uint8 as a model that errs a little leaves it; sides are multiples of 64."""
     picture = image.astype(np.float32) / 255
     height, width = picture.shape[:2]
     body, features = feature_maps(picture, rng)
@@ -37,7 +37,8 @@ def make_trace(image, target, rng, num_classes=4, rpn_score=0.0, box_score=0.05,
         near = best > 0.2
         deltas[near] += ops.encode_boxes(boxes[matches[near]], flat[near])
     ends = np.cumsum([len(a) for a in anchors])[:-1]
-    objectness, deltas = np.split(objectness.astype(np.float32), ends), np.split(deltas.astype(np.float32), ends)
+    objectness, deltas = np.split(objectness.astype(np.float32), ends), np.split(deltas.astype(np.float32),
+                                                                                 ends)
     found = propose(objectness, deltas, anchors, (height, width), 200, 100, 0.7, rpn_score)
     pooler = RoIPooler(7, canonical_scale=56)
     rois = make_rois([found.boxes])
@@ -59,7 +60,8 @@ def make_trace(image, target, rng, num_classes=4, rpn_score=0.0, box_score=0.05,
     for i, label in enumerate(detection_labels):
         truth = target.masks[matches[i]]
         crop = ops.roi_align(truth[None, ..., None].astype(np.float32),
-                             np.r_[0, detection_boxes[i]][None].astype(np.float32), 28, aligned=True)[0, :, :, 0]
+                             np.r_[0, detection_boxes[i]][None].astype(np.float32), 28,
+                             aligned=True)[0, :, :, 0]
         mask_logits[i, :, :, label] = 9 * (crop - 0.5) + rng.normal(0, 0.6, (28, 28))
         x1, y1, x2, y2 = detection_boxes[i].round().astype(int)
         masks[i, y1:y2, x1:x2] = 0.95 * truth[y1:y2, x1:x2]
@@ -71,12 +73,14 @@ def make_trace(image, target, rng, num_classes=4, rpn_score=0.0, box_score=0.05,
         top_k=found.top_k, top_k_boxes=found.top_k_boxes, top_k_scores=found.top_k_scores,
         top_k_levels=found.top_k_levels, proposal_rows=found.rows, proposals=found.boxes,
         proposal_scores=found.scores, roi_levels=pooler.levels(rois), box_features=pooler(features[:4], rois),
-        class_logits=class_logits, box_deltas=box_deltas, candidate_rois=kept.rois, candidate_labels=kept.labels,
+        class_logits=class_logits, box_deltas=box_deltas, candidate_rois=kept.rois,
+        candidate_labels=kept.labels,
         candidate_scores=kept.scores, candidate_boxes=kept.boxes, detection_rows=kept.keep,
         detection_boxes=detection_boxes, mask_levels=mask_pooler.levels(mask_rois),
         mask_features=mask_pooler(features[:4], mask_rois), mask_logits=mask_logits,
         detections=Detections(detection_boxes, detection_labels, kept.scores[kept.keep], masks),
-        strides=[(float(s), float(s)) for s in STRIDES], class_names=(CLASS_NAMES + ["star"] * 90)[:num_classes],
+        strides=[(float(s), float(s)) for s in STRIDES],
+        class_names=(CLASS_NAMES + ["star"] * 90)[:num_classes],
         training=make_training(target, flat, found.boxes, rng) if training else None)
 
 
@@ -128,12 +132,14 @@ def make_training(target, anchors, proposals, rng):
         gt_boxes=target.boxes, gt_labels=target.labels, anchor_iou=anchor_iou, anchor_matches=matches,
         sampled_anchors=np.r_[positive, negative], num_positive_anchors=len(positive),
         anchor_delta_targets=rng.normal(0, 1, (len(positive), 4)),
-        anchor_objectness_loss=rng.random(len(positive) + len(negative)), anchor_box_loss=rng.random(len(positive)),
+        anchor_objectness_loss=rng.random(len(positive) + len(negative)),
+        anchor_box_loss=rng.random(len(positive)),
         candidates=candidates, candidate_iou=candidate_iou, candidate_matches=candidate_matches,
         sampled_rois=sampled, rois=rois, roi_labels=labels, roi_levels=np.zeros(count, int),
         roi_delta_targets=rng.normal(0, 1, (count, 4)), roi_class_loss=rng.random(count),
         roi_box_loss=rng.random(count), mask_rois=rois[is_positive], mask_labels=labels[is_positive],
-        mask_targets=rng.random((num_positive, 28, 28)), mask_logits=rng.normal(0, 1, (num_positive, 28, 28, 4)),
+        mask_targets=rng.random((num_positive, 28, 28)),
+        mask_logits=rng.normal(0, 1, (num_positive, 28, 28, 4)),
         mask_loss=rng.random(num_positive), losses={})
 
 

@@ -57,7 +57,8 @@ def test_a_box_is_drawn_on_the_pixels_that_it_names():
 def test_ground_truth_is_dashed_and_detections_are_solid():
     image, target = np.zeros((24, 40, 3), np.uint8), target_of()
     truth = plots.instances(image, target).axes[0].collections[-1].get_linestyle()[0]
-    found = plots.instances(image, target.boxes, target.labels, [0.5]).axes[0].collections[-1].get_linestyle()[0]
+    found = plots.instances(image, target.boxes, target.labels,
+                            [0.5]).axes[0].collections[-1].get_linestyle()[0]
     assert truth[1] is not None and found[1] is None
 
 
@@ -93,14 +94,18 @@ def test_text_can_be_read_on_every_class_colour():
         linear = [v / 12.92 if v <= 0.03928 else ((v + 0.055) / 1.055) ** 2.4 for v in to_rgb(color)]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     for label in range(len(CLASS_COLORS) + 1):
-        light, dark = sorted((luminance(class_color(label)), luminance(ink_on(class_color(label)))), reverse=True)
+        light, dark = sorted((luminance(class_color(label)), luminance(ink_on(class_color(label)))),
+                             reverse=True)
         assert (light + 0.05) / (dark + 0.05) > 3       # WCAG's least contrast for labels of this weight
 
 
 def test_a_gallery_counts_what_is_found_and_there(scene, trace):
     image, target = scene
-    figure = plots.gallery([image] * 5, [trace.detections] * 4 + [trace.detections[:0]], [target] * 5, trace.class_names)
-    assert f"0:  {len(trace.detections)} found, {len(target)} there" in words(figure)
+    figure = plots.gallery([image] * 5, [trace.detections] * 4 + [trace.detections[:0]], [target] * 5,
+                           trace.class_names)
+    sure = int((trace.detections.scores >= 0.5).sum())
+    assert 0 < sure < len(trace.detections)
+    assert f"0:  {sure} found, {len(target)} there" in words(figure)
     assert f"4:  0 found, {len(target)} there" in words(figure) and "no detection" in words(figure)
     assert "no image" in words(plots.gallery([]))
 
@@ -108,8 +113,8 @@ def test_a_gallery_counts_what_is_found_and_there(scene, trace):
 def test_chance_is_marked_where_it_belongs():
     log = {"step": np.arange(5), "loss_classifier": np.full(5, 0.2), "loss_mask": np.full(5, 0.1)}
     figure = plots.loss_curves(log, num_classes=7, validation={"step": [2, 4], "box AP": [0.25, 0.5]})
-    marks = {ax.get_title(loc="left"): [line.get_ydata()[0] for line in ax.lines if line.get_linestyle() == ":"]
-             for ax in figure.axes}
+    marks = {ax.get_title(loc="left"): [line.get_ydata()[0] for line in ax.lines
+                                        if line.get_linestyle() == ":"] for ax in figure.axes}
     assert marks["Head: which class?"] == [math.log(7)]
     assert marks["Head: mask pixels"] == marks["RPN: object or not?"] == [math.log(2)]
     assert marks["Total loss"] == marks["Head: box offsets"] == []
@@ -139,12 +144,13 @@ def test_precision_recall_leaves_out_classes_without_ground_truth():
     figure = plots.precision_recall(precision, ["background", "circle", "square", "star"])
     assert "AP 0.500" in figure.get_label() and "2 classes" in figure.get_label()
     legend = words(figure.axes[1].get_legend())
-    assert "circle   0.750" in legend and "star   0.250" in legend and not any("square" in text for text in legend)
+    assert "circle   0.750" in legend and "star   0.250" in legend
+    assert not any("square" in text for text in legend)
     assert "no ground truth" in words(plots.precision_recall(precision[:, :, 1:2]))
 
 
 def test_sampling_points_are_those_of_roi_align():
-    ramp = np.tile(np.arange(30.0), (20, 1))                          # value = x, so a bin's value is its points' mean
+    ramp = np.tile(np.arange(30.0), (20, 1))      # value = x, so a bin's value is the mean of its points' x
     for aligned in (False, True):
         for ratio in (2, 3, -1):
             _, points = _axis_samples(13.0, 71.0, 0.25, 5, ratio, aligned)
@@ -170,9 +176,17 @@ def test_a_feature_picture_keeps_equal_vectors_equal_and_others_apart():
     feature[:, 3:] = [1, 2, 0, 0, -1]
     picture = feature_picture(feature)
     assert picture.shape == (4, 6, 3) and picture.min() >= 0 and picture.max() <= 1
-    assert np.ptp(picture[:, :3], axis=(0, 1)).max() == 0 and np.abs(picture[0, 0] - picture[0, 5]).max() > 0.9
+    assert np.ptp(picture[:, :3], axis=(0, 1)).max() == 0 and np.abs(picture[0, 0] - picture[0,
+                                                                                             5]).max() > 0.9
     np.testing.assert_array_equal(feature_picture(np.ones((2, 3, 8))), 0.5)
     assert feature_picture(np.ones((1, 1, 2))).shape == (1, 1, 3)
+
+
+def test_feature_pictures_of_few_and_many_channels_agree():
+    feature = np.random.default_rng(6).normal(0, 1, (3, 5, 4)) * [4, 3, 2, 1]
+    more = np.concatenate([feature, np.zeros((3, 5, 36))],
+                          axis=-1)      # 40 channels, 15 cells: the other product
+    np.testing.assert_allclose(feature_picture(feature), feature_picture(more), atol=1e-7)
 
 
 def test_the_funnel_counts_the_trace(trace):
@@ -192,8 +206,10 @@ def test_anchors_show_one_cell_and_all_centres(trace):
 
 def test_matches_count_every_kind(trace):
     matches = trace.training.anchor_matches
-    label = plots.matches(trace.image, np.concatenate(trace.anchors), matches, trace.training.gt_boxes).get_label()
-    assert f"{(matches >= 0).sum()} positive, {(matches == -2).sum()} ignored, {(matches == -1).sum()} negative" in label
+    label = plots.matches(trace.image, np.concatenate(trace.anchors), matches,
+                          trace.training.gt_boxes).get_label()
+    numbers = [(matches >= 0).sum(), (matches == -2).sum(), (matches == -1).sum()]
+    assert "{} positive, {} ignored, {} negative".format(*numbers) in label
 
 
 def test_the_level_rule_is_found_from_the_trace(trace):
