@@ -2,9 +2,9 @@
 
 A checkpoint is a weight file with more in it. The model's arrays have their usual names, so `npmaskrcnn.load`
 reads it as a model; beside them are the optimiser's running means (``optimizer/...``), the average of the
-weights (``average/...``) and the order of the images (``order``). The step, the state of the random generator,
-the schedule and what the model is are in the JSON entry. It is written to a temporary file that is then
-renamed: whatever happens meanwhile, the previous checkpoint stays whole.
+weights (``average/...``) and the order of the images (``order``). The step, the state of the random
+generator, the schedule and what the model is are in the JSON entry. It is written to a temporary file that is
+then renamed: whatever happens meanwhile, the previous checkpoint stays whole.
 """
 
 import dataclasses
@@ -90,12 +90,14 @@ def load_checkpoint(trainer, path):
 def _facts(trainer):
     """Return all of a training's state and settings that are not arrays."""
     return {
-        "version": VERSION, "step": trainer.step, "seconds": trainer.seconds, "position": trainer.order.position,
-        "num_images": trainer.order.num_images, "rng": rng_to_json(trainer.rng),
+        "version": VERSION, "step": trainer.step, "seconds": trainer.seconds,
+        "position": trainer.order.position, "num_images": trainer.order.num_images,
+        "rng": rng_to_json(trainer.rng),
         "optimizer": trainer.optimizer.settings(), "lr": trainer.optimizer.lr,
         "schedule": None if trainer.schedule is None else schedules.settings(trainer.schedule),
-        "batch_size": trainer.batch_size, "clip_norm": trainer.clip_norm, "loss_weights": trainer.loss_weights,
-        "flip": trainer.flip, "scale_jitter": _plain(trainer.scale_jitter),
+        "batch_size": trainer.batch_size, "clip_norm": trainer.clip_norm,
+        "loss_weights": trainer.loss_weights, "flip": trainer.flip,
+        "scale_jitter": _plain(trainer.scale_jitter),
         "weight_average": None if trainer.average is None else trainer.average.decay,
     }
 
@@ -134,8 +136,9 @@ def _judge(trainer, arrays, meta, facts):
         raise InputError("its order of the images is damaged")
     if trainer.average is not None:
         for key, value in trainer.average.averages.items():
-            if AVERAGE + key in arrays and arrays[AVERAGE + key].shape != value.shape:
-                raise InputError(f"its average of {key} is {arrays[AVERAGE + key].shape}, expected {value.shape}")
+            shape = arrays.get(AVERAGE + key, value).shape
+            if shape != value.shape:
+                raise InputError(f"its average of {key} is {shape}, expected {value.shape}")
 
 
 def _restore(trainer, arrays, keys, facts):

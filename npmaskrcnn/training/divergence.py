@@ -2,7 +2,7 @@
 
 One NaN in a gradient is a NaN in every weight one step later, and then in everything. NumPy goes on
 regardless. So every loss and the norm of the gradient are looked at before the weights change, and when one
-of them is not finite, the tensors are searched for the first bad one, in the order in which the numbers flowed.
+of them is not finite, the tensors are searched for the first bad one, in the order in which numbers flow.
 """
 
 import math
@@ -31,8 +31,9 @@ class TrainingDiverged(ArithmeticError):
         self.step, self.image_ids, self.term, self.tensor = step, list(image_ids), term, tensor
         last = f"the last good checkpoint is {checkpoint}" if checkpoint else "no checkpoint was written"
         super().__init__(
-            f"training diverged at step {step}: {term} is {value} (images {self.image_ids} of the dataset; first bad "
-            f"tensor: {tensor}; learning rate {lr:.3g}). Usual cause: a learning rate too high, try a tenth; {last}")
+            f"training diverged at step {step}: {term} is {value} (images {self.image_ids} of the dataset; "
+            f"first bad tensor: {tensor}; learning rate {lr:.3g}). Usual cause: a learning rate too high, "
+            f"try a tenth; {last}")
 
 
 def bad_term(losses):
@@ -41,7 +42,7 @@ def bad_term(losses):
 
 
 def first_bad_input(model, images, targets):
-    """Name the first tensor on the way to the losses that is not finite: image, weight, statistic, activation."""
+    """Name the first tensor on the way to the losses that is not finite: image, weight, statistic, trace."""
     for i, image in enumerate(images):
         if not is_finite(image):
             return f"pixels of image {i} of the batch"

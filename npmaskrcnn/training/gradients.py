@@ -65,7 +65,7 @@ def squared_length(array):
 
 
 def named(parameters):
-    """Yield ``(name, Parameter)`` from named or bare parameters, or from a mapping; bare ones are numbered."""
+    """Yield ``(name, Parameter)`` from named or bare parameters, or a mapping; bare ones are numbered."""
     if hasattr(parameters, "items"):
         parameters = parameters.items()
     for i, entry in enumerate(parameters):

@@ -48,9 +48,9 @@ def judge_loss_weights(weights):
         if name not in LOSSES:
             near = difflib.get_close_matches(name, LOSSES, 1, 0.3)
             guess = f", did you mean {near[0]!r}?" if near else ""
-            raise InputError(f"loss_weights: there is no loss {name!r}{guess} (there are {', '.join(LOSSES)})")
+            raise InputError(f"loss_weights: no loss {name!r}{guess} (there are {', '.join(LOSSES)})")
         if not (isinstance(value, numbers.Real) and 0 <= value < math.inf):
-            raise InputError(f"loss_weights: the weight of {name} must be finite and at least 0, got {value!r}")
+            raise InputError(f"loss_weights: {name} must be finite and at least 0, got {value!r}")
     return {name: float((weights or {}).get(name, 1.0)) for name in LOSSES}
 
 
@@ -68,7 +68,7 @@ def judge_classes(model, dataset, name="dataset"):
         return
     theirs = list(theirs)
     if len(theirs) > num_classes or (ours is not None and theirs != list(ours)[:len(theirs)]):
-        has = f"the model's are {_listing(ours)}" if ours is not None else f"the model has {num_classes} classes"
+        has = f"the model has {num_classes} classes" if ours is None else f"the model's are {_listing(ours)}"
         raise InputError(f"{name}: its {len(theirs)} classes (background included) are {_listing(theirs)}, "
                          f"but {has}")
     if ours is None and len(theirs) == num_classes:

@@ -2,9 +2,9 @@
 
 A model that cannot learn a single image perfectly will not learn a thousand. So before a long training, and
 after any change of the code: one image, the same at every step, no mirroring, and then the question whether
-the model finds exactly its objects. If it does not, something is broken, and the usual suspects are few: boxes
-and masks that do not belong together, a wrong label, frozen layers, anchors that fit no object, a learning
-rate that is off by a factor of ten, a backward pass with a mistake in it.
+the model finds exactly its objects. If it does not, something is broken, and the usual suspects are few:
+boxes and masks that do not belong together, a wrong label, frozen layers, anchors that fit no object, a
+learning rate that is off by a factor of ten, a backward pass with a mistake in it.
 """
 
 from dataclasses import dataclass
@@ -113,7 +113,7 @@ def measure(detections, target, log=None):
     result : Overfit
     """
     found = detections.masks > 0.5
-    overlap = np.array([[(a & b).sum() / max((a | b).sum(), 1) for b in found] for a in target.masks], np.float64)
+    overlap = np.array([[(a & b).sum() / (a | b).sum() for b in found] for a in target.masks])
     overlap = overlap.reshape(len(target), len(detections))
     boxes = box_iou(target.boxes, detections.boxes)
     matched = np.full(len(target), -1)

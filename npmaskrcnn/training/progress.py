@@ -85,9 +85,9 @@ class Progress:
 
 def chance_levels(num_classes):
     """Say what the losses of a model that knows nothing are, so that the first numbers mean something."""
-    return (f"losses of pure guessing: class ln {num_classes} = {math.log(num_classes):.2f}, mask and objectness "
-            f"ln 2 = {math.log(2):.2f}; the box losses have no such level, and box rises at first, "
-            "when more proposals begin to hit objects")
+    return (f"losses of pure guessing: class ln {num_classes} = {math.log(num_classes):.2f}, mask and "
+            f"objectness ln 2 = {math.log(2):.2f}; the box losses have no such level, and box rises at "
+            "first, when more proposals begin to hit objects")
 
 
 def duration(seconds):

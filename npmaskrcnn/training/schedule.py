@@ -3,8 +3,8 @@
 The first steps of a fresh network are its wildest: the heads are random, the gradients large and the
 optimiser knows nothing yet about their size. So the rate starts near zero and climbs in a straight line
 (*warm-up*). At the end the opposite holds: the weights jitter around a good place, and only smaller steps let
-them settle. The *cosine* shrinks the rate smoothly to zero over the whole run; the *staircase* of the original
-papers divides it by ten at chosen steps. Both are pure functions: ``schedule.learning_rate(step)`` depends on
+them settle. The *cosine* shrinks the rate smoothly to zero over the whole run; the *staircase* of the
+original papers divides it by ten at chosen steps. Both are pure functions: ``learning_rate(step)`` depends on
 nothing but the step, so a resumed run has the very rates of an uninterrupted one.
 
 References: Loshchilov and Hutter 2017 (cosine); Goyal et al. 2017 (warm-up); He et al. 2017, 3.1 (steps).

@@ -1,9 +1,9 @@
 """The training loop: draw, mirror, run forward and backward, look, step; again.
 
 A step takes four images that the model has not seen for a while, asks it for the five losses and their
-gradients, and moves every weight a little downhill. All the rest of this file is care: that nobody has to guess
-what is going on (a line, a log, curves), that nothing is lost (checkpoints), and that a training which goes
-wrong says so at once and in words.
+gradients, and moves every weight a little downhill. All the rest of this file is care: that nobody has to
+guess what is going on (a line, a log, curves), that nothing is lost (checkpoints), and that a training which
+goes wrong says so at once and in words.
 """
 
 import contextlib
@@ -145,8 +145,9 @@ class Trainer:
             After Ctrl-C, when the checkpoint has been written.
         """
         last = self.step + judge_count(num_steps, "num_steps")
+        into = f", into {self.out_dir}" if self.out_dir else ""
         self.progress.say(f"training on {len(self.dataset)} images, {self.batch_size} a step, "
-                          f"steps {self.step + 1} to {last}" + (f", into {self.out_dir}" if self.out_dir else ""))
+                          f"steps {self.step + 1} to {last}{into}")
         self.progress.say(chance_levels(self.model.num_classes))
         pace = None  # seconds a step, the recent ones counting most
         try:
@@ -156,7 +157,8 @@ class Trainer:
                     row = self.train_step()
                     took = max(self.seconds - before, 1e-9)
                     pace = took if pace is None else 0.9 * pace + 0.1 * took
-                    self.progress.step(self.step, last, row, self.batch_size / pace, pace * (last - self.step))
+                    seconds_left = pace * (last - self.step)
+                    self.progress.step(self.step, last, row, self.batch_size / pace, seconds_left)
                     if self.step == last or (self.eval_every and self.step % self.eval_every == 0):
                         self.evaluate()
                         draw_curves(self)
@@ -196,15 +198,16 @@ class Trainer:
         return row
 
     def evaluate(self):
-        """Measure average precision on the validation set, if there is one; with averaged weights, if there are."""
+        """Measure average precision on the validation set, if any; with the averaged weights, if any."""
         if self.validation is None:
             return
         with self.average.in_place() if self.average is not None else contextlib.nullcontext():
             figures = average_precision(self.model, self.validation, self.progress)
         with uninterrupted():
             self.validation_log.append(step=self.step, seconds=round(self.seconds, 3), **figures)
-        self.progress.say(f"step {self.step}: box AP {figures['bbox_AP']:.3f} (AP50 {figures['bbox_AP50']:.3f}), "
-                          f"mask AP {figures['segm_AP']:.3f} (AP50 {figures['segm_AP50']:.3f})")
+        box, mask = ("AP {:.3f} (AP50 {:.3f})".format(figures[f"{kind}_AP"], figures[f"{kind}_AP50"])
+                     for kind in ("bbox", "segm"))
+        self.progress.say(f"step {self.step}: box {box}, mask {mask}")
 
     def save(self, name="checkpoint.npz"):
         """Write a checkpoint into the output folder and return its path; None without a folder."""
@@ -256,7 +259,8 @@ class Trainer:
             return
         tensor = first_bad_weight(self.model)
         if tensor:  # never over a good one
-            raise TrainingDiverged(self.step, indices, "a weight", "not finite", tensor, lr, self.last_checkpoint)
+            raise TrainingDiverged(self.step, indices, "a weight", "not finite", tensor, lr,
+                                   self.last_checkpoint)
         if due:
             self.save()
         if self.step in self.checkpoint_at:

@@ -1,4 +1,4 @@
-"""What a training is worth so far: average precision on images that it does not learn from, and the curves."""
+"""What a training is worth so far: average precision on images that it does not learn from, and curves."""
 
 from .log import AP_COLUMNS
 
@@ -25,7 +25,8 @@ def average_precision(model, dataset, progress):
     for i in range(len(dataset)):
         progress.evaluating(i, len(dataset))
         one = model.predict(dataset[i][0])
-        found.append(Detections(one.boxes, one.labels, one.scores, one.masks > 0.5))  # bool: a quarter of the memory
+        masks = one.masks > 0.5  # bools: a quarter of the memory
+        found.append(Detections(one.boxes, one.labels, one.scores, masks))
     result = evaluate(dataset, found)
     return {column: float(getattr(result, column[:4])[column[5:]]) for column in AP_COLUMNS[2:]}
 

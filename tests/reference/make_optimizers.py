@@ -1,7 +1,7 @@
 """Make ``optimizers.npz``: what torch's optimisers do to two parameters with given gradients, in float64.
 
-Run: ``python tests/reference/make_optimizers.py`` (needs torch). Gradients are drawn by NumPy and stored beside the
-trajectories; one parameter has no gradient in step 3, and the learning rate changes from step to step.
+Run: ``python tests/reference/make_optimizers.py`` (needs torch). Gradients are drawn by NumPy and stored
+beside the trajectories; one parameter has no gradient in step 3, and the learning rate changes at every step.
 """
 
 from pathlib import Path
@@ -24,7 +24,8 @@ def main():
     rng = np.random.default_rng(SEED)
     shapes = {"weight": (3, 5, 2), "bias": (7,)}
     start = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
-    grads = {name: rng.standard_normal((STEPS, *shape)) * np.geomspace(1e-3, 1e2, STEPS).reshape(-1, *[1] * len(shape))
+    sizes = np.geomspace(1e-3, 1e2, STEPS)
+    grads = {name: rng.standard_normal((STEPS, *shape)) * sizes.reshape(-1, *[1] * len(shape))
              for name, shape in shapes.items()}
     lrs = 0.05 / (1 + np.arange(STEPS))
     stored = {"lrs": lrs, "torch_version": np.array(torch.__version__), "seed": np.array(SEED)}

@@ -64,7 +64,8 @@ class FakeModel(Module):
     def predict(self, images, score_threshold=None, iou_threshold=None):
         masks = np.zeros((1, *images.shape[:2]), np.float32)
         masks[0, 2:8, 3:12] = 0.9
-        return Detections(np.array([[3, 2, 12, 8]], np.float32), np.array([1]), np.array([0.8], np.float32), masks)
+        boxes, scores = np.array([[3, 2, 12, 8]], np.float32), np.array([0.8], np.float32)
+        return Detections(boxes, np.array([1]), scores, masks)
 
 
 class Boxes:
@@ -73,7 +74,8 @@ class Boxes:
     class_names = ["background", "circle", "square", "triangle"]
 
     def __init__(self, num_images=7, size=(12, 20), label=1):
-        self.num_images, self.size, self.label, self.interrupt_at, self.reads = num_images, size, label, None, 0
+        self.num_images, self.size, self.label = num_images, size, label
+        self.interrupt_at, self.reads = None, 0
 
     def __len__(self):
         return self.num_images

@@ -11,7 +11,7 @@ from npmaskrcnn.training.augment import augment, flip_horizontal, without_crowds
 
 
 def scene(rng, size=(40, 64), num_objects=3):
-    """A black image with filled ellipses of colours of their own; the pixels of an object tell which it is."""
+    """A black image with filled ellipses of colours of their own; the colour tells which object it is."""
     y, x = np.mgrid[:size[0], :size[1]]
     image, masks = np.zeros((*size, 3), np.uint8), []
     for i in range(num_objects):
@@ -68,7 +68,7 @@ def test_zoom_by_one_changes_nothing():
 
 
 def test_zoom_by_two_into_a_corner_is_known_by_hand():
-    # a 4 x 6 object with its corner at (2, 3) of a 20 x 30 image; the upper left quarter is shown twice as large
+    # a 4 x 6 object with its corner at (2, 3) of a 20 x 30 image; its upper left quarter is shown enlarged
     masks = np.zeros((2, 20, 30), bool)
     masks[0, 3:9, 2:6] = True
     masks[1, 12:19, 20:29] = True  # falls outside
@@ -81,7 +81,7 @@ def test_zoom_by_two_into_a_corner_is_known_by_hand():
 
 def test_a_cut_object_gets_the_box_of_what_remains():
     masks = np.zeros((1, 20, 30), bool)
-    masks[0, 4:9, 10:20] = True  # after zooming by two with the left shown: columns 20 to 40 of 30 remain to 30
+    masks[0, 4:9, 10:20] = True  # doubled, that is columns 20 to 40, of which those below 30 are shown
     _, zoomed = zoom(np.zeros((20, 30, 3)), Target(mask_extents(masks), [1], masks), 2.0, (0, 0))
     np.testing.assert_array_equal(zoomed.boxes, [[20, 8, 30, 18]])
 
@@ -108,7 +108,9 @@ def test_augment_flips_half_of_the_time():
     assert augment(image, target, rng, flip=False)[0] is image
 
 
-@pytest.mark.parametrize("change", [flip_horizontal, lambda i, t: zoom(i, t, 1.4), lambda i, t: zoom(i, t, 0.6)])
+@pytest.mark.parametrize("change", [
+    flip_horizontal, lambda image, target: zoom(image, target, 1.4),
+    lambda image, target: zoom(image, target, 0.6)])
 def test_an_image_without_objects_stays_one(change):
     nothing = Target(np.zeros((0, 4)), [], np.zeros((0, 12, 20), bool))
     image, target = change(np.full((12, 20, 3), 7, np.uint8), nothing)

@@ -15,7 +15,8 @@ from npmaskrcnn.weights import load
 def trainer_of(model, **options):
     options = {"batch_size": 2, "rng": 5, "log_every": 0, "scale_jitter": (0.7, 1.4), **options}
     optimizer = AdamW(model.named_parameters(), 2e-3, weight_decay=1e-4)
-    return Trainer(model, ShapesDataset(5, image_size=(64, 96), seed=1), optimizer, WarmupCosine(2e-3, 10, 2), **options)
+    dataset = ShapesDataset(5, image_size=(64, 96), seed=1)
+    return Trainer(model, dataset, optimizer, WarmupCosine(2e-3, 10, 2), **options)
 
 
 @pytest.fixture(scope="module")
@@ -91,10 +92,11 @@ def test_measure_matches_each_object_once_and_within_its_class():
     target = Target([[1, 1, 5, 5], [8, 4, 14, 9]], [1, 2], masks)
     half = masks[0].copy()
     half[3:] = False  # two of four rows: IoU one half
-    found = Detections(np.array([[1, 1, 5, 3], [1, 1, 5, 5], [8, 4, 14, 9]], np.float32), np.array([1, 1, 1]),
-                       np.array([0.9, 0.8, 0.7], np.float32), np.stack([half, masks[0], masks[1]]).astype(np.float32))
-    result = measure(found, target)
-    np.testing.assert_allclose(result.mask_iou, [0.5, 0])  # the better score goes first; the label of the third is wrong
+    boxes = np.array([[1, 1, 5, 3], [1, 1, 5, 5], [8, 4, 14, 9]], np.float32)
+    scores, probabilities = np.array([0.9, 0.8, 0.7], np.float32), np.stack([half, masks[0], masks[1]])
+    result = measure(Detections(boxes, np.array([1, 1, 1]), scores, probabilities.astype(np.float32)), target)
+    # the better score goes first; the third has a wrong label
+    np.testing.assert_allclose(result.mask_iou, [0.5, 0])
     np.testing.assert_allclose(result.box_iou, [0.5, 0])
     np.testing.assert_array_equal(result.area, [16, 30])
     assert result.extra == 2 and "other detections" in str(result)
@@ -102,7 +104,6 @@ def test_measure_matches_each_object_once_and_within_its_class():
 
 def test_measure_of_nothing_is_zero():
     target = Target([[0, 0, 6, 6]], [1], np.ones((1, 6, 6), bool))
-    nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, int), np.zeros(0, np.float32), np.zeros((0, 6, 6)))
-    result = measure(nothing, target)
+    result = measure(Detections(np.zeros((0, 4)), np.zeros(0, int), np.zeros(0), np.zeros((0, 6, 6))), target)
     np.testing.assert_array_equal(result.mask_iou, [0.0])
     assert result.extra == 0

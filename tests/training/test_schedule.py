@@ -15,7 +15,7 @@ def test_cosine_climbs_then_falls_to_the_end():
     rates = np.array([schedule.learning_rate(step) for step in range(801)])
     np.testing.assert_allclose(rates[:50], 2e-3 * np.arange(1, 51) / 50, rtol=1e-14)
     assert rates.argmax() in (49, 50) and (np.diff(rates[50:]) < 0).all()
-    np.testing.assert_allclose(rates[425], (2e-3 + 1e-5) / 2, rtol=1e-12)  # half way down: the mean of both ends
+    np.testing.assert_allclose(rates[425], (2e-3 + 1e-5) / 2, rtol=1e-12)  # half way: the mean of both ends
     np.testing.assert_allclose(rates[800], 1e-5, rtol=1e-12)
     assert schedule.learning_rate(5000) == rates[800]
 
