@@ -88,16 +88,7 @@ def provenance(trace, detection=0, size=2.9):
     name, color = class_name(label, trace.class_names), class_color(label)
     picture = input_image(trace)
 
-    y, x = step["cell"]
-    logit = float(trace.objectness[level][y, x, step["anchor_of_cell"]])
-    belief = ops.sigmoid(np.asarray(trace.objectness[level][:, :, step["anchor_of_cell"]], np.float64))
-    show_image(axes[0], belief, (height, width), cmap="magma", vmin=0, vmax=1)
-    stride_y, stride_x = trace.strides[level]
-    draw_boxes(axes[0], [[x * stride_x, y * stride_y, (x + 1) * stride_x, (y + 1) * stride_y]],
-               level_color(level), 2)
-    axes[0].set_title(f"1  Cell y = {y}, x = {x} of {LEVEL_NAMES[level]}, shape {step['anchor_of_cell']}:\n"
-                      f"objectness {ops.sigmoid(np.float64(logit)):.2f}")
-
+    _show_cell(axes[0], trace, step)
     show_image(axes[1], faded(picture))
     draw_boxes(axes[1], step["anchor_box"], MUTED, 1.6, linestyle=(0, (4, 2)))
     draw_boxes(axes[1], step["proposal_box"], level_color(level), 2)
@@ -115,18 +106,36 @@ def provenance(trace, detection=0, size=2.9):
     draw_boxes(axes[3], box, color, 2.2)
     axes[3].set_title(f"4  Proposal (dashed), refined:\nbox of the {name}")
 
-    mask = ops.sigmoid(np.asarray(trace.mask_logits[detection, :, :, label], np.float64))
-    show_image(axes[4], picture)
-    axes[4].imshow(mask, extent=(box[0], box[2], box[3], box[1]), cmap="gray", vmin=0, vmax=1, alpha=0.85)
-    zoom(axes[4], box, 0.15)
-    draw_boxes(axes[4], box, color, 2.2)
-    axes[4].set_title(f"5  Its {mask.shape[0]} × {mask.shape[1]} mask, laid into\nthe box")
+    _show_mask(axes[4], trace, detection, label, picture)
     for ax in (axes[1], axes[3], axes[4]):
         ax.set_ylabel("")
+    y, x = step["cell"]
     figure.set_label(f"Five panels follow detection {detection}, a {name} with score {scores[label]:.2f}: "
-                     f"cell {y}, {x} of {LEVEL_NAMES[level]}, its anchor moved to proposal {step['roi'] + 1}, "
-                     "class scores, refined box, mask.")
+                     f"cell {y}, {x} of {LEVEL_NAMES[level]}, its anchor moved to proposal "
+                     f"{step['roi'] + 1}, class scores, refined box, mask.")
     return figure
+
+
+def _show_cell(ax, trace, step):
+    """The objectness map of the anchor's shape, with the anchor's cell."""
+    level, (y, x) = step["level"], step["cell"]
+    belief = ops.sigmoid(np.asarray(trace.objectness[level][:, :, step["anchor_of_cell"]], np.float64))
+    show_image(ax, belief, trace.batch.shape[1:3], cmap="magma", vmin=0, vmax=1)
+    h, w = trace.strides[level]
+    draw_boxes(ax, [[x * w, y * h, (x + 1) * w, (y + 1) * h]], level_color(level), 2)
+    ax.set_title(f"1  Cell y = {y}, x = {x} of {LEVEL_NAMES[level]}, shape {step['anchor_of_cell']}:\n"
+                 f"objectness {belief[y, x]:.2f}")
+
+
+def _show_mask(ax, trace, detection, label, picture):
+    """The mask of the detection's class, stretched over its box."""
+    box = trace.detection_boxes[detection]
+    mask = ops.sigmoid(np.asarray(trace.mask_logits[detection, :, :, label], np.float64))
+    show_image(ax, picture)
+    ax.imshow(mask, extent=(box[0], box[2], box[3], box[1]), cmap="gray", vmin=0, vmax=1, alpha=0.85)
+    zoom(ax, box, 0.15)
+    draw_boxes(ax, box, class_color(label), 2.2)
+    ax.set_title(f"5  Its {mask.shape[0]} × {mask.shape[1]} mask, laid into\nthe box")
 
 
 def draw_class_scores(ax, scores, class_names=None, max_classes=4):

@@ -23,7 +23,7 @@ from matplotlib.collections import PolyCollection
 # Okabe and Ito (2008), "Color universal design", without black; label 1 takes the first.
 CLASS_COLORS = ("#E69F00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 BACKGROUND_COLOR = "#8C8C8C"
-POSITIVE, NEGATIVE, IGNORED = "#009E73", "#D55E00", "#8C8C8C"
+POSITIVE, NEGATIVE, IGNORED = "#009E73", "#D55E00", "#5A5A5A"
 GROUND_TRUTH = "#111111"
 LEVEL_COLORS = ("#5B1A8B", "#2F6FD0", "#1FA187", "#6CC04A", "#F0B400")   # P2, P3, P4, P5, P6
 LEVEL_NAMES = ("P2", "P3", "P4", "P5", "P6")

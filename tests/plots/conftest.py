@@ -22,7 +22,7 @@ BOX_WEIGHTS = (10, 10, 5, 5)
 
 
 def make_trace(image, target, rng, num_classes=4, rpn_score=0.0, box_score=0.05, training=True):
-    """A Trace of `image` (H, W, 3) uint8 as a model that errs a little leaves it; sides are multiples of 64."""
+    """A Trace of `image` (H, W, 3) uint8 as a model that errs a little leaves it; sides multiples of 64."""
     picture = image.astype(np.float32) / 255
     height, width = picture.shape[:2]
     body, features = feature_maps(picture, rng)
