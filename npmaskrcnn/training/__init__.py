@@ -9,6 +9,7 @@ from .checkpoint import load_checkpoint, save_checkpoint
 from .divergence import TrainingDiverged
 from .gradients import clip_gradients, gradient_norm
 from .log import read_log
+from .muon import Muon
 from .optimizers import SGD, AdamW
 from .overfit import overfit_one_image
 from .schedule import WarmupCosine, WarmupSteps
@@ -16,6 +17,6 @@ from .state import WeightAverage
 from .train import train
 from .trainer import Trainer
 
-__all__ = ["AdamW", "SGD", "Trainer", "TrainingDiverged", "WarmupCosine", "WarmupSteps", "WeightAverage",
+__all__ = ["AdamW", "Muon", "SGD", "Trainer", "TrainingDiverged", "WarmupCosine", "WarmupSteps", "WeightAverage",
            "augment", "clip_gradients", "flip_horizontal", "gradient_norm", "load_checkpoint",
            "overfit_one_image", "read_log", "save_checkpoint", "train", "zoom"]

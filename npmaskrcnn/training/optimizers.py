@@ -57,9 +57,13 @@ class Optimizer:
         self.weight_decay = _at_least_zero(weight_decay, "weight_decay")
         self.decay_vectors = decay_vectors
         self.steps = dict.fromkeys(self.parameters, 0)  # updates that each parameter has had
-        self.state = {slot: {path: np.zeros(p.data.shape, p.data.dtype)
-                             for path, p in self.parameters.items()} for slot in self.slots}
+        self.state = {path: {slot: np.zeros(p.data.shape, p.data.dtype) for slot in self.slots_of(path)}
+                      for path, p in self.parameters.items()}
         self._scratch = {}
+
+    def slots_of(self, path):
+        """Name the state arrays that the parameter at `path` needs."""
+        return self.slots
 
     def step(self):
         """Change every parameter that has a gradient, in place. One without a gradient is left alone."""
@@ -70,13 +74,17 @@ class Optimizer:
                 parameter.data = np.ascontiguousarray(parameter.data)
             self.steps[path] += 1
             decay = self.weight_decay if self.decay_vectors or parameter.data.ndim > 1 else 0.0
-            weight, grad = parameter.data.reshape(-1), parameter.grad.reshape(-1)
-            states = [self.state[slot][path].reshape(-1) for slot in self.slots]
-            scratch = self._scratch_of(weight.dtype)
-            for start in range(0, weight.size, BLOCK):
-                block = slice(start, min(start + BLOCK, weight.size))
-                self._update(weight[block], grad[block], *(s[block] for s in states),
-                             scratch[:block.stop - start], decay, self.steps[path])
+            self._update_parameter(path, parameter, decay)
+
+    def _update_parameter(self, path, parameter, decay):
+        """Change one parameter, block by block."""
+        weight, grad = parameter.data.reshape(-1), parameter.grad.reshape(-1)
+        states = [array.reshape(-1) for array in self.state[path].values()]
+        scratch = self._scratch_of(weight.dtype)
+        for start in range(0, weight.size, BLOCK):
+            block = slice(start, min(start + BLOCK, weight.size))
+            self._update(weight[block], grad[block], *(s[block] for s in states),
+                         scratch[:block.stop - start], decay, self.steps[path])
 
     def _scratch_of(self, dtype):
         if dtype not in self._scratch:
@@ -87,8 +95,8 @@ class Optimizer:
         """Copy the state: ``"<parameter path>/<slot>"`` and ``"<parameter path>/step"`` to ndarray."""
         state = {}
         for path in self.parameters:
-            for slot in self.slots:
-                state[f"{path}/{slot}"] = self.state[slot][path].copy()
+            for slot, array in self.state[path].items():
+                state[f"{path}/{slot}"] = array.copy()
             state[f"{path}/step"] = np.array(self.steps[path], np.int64)
         return state
 
@@ -101,7 +109,7 @@ class Optimizer:
             If entries are missing, unexpected or of another shape: the state of another model or optimiser.
         """
         expected = {f"{path}/{slot}": p.data.shape
-                    for path, p in self.parameters.items() for slot in self.slots}
+                    for path, p in self.parameters.items() for slot in self.state[path]}
         expected.update((f"{path}/step", ()) for path in self.parameters)
         got = {key: np.shape(value) for key, value in mapping.items()}
         wrong = {"missing": [key for key in expected if key not in got],
@@ -114,8 +122,8 @@ class Optimizer:
             raise InputError(f"{type(self).__name__}: this optimiser state belongs to another model or "
                              f"optimiser: {'; '.join(listing)}")
         for path, parameter in self.parameters.items():
-            for slot in self.slots:
-                self.state[slot][path] = np.array(mapping[f"{path}/{slot}"], parameter.data.dtype, order="C")
+            for slot in self.state[path]:
+                self.state[path][slot] = np.array(mapping[f"{path}/{slot}"], parameter.data.dtype, order="C")
             self.steps[path] = int(mapping[f"{path}/step"])
 
 

@@ -3,13 +3,14 @@
 import difflib
 
 from ..errors import InputError
+from .muon import Muon
 from .optimizers import SGD, AdamW
 from .options import judge_count, judge_positive
 from .schedule import WarmupCosine
 from .trainer import Trainer
 
-OPTIMIZERS = {"adamw": AdamW, "sgd": SGD}
-LEARNING_RATES = {"adamw": 2e-3, "sgd": 2e-2}
+OPTIMIZERS = {"adamw": AdamW, "sgd": SGD, "muon": Muon}
+LEARNING_RATES = {"adamw": 2e-3, "sgd": 2e-2, "muon": 2e-2}
 
 
 def train(model, dataset, num_steps=800, out_dir=None, optimizer="adamw", lr=None, warmup=50,
@@ -25,9 +26,9 @@ def train(model, dataset, num_steps=800, out_dir=None, optimizer="adamw", lr=Non
         Steps in all; those that a resumed training has behind it count.
     out_dir : path, optional
         Folder for the log, the curves, the checkpoints and, at the end, ``model.npz``.
-    optimizer : {"adamw", "sgd"}
+    optimizer : {"adamw", "sgd", "muon"}
     lr : float, optional
-        Highest learning rate; 2e-3 for AdamW, 2e-2 for SGD (momentum 0.9).
+        Highest learning rate; 2e-3 for AdamW, 2e-2 for SGD (momentum 0.9) and Muon.
     warmup : int
         Steps over which the rate climbs; at most a tenth of `num_steps` is used.
     weight_decay : float

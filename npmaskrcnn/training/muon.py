@@ -1,0 +1,102 @@
+r"""Muon: take the direction of a weight matrix's gradient, and make all of its parts equally strong.
+
+The gradient of a weight matrix is usually lopsided: a few directions (singular vectors) hold nearly all
+of its length, so that a step along it learns those few and hardly moves the rest. Muon keeps a running sum
+of gradients, as SGD with momentum does, and then replaces it by the nearest matrix whose singular values
+are all about 1: same directions, all equally strong. For that no singular value decomposition is needed:
+a polynomial in the matrix, applied a few times, pushes every singular value towards 1 (Newton-Schulz).
+
+It is for hidden layers only. Biases, norms, and the layers that touch pixels or make predictions are left
+to `AdamW`. On the toy shapes it learns in half the steps.
+
+Source: Jordan et al. 2024, *Muon: an optimizer for hidden layers in neural networks*; the polynomial's
+coefficients, momentum 0.95 and the scale for tall matrices are theirs.
+"""
+
+import numpy as np
+
+from .optimizers import AdamW, _at_least_zero, _below_one
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+ITERATIONS = 5
+# Where pixels come in, and where predictions go out: their rows mean something each, and keep their own lengths.
+OUTER_LAYERS = ("body.conv1", "cls_logits", "bbox_pred", "cls_score", "mask_fcn_logits")
+
+
+def orthogonalise(matrix):
+    """Bring all singular values of a matrix near 1 (between about 0.7 and 1.2), keeping the singular vectors.
+
+    Parameters
+    ----------
+    matrix : (m, n) ndarray
+
+    Returns
+    -------
+    matrix : (m, n) ndarray
+        Zeros if the input is zero.
+
+    Examples
+    --------
+    >>> lopsided = np.diag([100.0, 1.0])
+    >>> orthogonalise(lopsided).round(1)
+    array([[0.7, 0. ],
+           [0. , 0.7]])
+    """
+    a, b, c = COEFFICIENTS
+    x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix       # the smaller product of the two
+    x = x / (float(np.linalg.norm(x)) + 1e-7)                           # no singular value above 1
+    for _ in range(ITERATIONS):
+        # For a singular value s: s -> a s + b s^3 + c s^5, which lifts small ones and holds large ones near 1.
+        square = x @ x.T
+        x = a * x + (b * square + c * (square @ square)) @ x
+    return x.T if matrix.shape[0] > matrix.shape[1] else x
+
+
+class Muon(AdamW):
+    """Muon for hidden weight matrices, AdamW for everything else.
+
+    Parameters
+    ----------
+    parameters : iterable of (str, Parameter)
+        ``model.named_parameters()``: which layer is hidden is told by its name.
+    lr : float
+        Of the hidden matrices; a change of each is about this size in every direction.
+    momentum : float
+    adam_ratio : float
+        AdamW's learning rate for the rest, as a share of `lr`.
+    weight_decay : float
+        Of both.
+    """
+
+    def __init__(self, parameters, lr=0.02, momentum=0.95, adam_ratio=0.075, weight_decay=1e-4):
+        self.momentum = _below_one(momentum, "momentum")
+        self.adam_ratio = _at_least_zero(adam_ratio, "adam_ratio")
+        self.hidden = set()
+        parameters = list(parameters)
+        for path, parameter in parameters:
+            if parameter.data.ndim > 1 and not any(name in path for name in OUTER_LAYERS):
+                self.hidden.add(path)
+        super().__init__(parameters, lr, weight_decay=weight_decay)
+
+    def slots_of(self, path):
+        """Name the state arrays of a parameter: one running sum, or AdamW's two means."""
+        return ("momentum_buffer",) if path in self.hidden else self.slots
+
+    def settings(self):
+        """Return the options that do not change from step to step, for the checkpoint."""
+        return {**super().settings(), "name": "Muon", "momentum": self.momentum, "adam_ratio": self.adam_ratio}
+
+    def _update_parameter(self, path, parameter, decay):
+        if path not in self.hidden:
+            lr, self.lr = self.lr, self.lr * self.adam_ratio
+            super()._update_parameter(path, parameter, decay)
+            self.lr = lr
+            return
+        average = self.state[path]["momentum_buffer"]
+        average += (1 - self.momentum) * (parameter.grad - average)
+        ahead = parameter.grad + self.momentum * (average - parameter.grad)     # Nesterov: look one step ahead
+        outputs = ahead.shape[-1]                   # (kh, kw, C_in, C_out) or (C_in, C_out): one column an output
+        direction = orthogonalise(ahead.reshape(-1, outputs))
+        inputs = len(direction)
+        parameter.data *= 1 - self.lr * decay
+        parameter.data -= (self.lr * max(1.0, outputs / inputs) ** 0.5) * direction.reshape(ahead.shape)
