@@ -2,8 +2,8 @@
 
 Start reading at `state_file` (which container is it?), then `unpickler`, `tensors` and `torch_zip` for how
 a `.pth` is laid out, `npz` and `safetensors` for two containers that need no such care, `keys` and
-`architecture` for what names and shapes tell, and `model_files` for `save`, `load` and `export`. `files` and
-`zips` are where suspicion lives.
+`architecture` for what names and shapes tell, `rebuild` and `model_files` for `save`, `load` and
+`export`. `files` and `zips` are where suspicion lives.
 """
 
 from .architecture import count_classes, infer_architecture

@@ -10,21 +10,18 @@ import json
 import os
 import warnings
 
-import numpy as np
-
 from ..errors import InputError, InputWarning
-from .architecture import BUILDERS, count_classes, infer_architecture
+from .architecture import count_classes, infer_architecture
 from .coco_names import COCO_NAMES
 from .files import sha256_prefix
 from .keys import rename_old_keys
 from .npz import write_npz
+from .rebuild import build
 from .safetensors import write_safetensors
 from .state_file import read_state
 
 PUBLISHED_COCO_V1 = "bf2d0c1e"  # first digits of the SHA-256 of torchvision's COCO_V1 file, as in its name
 META_KEY = "npmaskrcnn"  # under which a safetensors file carries our meta, as JSON
-LARGEST_NUMBER, MAX_VALUES, MAX_DEPTH = 1 << 16, 1000, 4  # in the config of a file's architecture
-NOT_FROM_A_FILE = ("weights", "rng", "num_classes")  # arguments of builders that a config may not give
 
 
 def save(model, path):
@@ -79,7 +76,7 @@ def load(path):
                 architecture["config"]["norm_eps"] = published_norm_eps(path)
             if architecture["num_classes"] == len(COCO_NAMES):
                 class_names = list(COCO_NAMES)
-        model = _build(architecture, arrays)
+        model = build(architecture, arrays)
         _fill(model, arrays, path)
         model.class_names = _judge_class_names(class_names, model.num_classes)
     except InputError as error:
@@ -149,16 +146,6 @@ def published_norm_eps(path):
     return 0.0
 
 
-class _NoDraws:
-    """In the place of a random generator where a file will overwrite what is drawn."""
-
-    @staticmethod
-    def normal(mean, std, shape):
-        return np.zeros(shape, np.float32)
-
-    uniform = normal
-
-
 def _model_meta(model):
     return {"architecture": model.architecture, "class_names": model.class_names}
 
@@ -196,42 +183,6 @@ def _parse_meta(metadata, container):
     return {}
 
 
-def _build(architecture, arrays):
-    """Call the builder that a file names, after judging that name and its arguments."""
-    from .. import models  # here, because models reads weight files
-
-    try:
-        builder, num_classes, config = (architecture[key] for key in ("builder", "num_classes", "config"))
-    except (TypeError, KeyError):
-        raise InputError("its architecture lacks builder, num_classes or config") from None
-    if builder not in BUILDERS:
-        raise InputError(f"its architecture is {str(builder)[:60]!r}; expected one of {', '.join(BUILDERS)}")
-    bias = arrays.get("roi_heads.box_predictor.cls_score.bias")
-    if type(num_classes) is not int or bias is None or bias.shape != (num_classes,):
-        shape = "missing" if bias is None else f"of shape {bias.shape}"
-        raise InputError(f"its architecture has {str(num_classes)[:20]} classes, while cls_score.bias is {shape}")
-    if not isinstance(config, dict) or not _is_modest(config):
-        raise InputError("its architecture has a config that no model can have")
-    if forbidden := [name for name in NOT_FROM_A_FILE if name in config]:
-        raise InputError(f"its architecture has a config with {forbidden[0]!r}, which no file may choose")
-    try:
-        return getattr(models, builder)(num_classes=num_classes, rng=_NoDraws, **config)
-    except MemoryError:
-        raise InputError("its architecture needs more memory than there is") from None
-    except TypeError as error:
-        raise InputError(f"its architecture cannot be built ({error})") from None
-
-
-def _is_modest(config):
-    """Tell whether nested JSON is shallow and has few and small numbers: the model is built from it unseen."""
-    level, values = list(config.values()), []
-    for _ in range(MAX_DEPTH):
-        values += level
-        level = [item for value in level if isinstance(value, list) for item in value]
-    numbers = [value for value in values if isinstance(value, (int, float))]
-    return not level and len(values) <= MAX_VALUES and all(abs(number) <= LARGEST_NUMBER for number in numbers)
-
-
 def _fill(model, arrays, path):
     """Put the arrays into the model; say what was cast and, if they do not fit, everything that differs."""
     try:
@@ -241,7 +192,7 @@ def _fill(model, arrays, path):
     dtypes = {name: arrays[name].dtype for name in report.loaded if arrays[name].dtype.kind == "f"}
     cast = [name for name, dtype in dtypes.items() if dtype != model.dtype]
     if cast:
-        warnings.warn(f"{path}: {len(cast)} arrays were cast to {np.dtype(model.dtype)}, the first {cast[0]!r} "
+        warnings.warn(f"{path}: {len(cast)} arrays were cast to {model.dtype}, the first {cast[0]!r} "
                       f"from {dtypes[cast[0]]}", InputWarning, stacklevel=3)
     return report
 

@@ -87,7 +87,8 @@ def _judge_entry(name, entry):
         raise Unreadable(f"the header entry of {name!r} lacks dtype, shape or data_offsets") from None
     if not isinstance(dtype, str) or dtype not in DTYPES:
         raise Unreadable(f"{name!r} is of dtype {str(dtype)[:20]}; expected one of {', '.join(DTYPES)}")
-    if not isinstance(shape, list) or not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
+    numbers = [*shape, begin, end] if isinstance(shape, list) else [None]
+    if not all(type(number) is int and number >= 0 for number in numbers):
         raise Unreadable(f"{name!r} has a size or offset that is not a whole number of at least 0")
     size = math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize
     judge_shape(name, shape)

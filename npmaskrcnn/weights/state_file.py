@@ -1,11 +1,10 @@
 """One door for every container: `read_state` looks at the first bytes and picks the reader.
 
-| first bytes               | container     | reader           |
-|---------------------------|---------------|------------------|
-| ``PK 03 04``, members .npy       | npz           | `npz`            |
-| ``PK 03 04``, member data.pkl    | torch zip     | `torch_zip`      |
-| ``80 02 8a 0a 6c fc ...`` | torch legacy  | `torch_legacy`   |
-| eight bytes, then ``{``   | safetensors   | `safetensors`    |
+    first bytes                         container       reader
+    PK 03 04, members *.npy             npz             npz.py
+    PK 03 04, a member */data.pkl       torch zip       torch_zip.py
+    80 02 8a 0a 6c fc 9c 46 f9 20 ...   torch legacy    torch_legacy.py
+    eight bytes, then {                 safetensors     safetensors.py
 """
 
 import zipfile

@@ -76,8 +76,8 @@ class CheckedZip:
         file.seek(-END_RECORD.size, 2)
         signature, _, _, _, announced, _, _, _ = END_RECORD.unpack(file.read(END_RECORD.size))
         if signature != b"PK\x05\x06" or announced != num_members:
-            raise Unreadable(f"incomplete or damaged: its directory has {num_members} members, and the record "
-                             f"at its end does not say so; {WHOLE}")
+            raise Unreadable(f"damaged: its directory has {num_members} members, which the record "
+                             f"behind it does not confirm; {WHOLE}")
 
     def read(self, name):
         """Return the bytes of a member, its length and checksum verified."""

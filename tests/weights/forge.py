@@ -30,7 +30,8 @@ def numbers(values):
 
 
 def storage(key="0", count=6, kind="FloatStorage", view=b""):
-    return group(text("storage"), b"ctorch\n" + kind.encode() + b"\n", text(key), text("cpu"), number(count), view) + b"Q"
+    kind = b"ctorch\n" + kind.encode() + b"\n"
+    return group(text("storage"), kind, text(key), text("cpu"), number(count), view) + b"Q"
 
 
 def tensor(size=(2, 3), stride=(3, 1), offset=0, **of_storage):

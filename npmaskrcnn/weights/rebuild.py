@@ -1,0 +1,78 @@
+"""Building the model that a file describes, without letting the file choose more than a model.
+
+A file by `save` says which builder made its model and with which arguments. The model is built before
+its weights are compared with the file's, so the description is judged first: only the known builders, only
+as many classes as the weights have, only numbers of the size that options have.
+"""
+
+import numpy as np
+
+from ..errors import InputError
+from .architecture import BUILDERS
+
+LARGEST_NUMBER, MAX_VALUES, MAX_DEPTH = 1 << 16, 1000, 4  # in a config; torchvision's largest is 2000
+NOT_FROM_A_FILE = ("weights", "rng", "num_classes")  # arguments of builders that a config may not give
+
+
+class _NoDraws:
+    """In the place of a random generator where a file will overwrite what is drawn."""
+
+    @staticmethod
+    def normal(mean, std, shape):
+        return np.zeros(shape, np.float32)
+
+    uniform = normal
+
+
+def build(architecture, arrays):
+    """Call the builder that a file names, after judging that name and its arguments.
+
+    Parameters
+    ----------
+    architecture : object
+        From a file's JSON; expected ``{"builder": str, "num_classes": int, "config": dict}``.
+    arrays : mapping of str to ndarray
+        The file's weights, with which the number of classes has to agree.
+
+    Returns
+    -------
+    model : MaskRCNN
+        Its numbers are zeros.
+
+    Raises
+    ------
+    InputError
+    """
+    from .. import models  # here, because models reads weight files
+
+    try:
+        builder, num_classes, config = (architecture[key] for key in ("builder", "num_classes", "config"))
+    except (TypeError, KeyError):
+        raise InputError("its architecture lacks builder, num_classes or config") from None
+    if builder not in BUILDERS:
+        raise InputError(f"its architecture is {str(builder)[:60]!r}; expected one of {', '.join(BUILDERS)}")
+    bias = arrays.get("roi_heads.box_predictor.cls_score.bias")
+    if type(num_classes) is not int or bias is None or bias.shape != (num_classes,):
+        shape = "missing" if bias is None else f"of shape {bias.shape}"
+        claim = f"its architecture has {str(num_classes)[:20]} classes"
+        raise InputError(f"{claim}, while cls_score.bias is {shape}")
+    if not isinstance(config, dict) or not _is_modest(config):
+        raise InputError("its architecture has a config that no model can have")
+    if forbidden := [name for name in NOT_FROM_A_FILE if name in config]:
+        raise InputError(f"its architecture has a config with {forbidden[0]!r}, which no file may choose")
+    try:
+        return getattr(models, builder)(num_classes=num_classes, rng=_NoDraws, **config)
+    except MemoryError:
+        raise InputError("its architecture needs more memory than there is") from None
+    except TypeError as error:
+        raise InputError(f"its architecture cannot be built ({error})") from None
+
+
+def _is_modest(config):
+    """Tell whether nested JSON is shallow and holds few and small numbers."""
+    level, values = list(config.values()), []
+    for _ in range(MAX_DEPTH):
+        values += level
+        level = [item for value in level if isinstance(value, list) for item in value]
+    are_small = all(abs(value) <= LARGEST_NUMBER for value in values if isinstance(value, (int, float)))
+    return not level and len(values) <= MAX_VALUES and are_small
