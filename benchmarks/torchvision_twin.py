@@ -4,6 +4,9 @@ Needs torch and torchvision, which the package itself never imports. Weights, im
 samples of training are shared, so that both sides compute the same numbers.
 """
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import torch
 import torchvision
@@ -16,38 +19,15 @@ from torchvision.models.detection.rpn import RPNHead
 from torchvision.models.resnet import BasicBlock, ResNet
 from torchvision.ops import MultiScaleRoIAlign
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from tests.torch_generator import TorchGenerator  # noqa: E402, F401  (who imports the twin wants its samples too)
+
 TORCHVISION_OPTIONS = (
     "min_size", "max_size", "image_mean", "image_std", "rpn_pre_nms_top_n_train", "rpn_pre_nms_top_n_test",
     "rpn_post_nms_top_n_train", "rpn_post_nms_top_n_test", "rpn_nms_thresh", "rpn_fg_iou_thresh",
     "rpn_bg_iou_thresh", "rpn_batch_size_per_image", "rpn_positive_fraction", "rpn_score_thresh",
     "box_score_thresh", "box_nms_thresh", "box_detections_per_img", "box_fg_iou_thresh", "box_bg_iou_thresh",
     "box_batch_size_per_image", "box_positive_fraction", "bbox_reg_weights")
-
-
-class TorchGenerator:
-    """Torch's default CPU generator in NumPy: hand it to `loss_and_grads` to get torchvision's very samples.
-
-    torch seeds its Mersenne twister as `numpy.random.RandomState` does, draws a float from the low 24
-    bits of one word, and shuffles forward with one word per swap.
-    """
-
-    def __init__(self, seed):
-        self.words = np.random.RandomState(seed)
-
-    def _draw(self, n):
-        return self.words.randint(0, 2 ** 32, size=n, dtype=np.uint32)
-
-    def random(self):
-        """Return one float in 0..1."""
-        return float(self._draw(1)[0] & 0xFFFFFF) / 2 ** 24
-
-    def permutation(self, n):
-        """Return torch.randperm(n)."""
-        order = np.arange(n)
-        for i, word in enumerate(self._draw(max(n - 1, 0))):
-            j = i + int(word) % (n - i)
-            order[i], order[j] = order[j], order[i]
-        return order
 
 
 def options_of(model):
@@ -99,12 +79,14 @@ def resnet_twin(model):
     if built["builder"] == "maskrcnn_resnet50_fpn_v2":
         twin = torchvision.models.detection.maskrcnn_resnet50_fpn_v2(
             weights=None, weights_backbone=None, num_classes=model.num_classes, **options_of(model))
+        twin.roi_heads.box_roi_pool, twin.roi_heads.mask_roi_pool = poolers(model.config)
         return load(twin, model)
     norm_eps = built["config"]["norm_eps"]
     backbone = resnet_fpn_backbone(
         backbone_name=built["config"]["body"], weights=None, trainable_layers=built["config"]["trainable_layers"],
         norm_layer=lambda n: torchvision.ops.FrozenBatchNorm2d(n, eps=norm_eps))
-    twin = MaskRCNN(backbone, model.num_classes,
+    box_pool, mask_pool = poolers(model.config)
+    twin = MaskRCNN(backbone, model.num_classes, box_roi_pool=box_pool, mask_roi_pool=mask_pool,
                     rpn_anchor_generator=AnchorGenerator(model.config.anchor_sizes, model.config.anchor_ratios),
                     **options_of(model))
     return load(twin, model)

@@ -157,8 +157,8 @@ class Flatten(Module):
         return x.reshape(len(x), int(np.prod(x.shape[1:]))), x.shape
 
     def backward(self, dy, cache):
-        """Return dy in the input's shape."""
-        return dy.reshape(cache)
+        """Return dy in the input's shape (a copy: dx is the caller's to write to, dy is not)."""
+        return dy.reshape(cache).copy()
 
 
 class ReLU(Module):
