@@ -1,0 +1,129 @@
+"""Which models, on which images, are held against torchvision: shared by the scripts that store and the tests.
+
+Images and targets are drawn here with whole numbers of the legacy generator, so that they are the same
+everywhere. Models are small in what costs time (image size, proposals) and whole in everything else.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from npmaskrcnn import Target, maskrcnn_resnet50_fpn_v2, maskrcnn_resnet_fpn, maskrcnn_tiny
+from npmaskrcnn.images import as_float_image
+from npmaskrcnn.nn import FrozenBatchNorm2d
+from tests.reference.weights_by_key import weights_by_key
+from tests.torch_generator import TorchGenerator
+
+SMALL = dict(rpn_pre_nms_top_n_train=200, rpn_pre_nms_top_n_test=200, rpn_post_nms_top_n_train=100,
+             rpn_post_nms_top_n_test=60, rpn_batch_size_per_image=64, box_batch_size_per_image=24, box_detections_per_img=20,
+             canonical_scale=40)    # of 224, all RoIs of small images would be pooled from P2
+
+
+class Case(NamedTuple):
+    """A model, its options and its images."""
+
+    builder: object
+    options: dict
+    dtypes: tuple               # in which torchvision's answers are stored
+    image_sizes: tuple          # (H, W) of the given images
+    weights_seed: int = 0
+    sample_seed: int = 3        # of torch's generator in training
+
+
+CASES = {
+    "tiny": Case(maskrcnn_tiny, dict(num_classes=4, min_size=(112, 128), max_size=160, rpn_post_nms_top_n_test=60),
+                 ("float64", "float32"), ((90, 125), (140, 100))),
+    "resnet18": Case(maskrcnn_resnet_fpn, dict(body="resnet18", num_classes=4, min_size=128, max_size=192, **SMALL),
+                     ("float64", "float32"), ((90, 125), (140, 100)), weights_seed=1),
+    "resnet50": Case(maskrcnn_resnet_fpn, dict(body="resnet50", num_classes=5, trainable_layers=3, min_size=112,
+                                               max_size=160, **SMALL), ("float64", "float32"), ((81, 125), (112, 90)),
+                     weights_seed=1),
+    "resnext50_32x4d": Case(maskrcnn_resnet_fpn,
+                            dict(body="resnext50_32x4d", num_classes=3, norm_eps=0.0, trainable_layers=4, min_size=96,
+                                 max_size=128, **SMALL), ("float64",), ((96, 125), (130, 70)), weights_seed=4),
+    "resnet50_v2": Case(maskrcnn_resnet50_fpn_v2, dict(num_classes=3, min_size=96, max_size=128, **SMALL),
+                        ("float64",), ((96, 125), (130, 70)), weights_seed=3),
+}
+
+
+def build(name, dtype="float64"):
+    """Build the case's model with its weights drawn by key."""
+    case = CASES[name]
+    options = dict(case.options, rng=np.random.default_rng(0))
+    model = case.builder(**options)
+    model.load_state_dict(weights_by_key(model.state_dict(), case.weights_seed))
+    return model if dtype == "float32" else model.astype(dtype)
+
+
+def scene(size, seed, num_classes, num_objects=3):
+    """Draw a noisy image with a few rectangles and discs, in front of each other; return it and its `Target`.
+
+    Parameters
+    ----------
+    size : (H, W)
+    seed : int
+    num_classes : int
+        With background.
+    num_objects : int
+    """
+    rng = np.random.RandomState(seed)
+    height, width = size
+    y, x = np.mgrid[:height, :width]
+    image = rng.randint(0, 60, (height, width, 3)) + rng.randint(0, 60, 3) + (y + 2 * x)[:, :, None] % 64
+    boxes, labels, masks = [], [], []
+    for i in range(num_objects):
+        half_h, half_w = rng.randint(height // 8, height // 3), rng.randint(width // 8, width // 3)
+        cy, cx = rng.randint(half_h, height - half_h), rng.randint(half_w, width - half_w)
+        if i % 2:
+            mask = (abs(y - cy) <= half_h) & (abs(x - cx) <= half_w)
+        else:
+            mask = ((y - cy) * half_w) ** 2 + ((x - cx) * half_h) ** 2 <= (half_h * half_w) ** 2
+        image[mask] = rng.randint(0, 200, 3) + rng.randint(0, 50, (mask.sum(), 3))
+        masks = [m & ~mask for m in masks] + [mask]
+        labels.append(1 + rng.randint(num_classes - 1))
+    masks = np.array([m for m in masks])
+    visible = masks.sum(axis=(1, 2)) > 20
+    masks, labels = masks[visible], np.array(labels)[visible]
+    for mask in masks:
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        boxes.append([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
+    return image.clip(0, 255).astype(np.uint8), Target(np.array(boxes, float), labels, masks)
+
+
+def images_and_targets(name):
+    """Draw the case's images and targets."""
+    case = CASES[name]
+    scenes = [scene(size, 10 + i, case.options["num_classes"]) for i, size in enumerate(case.image_sizes)]
+    return [image for image, _ in scenes], [target for _, target in scenes]
+
+
+def stages_of(model, images):
+    """Predict, and return every stage's arrays by name, as `torchvision_side.stages_of` does for torchvision."""
+    batch = model.transform.forward([as_float_image(image, dtype=model.dtype) for image in images], model.dtype)
+    found = model.infer(batch)
+    stages = {"batch": batch.images}
+    stages.update({f"C{i}": level for i, level in enumerate(found.body_features, start=2)})
+    stages.update({f"P{i}": level for i, level in enumerate(found.features, start=2)})
+    for name, levels in [("anchors", found.anchors), ("objectness", found.objectness), ("deltas", found.deltas)]:
+        stages.update({f"{name}/P{i}": level for i, level in enumerate(levels, start=2)})
+    for i, detections in enumerate(model.postprocess(found, batch)):
+        candidates = found.candidates[i]
+        stages.update({
+            f"proposals/{i}": found.proposals[i].boxes, f"proposal_scores/{i}": found.proposals[i].scores,
+            f"class_logits/{i}": found.class_logits[i], f"box_deltas/{i}": found.box_deltas[i],
+            f"detection_boxes/{i}": candidates.boxes[candidates.keep], f"mask_logits/{i}": found.mask_logits[i],
+            f"boxes/{i}": detections.boxes, f"labels/{i}": detections.labels, f"scores/{i}": detections.scores,
+            f"masks/{i}": detections.masks})
+    return stages
+
+
+def training_of(model, images, targets, seed):
+    """Take a training pass; return losses, gradients and running statistics by name."""
+    losses, dimages = model.loss_and_grads(images, targets, TorchGenerator(seed), return_dimages=True)
+    taken = {f"losses/{name}": np.array(value) for name, value in losses.items()}
+    taken.update({f"grads/{key}": value for key, value in model.grad_dict().items()})
+    taken.update({f"dimages/{i}": value for i, value in enumerate(dimages)})
+    frozen = any(isinstance(module, FrozenBatchNorm2d) for _, module in model.named_modules())
+    taken.update({f"running/{key}": value for key, value in model.state_dict().items()
+                  if not frozen and key.endswith(("running_mean", "running_var"))})
+    return taken
