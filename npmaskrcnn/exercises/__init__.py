@@ -1,0 +1,79 @@
+"""The exercises of the lessons: a stub to fill in, and a check that says what is wrong and on which input.
+
+``stub("iou")`` prints what to start from; ``check("iou", iou)`` runs your function on small inputs first
+and shows the first one on which it differs from the truth: what went in, what should have come out, what
+came out, and where the two differ most. A check reports and never raises, whatever the function does, so
+a notebook with unsolved exercises runs through. The truth is the package's own operation; solutions that
+do without it are in ``notebooks/solutions/``.
+
+>>> def iou(box1, box2):
+...     return 0.0
+>>> report = check("iou", iou)                                                   # doctest: +ELLIPSIS
+iou: not yet. Case 1 of 6 is wrong: two 2x2 boxes that share one of their cells.
+...
+>>> report.passed
+False
+"""
+
+import difflib
+
+from npmaskrcnn.exercises import boxes, convolution, learning, regions
+from npmaskrcnn.exercises.checking import Report, examine
+
+__all__ = ["Report", "check", "names", "statement", "stub"]
+
+EXERCISES = {exercise.name: exercise
+             for module in (convolution, boxes, regions, learning) for exercise in module.EXERCISES}
+
+
+def names():
+    """The names of all exercises, in the order of the lessons' subjects."""
+    return tuple(EXERCISES)
+
+
+def statement(name):
+    """What an exercise asks for, in plain words (Markdown); an unknown name lists the known ones."""
+    return _find(name).statement if name in EXERCISES else _unknown(name)
+
+
+def stub(name):
+    """Print the cell to start from: the signature, what goes in and out, and the call of `check`."""
+    print(stub_text(name) if name in EXERCISES else _unknown(name))
+
+
+def stub_text(name):
+    """The text that `stub` prints; the lessons' exercise cells hold it literally."""
+    return f'{_find(name).stub.strip()}\n\nexercises.check("{name}", {name})'
+
+
+def check(name, function):
+    """Run `function` on an exercise's cases, print what is found, and return it as a `Report`.
+
+    Parameters
+    ----------
+    name : str
+        Which exercise; an unknown name lists the known ones.
+    function : callable
+        Your function, not its result. It may do anything: raise, return nonsense, write into its inputs.
+
+    Returns
+    -------
+    report : Report
+        `.passed` says whether all cases came out right, `.text` is what was printed.
+    """
+    if name not in EXERCISES:
+        report = Report(str(name), False, 0, 0, _unknown(name))
+    else:
+        report = examine(_find(name), function)
+    print(report.text)
+    return report
+
+
+def _find(name):
+    return EXERCISES[name]
+
+
+def _unknown(name):
+    near = difflib.get_close_matches(str(name), EXERCISES, n=1)
+    meant = f" Did you mean {near[0]!r}?" if near else ""
+    return f"There is no exercise {name!r}.{meant} There are: {', '.join(EXERCISES)}."

@@ -1,0 +1,233 @@
+"""Running somebody's function and saying what is wrong with its answer.
+
+The function may do anything, so every way of going wrong has a sentence of its own: it raises, it never
+ends, it returns nothing, or something that is not numbers, or of another shape; it writes into what it was
+given; or it is simply wrong somewhere, and then the place is shown. Nothing here raises.
+"""
+
+import contextlib
+import copy
+import signal
+import threading
+import traceback
+from dataclasses import dataclass
+
+import numpy as np
+
+TIME_LIMIT = 20     # seconds a case; they take milliseconds
+MAX_SHOWN = 60      # numbers; of larger arrays only the neighbourhood of the worst place is shown
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found."""
+
+    name: str
+    passed: bool
+    num_right: int      # cases before the first wrong one
+    num_cases: int
+    text: str
+
+    def _ipython_display_(self):
+        """Show nothing: the text has been printed already."""
+
+
+class Wrong(Exception):
+    """What is wrong with an answer, in words."""
+
+
+def examine(exercise, function):
+    """Compare a function with an exercise's truth, case by case, up to the first difference."""
+    if not callable(function):
+        return Report(exercise.name, False, 0, 0, _not_a_function(exercise, function))
+    cases = exercise.cases()
+    worst = 0.0
+    for i, case in enumerate(cases):
+        try:
+            worst = max(worst, _try(exercise, case, function))
+        except Wrong as wrong:
+            return Report(exercise.name, False, i, len(cases), _complaint(exercise, cases, i, str(wrong)))
+    text = (f"{exercise.name}: right on all {len(cases)} cases. Largest difference: "
+            + ("none." if worst == 0 else f"below {exercise.tolerance:.0e} of the largest number, as asked for."))
+    return Report(exercise.name, True, len(cases), len(cases), text)
+
+
+def _not_a_function(exercise, value):
+    return (f"{exercise.name}: not yet. The check wants the function itself, not a {type(value).__name__}: "
+            f'write check("{exercise.name}", {exercise.name}), without calling it.')
+
+
+def _complaint(exercise, cases, i, wrong):
+    case = cases[i]
+    lines = [f"{exercise.name}: not yet. Case {i + 1} of {len(cases)} is wrong: {case.about}.", wrong, "The input was:"]
+    lines += [_show_value(name, value) for name, value in case.inputs.items()]
+    if case.hint:
+        lines.append(f"To think about: {case.hint}")
+    return "\n".join(lines)
+
+
+# ---- one case ----
+
+
+def _try(exercise, case, function):
+    """Run one case; return the largest relative difference, or raise `Wrong`."""
+    expected = exercise.reference(**copy.deepcopy(case.inputs))
+    inputs = copy.deepcopy(case.inputs)
+    answer = _run(function, list(inputs.values()))
+    if answer is None:
+        raise Wrong("It returns nothing (None) so far. It must end with a `return`.")
+    expected = expected if len(exercise.outputs) > 1 else (expected,)
+    answers = _unpack(answer, exercise.outputs)
+    found = [_as_numbers(value, right, name) for value, right, name in zip(answers, expected, exercise.outputs)]
+    for name, value in inputs.items():
+        if not _same(value, case.inputs[name]):
+            raise Wrong(f"It changed its input {name}. Work on a copy: `{name} = {name}.copy()`, "
+                        "or avoid `+=` and `[...] =` on it.")
+    return max(_compare(value, right, name, exercise.tolerance)
+               for value, right, name in zip(found, expected, exercise.outputs))
+
+
+def _run(function, arguments):
+    try:
+        with np.errstate(all="ignore"), _time_limit():
+            return function(*arguments)
+    except _TooLong:
+        raise Wrong(f"It did not end within {TIME_LIMIT} seconds. Is there a loop whose end is never reached?")
+    except (Exception, SystemExit) as error:
+        raise Wrong(f"It raised {type(error).__name__}: {error}{_place(error)}")
+
+
+def _place(error):
+    """Where in the function, if that is known: the innermost line that is not a library's."""
+    own = [frame for frame in traceback.extract_tb(error.__traceback__)[1:] if "site-packages" not in frame.filename]
+    if not own:
+        return ""
+    line = f", `{own[-1].line}`" if own[-1].line else ""
+    return f"\n  in {own[-1].name}, line {own[-1].lineno}{line}"
+
+
+class _TooLong(BaseException):
+    """Raised by the alarm; no Exception, so that a function's own `except Exception` lets it through."""
+
+
+@contextlib.contextmanager
+def _time_limit():
+    """Interrupt what takes too long, where the system can do that (not on Windows, not outside the main thread)."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_):
+        raise _TooLong
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, TIME_LIMIT)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+# ---- from whatever was returned to arrays ----
+
+
+def _unpack(answer, names):
+    if len(names) == 1:
+        return (answer,)
+    wanted = ", ".join(names)
+    if not isinstance(answer, (tuple, list)):
+        raise Wrong(f"It returned one {_kind(answer)}; expected {len(names)} things: `return {wanted}`.")
+    if len(answer) != len(names):
+        raise Wrong(f"It returned {len(answer)} things; expected {len(names)}: `return {wanted}`.")
+    return tuple(answer)
+
+
+def _as_numbers(value, right, name):
+    """The answer as an array of the right kind and shape, or `Wrong`."""
+    right = np.asarray(right)
+    if value is None:
+        raise Wrong(f"{name} is None.")
+    try:
+        array = np.asarray(value)
+    except Exception as error:      # ragged lists, or an object that only pretends to be an array
+        raise Wrong(f"{name}, a {_kind(value)}, is no array of numbers: {error}")
+    if array.dtype.kind not in "bfiu":
+        raise Wrong(f"{name} should hold numbers; what came back is of type {_kind(value)}, dtype {array.dtype}.")
+    if array.shape != right.shape:
+        raise Wrong(f"{name} has shape {array.shape}; expected {right.shape}."
+                    f"{_show_both(name, array, right) if max(array.size, right.size) <= MAX_SHOWN else ''}")
+    if right.dtype.kind in "iu" and array.dtype.kind not in "iu" and array.size:
+        raise Wrong(f"{name} should hold integers; its dtype is {array.dtype}.")
+    if right.dtype.kind == "f" and array.dtype.kind == "b":
+        raise Wrong(f"{name} should hold real numbers; its dtype is bool.")
+    return array
+
+
+def _kind(value):
+    return f"array of shape {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+
+
+def _same(value, before):
+    return np.array_equal(np.asarray(value), np.asarray(before), equal_nan=np.asarray(before).dtype.kind == "f")
+
+
+# ---- the comparison ----
+
+
+def _compare(array, right, name, tolerance):
+    """Largest difference relative to the largest number of the right answer, or `Wrong`."""
+    right = np.asarray(right)
+    if right.size == 0:
+        return 0.0
+    found, truth = array.astype(np.float64), right.astype(np.float64)
+    with np.errstate(all="ignore"):
+        off = np.where(np.isfinite(found), np.abs(found - truth), np.inf)
+    largest = max(float(np.abs(truth).max()), 1e-12)
+    limit = tolerance * largest if right.dtype.kind == "f" else 0
+    if not (off > limit).any():
+        return float(off.max()) / largest
+    index = np.unravel_index(int(off.argmax()), off.shape)
+    place = f"{name}[{', '.join(map(str, index))}]" if index else name
+    share = f" {int((off > limit).sum())} of {off.size} numbers are wrong; the worst is" if off.size > 1 else ""
+    raise Wrong(f"{share.strip()} {place}: expected {_number(truth[index])}, got {_number(found[index])}."
+                .strip() + _show_both(name, array, right, index))
+
+
+# ---- showing numbers ----
+
+
+def _number(value):
+    return f"{float(value):.6g}"
+
+
+def _text(array):
+    return np.array2string(array, precision=4, suppress_small=True, max_line_width=100, threshold=200)
+
+
+def _show_both(name, array, right, index=None):
+    if right.ndim == 0:
+        return ""
+    note = ""
+    if max(array.size, right.size) > MAX_SHOWN and index is not None:
+        around = tuple(slice(max(i - 1, 0), i + 2) for i in index)
+        array, right, note = array[around], right[around], " around it"
+    array, right = np.squeeze(array), np.squeeze(right)
+    return f"\nExpected {name}{note}:\n{_indent(_text(right))}\nGot {name}{note}:\n{_indent(_text(array))}"
+
+
+def _show_value(name, value):
+    if not isinstance(value, np.ndarray):
+        return f"  {name} = {value!r}"
+    if value.size == 0:
+        return f"  {name}: empty, shape {value.shape}"
+    if value.size > MAX_SHOWN:
+        return (f"  {name}: shape {value.shape}, {value.dtype}, between {_number(value.min())} "
+                f"and {_number(value.max())}")
+    squeezed = ", shown without its axes of length 1" if 1 in value.shape and value.ndim > 2 else ""
+    shown = np.atleast_1d(np.squeeze(value)) if squeezed else value
+    return f"  {name}: shape {value.shape}{squeezed}\n{_indent(_text(shown), 4)}"
+
+
+def _indent(text, by=2):
+    return "\n".join(" " * by + line for line in text.split("\n"))

@@ -1,0 +1,231 @@
+"""Exercises about feature maps: convolution, its backward and its transpose, batch norm, upsampling."""
+
+import numpy as np
+
+from npmaskrcnn import ops
+from npmaskrcnn.exercises.exercise import Case, Exercise
+
+
+def _map(rows):
+    """A small grey image as (1, H, W, 1) floats."""
+    return np.array(rows, dtype=np.float64)[None, :, :, None]
+
+
+def _kernel(rows):
+    """A small kernel from one channel to one channel, (kh, kw, 1, 1)."""
+    return np.array(rows, dtype=np.float64)[:, :, None, None]
+
+
+COUNTING = [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]]
+SLOPE = [[1, 0], [0, -1]]
+
+
+# ---- convolution ----
+
+
+def _forward_cases():
+    rng = np.random.default_rng(0)
+    zero, one = np.zeros(1), np.ones(1)
+    return [
+        Case("a 3x4 image and a 1x1 kernel that doubles",
+             dict(x=_map(COUNTING), weight=_kernel([[2]]), bias=zero, stride=1, padding=0),
+             "with a 1x1 kernel every output pixel is its own input pixel times the weight"),
+        Case("a 2x2 kernel that is not symmetric",
+             dict(x=_map(COUNTING), weight=_kernel(SLOPE), bias=zero, stride=1, padding=0),
+             "the output has (H - kh + 1) rows; and the kernel is laid on as it is, not flipped"),
+        Case("the same with a bias", dict(x=_map(COUNTING), weight=_kernel(SLOPE), bias=one, stride=1, padding=0),
+             "the bias is added once to each output number, not once per kernel cell"),
+        Case("padding of one pixel", dict(x=_map(COUNTING), weight=_kernel(SLOPE), bias=zero, stride=1, padding=1),
+             "zeros go on all four sides, so the image grows by 2 * padding in each direction"),
+        Case("stride 2", dict(x=_map(COUNTING), weight=_kernel(SLOPE), bias=zero, stride=2, padding=0),
+             "window (i, j) begins at row i * stride; a last window that does not fit is left out"),
+        Case("two images, three channels in, two out, a 3x2 kernel, stride 2, padding 1",
+             dict(x=rng.standard_normal((2, 6, 5, 3)), weight=rng.standard_normal((3, 2, 3, 2)),
+                  bias=rng.standard_normal(2), stride=2, padding=1),
+             "an output channel sums over the window and over all input channels"),
+    ]
+
+
+CONV2D_FORWARD = Exercise(
+    name="conv2d_forward",
+    statement="""Slide a kernel over images. `x` is `(N, H, W, C_in)`, `weight` is `(kh, kw, C_in, C_out)`, `bias`
+is `(C_out,)`; `stride` and `padding` are whole numbers. Output number `y[n, i, j, c]` is the sum of the window of
+`x` that begins at row `i * stride` and column `j * stride` (of the image with `padding` zeros around it), times
+`weight[:, :, :, c]`, plus `bias[c]`. Loops are fine; a matrix product is faster.""",
+    stub='''
+def conv2d_forward(x, weight, bias, stride, padding):
+    """(N, H, W, C_in) images, (kh, kw, C_in, C_out) weight -> y (N, oh, ow, C_out)."""
+    ...
+''',
+    outputs=("y",),
+    reference=lambda x, weight, bias, stride, padding: ops.conv2d(x, weight, bias, stride, padding),
+    cases=_forward_cases,
+    hints=("`np.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))` puts the zeros around.",
+           "The output has `(H + 2 * padding - kh) // stride + 1` rows.",
+           "Loop over the kernel's cells `(a, b)`, not over pixels: `padded[:, a::stride, b::stride]`, cut to the "
+           "output's size, is what all outputs meet there; `@ weight[a, b]` maps its channels."))
+
+
+def _backward_reference(dy, x, weight, stride, padding):
+    _, cache = ops.conv2d_forward(x, weight, np.zeros(weight.shape[3]), stride, padding)
+    return ops.conv2d_backward(dy, cache)
+
+
+def _backward_cases():
+    rng = np.random.default_rng(1)
+    square = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+    return [
+        Case("one window only: the image is as large as the kernel",
+             dict(dy=_map([[10]]), x=_map([[1, 2], [3, 4]]), weight=_kernel([[5, 6], [7, 8]]), stride=1, padding=0),
+             "with one window y = sum(x * weight) + bias: so dx is dy times the weight, and dweight is dy times x"),
+        Case("a 3x3 image under a 2x2 kernel: windows overlap",
+             dict(dy=_map([[1, 1], [1, 1]]), x=_map(square), weight=_kernel([[1, 10], [100, 1000]]), stride=1,
+                  padding=0),
+             "the pixel in the middle is seen by four windows; what they send back adds up (`+=`, not `=`)"),
+        Case("the same with a different gradient for each output",
+             dict(dy=_map([[1, 2], [3, 4]]), x=_map(square), weight=_kernel([[1, 10], [100, 1000]]), stride=1,
+                  padding=0), "each window takes its own number dy[n, i, j]"),
+        Case("stride 2 on a 4x5 image: the last column is seen by no window",
+             dict(dy=_map([[1, 2], [3, 4]]), x=_map(np.arange(20).reshape(4, 5)),
+                  weight=_kernel([[1, 10], [100, 1000]]), stride=2, padding=0),
+             "dx has the shape of x; pixels that no window saw get 0"),
+        Case("padding of one pixel", dict(dy=_map(np.arange(20).reshape(4, 5)), x=_map(COUNTING),
+                                          weight=_kernel([[1, 10], [100, 1000]]), stride=1, padding=1),
+             "compute the gradient of the padded image, then cut the border off: zeros do not learn"),
+        Case("two images, three channels in, two out, a 3x2 kernel, stride 2, padding 1",
+             dict(dy=rng.standard_normal((2, 3, 3, 2)), x=rng.standard_normal((2, 6, 5, 3)),
+                  weight=rng.standard_normal((3, 2, 3, 2)), stride=2, padding=1),
+             "dweight and dbias sum over all images too"),
+    ]
+
+
+CONV2D_BACKWARD = Exercise(
+    name="conv2d_backward",
+    statement="""The backward pass of a convolution. `dy` `(N, oh, ow, C_out)` is the gradient of the loss by the
+output; return the gradients by the input, the weight and the bias: `dx` (shape of `x`), `dweight` (shape of
+`weight`), `dbias` `(C_out,)`. To reach: a relative difference below 1e-9 on all six cases.""",
+    stub='''
+def conv2d_backward(dy, x, weight, stride, padding):
+    """dy (N, oh, ow, C_out) -> dx, dweight, dbias with the shapes of x, weight and bias."""
+    ...  # return dx, dweight, dbias
+''',
+    outputs=("dx", "dweight", "dbias"), reference=_backward_reference, cases=_backward_cases,
+    hints=("Start from the loop of the forward pass: each statement `y[i, j] += x[...] * weight[a, b]` becomes two, "
+           "`dx[...] += dy[i, j] * weight[a, b]` and `dweight[a, b] += dy[i, j] * x[...]`.",
+           "With channels: `dy[:, i, j] @ weight[a, b].T` has the shape of a pixel of `x`, and "
+           "`x_pixel.T @ dy[:, i, j]` that of `weight[a, b]`.",
+           "Work on the padded image and on a `dpadded` of its shape; return the part without the border."))
+
+
+def _transpose_cases():
+    rng = np.random.default_rng(2)
+    return [
+        Case("one pixel: its stamp is the kernel times the pixel",
+             dict(x=_map([[3]]), weight=_kernel([[1, 2], [3, 4]]), stride=2), "the output has (H - 1) * stride + kh rows"),
+        Case("two pixels, kernel 2, stride 2: stamps side by side",
+             dict(x=_map([[1, 10]]), weight=_kernel([[1, 2], [3, 4]]), stride=2),
+             "the stamp of pixel (i, j) begins at row i * stride, column j * stride"),
+        Case("two pixels, kernel 3, stride 2: stamps overlap in one column",
+             dict(x=_map([[1, 10]]), weight=_kernel([[1, 2, 3], [1, 2, 3]]), stride=2), "where stamps overlap they add up"),
+        Case("two images, three channels in, two out, a 3x2 kernel, stride 2",
+             dict(x=rng.standard_normal((2, 4, 3, 3)), weight=rng.standard_normal((3, 2, 3, 2)), stride=2),
+             "`x[:, i, j] @ weight[a, b]` maps the channels"),
+    ]
+
+
+CONV_TRANSPOSE2D_FORWARD = Exercise(
+    name="conv_transpose2d_forward",
+    statement="""Stamp a kernel: pixel `x[n, i, j]` (a vector of `C_in` channels) puts `x[n, i, j] @ weight` onto a
+larger image, beginning at row `i * stride`, column `j * stride`. Overlapping stamps add up. `weight` is
+`(kh, kw, C_in, C_out)`.""",
+    stub='''
+def conv_transpose2d_forward(x, weight, stride):
+    """(N, H, W, C_in) -> y (N, (H - 1) * stride + kh, (W - 1) * stride + kw, C_out)."""
+    ...
+''',
+    outputs=("y",), reference=lambda x, weight, stride: ops.conv_transpose2d_forward(x, weight, None, stride)[0],
+    cases=_transpose_cases,
+    hints=("Two loops over the pixels of `x`, and `+=` into a slice of `y` as large as the kernel.",
+           "`np.einsum('nc,abcd->nabd', x[:, i, j], weight)` is the stamp of pixel (i, j) of every image."))
+
+
+# ---- batch norm and upsampling ----
+
+
+def _batch_norm_reference(dy, x, weight, eps):
+    _, cache = ops.batch_norm_forward(x, weight, np.zeros_like(weight), eps)
+    return ops.batch_norm_backward(dy, cache)
+
+
+def _batch_norm_cases():
+    rng = np.random.default_rng(3)
+    return [
+        Case("one channel of four pixels, gradient at one of them",
+             dict(dy=_map([[1, 0], [0, 0]]), x=_map([[-1, 1], [-1, 1]]), weight=np.ones(1), eps=0.0),
+             "moving one pixel also moves the mean and the variance, and with them every other output"),
+        Case("the same gradient everywhere: nothing should change",
+             dict(dy=_map([[1, 1], [1, 1]]), x=_map([[1, 2], [4, 9]]), weight=np.full(1, 2.0), eps=0.0),
+             "the mean of dy is taken away: adding one number to a whole channel is invisible after the norm"),
+        Case("a gradient that follows the input",
+             dict(dy=_map([[0, 1], [2, 3]]), x=_map([[0, 1], [2, 3]]), weight=np.full(1, 2.0), eps=0.0),
+             "stretching a channel is invisible too: the part of dy along the normalised input is taken away"),
+        Case("two images of 3x4 pixels with two channels, eps 0.1",
+             dict(dy=rng.standard_normal((2, 3, 4, 2)), x=rng.standard_normal((2, 3, 4, 2)) * 3 + 5,
+                  weight=np.array([0.5, 2.0]), eps=0.1),
+             "statistics are per channel, over images, rows and columns; eps is added to the variance, not to the std"),
+    ]
+
+
+BATCH_NORM_BACKWARD = Exercise(
+    name="batch_norm_backward",
+    statement="""The backward pass of batch normalisation. Forward was, for each channel,
+`xhat = (x - mean) / sqrt(var + eps)` and `y = weight * xhat + bias`, with mean and (biased) variance of the batch
+itself over images, rows and columns. Return `dx`, `dweight`, `dbias`.""",
+    stub='''
+def batch_norm_backward(dy, x, weight, eps):
+    """dy and x (N, H, W, C), weight (C,) -> dx (N, H, W, C), dweight (C,), dbias (C,)."""
+    ...  # return dx, dweight, dbias
+''',
+    outputs=("dx", "dweight", "dbias"), reference=_batch_norm_reference, cases=_batch_norm_cases,
+    hints=("`dbias = sum(dy)` and `dweight = sum(dy * xhat)`, both over the first three axes.",
+           "`dx` has three terms: `dy`, minus its mean, minus `xhat` times the mean of `dy * xhat`; all of it times "
+           "`weight / sqrt(var + eps)`."))
+
+
+def _upsample_reference(dy, size):
+    n, _, _, c = dy.shape
+    _, cache = ops.upsample_nearest_forward(np.zeros((n, *size, c)), dy.shape[1:3])
+    return ops.upsample_nearest_backward(dy, cache)
+
+
+def _upsample_cases():
+    rng = np.random.default_rng(4)
+    return [
+        Case("one pixel became 2x2", dict(dy=_map([[1, 2], [3, 4]]), size=(1, 1)),
+             "the pixel was copied four times, so it is responsible for all four gradients"),
+        Case("1x2 pixels became 2x4", dict(dy=_map([[1, 2, 3, 4], [10, 20, 30, 40]]), size=(1, 2)),
+             "each input pixel has its own block of 2x2"),
+        Case("3x2 pixels became 5x4, as when a map has an odd number of rows", dict(
+             dy=_map(np.arange(1, 21).reshape(5, 4)), size=(3, 2)),
+             "output row i copied input row i * H // height, here 0, 0, 1, 1, 2: not all rows have two copies"),
+        Case("two images, three channels, 2x3 to 4x6", dict(dy=rng.standard_normal((2, 4, 6, 3)), size=(2, 3)),
+             "images and channels do not mix"),
+    ]
+
+
+UPSAMPLE_BACKWARD = Exercise(
+    name="upsample_backward",
+    statement="""The backward pass of nearest-neighbour upsampling, with which the pyramid goes down. Forward copied:
+`y[n, i, j] = x[n, i * H // height, j * W // width]`. Given `dy` `(N, height, width, C)` and the input's
+`size = (H, W)`, return `dx` `(N, H, W, C)`.""",
+    stub='''
+def upsample_backward(dy, size):
+    """dy (N, height, width, C), size = (H, W) of the input -> dx (N, H, W, C)."""
+    ...
+''',
+    outputs=("dx",), reference=_upsample_reference, cases=_upsample_cases,
+    hints=("Copy forward, add backward: loop over the output pixels and `+=` into the input pixel that was copied.",
+           "Without loops: `np.add.at`. (`dx[:, rows] += dy` would count a repeated row once.)"))
+
+
+EXERCISES = (CONV2D_FORWARD, CONV2D_BACKWARD, CONV_TRANSPOSE2D_FORWARD, BATCH_NORM_BACKWARD, UPSAMPLE_BACKWARD)

@@ -1,0 +1,214 @@
+"""What the lessons draw with, besides `npmaskrcnn.plots`: a figure with its alternative text, the map at
+the head of each lesson, small arrays with their numbers written in, and films.
+
+Every picture leaves as a PNG with at most 256 colours, which is a third of the usual size and the same
+bytes each time. A film is a PNG too, an animated one: it plays wherever a browser shows the page, without
+running anything, and where it does not play one sees its first frame. IPython is imported when something
+is shown, not before, so that the package can do without it.
+"""
+
+import io
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
+from PIL import Image
+
+from npmaskrcnn.plots.style import INK, LARGE, MUTED, NORMAL, SMALL, STYLE, ink_on, new_figure, styled
+
+HERE, ELSEWHERE = "#E69F00", "#EDEFF2"     # on the map: where this lesson is, and the rest
+COLORS = 256                               # of a stored picture
+
+
+# ---- showing ----
+
+
+def use_style():
+    """Draw this notebook's own figures in the style of `npmaskrcnn.plots`."""
+    matplotlib.rcParams.update(STYLE)
+
+
+def show(figure, alt=None):
+    """Show a figure in a notebook, with a description for those who cannot see it.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+    alt : str, optional
+        The alternative text: one sentence that says what can be seen. ``figure.get_label()`` by default.
+    """
+    _display(as_png(figure), alt or figure.get_label())
+
+
+def show_film(figures, alt, seconds=1.0):
+    """Show figures of one size one after the other, for ever: an animated PNG.
+
+    Parameters
+    ----------
+    figures : iterable of matplotlib Figure
+    alt : str
+    seconds : float
+        How long each frame stays; the last one stays three times as long.
+    """
+    frames = [_pixels(figure) for figure in figures]
+    palette = Image.fromarray(np.concatenate(frames)).quantize(COLORS)      # one palette for all frames
+    frames = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    durations = [round(1000 * seconds)] * (len(frames) - 1) + [round(3000 * seconds)]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, format="png", save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    _display(buffer.getvalue(), alt)
+
+
+def as_png(figure):
+    """The bytes of a figure's PNG: as many pixels as the figure has, at most 256 colours, no time stamp."""
+    buffer = io.BytesIO()
+    Image.fromarray(_pixels(figure)).quantize(COLORS, dither=Image.Dither.NONE).save(buffer, format="png",
+                                                                                    optimize=True)
+    return buffer.getvalue()
+
+
+def _pixels(figure):
+    """A figure as an (H, W, 3) uint8 array."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[:, :, :3]
+
+
+def _display(png, alt):
+    if not alt:
+        raise ValueError("a figure in a lesson needs an alternative text: show(figure, 'what can be seen')")
+    try:
+        from IPython.display import display
+    except ImportError:
+        print(f"[figure: {alt}]")
+        return
+    display({"image/png": png, "text/plain": f"[figure: {alt}]"}, raw=True, metadata={"image/png": {"alt": alt}})
+
+
+# ---- the map at the head of each lesson ----
+
+# name -> (text, lesson, x, y, width) of a box, in tenths of an inch of a 9 x 1.7 inch strip, y upwards
+_BOXES = {
+    "shapes": ("image", "01", 1, 8, 9),
+    "backbone": ("backbone", "03", 13, 8, 11),
+    "fpn": ("FPN", "04", 27, 8, 8),
+    "anchors": ("anchors", "05", 25, 1, 10),
+    "rpn": ("RPN", "06", 40, 1, 8),
+    "roi_align": ("RoIAlign", "07", 51, 8, 11),
+    "box_head": ("box head", "08", 66, 11, 11.5),
+    "mask_head": ("mask head", "09", 66, 5, 11.5),
+    "result": ("objects", "", 80.5, 8, 9),
+}
+_ARROWS = (("shapes", "backbone"), ("backbone", "fpn"), ("fpn", "rpn"), ("anchors", "rpn"), ("rpn", "roi_align"),
+           ("fpn", "roi_align"), ("roi_align", "box_head"), ("roi_align", "mask_head"), ("box_head", "result"),
+           ("mask_head", "result"))
+# A lesson about something that is everywhere lights several boxes, and says what it is about.
+_LESSONS = {
+    "map": (tuple(_BOXES), "all of it"),
+    "convolution": (("backbone", "fpn", "rpn", "mask_head"), "02: these are made of convolutions"),
+    "losses": (("rpn", "box_head", "mask_head"), "10: the five losses sit here, and gradients flow back"),
+    "training": (("backbone", "fpn", "rpn", "box_head", "mask_head"), "11: these learn"),
+    "evaluation": (("result",), "12: how good are they?"),
+}
+STAGES = tuple(name for name in _BOXES if name != "result") + tuple(_LESSONS)
+
+
+@styled
+def you_are_here(stage):
+    """Draw the pipeline as a strip, with the part that a lesson is about in orange.
+
+    Parameters
+    ----------
+    stage : str
+        One of `STAGES`: "map", "shapes", "convolution", "backbone", "fpn", "anchors", "rpn", "roi_align",
+        "box_head", "mask_head", "losses", "training" or "evaluation".
+
+    Returns
+    -------
+    figure : matplotlib Figure
+        9 x 1.7 inches.
+    """
+    if stage not in STAGES:
+        raise ValueError(f"you_are_here: no stage {stage!r}; there are {', '.join(STAGES)}")
+    lit, note = _LESSONS.get(stage, ((stage,), ""))
+    figure = new_figure(9.1, 1.7, layout=None)
+    ax = figure.add_axes([0, 0, 1, 1])
+    ax.set(xlim=(0, 91), ylim=(0, 17))
+    ax.axis("off")
+    for start, end in _ARROWS:
+        _, _, x1, y1, width = _BOXES[start]
+        _, _, x2, y2, _ = _BOXES[end]
+        ax.add_patch(FancyArrowPatch((x1 + width, y1 + 2), (x2, y2 + 2), arrowstyle="-|>", mutation_scale=9,
+                                     color=MUTED, linewidth=1, shrinkA=1, shrinkB=1))
+    for name, (text, lesson, x, y, width) in _BOXES.items():
+        color = HERE if name in lit else ELSEWHERE
+        ax.add_patch(FancyBboxPatch((x, y), width, 4, boxstyle="round,pad=0,rounding_size=0.8", facecolor=color,
+                                    edgecolor=MUTED, linewidth=0.8))
+        ax.text(x + width / 2, y + 2, text, ha="center", va="center", fontsize=NORMAL, color=INK,
+                fontweight="bold" if name in lit else "normal")
+        ax.text(x + width / 2, y + 4.3, lesson, ha="center", va="bottom", fontsize=SMALL, color=MUTED)
+    ax.text(1, 16.6, "You are here" + (f"  ({note})" if note else ""), va="top", fontsize=NORMAL, color=INK)
+    where = "everywhere" if stage == "map" else " and ".join(
+        ", ".join(_BOXES[name][0] for name in lit).rsplit(", ", 1))
+    figure.set_label("The pipeline of Mask R-CNN: image, backbone, FPN, RPN with its anchors, RoIAlign, box head "
+                     f"and mask head, objects. This lesson is about: {where}.")
+    return figure
+
+
+# ---- small arrays, number by number ----
+
+
+def draw_cells(ax, values, title="", fmt="{:g}", cmap="Blues", limits=None, frame=None, frame_color="#D55E00",
+               origin=(0, 0), fontsize=NORMAL):
+    """Draw a small (h, w) array as a table of coloured cells with the numbers in them.
+
+    Parameters
+    ----------
+    ax : Axes
+    values : (h, w) ndarray
+        ``nan`` stays an empty cell.
+    title : str
+    fmt : str
+        How a number is written; ``""`` writes none.
+    cmap : str
+        A matplotlib colour map.
+    limits : (lowest, highest), optional
+        What the ends of the colour map stand for; by default the values' own.
+    frame : (row, column, height, width), optional
+        Cells to put a frame around, or a list of such.
+    frame_color : str
+    origin : (row, column)
+        Where the array's first cell stands; the axes' coordinates are columns and rows.
+    fontsize : float
+    """
+    is_first = not ax.has_data()
+    values = np.asarray(values, dtype=np.float64)
+    known = values[np.isfinite(values)]
+    low, high = limits or ((known.min(), known.max()) if known.size else (0, 1))
+    colors = matplotlib.colormaps[cmap]
+    for (i, j), value in np.ndenumerate(values):
+        place = j + origin[1], i + origin[0]
+        shade = 0.5 if high == low else min(max((value - low) / (high - low), 0), 1)
+        # the darkest tenth of a map hides the number, and its lightest end the cell
+        color = colors(0.04 + 0.86 * shade) if np.isfinite(value) else "white"
+        ax.add_patch(Rectangle(place, 1, 1, facecolor=color, edgecolor="#B9BEC6", linewidth=0.7))
+        if fmt and np.isfinite(value):
+            ax.text(place[0] + 0.5, place[1] + 0.5, fmt.format(value), ha="center", va="center",
+                    fontsize=fontsize, color=ink_on(color))
+    for row, column, height, width in ([frame] if frame and np.isscalar(frame[0]) else frame or []):
+        ax.add_patch(Rectangle((column + origin[1], row + origin[0]), width, height, fill=False,
+                               edgecolor=frame_color, linewidth=2.5, zorder=4))
+    h, w = values.shape
+    x1, x2 = (origin[1], origin[1] + w) if is_first else sorted(ax.get_xlim())
+    y1, y2 = (origin[0], origin[0] + h) if is_first else sorted(ax.get_ylim())
+    ax.set(xlim=(min(x1, origin[1]) - 0.04, max(x2, origin[1] + w) + 0.04),
+           ylim=(max(y2, origin[0] + h) + 0.04, min(y1, origin[0]) - 0.04), xticks=[], yticks=[], aspect="equal")
+    ax.set_frame_on(False)
+    if title:
+        ax.set_title(title, loc="center", fontsize=NORMAL)
+
+
+def heading(figure, text):
+    """Write the point that a figure makes above all of its panels."""
+    figure.suptitle(text, fontsize=LARGE, fontweight="bold", x=0.01, ha="left")

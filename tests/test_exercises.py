@@ -1,0 +1,190 @@
+"""The exercises' check: it sees right answers as right, wrong ones as wrong, says what is wrong, and never raises."""
+
+import importlib.util
+import pathlib
+import re
+
+import numpy as np
+import pytest
+
+from npmaskrcnn import exercises
+from npmaskrcnn.exercises import EXERCISES, checking
+
+SOLUTIONS = pathlib.Path(__file__).parents[1] / "notebooks" / "solutions"
+
+
+def solution(name):
+    """The function of a solution file."""
+    spec = importlib.util.spec_from_file_location(f"solution_{name}", SOLUTIONS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return getattr(module, name)
+
+
+def stub_function(name):
+    """The function of a stub, as a notebook would define it (its call of `check` has no effect here)."""
+    class Silent:
+        check = staticmethod(lambda *_: None)
+
+    namespace = {"exercises": Silent}
+    exec(exercises.stub_text(name), namespace)
+    return namespace[name]
+
+
+@pytest.mark.parametrize("name", exercises.names())
+def test_a_solution_is_reported_right(name, capsys):
+    report = exercises.check(name, solution(name))
+    assert report.passed, report.text
+    assert report.num_right == report.num_cases == len(EXERCISES[name].cases())
+    assert capsys.readouterr().out.strip() == report.text
+
+
+@pytest.mark.parametrize("name", exercises.names())
+def test_a_solution_does_not_call_the_package(name):
+    text = (SOLUTIONS / f"{name}.py").read_text()
+    assert "npmaskrcnn" not in re.sub(r'""".*?"""', "", text, count=1, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("name", exercises.names())
+def test_a_stub_is_reported_wrong_with_its_first_input(name):
+    report = exercises.check(name, stub_function(name))
+    assert not report.passed and report.num_right == 0
+    assert "returns nothing" in report.text
+    assert all(re.search(rf"^  {argument}\b", report.text, re.MULTILINE) for argument in EXERCISES[name].cases()[0].inputs)
+
+
+@pytest.mark.parametrize("name", exercises.names())
+def test_an_answer_that_is_off_in_one_number_is_reported_with_its_place(name):
+    right = EXERCISES[name].reference
+
+    def off_by_a_thousandth(*arguments):
+        inputs = dict(zip(EXERCISES[name].cases()[0].inputs, arguments))
+        answer = right(**inputs)
+        first, *others = answer if isinstance(answer, tuple) else (answer,)
+        first = np.array(first)
+        if first.size:
+            first.flat[-1] += 1 if first.dtype.kind in "iu" else 1e-3 * max(np.abs(first).max(), 1)
+        return (first, *others) if others else first
+
+    report = exercises.check(name, off_by_a_thousandth)
+    assert not report.passed and report.num_right == 0
+    output = EXERCISES[name].outputs[0]
+    assert re.search(rf"\b{output}(\[[\d, ]+\])?: expected \S+, got \S+\.", report.text), report.text
+
+
+@pytest.mark.parametrize("name", [name for name in exercises.names() if name != "anchors_of_cell"])    # numbers only
+def test_the_right_answer_is_wrong_if_the_inputs_were_written_into(name):
+    def meddling(*arguments):
+        answer = EXERCISES[name].reference(**dict(zip(EXERCISES[name].cases()[0].inputs, arguments)))
+        for argument in arguments:
+            if isinstance(argument, np.ndarray) and argument.size:
+                argument.flat[0] = not argument.flat[0] if argument.dtype == bool else argument.flat[0] + 1
+        return answer
+
+    report = exercises.check(name, meddling)
+    assert not report.passed
+    assert "changed its input" in report.text
+
+
+def _raises(*_):
+    raise KeyError("a mistake")
+
+
+def _exits(*_):
+    raise SystemExit(1)
+
+
+def _recurses(*arguments):
+    return _recurses(*arguments)
+
+
+@pytest.mark.parametrize("name", ["conv2d_backward", "iou", "nms"])
+@pytest.mark.parametrize("function, says", [
+    (_raises, "raised KeyError"), (_exits, "raised SystemExit"), (_recurses, "raised RecursionError"),
+    (lambda: 1, "raised TypeError"), (lambda *_: None, "returns nothing"), (lambda *_: "text", "expected|numbers"),
+    (lambda *_: object(), "expected|numbers"), (lambda *_: [[1, 2], [3]], "expected|numbers"), (lambda *_: {}, "expected|numbers"),
+    (lambda *_: np.zeros((7, 7, 7)), "expected"), (lambda *_: np.array(["a"]), "expected|numbers"),
+    (lambda *_: (x for x in range(3)), "expected|numbers"), (lambda *_: np.full(3, np.nan), "expected|integers"),
+    (lambda *_: (None, None, None), "None|expected|numbers"), (lambda *_: 1j, "expected|numbers"), (3, "the function itself"),
+    (None, "the function itself")])
+def test_every_way_of_going_wrong_has_its_sentence(name, function, says):
+    report = exercises.check(name, function)
+    assert not report.passed
+    assert re.search(says, report.text), report.text
+
+
+def test_a_loop_without_end_is_stopped(monkeypatch):
+    monkeypatch.setattr(checking, "TIME_LIMIT", 0.2)
+
+    def endless(*_):
+        while True:
+            try:
+                sum(range(1000))
+            except Exception:       # even one that swallows what it can
+                pass
+
+    report = exercises.check("nms", endless)
+    assert not report.passed and "did not end" in report.text
+
+
+def test_not_a_number_is_not_right():
+    report = exercises.check("iou", lambda box1, box2: np.nan)
+    assert "expected 0.142857, got nan" in report.text
+
+
+def test_indices_must_be_integers():
+    report = exercises.check("nms", lambda boxes, scores, threshold: np.zeros(1))
+    assert "keep should hold integers" in report.text
+
+
+def test_a_float32_answer_to_float64_questions_is_wrong():
+    right = EXERCISES["encode_boxes"].reference
+    report = exercises.check("encode_boxes", lambda boxes, anchors: right(boxes, anchors).astype(np.float32))
+    assert not report.passed
+
+
+def test_the_report_says_where_the_function_raised():
+    report = exercises.check("iou", _raises)
+    assert 'in _raises, line' in report.text and 'raise KeyError("a mistake")' in report.text
+
+
+def test_a_large_array_is_shown_around_its_worst_place_only():
+    case = len(EXERCISES["paste_mask"].cases())
+
+    def wrong_in_large_images(mask, box, image_size):
+        pasted = EXERCISES["paste_mask"].reference(mask, box, image_size)
+        if image_size == (40, 60):
+            pasted[20, 30] = 9
+        return pasted
+
+    report = exercises.check("paste_mask", wrong_in_large_images)
+    assert report.num_right == case - 1
+    assert "pasted[20, 30]" in report.text and "around it" in report.text
+    assert len(report.text) < 1500
+
+
+def test_an_unknown_name_lists_the_known_ones(capsys):
+    report = exercises.check("nsm", lambda: None)
+    assert not report.passed
+    for text in (report.text, exercises.statement("nsm")):
+        assert "Did you mean 'nms'" in text and "average_precision" in text
+    exercises.stub("nsm")
+    assert "average_precision" in capsys.readouterr().out
+
+
+def test_a_stub_prints_the_cell(capsys):
+    exercises.stub("iou")
+    out = capsys.readouterr().out
+    assert out.startswith("def iou(box1, box2):") and out.strip().endswith('exercises.check("iou", iou)')
+
+
+def test_every_exercise_begins_with_a_small_input():
+    for name, exercise in EXERCISES.items():
+        numbers = sum(np.size(value) for value in exercise.cases()[0].inputs.values())
+        assert numbers <= 40, name
+
+
+def test_every_exercise_has_a_statement_and_hints():
+    for exercise in EXERCISES.values():
+        assert len(exercise.statement) > 80 and exercise.hints
+        assert exercise.stub.strip().count("\n") + 3 <= 15      # with the check, one cell
