@@ -1,0 +1,89 @@
+"""The full model against torchvision: predicting one large image, and with --train one training step.
+
+    python benchmarks/bench_resnet50.py [--turns 5] [--threads 2] [--train] [--size 800 1088] [--weights FILE]
+
+`maskrcnn_resnet50_fpn` on an 800x1088 image, the same weights on both sides: random ones, scaled so that about
+fifty objects are found, or those of a file. Printed are the times of both sides in turns, their peak memory, and for
+our stages the rate of their matrix products beside the rate that this machine reaches on bare products in the same
+run, so that the distance to the limit can be read.
+"""
+
+import argparse
+import tempfile
+
+import macs
+import scenes
+import sides
+
+# (rows, inner, columns) of float32 products: a large square one, then what the full model does most.
+PRODUCTS = [("square, 2048", (2048, 2048, 2048)), ("layer1 1x1, 64 to 256", (54400, 64, 256)),
+            ("layer3 1x1, 1024 to 256", (3400, 1024, 256)), ("P2 3x3, 256 to 256, eighth of the map", (6800, 2304, 256)),
+            ("layer4 3x3, 512 to 512", (850, 4608, 512)), ("fc6, 1000 RoIs", (1000, 12544, 1024))]
+
+
+def print_products(side):
+    """Print the machine's rates of bare products."""
+    rates = side.tell(do="products", shapes=[shape for _, shape in PRODUCTS])
+    print("\nbare products of this machine, GFLOP/s: best, median")
+    for (name, shape), (best, median) in zip(PRODUCTS, rates):
+        print(f"  {name:<40}{' x '.join(map(str, shape)):<22}{best:>8.1f}{median:>8.1f}")
+
+
+def count(weights, scene, task):
+    """Return {stage: multiply-adds} for a task, and print the numbers of RoIs and the total."""
+    import npmaskrcnn
+    model = npmaskrcnn.load(weights)
+    images, _ = scenes.read(scene)
+    batch = model.transform.forward(images[:1], model.dtype)
+    if task == "train":
+        config = model.config
+        num_rois = config.box_batch_size_per_image
+        num_masks = int(num_rois * config.box_positive_fraction)
+        print(f"training: {num_rois} RoIs sampled, at most {num_masks} of them positive")
+    else:
+        found = model.infer(batch)
+        num_rois, num_masks = len(found.proposals[0].boxes), len(found.candidates[0].keep)
+        print(f"prediction: {num_rois} proposals, {len(found.candidates[0].rois)} candidates, {num_masks} detections")
+    stages = macs.stage_macs(model, batch.images.shape[1:3], 1, num_rois, num_masks)
+    print(f"products of a forward pass: {sum(stages.values()) / 1e9:.1f} billion multiply-adds ("
+          + ", ".join(f"{stage} {value / 1e9:.1f}" for stage, value in stages.items()) + ")", flush=True)
+    return stages
+
+
+def main():
+    """Run the comparison."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=5, help="of each side")
+    parser.add_argument("--times", type=int, default=1, help="counted repetitions in a turn")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--size", type=int, nargs=2, default=(800, 1088), metavar=("H", "W"))
+    parser.add_argument("--weights", help="a file of published weights instead of random ones")
+    parser.add_argument("--train", action="store_true", help="a training step instead of a prediction")
+    parser.add_argument("--cpu-time", action="store_true", help="count the processor's time in the tables of stages")
+    parser.add_argument("--stages-only", action="store_true", help="only the tables of stages")
+    args = parser.parse_args()
+    task = "train" if args.train else "predict"
+    title = f"maskrcnn_resnet50_fpn, {'training step' if args.train else 'prediction'}, one {args.size[0]}x{args.size[1]} image"
+    with tempfile.TemporaryDirectory() as folder:
+        weights, scene = scenes.resnet50(folder, tuple(args.size), args.weights)
+        stages = count(weights, scene, task)
+        if not args.stages_only:
+            with sides.Side("ours", weights, scene, args.threads) as ours, \
+                    sides.Side("torchvision", weights, scene, args.threads) as theirs:
+                sides.print_comparison(f"\n{title}, {args.threads} threads",
+                                       sides.take_turns(ours, theirs, task, args.turns, args.times))
+            for name in ("ours", "torchvision"):
+                peak, loaded = sides.peak_memory(name, weights, scene, args.threads, task)
+                print(f"  peak memory beyond import, {name}: {peak:.0f} MB "
+                      f"(of which model and images: {loaded:.0f} MB)", flush=True)
+        for name in ("ours", "torchvision"):
+            with sides.Side(name, weights, scene, args.threads) as side:
+                if name == "ours":
+                    print_products(side)
+                clock = "processor" if args.cpu_time else "wall"
+                print(f"\nstages of {'npmaskrcnn' if name == 'ours' else name}, {title} ({clock} time)")
+                sides.stage_table(side, task, max(1, args.turns // 2), args.cpu_time, stages)
+
+
+if __name__ == "__main__":
+    main()

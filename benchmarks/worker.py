@@ -1,0 +1,216 @@
+"""One side of a comparison, in a process of its own: it waits for orders, one a line, and answers in JSON.
+
+Two numerical libraries in one process disturb each other: both keep threads that spin for a while after each
+product, waiting for the next. So each side has its own process, and only one of them is told to work at a time.
+Started by `sides.py`; not meant to be run by hand.
+
+Orders: ``{"do": "open", "side", "weights", "scene", "threads"}``, ``{"do": "run", "task", "times"}``,
+``{"do": "memory", "task"}``, ``{"do": "stages", "task", "times"}``, ``{"do": "products", "shapes"}``.
+"""
+
+import gc
+import json
+import os
+import resource
+import sys
+import time
+import warnings
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
+LEARNING_RATE = 1e-12       # the optimiser does all its work, and every repetition starts from the same weights
+
+
+def resident_bytes(which="VmRSS"):
+    """Return the resident memory now (VmRSS) or at its highest (VmHWM)."""
+    try:
+        for line in open("/proc/self/status"):
+            if line.startswith(which):
+                return 1024 * int(line.split()[1])
+    except OSError:
+        pass
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def forget_high_water():
+    """Let the high-water mark start from now: what building the model needed for a moment is not of interest."""
+    gc.collect()
+    try:
+        import ctypes
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+    except OSError:
+        pass        # not Linux: the mark then includes the building of the model
+
+
+class Ours:
+    """npmaskrcnn."""
+
+    def __init__(self, threads):
+        import npmaskrcnn
+        import npmaskrcnn.training  # noqa: F401
+        self.library = npmaskrcnn
+
+    def open(self, weights, scene):
+        """Load model and scene."""
+        import numpy as np
+
+        import scenes
+        from npmaskrcnn.training.optimizers import AdamW
+        self.np = np
+        self.model = self.library.load(weights)
+        self.images, self.targets = scenes.read(scene)
+        self.optimizer = None
+        self.make_optimizer = lambda: AdamW(self.model.named_parameters(), lr=LEARNING_RATE, weight_decay=1e-4)
+
+    def prepare(self, task):
+        """Do what precedes the first repetition."""
+        if task == "train" and self.optimizer is None:
+            self.optimizer = self.make_optimizer()
+
+    def train(self):
+        """Make one training step."""
+        self.model.loss_and_grads(self.images, self.targets, self.np.random.default_rng(0))
+        self.optimizer.step()
+
+    def predict(self):
+        """Predict the first image."""
+        return self.model.predict(self.images[0])
+
+    def predict_batch(self):
+        """Predict all images in one call."""
+        return self.model.predict(self.images)
+
+    def watch(self, clock):
+        """Put the stopwatch around the stages."""
+        from stage_clock import watch_ours
+        watch_ours(clock, self.model, self.optimizer)
+
+
+class Torchvision:
+    """The same model in torchvision."""
+
+    def __init__(self, threads):
+        import torch
+
+        import torchvision_twin
+        torch.set_num_threads(threads)
+        self.torch, self.twins = torch, torchvision_twin
+
+    def open(self, weights, scene):
+        """Load the weights into the twin; our own model is dropped again."""
+        import npmaskrcnn
+        import scenes
+        self.model = self.twins.twin_of(npmaskrcnn.load(weights))
+        images, targets = scenes.read(scene)
+        self.images = [self.twins.to_torch(image) for image in images]
+        self.targets = [self.twins.target_to_torch(target) for target in targets]
+        self.optimizer = None
+
+    def prepare(self, task):
+        """Do what precedes the first repetition."""
+        self.model.train(task == "train")
+        if task == "train" and self.optimizer is None:
+            self.optimizer = self.torch.optim.AdamW([p for p in self.model.parameters() if p.requires_grad],
+                                                    lr=LEARNING_RATE, weight_decay=1e-4)
+
+    def train(self):
+        """Make one training step."""
+        self.torch.manual_seed(0)
+        self.optimizer.zero_grad()
+        sum(self.model(self.images, self.targets).values()).backward()
+        self.optimizer.step()
+
+    def predict(self):
+        """Predict the first image."""
+        with self.torch.inference_mode():
+            return self.model(self.images[:1])
+
+    def predict_batch(self):
+        """Predict all images in one call."""
+        with self.torch.inference_mode():
+            return self.model(self.images)
+
+    def watch(self, clock):
+        """Put the stopwatch around the stages."""
+        from stage_clock import watch_torchvision
+        watch_torchvision(clock, self.model, self.optimizer)
+        original = self.torch.Tensor.backward
+        self.torch.Tensor.backward = clock.timed("all stages", "backward", original)
+
+
+def product_rates(shapes):
+    """Return the best GFLOP/s of float32 matrix products (m, k) @ (k, n), of a handful of tries each."""
+    import numpy as np
+    rates = []
+    for m, k, n in shapes:
+        a, b, out = np.ones((m, k), np.float32), np.ones((k, n), np.float32), np.empty((m, n), np.float32)
+        times = []
+        for _ in range(max(3, min(20, int(2e10 / (m * k * n))))):
+            start = time.perf_counter()
+            np.matmul(a, b, out=out)
+            times.append(time.perf_counter() - start)
+        rates.append([2e-9 * m * k * n / min(times), 2e-9 * m * k * n / sorted(times)[len(times) // 2]])
+    return rates
+
+
+def seconds_of(function, times):
+    """Return [wall seconds, processor seconds] of each of `times` runs."""
+    taken = []
+    for _ in range(times):
+        wall, cpu = time.perf_counter(), time.process_time()
+        function()
+        taken.append([time.perf_counter() - wall, time.process_time() - cpu])
+    return taken
+
+
+def obey(order, state):
+    """Carry out one order and return the answer."""
+    what = order["do"]
+    if what == "open":
+        state["side"] = {"ours": Ours, "torchvision": Torchvision}[order["side"]](order["threads"])
+        state["imported"] = resident_bytes()
+        state["side"].open(order["weights"], order["scene"])
+        forget_high_water()
+        return {"imported": state["imported"], "opened": resident_bytes()}
+    if what == "products":
+        return product_rates(order["shapes"])
+    side = state["side"]
+    side.prepare(order["task"])
+    function = getattr(side, order["task"])
+    if what == "run":
+        return seconds_of(function, order["times"])
+    if what == "memory":
+        forget_high_water()
+        seconds_of(function, order.get("times", 2))
+        return resident_bytes("VmHWM") - state["imported"]
+    if what == "stages":
+        from stage_clock import StageClock
+        if "clock" not in state:
+            state["clock"] = StageClock(time.process_time if order["cpu_time"] else time.perf_counter)
+            side.watch(state["clock"])
+            function = getattr(side, order["task"])
+        clock = state["clock"]
+        function()
+        clock.reset()
+        taken = seconds_of(function, order["times"])
+        return {"total": sum(t[order["cpu_time"]] for t in taken) / len(taken),
+                "stages": [[stage, direction, seconds / len(taken), clock.calls[stage, direction] / len(taken)]
+                           for (stage, direction), seconds in clock.seconds.items()]}
+    raise ValueError(f"no such order: {what}")
+
+
+def main():
+    """Read orders until the input ends."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)                                   # whatever else is printed must not mix with the answers
+    warnings.simplefilter("ignore")
+    state = {}
+    for line in sys.stdin:
+        answers.write(json.dumps(obey(json.loads(line), state)) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()
