@@ -121,6 +121,8 @@ class MaskRCNN(nn.Module):
     box_head, mask_head : Module
     box_channels, mask_channels : int
         Channels that these heads put out; the mask predictor's hidden layer has `mask_channels` too.
+    fpn_channels : int
+        Channels of the pyramid's maps.
     rpn_conv_depth : int
     rng : np.random.Generator or None
     class_names : list of str or None
@@ -143,6 +145,10 @@ class MaskRCNN(nn.Module):
                                   MaskRCNNPredictor(mask_channels, mask_channels, num_classes, rng))
 
     # ---- inference --------------------------------------------------------------------------------
+
+    def __call__(self, images):
+        """Do what `predict` does."""
+        return self.predict(images)
 
     def predict(self, images, score_threshold=None, iou_threshold=None):
         """Find the objects in one image or several.
@@ -341,8 +347,8 @@ class MaskRCNN(nn.Module):
             weights["loss_objectness"], weights["loss_rpn_box_reg"], caches["rpn_losses"])
         dfeatures = self.rpn.head.backward(dobjectness, ddeltas, trunk.caches["head"])
         for dlevel, dbox_level, dmask_level in zip(dfeatures, dbox_levels, dmask_levels):
-            dlevel += dbox_level                        # join P2..P5: RPN head + box pooler + mask pooler
-            dlevel += dmask_level
+            dlevel += dbox_level                        # join P2..P5: RPN head + box pooler + mask pooler;
+            dlevel += dmask_level                       # zip ends at P5: P6 feeds the RPN head alone
         return self.backbone.backward(dfeatures, trunk.caches["backbone"], need_dbatch)
 
     # ---- looking inside ---------------------------------------------------------------------------

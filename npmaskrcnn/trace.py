@@ -24,16 +24,17 @@ from .stages.transform import resize_target
 
 @dataclass
 class TrainingTrace:
-    """The training path of one image; A anchors, S RoIs sampled, P positive ones, boxes in the input frame.
+    """The training path of one image: G objects, T anchors of which B are sampled, M candidates of which S are
+    sampled and P positive; masks of m x m; boxes in the input frame.
 
     Attributes
     ----------
     gt_boxes : (G, 4)
         Ground truth in the input frame.
     gt_labels : (G,) int
-    anchor_iou : (G, A)
+    anchor_iou : (G, T)
         IoU of every ground-truth box with every anchor (all levels in order).
-    anchor_matches : (A,) int
+    anchor_matches : (T,) int
         Row of `gt_boxes` that the anchor must find; -1 background, -2 ignored.
     sampled_anchors : (B,) int
         Anchors on which the RPN's losses are computed; the positive ones first.
@@ -62,12 +63,13 @@ class TrainingTrace:
     mask_rois : (P, 4)
         The positive RoIs.
     mask_labels : (P,) int
-    mask_targets : (P, M, M)
-    mask_logits : (P, M, M, K)
+    mask_targets : (P, m, m)
+    mask_logits : (P, m, m, K)
     mask_loss : (P,)
         Shares of ``loss_mask``.
     losses : dict
-        The five losses, as `loss_and_grads` returns them.
+        The five losses: sums of the shares above. Computed on running statistics; `loss_and_grads`, which uses
+        the batch's own, gives others where there are batch norms.
     """
 
     gt_boxes: np.ndarray
@@ -152,7 +154,7 @@ class Trace:
         In the image frame, masks pasted.
     training : TrainingTrace or None
     class_names : list of str or None
-    strides : list of (float, float)
+    strides : list of (int, int)
         Height and width of a cell of each level, in input pixels.
     """
 
@@ -268,10 +270,10 @@ def build_training_trace(model, batch, found, target, rng):
     chosen, matches = choose_anchors(anchors, [target], config, rng)
     logits = flatten_levels(found.objectness).reshape(-1)[chosen.rows]
     is_object = (np.arange(len(logits)) < chosen.num_positives).astype(logits.dtype)
-    num_anchors = max(len(chosen.rows), 1)
-    objectness_loss = ops.binary_cross_entropy_with_logits_per_element(logits, is_object) / num_anchors
+    num_sampled = max(len(chosen.rows), 1)
+    objectness_loss = ops.binary_cross_entropy_with_logits_per_element(logits, is_object) / num_sampled
     pred_deltas = flatten_levels(found.deltas).reshape(-1, 4)[chosen.rows[:chosen.num_positives]]
-    anchor_box_loss = _smooth_l1_per_row(pred_deltas, chosen.delta_targets) / num_anchors
+    anchor_box_loss = _smooth_l1_per_row(pred_deltas, chosen.delta_targets) / num_sampled
 
     proposals = model.proposals_for(found.objectness, found.deltas, found.anchors, batch.image_sizes,
                                     config.rpn_pre_nms_top_n_train, config.rpn_post_nms_top_n_train)[0].boxes

@@ -11,6 +11,10 @@ Every module has three verbs::
     dx       = module.backward(dy, cache) # adds to parameter.grad, returns the gradient by the input
     y        = module(x)                  # inference: remembers nothing
 
+In a batch norm the two ways differ in more than memory: `forward` normalises with the batch's own statistics
+and moves the stored ones, ``module(x)`` uses the stored ones. So a module with children defines both, each by
+the same verb of its children. What `backward` returns is fresh memory, which the caller may write to.
+
 The cache is handed to the caller and not kept on the module, because Mask R-CNN runs one module several
 times in one pass (the RPN head looks at five pyramid levels): a module that remembered "its" input
 would remember only the last one.
@@ -86,7 +90,7 @@ class Module:
             yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
 
     def _named_arrays(self):
-        """Yield ``(key, module, name, owner)`` for every parameter and buffer in the tree."""
+        """Yield ``(key, module, name, value)`` for every parameter and buffer in the tree."""
         for path, module in self.named_modules():
             for name, value in vars(module).items():
                 if isinstance(value, (Parameter, Buffer)):
@@ -113,7 +117,7 @@ class Module:
             parameter.grad = None
 
     def freeze(self):
-        """Make every parameter below here untrainable; return self."""
+        """Make every parameter below here untrainable; return self. (A batch norm's statistics still move, as in torch.)"""
         for parameter in self.parameters():
             parameter.trainable = False
         return self

@@ -30,7 +30,7 @@ class BatchNorm2d(Module):
         self.bias = Parameter(np.zeros(num_features, dtype=np.float32))
         self.running_mean = Buffer(np.zeros(num_features, dtype=np.float32))
         self.running_var = Buffer(np.ones(num_features, dtype=np.float32))
-        self.num_batches_tracked = Buffer(np.zeros((), dtype=np.int64))  # kept for torch's sake, not used
+        self.num_batches_tracked = Buffer(np.zeros((), dtype=np.int64))  # for torch's files: counted, never read
         self.eps, self.momentum = eps, momentum
 
     def forward(self, x):

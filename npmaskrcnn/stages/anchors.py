@@ -5,7 +5,7 @@ not depend on the image's content; the network's work is only to say which of th
 how they must be moved to cover it well. Small anchors sit on fine maps, large ones on coarse maps.
 
 Details are torchvision's: ratio is height / width, the cell's boxes are rounded to whole half-sides, the
-grid starts at the image's top left corner with no half-cell offset, and the stride is the padded image's
+grid starts at the image's top left corner with no half-cell offset (so an anchor is centred on its cell's corner), and the stride is the padded image's
 size divided by the map's size, rounded down. Source: Ren et al. 2015, section 3.1.1; Lin et al. 2017, 4.1.
 """
 
@@ -71,7 +71,7 @@ class AnchorGenerator:
     Parameters
     ----------
     sizes : one tuple of sizes per level
-        Default ((32,), (64,), (128,), (256,), (512,)) for P2..P6.
+        ((32,), (64,), (128,), (256,), (512,)) for P2..P6 in torchvision.
     aspect_ratios : one tuple of ratios per level
     """
 

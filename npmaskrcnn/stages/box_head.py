@@ -130,8 +130,8 @@ def select_detections(class_logits, box_deltas, proposals, image_size, weights, 
                       detections_per_img):
     """Turn the box head's output for one image into detections.
 
-    1. Softmax; 2. decode each class's box and clip it to the image; 3. keep foreground (RoI, class) pairs
-    with a score above the threshold; 4. drop boxes thinner than 1e-2 px; 5. NMS per class; 6. keep the best.
+    1. Softmax; 2. keep foreground (RoI, class) pairs with a score above the threshold; 3. decode each pair's
+    box and clip it to the image; 4. drop boxes thinner than 1e-2 px; 5. NMS per class; 6. keep the best.
 
     Parameters
     ----------
@@ -149,10 +149,10 @@ def select_detections(class_logits, box_deltas, proposals, image_size, weights, 
     Candidates
     """
     scores = ops.softmax(class_logits)                                                              # 1
-    rois, labels = np.nonzero(scores[:, 1:] > score_thresh)         # RoI-major, class-minor, as in torch
-    labels = labels + 1
+    rois, labels = np.nonzero(scores[:, 1:] > score_thresh)                                         # 2
+    labels = labels + 1                                     # order: RoI by RoI, inside a RoI class by class
     scores = scores[rois, labels]
-    boxes = ops.decode_boxes(box_deltas[rois, labels], proposals[rois], weights)                    # 2
+    boxes = ops.decode_boxes(box_deltas[rois, labels], proposals[rois], weights)                    # 3
     boxes = ops.clip_boxes_to_image(boxes, image_size)
     large = ops.remove_small_boxes(boxes, MIN_DETECTION_SIZE)                                       # 4
     rois, labels, scores, boxes = rois[large], labels[large], scores[large], boxes[large]

@@ -39,10 +39,10 @@ class FeaturePyramidNetwork(nn.Module):
         """Return the five maps and the cache."""
         n = len(features)
         cache = {"inner_blocks": [None] * n, "layer_blocks": [None] * n, "upsample": [None] * n}
-        outputs = [None] * n
+        outputs, merged = [None] * n, None
         for i in reversed(range(n)):                            # C5 -> C2, the top-down path
             lateral, cache["inner_blocks"][i] = self.inner_blocks[i].forward(features[i])
-            if i + 1 < n:
+            if merged is not None:                              # from level i + 1, enlarged to this level's size
                 upsampled, cache["upsample"][i] = ops.upsample_nearest_forward(merged, lateral.shape[1:3])
                 lateral += upsampled                            # lateral is fresh: the convolution's output
             merged = lateral

@@ -15,7 +15,10 @@ from .. import nn, ops
 
 
 def mask_head(in_channels, layers, norm=None, rng=None):
-    """Build the stack of 3x3 convolutions (with `norm` and no bias in v2), each with ReLU."""
+    """Build the stack of 3x3 convolutions (with `norm` and no bias in v2), each with ReLU.
+
+    `layers` are their output channels: four times 256 in the paper, two times 64 in the tiny model.
+    """
     blocks = []
     for out_channels in layers:
         conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=norm is None, rng=rng)
@@ -55,8 +58,8 @@ class MaskRCNNPredictor(nn.Module):
 def mask_targets(masks, boxes, matches, mask_size, dtype):
     """Cut each RoI's piece out of its object's mask and bring it to M x M.
 
-    The cut is a RoIAlign of the mask as if it were a feature map, with as many sample points as the RoI
-    has pixels; targets are therefore fractions in [0, 1], not thresholded (torchvision `project_masks_on_boxes`).
+    The cut is a RoIAlign of the mask as if it were a feature map, with at least as many sample
+    points as the RoI has pixels; targets are therefore fractions in [0, 1], not thresholded (torchvision `project_masks_on_boxes`).
 
     Parameters
     ----------
@@ -94,7 +97,8 @@ def mask_loss_forward(mask_logits, labels, targets):
         0 if there is no positive RoI.
     cache
     """
-    own = mask_logits[np.arange(len(labels)), :, :, labels]             # (P, M, M), one channel per RoI
+    # RoI i, channel labels[i]; index arrays that slices separate put their common axis first: (P, M, M)
+    own = mask_logits[np.arange(len(labels)), :, :, labels]
     loss, bce_cache = ops.binary_cross_entropy_with_logits_forward(own, targets)
     return loss, (bce_cache, labels, mask_logits.shape, mask_logits.dtype)
 

@@ -26,7 +26,9 @@ def match(iou, high_threshold, low_threshold, allow_low_quality_matches=False):
         ``iou >= high`` is a match, ``iou < low`` background, in between ignored.
     allow_low_quality_matches : bool
         Also match, for each object, *all* boxes whose IoU equals the best that this object has, however
-        low it is. Such a box gets the object that is best for the box, which may be another one.
+        low it is. Such a box gets the object that is best for the box, which may be another one. (An object
+        that overlaps nothing has a best IoU of 0, and so makes every box with IoU 0 positive: torchvision's
+        behaviour, harmless as long as anchors cover the image.)
 
     Returns
     -------

@@ -32,7 +32,7 @@ def paste_mask(mask, box, canvas):
     ----------
     mask : (M + 2, M + 2) ndarray
     box : four ints
-        Expanded and truncated; the last row and column are *inclusive* (the one ``+ 1`` in this package).
+        Expanded and truncated; its last row and column are *inclusive* (the one inclusive box in this package).
     canvas : (H, W) ndarray
         Zeros, written to.
     """

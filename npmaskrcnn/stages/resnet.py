@@ -1,7 +1,8 @@
 """Stage 2, the body: a residual network that turns the image into feature maps C2, C3, C4, C5.
 
-Each of the four stages halves the resolution (C2 has one cell per 4x4 pixels, C5 one per 32x32) and
-widens the channels: the maps say less and less about where, more and more about what. The net is made of
+The stem and a max-pool shrink the image fourfold, so that C2 has one cell per 4x4 pixels; each of the three
+later stages halves the resolution again (C5: one cell per 32x32) and widens the channels. The maps say less
+and less about where, more and more about what. The net is made of
 residual blocks: a few convolutions compute a correction, which is added to the block's input. Because of
 that addition the gradient has a direct way back through the whole depth; in the backward pass it shows as
 a join of two gradients, one through the convolutions and one around them.
@@ -16,7 +17,10 @@ from .. import nn, ops
 
 
 def convolve_and_normalise(conv, norm, x):
-    """Inference: ``norm(conv(x))`` as one convolution, the norm's scale and shift folded into the weights."""
+    """Inference: ``norm(conv(x))`` as one convolution, the norm's scale and shift folded into the weights.
+
+    The convolution has no bias of its own (none in front of a norm has: the norm would take it away again).
+    """
     scale, shift = norm.scale_and_shift()
     return ops.conv2d(x, conv.weight.data * scale, shift, conv.stride, conv.padding, conv.groups)
 
@@ -170,7 +174,7 @@ class ResNet(nn.Module):
     def backward(self, dfeatures, cache, need_dx=False):
         """Add to the parameters' gradients; return the gradient by the images if `need_dx`, else None.
 
-        The way back ends at the first trainable stage: below it nobody would use the gradient.
+        The way back ends at the lowest trainable stage: below it nobody would use the gradient.
         """
         dx = None
         for i, (name, stage) in reversed(list(enumerate(self.stages()))):

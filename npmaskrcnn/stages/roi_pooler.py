@@ -15,7 +15,7 @@ from .. import ops
 
 FIRST_LEVEL = 2             # P2
 SAMPLING_RATIO = 2          # sample points per bin and axis
-EPSILON = 1e-6              # lifts a RoI whose size falls short of a boundary by rounding only
+EPSILON = 1e-6              # lifts a RoI that falls short of a boundary by rounding only: side 223.9999 counts as 224
 
 
 def assign_levels(boxes, canonical_scale=224, canonical_level=4, num_levels=4):
@@ -51,8 +51,8 @@ def assign_levels(boxes, canonical_scale=224, canonical_level=4, num_levels=4):
 class RoIPooler:
     """RoIAlign over the levels of a pyramid.
 
-    The scale of a level is its exact stride, 1/4, 1/8, 1/16, 1/32. (torchvision guesses it from the first
-    image's height that it sees and keeps the guess for ever; for heights up to 22, 33-45 and 65-67 pixels
+    The scale of a level is its exact stride, 1/4, 1/8, 1/16, 1/32. (torchvision guesses it from the height of
+    the first batch that it sees and keeps the guess for ever; for heights up to 22, 33-45 and 65-67 pixels
     it guesses wrong.)
 
     Parameters

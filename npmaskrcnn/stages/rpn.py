@@ -7,7 +7,8 @@ left, a thousand boxes instead of a quarter of a million, are the proposals that
 
 No gradient flows through the proposals: choosing is not differentiable, and torchvision, like the paper's
 "approximate joint training", treats their coordinates as constants. The head learns from its own two
-losses, on a sample of anchors. Source: Ren et al. 2015, section 3.1.
+losses, on a sample of anchors; unlike in the paper, anchors that reach over the image's border take part.
+Source: Ren et al. 2015, sections 3.1 and 3.2.
 
 Legend: N images, A anchors per cell, L levels, K_l = h_l * w_l * A anchors on level l.
 """
@@ -50,17 +51,17 @@ class RPNHead(nn.Module):
         for level in features:
             hidden, conv_cache = self.conv.forward(level)
             logits, cls_cache = self.cls_logits.forward(hidden)         # fork: hidden -> cls_logits, bbox_pred
-            moves, bbox_cache = self.bbox_pred.forward(hidden)
+            level_deltas, bbox_cache = self.bbox_pred.forward(hidden)
             objectness.append(logits)
-            deltas.append(moves.reshape(logits.shape + (4,)))
+            deltas.append(level_deltas.reshape(logits.shape + (4,)))
             caches.append({"conv": conv_cache, "cls_logits": cls_cache, "bbox_pred": bbox_cache})
         return objectness, deltas, caches
 
     def backward(self, dobjectness, ddeltas, caches):
         """Return dfeatures, one array per level."""
         dfeatures = []
-        for dlogits, dmoves, cache in zip(dobjectness, ddeltas, caches):
-            dhidden = self.bbox_pred.backward(dmoves.reshape(dmoves.shape[:3] + (-1,)), cache["bbox_pred"])
+        for dlogits, dlevel_deltas, cache in zip(dobjectness, ddeltas, caches):
+            dhidden = self.bbox_pred.backward(dlevel_deltas.reshape(dlevel_deltas.shape[:3] + (-1,)), cache["bbox_pred"])
             dhidden += self.cls_logits.backward(dlogits, cache["cls_logits"])   # join hidden: both predictions
             dfeatures.append(self.conv.backward(dhidden, cache["conv"]))
         return dfeatures
@@ -126,8 +127,9 @@ def propose(objectness, deltas, anchors, image_size, pre_nms_top_n, post_nms_top
     first = np.cumsum([0] + [len(logits) for logits in objectness[:-1]])
     top_k = np.concatenate([c + start for c, start in zip(chosen, first)])
     levels = np.repeat(np.arange(len(chosen)), [len(c) for c in chosen])
-    boxes = ops.decode_boxes(*(np.concatenate([values[c] for values, c in zip(group, chosen)])
-                               for group in (deltas, anchors)))                                     # 2
+    chosen_deltas = np.concatenate([values[c] for values, c in zip(deltas, chosen)])
+    chosen_anchors = np.concatenate([values[c] for values, c in zip(anchors, chosen)])
+    boxes = ops.decode_boxes(chosen_deltas, chosen_anchors)                                         # 2
     scores = ops.sigmoid(np.concatenate([logits[c] for logits, c in zip(objectness, chosen)]))
     boxes = ops.clip_boxes_to_image(boxes, image_size)                                              # 3
     keep = ops.remove_small_boxes(boxes, MIN_PROPOSAL_SIZE)                                         # 4
@@ -186,10 +188,10 @@ def rpn_losses_backward(dloss_objectness, dloss_rpn_box_reg, cache):
     num_anchors = sum(h * w * a for _, h, w, a in shapes)
     dlogits = np.zeros(num_images * num_anchors, dtype=dtype)
     dlogits[chosen.rows] = ops.binary_cross_entropy_with_logits_backward(dloss_objectness, bce_cache)
-    dmoves = np.zeros((num_images * num_anchors, 4), dtype=dtype)
-    dmoves[chosen.rows[:chosen.num_positives]] = ops.smooth_l1_backward(dloss_rpn_box_reg / num_sampled, l1_cache)
+    dall_deltas = np.zeros((num_images * num_anchors, 4), dtype=dtype)
+    dall_deltas[chosen.rows[:chosen.num_positives]] = ops.smooth_l1_backward(dloss_rpn_box_reg / num_sampled, l1_cache)
     ends = np.cumsum([h * w * a for _, h, w, a in shapes])[:-1]
     dobjectness = np.split(dlogits.reshape(num_images, num_anchors), ends, axis=1)
-    ddeltas = np.split(dmoves.reshape(num_images, num_anchors, 4), ends, axis=1)
+    ddeltas = np.split(dall_deltas.reshape(num_images, num_anchors, 4), ends, axis=1)
     return ([d.reshape(shape) for d, shape in zip(dobjectness, shapes)],
             [d.reshape(shape + (4,)) for d, shape in zip(ddeltas, shapes)])

@@ -22,7 +22,7 @@ class RoISample(NamedTuple):
     rois: np.ndarray                # (S, (batch_index, x1, y1, x2, y2))
     labels: np.ndarray              # (S,) int, 0 is background
     delta_targets: np.ndarray       # (S, 4)
-    mask_rois: np.ndarray           # (P, 5) the positive ones again
+    mask_rois: np.ndarray           # (P, (batch_index, x1, y1, x2, y2)) the positive ones again
     mask_labels: np.ndarray         # (P,)
     mask_targets: np.ndarray        # (P, M, M)
 

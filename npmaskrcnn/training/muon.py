@@ -1,16 +1,17 @@
 r"""Muon: take the direction of a weight matrix's gradient, and make all of its parts equally strong.
 
-The gradient of a weight matrix is usually lopsided: a few directions (singular vectors) hold nearly all
-of its length, so that a step along it learns those few and hardly moves the rest. Muon keeps a running sum
-of gradients, as SGD with momentum does, and then replaces it by the nearest matrix whose singular values
-are all about 1: same directions, all equally strong. For that no singular value decomposition is needed:
-a polynomial in the matrix, applied a few times, pushes every singular value towards 1 (Newton-Schulz).
+A matrix turns the unit circle into an ellipse; the ellipse's half-axes are called its singular values. The
+gradient of a weight matrix is usually lopsided, a long thin ellipse: a few directions hold nearly all of its
+length, so that a step along it learns those few and hardly moves the rest. Muon keeps a running mean of
+gradients, as SGD with momentum does, and then makes the ellipse round: same directions, all about equally
+strong. A polynomial in the matrix, applied a few times, does that: it pushes every singular value towards 1
+(Newton-Schulz iteration).
 
 It is for hidden layers only. Biases, norms, and the layers that touch pixels or make predictions are left
-to `AdamW`. On the toy shapes it learns in half the steps.
+to `AdamW`.
 
 Source: Jordan et al. 2024, *Muon: an optimizer for hidden layers in neural networks*; the polynomial's
-coefficients, momentum 0.95 and the scale for tall matrices are theirs.
+coefficients, momentum 0.95 and the scale for layers with more outputs than inputs are theirs.
 """
 
 import numpy as np
@@ -19,12 +20,15 @@ from .optimizers import AdamW, _at_least_zero, _below_one
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
-# Where pixels come in, and where predictions go out: their rows mean something each, and keep their own lengths.
-OUTER_LAYERS = ("body.conv1", "cls_logits", "bbox_pred", "cls_score", "mask_fcn_logits")
+# Where pixels come in, and where predictions go out: every input, every output there means something of its own.
+# The transposed convolution stays out too: its weight is no matrix from all its inputs to one output.
+OUTER_LAYERS = ("body.conv1", "cls_logits", "bbox_pred", "cls_score", "conv5_mask", "mask_fcn_logits")
 
 
 def orthogonalise(matrix):
-    """Bring all singular values of a matrix near 1 (between about 0.7 and 1.2), keeping the singular vectors.
+    """Bring the singular values of a matrix near 1 (0.7 to 1.2), keeping the directions.
+
+    Those below about 1/500 of the matrix's length are lifted too, but not all the way.
 
     Parameters
     ----------
@@ -60,7 +64,7 @@ class Muon(AdamW):
     parameters : iterable of (str, Parameter)
         ``model.named_parameters()``: which layer is hidden is told by its name.
     lr : float
-        Of the hidden matrices; a change of each is about this size in every direction.
+        Of the hidden matrices; a step changes each by about this much in every direction.
     momentum : float
     adam_ratio : float
         AdamW's learning rate for the rest, as a share of `lr`.
@@ -71,15 +75,13 @@ class Muon(AdamW):
     def __init__(self, parameters, lr=0.02, momentum=0.95, adam_ratio=0.075, weight_decay=1e-4):
         self.momentum = _below_one(momentum, "momentum")
         self.adam_ratio = _at_least_zero(adam_ratio, "adam_ratio")
-        self.hidden = set()
         parameters = list(parameters)
-        for path, parameter in parameters:
-            if parameter.data.ndim > 1 and not any(name in path for name in OUTER_LAYERS):
-                self.hidden.add(path)
-        super().__init__(parameters, lr, weight_decay=weight_decay)
+        self.hidden = {path for path, parameter in parameters
+                       if parameter.data.ndim > 1 and not any(name in path for name in OUTER_LAYERS)}
+        super().__init__(parameters, lr, weight_decay=weight_decay)     # asks `slots_of`, which asks `hidden`
 
     def slots_of(self, path):
-        """Name the state arrays of a parameter: one running sum, or AdamW's two means."""
+        """Name the state arrays of a parameter: one running mean, or AdamW's two."""
         return ("momentum_buffer",) if path in self.hidden else self.slots
 
     def settings(self):
@@ -88,15 +90,16 @@ class Muon(AdamW):
 
     def _update_parameter(self, path, parameter, decay):
         if path not in self.hidden:
-            lr, self.lr = self.lr, self.lr * self.adam_ratio
+            own_lr = self.lr
+            self.lr = own_lr * self.adam_ratio                      # AdamW's update reads self.lr
             super()._update_parameter(path, parameter, decay)
-            self.lr = lr
+            self.lr = own_lr
             return
-        average = self.state[path]["momentum_buffer"]
-        average += (1 - self.momentum) * (parameter.grad - average)
-        ahead = parameter.grad + self.momentum * (average - parameter.grad)     # Nesterov: look one step ahead
-        outputs = ahead.shape[-1]                   # (kh, kw, C_in, C_out) or (C_in, C_out): one column an output
+        mean, grad = self.state[path]["momentum_buffer"], parameter.grad
+        mean += (1 - self.momentum) * (grad - mean)
+        ahead = grad + self.momentum * (mean - grad)                # Nesterov: where the mean will be next
+        outputs = ahead.shape[-1]                                   # (kh, kw, C_in, C_out) or (C_in, C_out)
         direction = orthogonalise(ahead.reshape(-1, outputs))
-        inputs = len(direction)
+        scale = self.lr * max(1.0, outputs / len(direction)) ** 0.5
         parameter.data *= 1 - self.lr * decay
-        parameter.data -= (self.lr * max(1.0, outputs / inputs) ** 0.5) * direction.reshape(ahead.shape)
+        parameter.data -= scale * direction.reshape(ahead.shape)
