@@ -88,7 +88,8 @@ def overfit_one_image(model, image, target, steps=150, rng=0, lr=2e-3, batch_siz
     Returns
     -------
     result : Overfit
-        A healthy model reaches IoUs above 0.9 for objects of at least 400 pixels.
+        After 150 steps a healthy tiny model has a box IoU around 0.98 on every object, and a mask IoU above
+        0.9 on those of at least a thousand pixels; smaller or half hidden ones are at 0.8 to 0.95.
     """
     schedule = WarmupCosine(judge_positive(lr, "lr"), judge_count(steps, "steps"), warmup=steps // 10)
     optimizer = AdamW(model.named_parameters(), lr, weight_decay=1e-4)

@@ -79,11 +79,12 @@ def test_divergence_of_the_real_model_is_one_message():
 
 
 def test_one_image_is_learnt_by_heart():
-    image, target = ShapesDataset(1, image_size=(96, 128), seed=4)[0]
+    image, target = ShapesDataset(33, image_size=(112, 128), seed=11, min_objects=2, max_objects=3)[32]
+    assert target.labels.tolist() == [2, 1] and target.masks.sum(axis=(1, 2)).tolist() == [3136, 1419]
     result = overfit_one_image(maskrcnn_tiny(), image, target, steps=150, rng=0)
-    large = result.area >= 400  # pixels
-    assert large.sum() >= 2
-    assert (result.box_iou[large] > 0.9).all() and (result.mask_iou[large] > 0.9).all(), str(result)
+    # three seeds give 0.946 to 0.992
+    assert (result.box_iou > 0.9).all() and (result.mask_iou > 0.9).all(), str(result)
+    assert result.extra == 0 and (result.scores > 0.9).all(), str(result)
 
 
 def test_measure_matches_each_object_once_and_within_its_class():
