@@ -464,7 +464,7 @@ def test_a_folder_that_cannot_be_made_is_refused(make, tmp_path):
 
 def test_train_judges_and_resumes(fake_model, boxes, tmp_path, monkeypatch):
     monkeypatch.setattr("npmaskrcnn.weights.save", lambda model, path: open(path, "w").close())
-    with pytest.raises(InputError, match="must be one of adamw, sgd, got 'adam'; did you mean 'adamw'"):
+    with pytest.raises(InputError, match="must be one of adamw, .*got 'adam'; did you mean 'adamw'"):
         train(fake_model(), boxes(), 3, optimizer="adam")
     with pytest.raises(InputError, match="num_steps"):
         train(fake_model(), boxes(), 0)
