@@ -47,7 +47,9 @@ def execute(notebook, allow_errors=False):
     python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     client = NotebookClient(notebook, timeout=CELL_TIMEOUT, kernel_name="python3", record_timing=False,
                             resources={"metadata": {"path": str(HERE)}}, allow_errors=allow_errors)
-    client.execute(env={**os.environ, "PYTHONPATH": python_path, "PYTHONHASHSEED": "0"})
+    # one thread a product, unless somebody says otherwise: with several, the last digits depend on their number
+    environment = {"OPENBLAS_NUM_THREADS": "1", **os.environ, "PYTHONPATH": python_path, "PYTHONHASHSEED": "0"}
+    client.execute(env=environment)
     return normalise(notebook)
 
 

@@ -52,8 +52,10 @@ def show_film(figures, alt, seconds=1.0):
         How long each frame stays; the last one stays three times as long.
     """
     frames = [_pixels(figure) for figure in figures]
-    palette = Image.fromarray(np.concatenate(frames)).quantize(COLORS)      # one palette for all frames
-    frames = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    in_few_colors = _in_few_colors(np.concatenate(frames))      # one palette for all frames
+    height = len(frames[0])
+    frames = [in_few_colors.crop((0, top, in_few_colors.width, top + height))
+              for top in range(0, in_few_colors.height, height)]
     durations = [round(1000 * seconds)] * (len(frames) - 1) + [round(3000 * seconds)]
     buffer = io.BytesIO()
     frames[0].save(buffer, format="png", save_all=True, append_images=frames[1:], duration=durations, loop=0)
@@ -63,9 +65,17 @@ def show_film(figures, alt, seconds=1.0):
 def as_png(figure):
     """The bytes of a figure's PNG: as many pixels as the figure has, at most 256 colours, no time stamp."""
     buffer = io.BytesIO()
-    Image.fromarray(_pixels(figure)).quantize(COLORS, dither=Image.Dither.NONE).save(buffer, format="png",
-                                                                                    optimize=True)
+    _in_few_colors(_pixels(figure)).save(buffer, format="png", optimize=True)
     return buffer.getvalue()
+
+
+def _in_few_colors(pixels):
+    """An (H, W, 3) uint8 array as a Pillow image with a palette, in which white stays white."""
+    image = Image.fromarray(pixels).quantize(COLORS, dither=Image.Dither.NONE)
+    palette = np.array(image.getpalette()).reshape(-1, 3)
+    palette[(palette >= 250).all(axis=1)] = 255     # the quantisation mixes white with the palest greys
+    image.putpalette(palette.ravel().tolist())
+    return image
 
 
 def _pixels(figure):
@@ -163,6 +173,8 @@ def draw_cells(ax, values, title="", fmt="{:g}", cmap="Blues", limits=None, fram
                origin=(0, 0), fontsize=NORMAL):
     """Draw a small (h, w) array as a table of coloured cells with the numbers in them.
 
+    Several arrays on one Axes, each with its own `origin`, have cells of one size.
+
     Parameters
     ----------
     ax : Axes
@@ -177,7 +189,7 @@ def draw_cells(ax, values, title="", fmt="{:g}", cmap="Blues", limits=None, fram
         What the ends of the colour map stand for; by default the values' own.
     frame : (row, column, height, width), optional
         Cells to put a frame around, or a list of such.
-    frame_color : str
+    frame_color : str, or one for each frame
     origin : (row, column)
         Where the array's first cell stands; the axes' coordinates are columns and rows.
     fontsize : float
@@ -194,19 +206,23 @@ def draw_cells(ax, values, title="", fmt="{:g}", cmap="Blues", limits=None, fram
         color = colors(0.04 + 0.86 * shade) if np.isfinite(value) else "white"
         ax.add_patch(Rectangle(place, 1, 1, facecolor=color, edgecolor="#B9BEC6", linewidth=0.7))
         if fmt and np.isfinite(value):
-            ax.text(place[0] + 0.5, place[1] + 0.5, fmt.format(value), ha="center", va="center",
-                    fontsize=fontsize, color=ink_on(color))
-    for row, column, height, width in ([frame] if frame and np.isscalar(frame[0]) else frame or []):
+            ax.text(place[0] + 0.5, place[1] + 0.5, fmt.format(value + 0.0), ha="center", va="center",
+                    fontsize=fontsize, color=ink_on(color))     # -0 + 0 is 0
+    frames = [frame] if frame and np.isscalar(frame[0]) else frame or []
+    colors = [frame_color] * len(frames) if isinstance(frame_color, str) else frame_color
+    for (row, column, height, width), color in zip(frames, colors):
         ax.add_patch(Rectangle((column + origin[1], row + origin[0]), width, height, fill=False,
-                               edgecolor=frame_color, linewidth=2.5, zorder=4))
+                               edgecolor=color, linewidth=2.5, zorder=4))
     h, w = values.shape
-    x1, x2 = (origin[1], origin[1] + w) if is_first else sorted(ax.get_xlim())
-    y1, y2 = (origin[0], origin[0] + h) if is_first else sorted(ax.get_ylim())
-    ax.set(xlim=(min(x1, origin[1]) - 0.04, max(x2, origin[1] + w) + 0.04),
-           ylim=(max(y2, origin[0] + h) + 0.04, min(y1, origin[0]) - 0.04), xticks=[], yticks=[], aspect="equal")
+    x1, x2 = (np.inf, -np.inf) if is_first else sorted(ax.get_xlim())
+    y1, y2 = (np.inf, -np.inf) if is_first else sorted(ax.get_ylim())
+    margin = 0.07     # half of a frame's line
+    ax.set(xlim=(min(x1, origin[1] - margin), max(x2, origin[1] + w + margin)),
+           ylim=(max(y2, origin[0] + h + margin), min(y1, origin[0] - margin)), xticks=[], yticks=[], aspect="equal")
     ax.set_frame_on(False)
     if title:
-        ax.set_title(title, loc="center", fontsize=NORMAL)
+        ax.annotate(title, (origin[1] + w / 2, origin[0]), xytext=(0, 5), textcoords="offset points", ha="center",
+                    va="bottom", fontsize=NORMAL, annotation_clip=False)
 
 
 def heading(figure, text):
