@@ -4,8 +4,9 @@
 
 Both sides are given the same shapes and numbers and take turns within one run, so that a noisy machine
 disturbs them alike; the last column is the median of the ratios of neighbouring turns (below 1, NumPy is
-the quicker). torch runs in the default and in the channels-last layout, and the faster one counts. On a machine that
-is busy with other things, `--threads 1 --cpu-time` still tells how much work each side does. Needs torch.
+the quicker). torch runs in the default and in the channels-last layout, and the faster one counts. On a
+machine that is busy with other things, `--threads 1 --cpu-time` still tells how much work each side
+does. Needs torch.
 """
 
 import argparse
@@ -64,7 +65,9 @@ def convolution_case(name, shape, c_out, k, stride, padding, groups):
         name,
         lambda: ops.conv2d_forward(x, weight, None, stride, padding, groups),
         ops.conv2d_backward,
-        lambda layout: torch_case(lambda x, w: F.conv2d(x, w, None, stride, padding, 1, groups), layout, tx, tw),
+        lambda layout: torch_case(
+            lambda x, w: F.conv2d(x, w, None, stride, padding, 1, groups), layout, tx, tw
+        ),
     )
 
 
@@ -80,7 +83,8 @@ def other_cases():
         stem = (4, 64, 64, 16) if size == "tiny" else (1, 400, 544, 64)
         weight, bias, mean = (normal(c) for _ in range(3))
         var = np.abs(normal(c)) + 1
-        w, b, m, v = (torch.tensor(a) for a in (weight, bias, mean, var))
+        w, b = (torch.tensor(a).requires_grad_() for a in (weight, bias))
+        scale, shift = (torch.tensor(a).view(1, -1, 1, 1) for a in (weight, bias))
         small = (shape[0], shape[1] // 2, shape[2] // 2, c)
         yield image_case(f"{size} ReLU", shape, ops.relu_forward, ops.relu_backward, F.relu)
         yield image_case(
@@ -88,14 +92,14 @@ def other_cases():
             shape,
             lambda x, w=weight, b=bias: ops.batch_norm_forward(x, w, b),
             ops.batch_norm_backward,
-            lambda x, w=w.clone().requires_grad_(), b=b.clone().requires_grad_(): F.batch_norm(x, None, None, w, b, True),
+            lambda x, w=w, b=b: F.batch_norm(x, None, None, w, b, True),
         )
         yield image_case(
             f"{size} frozen batch norm",
             shape,
             lambda x, s=(weight, bias, mean, var): ops.frozen_batch_norm_forward(x, *s),
             ops.frozen_batch_norm_backward,
-            lambda x, s=(w / (v + 1e-5).sqrt()).view(1, -1, 1, 1), b=b.view(1, -1, 1, 1): x * s + b,
+            lambda x, scale=scale, shift=shift: x * scale + shift,
         )
         yield image_case(
             f"{size} max pool 3/2",
@@ -120,7 +124,7 @@ def other_cases():
     )
     for name, shape, c_out in (("tiny fc6", (256, 3136), 128), ("full fc6", (1000, 12544), 1024)):
         x, weight, bias = normal(*shape), normal(shape[1], c_out), normal(c_out)
-        tx, tw, tb = torch.tensor(x), torch.tensor(weight.T.copy()).requires_grad_(), torch.tensor(bias).requires_grad_()
+        tx, tw, tb = torch.tensor(x), torch.tensor(weight.T.copy()), torch.tensor(bias).requires_grad_()
         yield (
             name,
             lambda x=x, w=weight, b=bias: ops.linear_forward(x, w, b),
@@ -134,7 +138,9 @@ def other_cases():
             name,
             lambda x=x, w=weight: ops.conv_transpose2d_forward(x, w, None, 2),
             ops.conv_transpose2d_backward,
-            lambda layout, tx=tx, tw=tw: torch_case(lambda x, w: F.conv_transpose2d(x, w, None, 2), layout, tx, tw),
+            lambda layout, tx=tx, tw=tw: torch_case(
+                lambda x, w: F.conv_transpose2d(x, w, None, 2), layout, tx, tw
+            ),
         )
 
 
@@ -183,7 +189,8 @@ def numpy_case(forward, backward):
 
 def main():
     print(f"{'':24}{'forward, ms':>18}{'backward, ms':>22}{'ratio NumPy / torch':>26}")
-    print(f"{'':24}{'NumPy':>10}{'torch':>8}{'NumPy':>14}{'torch':>8}{'fwd':>12}{'bwd':>7}{'both':>7}   torch's layout")
+    sides = f"{'':24}{'NumPy':>10}{'torch':>8}{'NumPy':>14}{'torch':>8}"
+    print(f"{sides}{'fwd':>12}{'bwd':>7}{'both':>7}   torch's layout")
     for name, forward, backward, torch_run in [*(convolution_case(*c) for c in CONVOLUTIONS), *other_cases()]:
         if args.only in name:
             measure(name, numpy_case(forward, backward), torch_run)
@@ -207,7 +214,8 @@ def measure(name, numpy_run, torch_run):
     (f1, b1), (f2, b2) = 1e3 * np.median(mine, axis=0), 1e3 * np.median(its, axis=0)
     forward, backward = np.median(mine / its, axis=0)
     both = np.median(mine.sum(axis=1) / its.sum(axis=1))
-    print(f"{name:24}{f1:10.2f}{f2:8.2f}{b1:14.2f}{b2:8.2f}{forward:12.2f}{backward:7.2f}{both:7.2f}   {best}", flush=True)
+    ratios = f"{forward:12.2f}{backward:7.2f}{both:7.2f}"
+    print(f"{name:24}{f1:10.2f}{f2:8.2f}{b1:14.2f}{b2:8.2f}{ratios}   {best}", flush=True)
 
 
 if __name__ == "__main__":

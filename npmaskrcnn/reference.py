@@ -30,7 +30,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, groups=1):
     padded = np.pad(x, ((0, 0), (py, py), (px, px), (0, 0)))
     y = np.zeros((n, (h + 2 * py - kh) // sy + 1, (w + 2 * px - kw) // sx + 1, c_out), x.dtype)
     for image, i, j, channel in np.ndindex(y.shape):
-        first = channel // (c_out // groups) * c_group  # the first of the input channels that this group may see
+        first = channel // (c_out // groups) * c_group  # the first input channel that this group sees
         window = padded[image, i * sy : i * sy + kh, j * sx : j * sx + kw, first : first + c_group]
         y[image, i, j, channel] = np.sum(window * weight[:, :, :, channel])
     return y if bias is None else y + bias
@@ -43,7 +43,8 @@ def conv_transpose2d(x, weight, bias=None, stride=1):
     kh, kw, _, c_out = weight.shape
     y = np.zeros((n, (h - 1) * sy + kh, (w - 1) * sx + kw, c_out), x.dtype)
     for image, i, j, channel in np.ndindex(x.shape):
-        y[image, i * sy : i * sy + kh, j * sx : j * sx + kw] += x[image, i, j, channel] * weight[:, :, channel]
+        stamp = x[image, i, j, channel] * weight[:, :, channel]
+        y[image, i * sy : i * sy + kh, j * sx : j * sx + kw] += stamp
     return y if bias is None else y + bias
 
 
@@ -84,7 +85,7 @@ def upsample_nearest(x, size):
 
 
 def resize_bilinear(x, size):
-    """Each output pixel of an (H, W, C) image is a weighted mean of the four input pixels around its centre."""
+    """Each output pixel of an (H, W, C) image is a weighted mean of the four pixels around its centre."""
     h, w, c = x.shape
     y = np.zeros((*size, c), x.dtype)
     for i, j in np.ndindex(*size):
@@ -99,7 +100,7 @@ def resize_bilinear(x, size):
 def _neighbours(i, in_size, out_size, dtype):
     """The two input pixels beside the centre of output pixel i, and how far it lies towards the second."""
     ratio = float(dtype.type(in_size) / dtype.type(out_size))
-    source = max(float(dtype.type((i + 0.5) * ratio - 0.5)), 0.0)  # the one rounding that torch's float32 does
+    source = max(float(dtype.type((i + 0.5) * ratio - 0.5)), 0.0)  # the one rounding of torch's float32
     first = min(int(source), in_size - 1)
     return first, min(first + 1, in_size - 1), min(source - first, 1.0)
 

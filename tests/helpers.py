@@ -47,7 +47,7 @@ def check_gradient(forward, backward, inputs, rng, names=None, directions=3, tol
 
             numeric = (4 * slope(STEP / 2) - slope(STEP)) / 3  # cancels the error of order step ** 2
             analytic = np.sum(gradient * direction)
-            # measured against the size of the terms, so that a slope that happens to be near zero does not fail
+            # measured against the size of the terms: a slope may be near zero by chance
             scale = np.sqrt(np.sum((gradient * direction) ** 2)) + abs(numeric) + 1e-12
             error = abs(analytic - numeric) / scale
             assert error < tolerance, (

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Neighbours are laid out in blocks of about this size, so that the products find them in the processor's cache,
+# Neighbours are laid out in blocks of about this size, so that the products find them in the cache,
 BLOCK_BYTES = 2**19
 # but of at least so many pixels, since each product also has to read the whole weight.
 BLOCK_PIXELS = 512
@@ -35,7 +35,8 @@ class Conv2dCache(NamedTuple):
 def conv2d_forward(x, weight, bias=None, stride=1, padding=0, groups=1):
     """Slide `weight` over zero-padded images (a correlation, as in every network library).
 
-    ``y[n, i, j] = bias + sum over (a, b) of x[n, i * stride + a - padding, j * stride + b - padding] @ weight[a, b]``
+    ``y[n, i, j] = bias + sum over (a, b) of x[n, i * stride + a - padding, ...] @ weight[a, b]``, and j and b
+    go along x as i and a go along y.
 
     Parameters
     ----------
@@ -115,7 +116,7 @@ def conv_transpose2d_forward(x, weight, bias=None, stride=1):
     """
     stride = _pair(stride)
     (n, h, w, _), (kh, kw, c_in, c_out) = x.shape, weight.shape
-    if (kh, kw) == stride:  # stamps that do not overlap: one product, whose pieces only have to be put in place
+    if (kh, kw) == stride:  # stamps that do not overlap: one product, whose pieces are put in their places
         matrix = weight.transpose(2, 0, 1, 3).reshape(c_in, kh * kw * c_out)
         y = np.empty((n, h, kh, w, kw, c_out), x.dtype)
         for image in range(n):
@@ -144,9 +145,10 @@ def conv_transpose2d_backward(dy, cache):
 
 
 def _correlate(x, weight, stride, padding, out_size, groups, bias=None):
-    """``y[i, j] = bias + sum over (a, b) of x[i * stride + a - padding, ...] @ weight[a, b]``, x being zero outside.
+    """``y[i, j] = bias + sum over (a, b) of x[i * stride + a - padding, ...] @ weight[a, b]``.
 
-    `padding` may be negative (start inside the image); `out_size` says how far to go.
+    Outside the image x is zero. `padding` may be negative (start inside the image); `out_size` says how far
+    to go.
     """
     kh, kw, c_group, c_out = weight.shape
     y = np.empty((groups, len(x) * math.prod(out_size), c_out // groups), x.dtype)
@@ -170,15 +172,16 @@ def _weight_gradient(x, dy, weight_shape, stride, padding, groups):
     for block, neighbours in _blocks(x, (kh, kw), stride, padding, dy.shape[1:3], groups):
         for a, row in enumerate(neighbours):
             images, pixels = row.shape[1:3]
-            if images == 1 or pixels < c_out:  # small maps: joining their pixels is less work than adding their products
+            if images == 1 or pixels < c_out:  # small maps: less work to join them than to add their products
                 images, pixels = 1, images * pixels
             row = row.reshape(groups, images, pixels, -1)
-            dmatrices[a] += (row.swapaxes(2, 3) @ dy_pixels[:, block].reshape(groups, images, pixels, -1)).sum(axis=1)
+            dy_block = dy_pixels[:, block].reshape(groups, images, pixels, -1)
+            dmatrices[a] += (row.swapaxes(2, 3) @ dy_block).sum(axis=1)
     return dmatrices.transpose(0, 2, 1, 3).reshape(weight_shape)
 
 
 def _input_gradient(dy, weight, size, stride, padding, groups):
-    """``dx[y, x] = sum over (a, b) of dy[(y + padding - a) / stride, ...] @ weight[a, b].T`` where that divides.
+    """``dx[y, x] = sum over (a, b) of dy[(y + padding - a) / stride, ...] @ weight[a, b].T`` if that divides.
 
     With stride s, the rows y, y + s, y + 2s, ... meet the same kernel rows a (every s-th one), so each of
     the s * s phases of the image is a stride-1 correlation of dy with its own part of the kernel, flipped.
@@ -210,9 +213,9 @@ def _sum_over_pixels(dy):
 def _blocks(x, kernel, stride, padding, out_size, groups):
     """Yield ``(block, neighbours)`` until all output pixels have had their turn.
 
-    `block` is a slice of the ``N * oh * ow`` output pixels. ``neighbours[a]``, for each row a of the kernel, is
-    (groups, images, pixels, kw * C_in / groups): the kw input pixels that each of those output pixels meets there.
-    They lie in a buffer that the next block overwrites.
+    `block` is a slice of the ``N * oh * ow`` output pixels. For each row a of the kernel, ``neighbours[a]``
+    is (groups, images, pixels, kw * C_in / groups): the kw input pixels that each of those output pixels meets
+    there. They lie in a buffer that the next block overwrites.
     """
     (n, h, w, c), (kh, kw), (sy, sx), (oh, ow) = x.shape, kernel, stride, out_size
     if n * oh * ow == 0:
@@ -234,7 +237,8 @@ def _blocks(x, kernel, stride, padding, out_size, groups):
             x_block = x[image : image + images]
             num, height = len(x_block), min(rows, oh - row)
             top, left = row * sy - padding[0], -padding[1]
-            frame = _seen_through(x_block, top, left, (height + further - 1) * sy + remainders, (ow - 1) * sx + kw)
+            frame_height = (height + further - 1) * sy + remainders
+            frame = _seen_through(x_block, top, left, frame_height, (ow - 1) * sx + kw)
             laid_out = buffer[:, :, :num, : height + further]
             s_image, s_y, s_x, s_c = frame.strides
             strides = s_y, s_c * (c // groups), s_image, s_y * sy, s_x * sx, s_x, s_c

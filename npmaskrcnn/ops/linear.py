@@ -39,7 +39,10 @@ def linear_forward(x, weight, bias=None):
 
 
 def linear_backward(dy, cache):
-    """Return ``(dx, dweight, dbias)``: ``dy @ weight.T``, ``x.T @ dy`` and ``dy`` summed over rows (None without bias)."""
+    """Return ``(dx, dweight, dbias)``: ``dy @ weight.T``, ``x.T @ dy``, and dy summed over rows.
+
+    dbias is None without a bias.
+    """
     x, weight, has_bias = cache
     dbias = dy.sum(axis=0) if has_bias else None
     dweight = x.T @ dy

@@ -45,6 +45,6 @@ def softmax(x, axis=-1):
     >>> softmax(np.array([[1000.0, 1000.0, -1000.0]]))
     array([[0.5, 0.5, 0. ]])
     """
-    y = np.exp(x - x.max(axis=axis, keepdims=True))  # a common factor cancels, so the largest exponent may be 0
+    y = np.exp(x - x.max(axis=axis, keepdims=True))  # a common factor cancels: let the largest exponent be 0
     y /= y.sum(axis=axis, keepdims=True)
     return y

@@ -11,7 +11,7 @@ import numpy as np
 
 
 # Images are gone through in blocks of rows of about this size, so that the few steps on each find it in the
-# processor's cache: twice as quick on a large map.
+# cache: twice as quick on a large map.
 BLOCK_BYTES = 2**18
 
 
@@ -35,7 +35,7 @@ def max_pool2d_forward(x, kernel_size, stride, padding=0):
     Returns
     -------
     y : (N, oh, ow, C) float ndarray
-        ``oh = (H + 2 * padding - kernel_size) // stride + 1``; input that does not fill a last step is not seen.
+        ``oh = (H + 2 * padding - kernel_size) // stride + 1``; what does not fill a last step is not seen.
     cache : MaxPool2dCache
 
     Examples
@@ -96,8 +96,8 @@ def _row_blocks(x, out_height, stride):
 def _places(size, outputs, kernel_size, stride, padding):
     """Yield, for each place in the window, which of `size` inputs are met there and by which of the outputs.
 
-    `outputs` is a range ``(start, stop)``; the second slice counts from its start. Outputs for which that place
-    lies in the padding are left out.
+    `outputs` is a range ``(start, stop)``; the second slice counts from its start. Outputs for which that
+    place lies in the padding are left out.
     """
     start, stop = outputs
     for offset in range(-padding, kernel_size - padding):

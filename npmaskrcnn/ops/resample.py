@@ -113,8 +113,8 @@ def resize_bilinear_backward(dy, cache):
 def nearest_index(in_size, out_size, dtype=np.float32):
     """``(out_size,)`` ints: the input pixel that each output pixel copies.
 
-    As in torch, the quotient is rounded to the image's dtype and the product to float32: for one pair of sizes in
-    a hundred, the exact ``i * in_size // out_size`` is another pixel somewhere.
+    As in torch, the quotient is rounded to the image's dtype and the product to float32: for one pair of
+    sizes in a hundred, the exact ``i * in_size // out_size`` is another pixel somewhere.
     """
     dtype = np.dtype(dtype)
     ratio = dtype.type(in_size) / dtype.type(max(out_size, 1))
@@ -123,10 +123,10 @@ def nearest_index(in_size, out_size, dtype=np.float32):
 
 
 def bilinear_matrix(in_size, out_size, dtype=np.float32):
-    """``(out_size, in_size)`` sparse matrix: each row holds the weights of the two input pixels nearest to an output.
+    """``(out_size, in_size)`` sparse matrix: a row holds the weights of the two pixels beside an output.
 
-    An output pixel's centre lies at ``(i + 0.5) * in_size / out_size - 0.5`` in input pixels. For float32, torch
-    rounds the ratio and, once more, the coordinate (a fused multiply-add); for float64 nothing is rounded.
+    Output pixel i has its centre at ``(i + 0.5) * in_size / out_size - 0.5`` in input pixels. For float32,
+    torch rounds the ratio and, once more, the coordinate (a fused multiply-add); for float64 it rounds neither.
     """
     dtype = np.dtype(dtype)
     ratio = float(dtype.type(in_size) / dtype.type(max(out_size, 1)))

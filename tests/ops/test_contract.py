@@ -9,18 +9,19 @@ import scipy.sparse
 from npmaskrcnn import ops
 
 ROIS = np.array([[0, 1.0, 2.0, 9.5, 7.0], [1, 0.0, 0.5, 4.0, 11.0], [1, 3.0, 3.0, 3.5, 20.0]])
+TARGETS = np.linspace(0, 1, 20).reshape(5, 4)
 
 # Each pair: its forward with everything but the differentiable inputs filled in, and the shapes of those.
 PAIRS = {
     "conv2d": [
-        (lambda x, weight, bias: ops.conv2d_forward(x, weight, bias, 2, (1, 0), 2), [(2, 5, 7, 4), (3, 2, 2, 6), (6,)]),
-        (lambda x, weight, bias: ops.conv2d_forward(x, weight, bias, padding=1), [(2, 6, 5, 4), (3, 3, 4, 8), (8,)]),
-        (lambda x, weight: ops.conv2d_forward(x, weight), [(2, 5, 7, 4), (1, 1, 4, 6)]),
-        (lambda x, weight: ops.conv2d_forward(x, weight, stride=2), [(2, 5, 7, 4), (1, 1, 4, 6)]),
+        (lambda x, w, b: ops.conv2d_forward(x, w, b, 2, (1, 0), 2), [(2, 5, 7, 4), (3, 2, 2, 6), (6,)]),
+        (lambda x, w, b: ops.conv2d_forward(x, w, b, padding=1), [(2, 6, 5, 4), (3, 3, 4, 8), (8,)]),
+        (lambda x, w: ops.conv2d_forward(x, w), [(2, 5, 7, 4), (1, 1, 4, 6)]),
+        (lambda x, w: ops.conv2d_forward(x, w, stride=2), [(2, 5, 7, 4), (1, 1, 4, 6)]),
     ],
     "conv_transpose2d": [
-        (lambda x, weight, bias: ops.conv_transpose2d_forward(x, weight, bias, 2), [(2, 3, 4, 5), (2, 2, 5, 6), (6,)]),
-        (lambda x, weight: ops.conv_transpose2d_forward(x, weight, None, 2), [(2, 3, 4, 5), (3, 2, 5, 6)]),
+        (lambda x, w, b: ops.conv_transpose2d_forward(x, w, b, 2), [(2, 3, 4, 5), (2, 2, 5, 6), (6,)]),
+        (lambda x, w: ops.conv_transpose2d_forward(x, w, None, 2), [(2, 3, 4, 5), (3, 2, 5, 6)]),
     ],
     "linear": [(ops.linear_forward, [(5, 7), (7, 3), (3,)]), (ops.linear_forward, [(5, 7), (7, 3)])],
     "max_pool2d": [
@@ -55,13 +56,17 @@ PAIRS = {
         (lambda x: ops.softmax_cross_entropy_forward(x, np.array([0, 3, 1, 1, 2])), [(5, 4)]),
     ],
     "binary_cross_entropy_with_logits": [
-        (lambda x: ops.binary_cross_entropy_with_logits_forward(x, np.linspace(0, 1, 20).reshape(5, 4)), [(5, 4)]),
+        (lambda x: ops.binary_cross_entropy_with_logits_forward(x, TARGETS.astype(x.dtype)), [(5, 4)]),
     ],
     "smooth_l1": [
-        (lambda x: ops.smooth_l1_forward(x, np.linspace(-1, 1, 20, dtype=x.dtype).reshape(5, 4), 0.5), [(5, 4)]),
+        (lambda x: ops.smooth_l1_forward(x, TARGETS.astype(x.dtype), 0.5), [(5, 4)]),
     ],
 }
-CASES = [pytest.param(name, *case, id=f"{name}-{k}") for name, cases in PAIRS.items() for k, case in enumerate(cases)]
+CASES = [
+    pytest.param(name, *case, id=f"{name}-{k}")
+    for name, cases in PAIRS.items()
+    for k, case in enumerate(cases)
+]
 
 
 def test_every_pair_is_in_the_table():

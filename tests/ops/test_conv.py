@@ -34,8 +34,8 @@ def example(kernel, groups, size, rng, dtype=np.float64, num_images=2):
 def test_conv2d_equals_its_slow_twin(kernel, stride, padding, groups, size):
     x, weight, bias = example(kernel, groups, size, np.random.default_rng(0))
     y, _ = ops.conv2d_forward(x, weight, bias, stride, padding, groups)
-    # the same sums in another order, in float64
-    np.testing.assert_allclose(y, reference.conv2d(x, weight, bias, stride, padding, groups), rtol=0, atol=1e-12)
+    slow = reference.conv2d(x, weight, bias, stride, padding, groups)
+    np.testing.assert_allclose(y, slow, rtol=0, atol=1e-12)  # the same sums in another order, in float64
 
 
 @pytest.mark.parametrize("kernel, stride, padding, groups, size", CASES)
@@ -120,10 +120,13 @@ def test_conv2d_of_float32_is_good_to_float32():
 
 
 # kernel and stride: the mask head's, overlapping stamps, gaps between stamps
-@pytest.mark.parametrize("kernel, stride", [((2, 2), 2), ((3, 3), 2), ((2, 3), (1, 2)), ((1, 2), (2, 3)), ((4, 2), 2)])
+STAMPS = [((2, 2), 2), ((3, 3), 2), ((2, 3), (1, 2)), ((1, 2), (2, 3)), ((4, 2), 2)]
+
+
+@pytest.mark.parametrize("kernel, stride", STAMPS)
 class TestConvTranspose2d:
     def example(self, kernel, rng):
-        return [rng.standard_normal((2, 3, 4, 5)), rng.standard_normal((*kernel, 5, 6)), rng.standard_normal(6)]
+        return [rng.standard_normal(shape) for shape in ((2, 3, 4, 5), (*kernel, 5, 6), (6,))]
 
     def test_equals_its_slow_twin(self, kernel, stride):
         x, weight, bias = self.example(kernel, np.random.default_rng(0))

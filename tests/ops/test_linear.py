@@ -5,7 +5,8 @@ from tests.helpers import check_gradient
 
 
 def test_linear_by_hand():
-    y, cache = ops.linear_forward(np.array([[1.0, 2.0]]), np.array([[1.0, 0, 3], [0, 1, 4]]), np.array([10.0, 20, 30]))
+    weight = np.array([[1.0, 0, 3], [0, 1, 4]])
+    y, cache = ops.linear_forward(np.array([[1.0, 2.0]]), weight, np.array([10.0, 20, 30]))
     np.testing.assert_array_equal(y, [[11, 22, 41]])
     dx, dweight, dbias = ops.linear_backward(np.array([[1.0, -1, 2]]), cache)
     np.testing.assert_array_equal(dx, [[1 + 6, -1 + 8]])

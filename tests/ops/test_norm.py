@@ -15,7 +15,8 @@ def test_batch_norm_by_hand():
     # one channel 1, 2, 3, 4: mean 2.5, biased variance 1.25, unbiased 5 / 3
     x = np.array([1.0, 2, 3, 4]).reshape(1, 2, 2, 1)
     y, cache = ops.batch_norm_forward(x, np.array([2.0]), np.array([10.0]), eps=0.0)
-    np.testing.assert_allclose(y.ravel(), 10 + 2 * np.array([-1.5, -0.5, 0.5, 1.5]) / np.sqrt(1.25), rtol=1e-14)
+    normalised = np.array([-1.5, -0.5, 0.5, 1.5]) / np.sqrt(1.25)
+    np.testing.assert_allclose(y.ravel(), 10 + 2 * normalised, rtol=1e-14)
     np.testing.assert_allclose(cache.mean, [2.5], rtol=1e-14)
     np.testing.assert_allclose(cache.unbiased_var, [5 / 3], rtol=1e-14)
 
@@ -31,13 +32,13 @@ def test_batch_norm_equals_its_slow_twin(shape):
 @pytest.mark.parametrize("shape", [(2, 5, 3, 6), (1, 16, 12, 2)])
 def test_batch_norm_backward_is_the_derivative(shape):
     rng = np.random.default_rng(1)
-    inputs = example(rng, shape)
-    check_gradient(ops.batch_norm_forward, ops.batch_norm_backward, inputs, rng, names=["x", "weight", "bias"])
+    inputs, names = example(rng, shape), ["x", "weight", "bias"]
+    check_gradient(ops.batch_norm_forward, ops.batch_norm_backward, inputs, rng, names)
 
 
 def test_batch_norm_in_float32_is_good_for_large_means_and_many_pixels():
     rng = np.random.default_rng(2)
-    x = (rng.standard_normal((2, 150, 160, 4)) + 100).astype(np.float32)  # the mean is a hundred deviations away
+    x = (rng.standard_normal((2, 150, 160, 4)) + 100).astype(np.float32)  # a mean of a hundred deviations
     weight, bias = np.array([1, 2, 0.5, 1], np.float32), np.zeros(4, np.float32)
     dy = rng.standard_normal(x.shape).astype(np.float32)
     y, cache = ops.batch_norm_forward(x, weight, bias)
@@ -81,7 +82,10 @@ def test_frozen_batch_norm_backward_is_the_derivative():
     x, weight, bias = example(rng)
     mean, var = rng.standard_normal(6), rng.uniform(0.1, 4, 6)
     check_gradient(
-        lambda x: ops.frozen_batch_norm_forward(x, weight, bias, mean, var), ops.frozen_batch_norm_backward, [x], rng
+        lambda x: ops.frozen_batch_norm_forward(x, weight, bias, mean, var),
+        ops.frozen_batch_norm_backward,
+        [x],
+        rng,
     )
 
 
