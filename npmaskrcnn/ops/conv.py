@@ -190,6 +190,9 @@ def _input_gradient(dy, weight, size, stride, padding, groups):
     # input and output channels change places, within each group
     turned = weight.reshape(kh, kw, c_group, groups, c_out // groups).transpose(0, 1, 4, 3, 2)
     turned = turned.reshape(kh, kw, c_out // groups, groups * c_group)
+    if stride == (1, 1):  # a single phase, and no need to copy it
+        before = kh - 1 - padding[0], kw - 1 - padding[1]
+        return _correlate(dy, turned[::-1, ::-1], stride, before, size, groups)
     dx = np.zeros((len(dy), *size, c_group * groups), dy.dtype)
     for y in range(min(sy, size[0])):
         for x in range(min(sx, size[1])):
@@ -214,8 +217,8 @@ def _blocks(x, kernel, stride, padding, out_size, groups):
     """Yield ``(block, neighbours)`` until all output pixels have had their turn.
 
     `block` is a slice of the ``N * oh * ow`` output pixels. For each row a of the kernel, ``neighbours[a]``
-    is (groups, images, pixels, kw * C_in / groups): the kw input pixels that each of those output pixels meets
-    there. They lie in a buffer that the next block overwrites.
+    is (groups, images, pixels, kw * C_in / groups): the kw input pixels that each of those output pixels
+    meets there. They lie in a buffer that the next block overwrites.
     """
     (n, h, w, c), (kh, kw), (sy, sx), (oh, ow) = x.shape, kernel, stride, out_size
     if n * oh * ow == 0:

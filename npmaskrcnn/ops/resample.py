@@ -126,7 +126,7 @@ def bilinear_matrix(in_size, out_size, dtype=np.float32):
     """``(out_size, in_size)`` sparse matrix: a row holds the weights of the two pixels beside an output.
 
     Output pixel i has its centre at ``(i + 0.5) * in_size / out_size - 0.5`` in input pixels. For float32,
-    torch rounds the ratio and, once more, the coordinate (a fused multiply-add); for float64 it rounds neither.
+    torch rounds the ratio and, once more, the coordinate (a fused multiply-add); for float64, neither.
     """
     dtype = np.dtype(dtype)
     ratio = float(dtype.type(in_size) / dtype.type(max(out_size, 1)))
