@@ -29,7 +29,7 @@ METADATA = {"kernelspec": {"display_name": "Python 3", "language": "python", "na
 WIDGET = "application/vnd.jupyter.widget-view+json"
 SLIDER = "[a slider: run this cell to move it; the figure below shows what it does]"
 CELL_TIMEOUT = 240              # seconds
-THUMBNAIL_SIZE = (240, 135)     # pixels
+THUMBNAIL_SIZE = (480, 270)     # pixels, twice what the table shows
 
 
 def lessons(names=()):

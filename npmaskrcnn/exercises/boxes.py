@@ -192,6 +192,45 @@ def anchors_of_cell(row, column, stride, size, ratios):
            "half_w = np.round(width / 2); the box is x - half_w to x + half_w."))
 
 
+def _locate_reference(index, grids, anchors_per_cell):
+    sizes = [height * width * anchors_per_cell for height, width in grids]
+    level = int(np.searchsorted(np.cumsum(sizes), index, side="right"))
+    height, width = grids[level]
+    row, column, anchor = np.unravel_index(index - sum(sizes[:level]), (height, width, anchors_per_cell))
+    return level, int(row), int(column), int(anchor)
+
+
+def _locate_cases():
+    grids = ((2, 3), (1, 2))
+    return [
+        Case("the very first anchor", dict(index=0, grids=grids, anchors_per_cell=2), "everything counts from 0"),
+        Case("the first anchor of the second cell", dict(index=2, grids=grids, anchors_per_cell=2),
+             "the anchors of one cell stand together: index 0 and 1 are cell 0, index 2 is the next column"),
+        Case("the first cell of the second row", dict(index=6, grids=grids, anchors_per_cell=2),
+             "a row has 3 cells of 2 anchors each"),
+        Case("the first anchor of the second level", dict(index=12, grids=grids, anchors_per_cell=2),
+             "level 0 has 2 * 3 * 2 = 12 anchors, so number 12 is the next level's first"),
+        Case("the last anchor of all", dict(index=15, grids=grids, anchors_per_cell=2), "level 1 has one row of two cells"),
+        Case("anchor 3001 of a 96x128 image's pyramid", dict(index=3001, grids=((24, 32), (12, 16), (6, 8), (3, 4), (2, 2)),
+                                                            anchors_per_cell=3)),
+    ]
+
+
+LOCATE_ANCHOR = Exercise(
+    name="locate_anchor",
+    statement="""Where does an anchor live? The anchors of all pyramid levels stand in one long list: level by level, in a level row by
+row, in a row cell by cell, in a cell one after the other. `grids` has the `(rows, columns)` of each level's map. Say for the
+anchor number `index` its level (0 for the first), the row and column of its cell, and which of the cell's anchors it is.""",
+    stub='''
+def locate_anchor(index, grids, anchors_per_cell):
+    """index, ((rows, columns), ...), anchors per cell -> level, row, column, anchor: four ints."""
+    ...  # return level, row, column, anchor
+''',
+    outputs=("level", "row", "column", "anchor"), reference=_locate_reference, cases=_locate_cases,
+    hints=("Go through the levels; as long as `index` is not below the level's number of anchors, take that number away.",
+           "Then `divmod` twice: by the anchors of a cell, and by the columns of a row."))
+
+
 # ---- matching and suppression ----
 
 
@@ -279,4 +318,4 @@ def nms(boxes, scores, iou_threshold):
            "You may use your own `iou`, or `npmaskrcnn.reference.box_iou`."))
 
 
-EXERCISES = (BOX_FROM_MASK, IOU, ENCODE_BOXES, DECODE_BOXES, ANCHORS_OF_CELL, MATCH, NMS)
+EXERCISES = (LOCATE_ANCHOR, BOX_FROM_MASK, IOU, ANCHORS_OF_CELL, ENCODE_BOXES, DECODE_BOXES, MATCH, NMS)

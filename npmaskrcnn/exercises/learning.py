@@ -1,4 +1,4 @@
-"""Exercises about learning and measuring: two losses with their gradients, a step of SGD, average precision."""
+"""Exercises about learning and measuring: three losses with their gradients, a step of SGD, average precision."""
 
 import numpy as np
 
@@ -11,6 +11,40 @@ def _array(*numbers):
 
 
 # ---- losses ----
+
+
+def _cross_entropy_reference(logits, labels):
+    loss, cache = ops.softmax_cross_entropy_forward(logits, labels)
+    return loss, ops.softmax_cross_entropy_backward(1.0, cache)
+
+
+def _cross_entropy_cases():
+    rng = np.random.default_rng(4)
+    return [
+        Case("one region, undecided among four classes", dict(logits=np.zeros((1, 4)), labels=np.array([2])),
+             "log(4) = 1.386, the chance level; the gradient is 1/4 everywhere, less 1 at the right class"),
+        Case("sure and right", dict(logits=_array(0, 9, 0).reshape(1, 3), labels=np.array([1])), "softmax = exp(logit) / sum of exp"),
+        Case("two regions", dict(logits=_array(0, 1, 2, 0).reshape(2, 2), labels=np.array([1, 1])),
+             "the mean over the regions: both the loss and the gradient are divided by N"),
+        Case("a logit of 1000", dict(logits=_array(1000, 0).reshape(1, 2), labels=np.array([1])),
+             "exp(1000) overflows: subtract the row's largest logit first, softmax does not change"),
+        Case("7 regions, 5 classes", dict(logits=3 * rng.standard_normal((7, 5)), labels=rng.integers(0, 5, 7))),
+        Case("no region", dict(logits=np.zeros((0, 3)), labels=np.zeros(0, int)), "0, and an empty gradient"),
+    ]
+
+
+SOFTMAX_CROSS_ENTROPY = Exercise(
+    name="softmax_cross_entropy",
+    statement="""The box head's classification loss: the mean over regions of `-log softmax(logits)[label]`, with its gradient by the
+logits. `logits` is `(N, K)`, `labels` `(N,)` in 0..K-1. It must not overflow, and be 0 for N = 0.""",
+    stub='''
+def softmax_cross_entropy(logits, labels):
+    """logits (N, K), labels (N,) -> loss (a number), dlogits (N, K)."""
+    ...  # return loss, dlogits
+''',
+    outputs=("loss", "dlogits"), reference=_cross_entropy_reference, cases=_cross_entropy_cases,
+    hints=("`shifted = logits - logits.max(axis=1, keepdims=True)`; log softmax is `shifted - log(sum(exp(shifted)))`.",
+           "The gradient is (softmax - one_hot(label)) / N.", "`logits[np.arange(N), labels]` takes one number from each row."))
 
 
 def _smooth_l1_reference(pred, target, beta):
@@ -174,4 +208,4 @@ def average_precision(scores, is_true_positive, num_ground_truth):
            "For one recall r: `precision[recall >= r].max()`, if there is any such."))
 
 
-EXERCISES = (SMOOTH_L1, MASK_BCE, SGD_STEP, AVERAGE_PRECISION)
+EXERCISES = (SOFTMAX_CROSS_ENTROPY, SMOOTH_L1, MASK_BCE, SGD_STEP, AVERAGE_PRECISION)

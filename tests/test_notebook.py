@@ -1,0 +1,82 @@
+"""What the lessons draw with: pictures come with an alternative text, are small, and are the same bytes each time."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from npmaskrcnn import notebook
+from npmaskrcnn.plots.style import new_figure
+
+
+def a_figure(value=3.0):
+    figure = new_figure(3, 2)
+    notebook.draw_cells(figure.subplots(), np.array([[1.0, value, -0.0], [np.nan, 5.0, 6.0]]), title="cells", frame=(0, 1, 1, 2))
+    return figure
+
+
+@pytest.mark.parametrize("stage", notebook.STAGES)
+def test_the_map_says_where_a_lesson_is(stage):
+    figure = notebook.you_are_here(stage)
+    texts = [text for text in figure.axes[0].texts if text.get_fontweight() == "bold"]
+    assert texts and all(text.get_text() in figure.get_label() or stage == "map" for text in texts)
+    assert "This lesson is about: " in figure.get_label()
+
+
+def test_an_unknown_stage_names_the_known_ones():
+    with pytest.raises(ValueError, match="no stage 'nms'; there are .*roi_align"):
+        notebook.you_are_here("nms")
+
+
+def test_a_picture_is_the_same_bytes_each_time_and_has_at_most_256_colours():
+    png = notebook.as_png(a_figure())
+    assert png == notebook.as_png(a_figure())
+    picture = Image.open(io.BytesIO(png))
+    assert picture.size == (300, 200) and picture.mode == "P"
+    assert picture.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_a_figure_without_a_description_is_refused():
+    with pytest.raises(ValueError, match="alternative text"):
+        notebook.show(a_figure())
+
+
+def captured(monkeypatch):
+    shown = []
+    monkeypatch.setattr(notebook, "_display", lambda png, alt: shown.append((png, alt)))
+    return shown
+
+
+def test_a_figures_label_is_its_default_description(monkeypatch):
+    shown, figure = captured(monkeypatch), a_figure()
+    figure.set_label("Six cells.")
+    notebook.show(figure)
+    notebook.show(figure, "Another text.")
+    assert [alt for _, alt in shown] == ["Six cells.", "Another text."]
+
+
+def test_a_film_has_all_its_frames_and_begins_with_the_first(monkeypatch):
+    shown = captured(monkeypatch)
+    values = [3.0, 100.0, 7.0]
+    notebook.show_film((a_figure(value) for value in values), "Three frames.", seconds=0.5)
+    film = Image.open(io.BytesIO(shown[0][0]))
+    assert film.n_frames == 3
+    for frame, value in enumerate(values):
+        film.seek(frame)
+        still = Image.open(io.BytesIO(notebook.as_png(a_figure(value)))).convert("RGB")
+        difference = np.abs(np.asarray(film.convert("RGB"), int) - np.asarray(still, int))
+        assert difference.mean() < 2      # the film's palette serves three frames, the still's one
+
+
+def test_cells_show_their_numbers_but_no_minus_zero_and_nothing_for_nan():
+    texts = [text.get_text() for text in a_figure().axes[0].texts]
+    assert texts == ["1", "3", "0", "5", "6", "cells"]
+
+
+def test_arrays_with_origins_share_an_axes():
+    ax = new_figure(4, 2).subplots()
+    notebook.draw_cells(ax, np.ones((2, 3)))
+    notebook.draw_cells(ax, np.ones((4, 1)), origin=(1, 5))
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    assert left < 0 and right > 6 and bottom > 5 and top < 0       # y downwards
