@@ -89,7 +89,7 @@ class Proposals(NamedTuple):
 
 def top_k_indices(scores, k):
     """Return the indices of the k largest scores, largest first, ties in input order."""
-    if k < len(scores):
+    if 0 < k < len(scores):
         # Sorting a quarter of a million logits to keep a thousand is waste: find the k-th largest first.
         threshold = np.partition(scores, len(scores) - k)[len(scores) - k]
         candidates = np.flatnonzero(scores >= threshold)

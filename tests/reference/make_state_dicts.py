@@ -1,10 +1,11 @@
-"""Make ``state_dicts.json``: keys, shapes and order of torchvision's state dicts, and what each freezes.
+"""Make ``state_dicts.json``: keys, shapes and order of torchvision's state dicts, what each freezes, defaults.
 
 Run: ``python tests/reference/make_state_dicts.py`` (needs torch and torchvision). Nothing is computed or
 downloaded: the models are built without memory.
 """
 
 import hashlib
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch  # noqa: E402
-from torchvision.models.detection import MaskRCNN, maskrcnn_resnet50_fpn_v2  # noqa: E402
+from torchvision.models.detection import FasterRCNN, MaskRCNN, maskrcnn_resnet50_fpn_v2  # noqa: E402
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone  # noqa: E402
 from torchvision.ops import FrozenBatchNorm2d  # noqa: E402
 
@@ -38,6 +39,11 @@ def described(model, build):
             "frozen": [frozen_keys(build(layers)) for layers in range(6)]}
 
 
+def constructor_defaults(model):
+    return {name: p.default for name, p in inspect.signature(model).parameters.items()
+            if isinstance(p.default, (int, float))}
+
+
 def main():
     with torch.device("meta"):
         models = {body: described(resnet_model(body, 5), lambda layers, body=body: resnet_model(body, layers))
@@ -45,11 +51,13 @@ def main():
         # Without weights, v2's builder trains all layers; its body is frozen as every body is.
         models["v2"] = described(maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None),
                                  lambda layers: resnet_model("resnet50", layers, torch.nn.BatchNorm2d))
+    defaults = {**constructor_defaults(FasterRCNN), **constructor_defaults(MaskRCNN)}
+    models["constructor_defaults"] = defaults
     stored = {"meta": {**side.VERSIONS, "seed": None, "options": {"num_classes": 91},
                        "digest": hashlib.sha256(json.dumps(models).encode()).hexdigest()}, "models": models}
     path = Path(__file__).with_name("state_dicts.json")
     path.write_text(json.dumps(stored, separators=(",", ":")).replace('"],[', '"],\n[') + "\n")
-    print(path.name, {name: (len(m["state"]), m["num_parameters"]) for name, m in models.items()},
+    print(path.name, {name: (len(m["state"]), m["num_parameters"]) for name, m in models.items() if "state" in m},
           f"{path.stat().st_size / 1e6:.2f} MB")
 
 

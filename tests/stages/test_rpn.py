@@ -112,7 +112,7 @@ def test_no_anchor_no_proposal():
     assert found.boxes.shape == (0, 4) and found.scores.shape == (0,)
 
 
-@pytest.mark.parametrize("k", [1, 3, 10, 40, 100])
+@pytest.mark.parametrize("k", [0, 1, 3, 10, 40, 100])
 def test_top_k_is_the_start_of_a_stable_sort(k):
     scores = np.random.default_rng(0).integers(0, 6, 40).astype(np.float32)     # many ties
     np.testing.assert_array_equal(top_k_indices(scores, k), np.argsort(-scores, kind="stable")[:k])
