@@ -93,11 +93,15 @@ def words(text):
 
 
 def compare_pictures(before, after, where):
-    """The same size, and grey levels that agree but for letters, which another version sets a little differently."""
-    before, after = (np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("L"), dtype=float)
-                     for png in (before, after))
-    assert before.shape == after.shape, where
-    assert np.abs(before - after).mean() < 6, where     # of 255; moved letters cost 1 to 3
+    """The same size, and the same look: of blocks of 16 x 16 pixels, few differ much.
+
+    Another version of matplotlib sets letters and panels a pixel to the side, which a block's mean hardly notices.
+    """
+    before, after = (Image.open(io.BytesIO(base64.b64decode(png))).convert("L") for png in (before, after))
+    assert before.size == after.size, where
+    blocks = before.width // 16, before.height // 16
+    before, after = (np.asarray(picture.resize(blocks, Image.Resampling.BOX), dtype=float) for picture in (before, after))
+    assert (np.abs(before - after) > 20).mean() < 0.03, where       # grey levels of 255; share of the blocks
 
 
 # ---- what is stored ----
