@@ -1,0 +1,170 @@
+"""A trace is what predict and loss_and_grads compute, and every row can be followed back to an anchor."""
+
+import numpy as np
+import pytest
+
+from npmaskrcnn import InputError, Target, maskrcnn_tiny, models, nn, ops
+from npmaskrcnn.trace import Trace
+from tests.reference import cases
+
+IMAGES, TARGETS = cases.images_and_targets("tiny")
+IMAGE, TARGET = IMAGES[1], TARGETS[1]       # 140 x 100
+
+
+@pytest.fixture(scope="module")
+def model():
+    return cases.build("tiny", "float32")
+
+
+@pytest.fixture(scope="module")
+def trace(model):
+    return model.trace(IMAGE, TARGET, np.random.default_rng(0))
+
+
+def test_its_detections_are_predicts(model, trace):
+    found = model.predict(IMAGE)
+    assert len(found) > 10
+    for field in ("boxes", "labels", "scores", "masks"):
+        np.testing.assert_array_equal(getattr(trace.detections, field), getattr(found, field))
+
+
+def test_shapes_fit_the_documentation(trace):
+    height, width = trace.image_size
+    assert trace.image.shape == (140, 100, 3) and trace.image.max() <= 1
+    assert trace.batch.shape[1] % 32 == trace.batch.shape[2] % 32 == 0
+    assert trace.batch.shape[1] >= height > width
+    assert len(trace.body_features) == 4 and len(trace.features) == len(trace.anchors) == len(trace.objectness) == 5
+    for level in range(5):
+        h, w = trace.features[level].shape[1:3]
+        assert trace.objectness[level].shape == (h, w, 3) and trace.deltas[level].shape == (h, w, 3, 4)
+        assert trace.anchors[level].shape == (h * w * 3, 4)
+        assert trace.strides[level] == (trace.batch.shape[1] // h, trace.batch.shape[2] // w)
+    rois, candidates, detections = len(trace.proposals), len(trace.candidate_rois), len(trace.detection_rows)
+    assert trace.box_features.shape == (rois, 7, 7, 64) and trace.class_logits.shape == (rois, 4)
+    assert trace.box_deltas.shape == (rois, 4, 4) and trace.candidate_boxes.shape == (candidates, 4)
+    assert trace.mask_features.shape == (detections, 14, 14, 64) and trace.mask_logits.shape == (detections, 28, 28, 4)
+    assert trace.roi_levels.shape == (rois,) and trace.mask_levels.shape == (detections,)
+
+
+def test_every_row_can_be_followed_back(trace):
+    anchors = np.concatenate(trace.anchors)
+    deltas = np.concatenate([level.reshape(-1, 4) for level in trace.deltas])
+    logits = np.concatenate([level.reshape(-1) for level in trace.objectness])
+    moved = ops.clip_boxes_to_image(ops.decode_boxes(deltas[trace.top_k], anchors[trace.top_k]), trace.image_size)
+    np.testing.assert_array_equal(trace.top_k_boxes, moved)
+    np.testing.assert_array_equal(trace.top_k_scores, ops.sigmoid(logits[trace.top_k]))
+    np.testing.assert_array_equal(trace.proposals, trace.top_k_boxes[trace.proposal_rows])
+    np.testing.assert_array_equal(trace.proposal_scores, trace.top_k_scores[trace.proposal_rows])
+    scores = ops.softmax(trace.class_logits)
+    np.testing.assert_array_equal(trace.candidate_scores, scores[trace.candidate_rois, trace.candidate_labels])
+    np.testing.assert_array_equal(trace.detection_boxes, trace.candidate_boxes[trace.detection_rows])
+    np.testing.assert_array_equal(trace.detections.labels, trace.candidate_labels[trace.detection_rows])
+
+
+def test_provenance_leads_from_a_detection_to_a_cell(trace):
+    for detection in range(len(trace.detections)):
+        steps = trace.provenance(detection)
+        level, (y, x), a = steps["level"], steps["cell"], steps["anchor_of_cell"]
+        stride_y, stride_x = trace.strides[level]
+        # an anchor's centre is its cell's corner
+        np.testing.assert_allclose((steps["anchor_box"][:2] + steps["anchor_box"][2:]) / 2, [x * stride_x, y * stride_y], atol=1e-4)
+        assert ops.sigmoid(trace.objectness[level][y, x, a]) == trace.proposal_scores[steps["roi"]]
+        np.testing.assert_array_equal(steps["proposal_box"], trace.proposals[steps["roi"]])
+        assert trace.candidate_rois[steps["candidate"]] == steps["roi"] and trace.top_k[steps["top_k"]] == steps["anchor"]
+        assert steps["roi_level"] == trace.roi_levels[steps["roi"]]
+
+
+def test_the_ledger_lists_every_array(trace):
+    rows = {name: shape for name, shape, _ in trace.ledger()}
+    assert rows["batch"] == trace.batch.shape and rows["features[4]"] == trace.features[4].shape
+    assert {f"anchors[{i}]" for i in range(5)} <= set(rows) and "detections" not in rows and len(rows) > 40
+
+
+def test_without_a_target_there_is_no_training(model):
+    assert isinstance(model.trace(IMAGE), Trace) and model.trace(IMAGE).training is None
+
+
+def frozen_tiny(monkeypatch):
+    """The tiny model with frozen norms: training and inference then see the same features."""
+    monkeypatch.setattr(models.nn, "BatchNorm2d", nn.FrozenBatchNorm2d)
+    model = maskrcnn_tiny(rng=cases.NoDraws())
+    model.load_state_dict(cases.weights_by_key(model.state_dict()))
+    return model.astype(np.float64)
+
+
+def test_the_training_path_is_that_of_loss_and_grads(monkeypatch):
+    model = frozen_tiny(monkeypatch)
+    losses = model.loss_and_grads([IMAGE], [TARGET], SkipOne(3))
+    training = model.trace(IMAGE, TARGET, np.random.default_rng(3)).training
+    for name, loss in losses.items():
+        np.testing.assert_allclose(training.losses[name], loss, rtol=1e-11, err_msg=name)   # norms are folded: rounding
+
+
+class SkipOne:
+    """A generator whose draw for the image's size is not taken from the stream: a trace does not resize at random."""
+
+    def __init__(self, seed):
+        self.rng = np.random.default_rng(seed)
+
+    def random(self):
+        return 0.999        # the last size, which inference uses
+
+    def permutation(self, n):
+        return self.rng.permutation(n)
+
+
+def test_shares_add_up_to_the_losses(trace):
+    training = trace.training
+    shares = {"loss_classifier": training.roi_class_loss, "loss_box_reg": training.roi_box_loss, "loss_mask": training.mask_loss,
+              "loss_objectness": training.anchor_objectness_loss, "loss_rpn_box_reg": training.anchor_box_loss}
+    assert list(training.losses) == list(shares)
+    for name, share in shares.items():
+        assert (share >= 0).all() and share.sum() > 0
+        np.testing.assert_allclose(share.sum(), training.losses[name], rtol=1e-6)   # float32
+
+
+def test_training_rows_fit_each_other(trace):
+    training = trace.training
+    assert training.anchor_iou.shape == (len(TARGET), sum(map(len, trace.anchors)))
+    assert (training.anchor_matches[training.sampled_anchors[:training.num_positive_anchors]] >= 0).all()
+    assert (training.anchor_matches[training.sampled_anchors[training.num_positive_anchors:]] == -1).all()
+    np.testing.assert_array_equal(training.candidates[-len(TARGET):], training.gt_boxes)
+    np.testing.assert_array_equal(training.rois, training.candidates[training.sampled_rois])
+    own = training.candidate_matches[training.sampled_rois]
+    np.testing.assert_array_equal(training.roi_labels, np.where(own >= 0, training.gt_labels[own], 0))
+    positive = training.roi_labels > 0
+    np.testing.assert_array_equal(training.mask_rois, training.rois[positive])
+    np.testing.assert_array_equal(training.mask_labels, training.roi_labels[positive])
+    assert not training.roi_box_loss[~positive].any()
+    assert training.mask_targets.shape == (positive.sum(), 28, 28) and len(training.mask_loss) == positive.sum() > 0
+
+
+def test_tracing_changes_nothing_and_keeps_no_gradient(model):
+    before = model.state_dict()
+    model.zero_grad()
+    model.trace(IMAGE, TARGET)
+    for key, value in model.state_dict().items():
+        np.testing.assert_array_equal(value, before[key])
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_the_same_seed_gives_the_same_trace(model, trace):
+    again = model.trace(IMAGE, TARGET, np.random.default_rng(0))
+    np.testing.assert_array_equal(again.training.sampled_rois, trace.training.sampled_rois)
+    assert again.training.losses == trace.training.losses
+
+
+def test_a_trace_of_nothing():
+    model = maskrcnn_tiny(rng=np.random.default_rng(0), rpn_post_nms_top_n_test=0, rpn_post_nms_top_n_train=0)
+    empty = Target(np.zeros((0, 4)), [], np.zeros((0,) + IMAGE.shape[:2], bool))
+    trace = model.trace(IMAGE, empty)
+    assert len(trace.detections) == len(trace.proposals) == len(trace.training.rois) == 0
+    assert all(np.isfinite(loss) for loss in trace.training.losses.values())
+
+
+@pytest.mark.parametrize("image, target, message", [
+    (np.zeros((3, 90, 125)), None, r"images\[0\]: shape"), (IMAGE, IMAGE, "list of Target"),
+    (IMAGE, TARGETS[0], r"targets\[0\]: masks have 90 x 125")])
+def test_wrong_arguments_are_refused(model, image, target, message):
+    with pytest.raises(InputError, match=message):
+        model.trace(image, target)
