@@ -57,7 +57,8 @@ def tiny_twin(model):
     for i, (width, depth) in enumerate(zip(widths, depths), start=1):
         setattr(body, f"layer{i}", body._make_layer(BasicBlock, width, depth, 1 if i == 1 else 2))
     channels = state["backbone.fpn.inner_blocks.0.0.weight"].shape[0]
-    backbone = BackboneWithFPN(body, {f"layer{i}": str(i - 1) for i in range(1, 5)}, widths, channels)
+    backbone = BackboneWithFPN(body, {f"layer{i}": str(i - 1) for i in range(1, 5)}, widths, channels,
+                               norm_layer=torch.nn.BatchNorm2d)
     box_pool, mask_pool = poolers(config)
     representation = state["roi_heads.box_head.fc6.weight"].shape[0]
     mask_layers = [state[f"roi_heads.mask_head.{i}.0.weight"].shape[0] for i in range(9)
@@ -68,7 +69,7 @@ def tiny_twin(model):
         rpn_head=RPNHead(channels, len(config.anchor_sizes[0]) * len(config.anchor_ratios[0]), conv_depth),
         box_roi_pool=box_pool, box_head=TwoMLPHead(channels * 49, representation),
         box_predictor=FastRCNNPredictor(representation, model.num_classes), mask_roi_pool=mask_pool,
-        mask_head=MaskRCNNHeads(channels, mask_layers, 1),
+        mask_head=MaskRCNNHeads(channels, mask_layers, 1, norm_layer=torch.nn.BatchNorm2d),
         mask_predictor=MaskRCNNPredictor(mask_layers[-1], mask_layers[-1], model.num_classes), **options_of(model))
     return load(twin, model)
 

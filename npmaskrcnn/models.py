@@ -32,16 +32,19 @@ MASK_LAYERS = (256, 256, 256, 256)
 
 TINY_DEFAULTS = dict(
     min_size=128, max_size=128, image_mean=(0.5, 0.5, 0.5), image_std=(0.25, 0.25, 0.25),
-    anchor_sizes=((12,), (24,), (48,), (96,), (128,)),
-    rpn_pre_nms_top_n_train=300, rpn_pre_nms_top_n_test=200,
-    rpn_post_nms_top_n_train=150, rpn_post_nms_top_n_test=100,
-    rpn_batch_size_per_image=128, box_batch_size_per_image=64,
+    anchor_sizes=((24,), (32,), (48,), (64,), (96,)),      # the shapes are 26 to 64 pixels wide
+    rpn_pre_nms_top_n_train=150, rpn_pre_nms_top_n_test=100,
+    rpn_post_nms_top_n_train=60, rpn_post_nms_top_n_test=40,
+    rpn_batch_size_per_image=128, box_batch_size_per_image=32, box_positive_fraction=0.5,
     canonical_scale=56)
 TINY_WIDTHS, TINY_FPN_CHANNELS, TINY_REPRESENTATION_SIZE, TINY_MASK_LAYERS = (16, 32, 64, 128), 64, 128, (64, 64)
 
 
 def maskrcnn_tiny(num_classes=4, rng=None, **config):
     """Build the tiny model: a Mask R-CNN with every part small, for images of about 128 x 128 pixels.
+
+    A residual body of one basic block a stage (16, 32, 64, 128 channels), a pyramid of 64 channels, a box head
+    of 128, a mask head of two convolutions of 64; batch norm in body, pyramid and mask head, as in torchvision's v2.
 
     Parameters
     ----------
@@ -66,9 +69,9 @@ def maskrcnn_tiny(num_classes=4, rng=None, **config):
     settings = make_config(TINY_DEFAULTS, **config)
     norm, channels = nn.BatchNorm2d, TINY_FPN_CHANNELS
     body = ResNet(basic_block, (1, 1, 1, 1), TINY_WIDTHS, norm, stem_channels=TINY_WIDTHS[0], stem_kernel=3, rng=rng)
-    fpn = FeaturePyramidNetwork(body.out_channels, channels, rng=rng)
+    fpn = FeaturePyramidNetwork(body.out_channels, channels, norm, rng)
     box = TwoMLPHead(channels, BOX_POOLED_SIZE, TINY_REPRESENTATION_SIZE, rng)
-    mask = mask_head(channels, TINY_MASK_LAYERS, rng=rng)
+    mask = mask_head(channels, TINY_MASK_LAYERS, norm, rng)
     model = MaskRCNN(body, fpn, settings, num_classes, box, TINY_REPRESENTATION_SIZE, mask, TINY_MASK_LAYERS[-1],
                      channels, rng=rng)
     model.architecture = {"builder": "maskrcnn_tiny", "num_classes": num_classes, "config": settings.as_dict()}

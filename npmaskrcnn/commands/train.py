@@ -11,6 +11,7 @@ from ..models import BODIES
 from .common import load_model
 from .evaluate import judge_classes
 
+DEFAULT_STEPS = 2000
 MODELS = ("tiny",) + tuple(BODIES) + ("resnet50_v2",)
 
 
@@ -38,9 +39,9 @@ def add_parser(commands):
 
 
 def _add_common(parser):
-    parser.add_argument("--steps", type=int, help="default: the standard recipe")
+    parser.add_argument("--steps", type=int, help=f"default: {DEFAULT_STEPS}")
     parser.add_argument("--batch-size", type=int, default=4, help="images a step (default: %(default)s)")
-    parser.add_argument("--optimizer", default="adamw", help="adamw or sgd (default: %(default)s)")
+    parser.add_argument("--optimizer", default="muon", help="muon, adamw or sgd (default: %(default)s)")
     parser.add_argument("--lr", type=float, help="highest learning rate (default: the optimiser's)")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and samples (default: %(default)s)")
     parser.add_argument("--weights", metavar="FILE", help="start from these weights")
@@ -63,16 +64,8 @@ def run(options):
         model, dataset, num_steps=steps, out_dir=options.out, optimizer=options.optimizer, lr=options.lr,
         resume=options.resume, batch_size=options.batch_size, rng=options.seed, validation=validation,
         eval_every=options.eval_every, checkpoint_at=options.checkpoint_at, flip=not options.no_flip,
-        scale_jitter=getattr(options, "scale_jitter", None), **_recipe(options))
+        scale_jitter=getattr(options, "scale_jitter", None))
     return trainer
-
-
-def _recipe(options):
-    """The standard recipe's settings beyond those that can be typed."""
-    return {}
-
-
-DEFAULT_STEPS = 800
 
 
 def _shapes(options):

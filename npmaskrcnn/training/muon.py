@@ -47,13 +47,17 @@ def orthogonalise(matrix):
            [0. , 0.7]])
     """
     a, b, c = COEFFICIENTS
-    x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix       # the smaller product of the two
-    x = x / (float(np.linalg.norm(x)) + 1e-7)                           # no singular value above 1
+    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    wide = wide / (float(np.linalg.norm(wide)) + 1e-7)                  # no singular value above 1
+    # Each turn takes x to p x with p = a + b (x x') + c (x x')^2: a singular value s becomes a s + b s^3 + c s^5,
+    # which lifts small ones and holds large ones near 1. All turns happen on the small square x x' alone.
+    identity = np.eye(len(wide), dtype=wide.dtype)
+    square, product = wide @ wide.T, identity
     for _ in range(ITERATIONS):
-        # For a singular value s: s -> a s + b s^3 + c s^5, which lifts small ones and holds large ones near 1.
-        square = x @ x.T
-        x = a * x + (b * square + c * (square @ square)) @ x
-    return x.T if matrix.shape[0] > matrix.shape[1] else x
+        p = a * identity + (b * identity + c * square) @ square
+        square, product = p @ square @ p, p @ product
+    result = product @ wide
+    return result.T if matrix.shape[0] > matrix.shape[1] else result
 
 
 class Muon(AdamW):
