@@ -13,7 +13,7 @@ import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from npmaskrcnn.plots.style import INK, LARGE, MUTED, NORMAL, SMALL, STYLE, ink_on, new_figure, styled
 
@@ -58,15 +58,23 @@ def show_film(figures, alt, seconds=1.0):
               for top in range(0, in_few_colors.height, height)]
     durations = [round(1000 * seconds)] * (len(frames) - 1) + [round(3000 * seconds)]
     buffer = io.BytesIO()
-    frames[0].save(buffer, format="png", save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    frames[0].save(buffer, format="png", save_all=True, append_images=frames[1:], duration=durations, loop=0,
+                   pnginfo=_origin())
     _display(buffer.getvalue(), alt)
 
 
 def as_png(figure):
     """The bytes of a figure's PNG: as many pixels as the figure has, at most 256 colours, no time stamp."""
     buffer = io.BytesIO()
-    _in_few_colors(_pixels(figure)).save(buffer, format="png", optimize=True)
+    _in_few_colors(_pixels(figure)).save(buffer, format="png", optimize=True, pnginfo=_origin())
     return buffer.getvalue()
+
+
+def _origin():
+    """Note for the file: another version of matplotlib lays a figure out differently, so compare like with like."""
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Software", f"matplotlib {matplotlib.__version__}")
+    return info
 
 
 def _in_few_colors(pixels):

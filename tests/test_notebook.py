@@ -34,6 +34,7 @@ def test_a_picture_is_the_same_bytes_each_time_and_has_at_most_256_colours():
     assert png == notebook.as_png(a_figure())
     picture = Image.open(io.BytesIO(png))
     assert picture.size == (300, 200) and picture.mode == "P"
+    assert picture.info["Software"].startswith("matplotlib ")
     assert picture.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
 
 
