@@ -56,7 +56,7 @@ def test_an_exported_file_has_the_counters_that_torchs_batch_norm_wants(tmp_path
     arrays = read_state(tmp_path / "b.safetensors").arrays
     counters = [array for name, array in arrays.items() if name.endswith("num_batches_tracked")]
     norms = [name for name in arrays if name.endswith("running_var")]
-    assert len(counters) == len(norms) == 12  # stem, 2 in each of 4 blocks, 3 shortcuts
+    assert len(counters) == len(norms) == 22  # stem, 2 in each of 4 blocks, 3 shortcuts, 8 in the FPN, 2 in the mask head
     assert all(array.dtype == np.int64 and array.shape == () for array in counters)
 
 
