@@ -22,7 +22,8 @@ def test_defaults_that_torchvision_writes_as_none():
     config = make_config()
     assert config.image_mean == (0.485, 0.456, 0.406) and config.image_std == (0.229, 0.224, 0.225)
     assert config.bbox_reg_weights == (10.0, 10.0, 5.0, 5.0)
-    assert config.anchor_sizes == ((32,), (64,), (128,), (256,), (512,)) and config.anchor_ratios == ((0.5, 1.0, 2.0),) * 5
+    assert config.anchor_sizes == ((32,), (64,), (128,), (256,), (512,))
+    assert config.anchor_ratios == ((0.5, 1.0, 2.0),) * 5
     assert make_config(bbox_reg_weights=None) == config
 
 
@@ -32,7 +33,8 @@ def test_a_config_cannot_be_changed_afterwards():
 
 
 def test_a_config_survives_json():
-    config = make_config(min_size=[64, 96], anchor_sizes=[[8], [16], [32], [64], [128]], box_score_thresh=np.float64(0.25))
+    config = make_config(min_size=[64, 96], anchor_sizes=[[8], [16], [32], [64], [128]],
+                         box_score_thresh=np.float64(0.25))
     assert make_config(**json.loads(json.dumps(config.as_dict()))) == config
     assert config.min_size == (64, 96) and config.anchor_sizes == ((8,), (16,), (32,), (64,), (128,))
 
@@ -44,7 +46,8 @@ def test_the_callers_options_win_over_the_builders():
 
 @pytest.mark.parametrize("option, nearest", [
     ("min_sizes", "min_size"), ("box_score_threshold", "box_score_thresh"), ("rpn_nms_tresh", "rpn_nms_thresh"),
-    ("detections_per_img", "box_detections_per_img"), ("img_mean", "image_mean"), ("learning_rate", "canonical_scale")])
+    ("detections_per_img", "box_detections_per_img"), ("img_mean", "image_mean"),
+    ("learning_rate", "canonical_scale")])
 def test_an_unknown_option_is_refused_with_the_nearest_name(option, nearest):
     with pytest.raises(InputError) as caught:
         make_config(**{option: 1})
@@ -65,12 +68,14 @@ def test_a_fraction_is_a_number_from_0_to_1(name, value):
 
 @pytest.mark.parametrize("name, value, message", [
     ("rpn_batch_size_per_image", 0, "at least 1"), ("box_batch_size_per_image", 0, "at least 1"),
-    ("box_batch_size_per_image", 2.5, "whole number"), ("max_size", 0, "at least 1"), ("max_size", float("inf"), "whole number"),
+    ("box_batch_size_per_image", 2.5, "whole number"), ("max_size", 0, "at least 1"),
+    ("max_size", float("inf"), "whole number"),
     ("rpn_pre_nms_top_n_test", -1, "at least 0"), ("rpn_post_nms_top_n_train", -5, "at least 0"),
     ("box_detections_per_img", -1, "at least 0"), ("box_detections_per_img", "many", "whole number"),
     ("canonical_scale", 0, "at least 1"), ("min_size", 0, "at least 1"), ("min_size", (), "at least 1"),
     ("min_size", (64, -1), "at least 1"), ("min_size", "800", "at least 1"),
-    ("image_mean", (0.5, 0.5), "3 numbers"), ("image_mean", 0.5, "3 numbers"), ("image_std", (0.2, 0.2, 0.0), "positive"),
+    ("image_mean", (0.5, 0.5), "3 numbers"), ("image_mean", 0.5, "3 numbers"),
+    ("image_std", (0.2, 0.2, 0.0), "positive"),
     ("image_std", (0.2, 0.2, float("nan")), "3 numbers"), ("bbox_reg_weights", (10, 10, 5), "4 numbers"),
     ("bbox_reg_weights", (10, 10, 5, -5), "positive"), ("anchor_sizes", ((32,),) * 4, "5 tuples"),
     ("anchor_sizes", (32, 64, 128, 256, 512), "5 tuples"), ("anchor_sizes", ((32,),) * 4 + ((),), "5 tuples"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from npmaskrcnn import InputError, InputWarning, Target, maskrcnn_tiny
+from npmaskrcnn import InputError, InputWarning, Target, maskrcnn_tiny, ops
 from npmaskrcnn.mask_rcnn import LOSS_NAMES
 from tests.reference import cases
 
@@ -41,8 +41,9 @@ class TestPredict:
             count, (height, width) = len(found), image.shape[:2]
             assert 10 < count <= 100
             assert [(a.shape, a.dtype.name) for a in (found.boxes, found.labels, found.scores, found.masks)] == [
-                ((count, 4), "float32"), ((count,), "int64"), ((count,), "float32"), ((count, height, width), "float32")]
-            assert (np.diff(found.scores) <= 0).all() and found.scores.min() > 0.05
+                ((count, 4), "float32"), ((count,), "int64"), ((count,), "float32"),
+                ((count, height, width), "float32")]
+            assert (np.diff(found.scores) <= 0).all() and found.scores.min() > 0.25
             assert 1 <= found.labels.min() and found.labels.max() <= 3
             assert 0 <= found.masks.min() and found.masks.max() <= 1
             # resized boxes end at whole resized pixels, so they may end a rounding beyond the image
@@ -66,11 +67,13 @@ class TestPredict:
         for together, image in zip(double.predict(images), images):
             alone = double.predict(image)
             np.testing.assert_array_equal(together.labels, alone.labels)
-            np.testing.assert_allclose(together.boxes, alone.boxes, atol=1e-9)      # rounding of products of other sizes
+            # rounding of products of other sizes
+            np.testing.assert_allclose(together.boxes, alone.boxes, atol=1e-9)
 
     def test_a_tuple_and_a_stacked_batch_are_lists(self, model):
         images = [IMAGE, IMAGE[::-1]]
-        for one, two, three in zip(model.predict(images), model.predict(tuple(images)), model.predict([*np.stack(images)])):
+        for one, two, three in zip(model.predict(images), model.predict(tuple(images)),
+                                   model.predict([*np.stack(images)])):
             assert_same(one, two)
             assert_same(one, three)
 
@@ -80,12 +83,16 @@ class TestPredict:
     def test_the_same_image_gives_the_same_bits(self, model):
         assert_same(model.predict(IMAGE), model.predict(IMAGE))
 
-    def test_a_large_image_is_found_the_same_things_in_at_its_own_scale(self, model):
-        large = np.asarray(Image.fromarray(IMAGE).resize((250, 180), Image.Resampling.NEAREST))
-        low, high = model.predict(IMAGE, score_threshold=0.9), model.predict(large, score_threshold=0.5)
-        for box, label in zip(low.boxes[:5], low.labels):
-            distance = np.abs(high.boxes[high.labels == label] / 2 - box).max(axis=1)
-            assert distance.min() < 6       # the images differ by a resampling; the frames by a factor of two
+    def test_an_image_of_twice_the_size_gives_boxes_of_twice_the_size(self, model):
+        # both are resized to the same size, the large one with its pixels repeated: nearly the same numbers
+        large = IMAGE.repeat(2, axis=0).repeat(2, axis=1)
+        small_found, large_found = model.predict(IMAGE), model.predict(large)
+        assert large_found.masks.shape[1:] == (180, 250)
+        matched = 0
+        for box, label in zip(small_found.boxes[:10], small_found.labels):
+            distance = np.abs(large_found.boxes[large_found.labels == label] / 2 - box).max(axis=1)
+            matched += distance.min() < 6
+        assert matched >= 8
 
     def test_a_higher_score_threshold_keeps_the_front(self, model):
         low, high = model.predict(IMAGE), model.predict(IMAGE, score_threshold=0.6)
@@ -102,9 +109,7 @@ class TestPredict:
         assert len(none) < len(some) < len(every)
         for label in np.unique(none.labels):
             boxes = none.boxes[none.labels == label]
-            inter = np.clip(np.minimum(boxes[:, None, 2:], boxes[:, 2:]) - np.maximum(boxes[:, None, :2], boxes[:, :2]), 0, None)
-            overlaps = inter.prod(axis=2)
-            assert not overlaps[~np.eye(len(boxes), dtype=bool)].any()
+            assert not ops.box_iou(boxes, boxes)[~np.eye(len(boxes), dtype=bool)].any()
 
     def test_thresholds_default_to_the_configs(self):
         images = [IMAGE]
@@ -127,9 +132,11 @@ class TestKindsOfImages:
         (GREY, np.stack([GREY] * 3, axis=-1)), (GREY[:, :, None], np.stack([GREY] * 3, axis=-1)),
         (np.dstack([GREY, OPAQUE]), np.stack([GREY] * 3, axis=-1)), (np.dstack([IMAGE, OPAQUE]), IMAGE),
         (IMAGE.astype(np.uint16) * 257, IMAGE), (IMAGE.astype(np.float32) / np.float32(255), IMAGE),
-        (np.asfortranarray(IMAGE), IMAGE), (np.repeat(IMAGE, 2, axis=1)[:, ::2], IMAGE), (Image.fromarray(IMAGE), IMAGE),
+        (np.asfortranarray(IMAGE), IMAGE), (np.repeat(IMAGE, 2, axis=1)[:, ::2], IMAGE),
+        (Image.fromarray(IMAGE), IMAGE),
         (GREY > 128, np.where(GREY[:, :, None] > 128, 255, 0).astype(np.uint8).repeat(3, axis=2))],
-        ids=["grey", "one channel", "grey and alpha", "RGBA", "16 bit", "float", "Fortran order", "strided", "Pillow", "bool"])
+        ids=["grey", "one channel", "grey and alpha", "RGBA", "16 bit", "float", "Fortran order", "strided", "Pillow",
+             "bool"])
     def test_are_what_they_show(self, model, image, same_as):
         found, expected = model.predict(image), model.predict(same_as)
         assert len(found) > 5
@@ -274,8 +281,11 @@ class TestLossAndGrads:
         results = {}
         for name in (None,) + LOSS_NAMES:
             model = small().astype(np.float64)
-            weights = {other: float(other == name) for other in LOSS_NAMES} if name else dict(zip(LOSS_NAMES, range(1, 6)))
-            results[name] = model.loss_and_grads(IMAGES, TARGETS, np.random.default_rng(0), weights), model.grad_dict()
+            weights = dict(zip(LOSS_NAMES, range(1, 6)))
+            if name:
+                weights = {other: float(other == name) for other in LOSS_NAMES}
+            results[name] = model.loss_and_grads(IMAGES, TARGETS, np.random.default_rng(0),
+                                                 weights), model.grad_dict()
         for key, gradient in results[None][1].items():
             parts = sum(factor * results[name][1][key] for factor, name in enumerate(LOSS_NAMES, start=1))
             np.testing.assert_allclose(gradient, parts, rtol=0, atol=1e-12 * np.abs(gradient).max(), err_msg=key)
@@ -342,7 +352,8 @@ class TestLossAndGrads:
             small().loss_and_grads(IMAGES[1:], TARGETS[:1], np.random.default_rng(0))
 
     @pytest.mark.parametrize("images, targets, message", [
-        (IMAGES, TARGETS[:1], "2 images and 1 targets"), ([], [], "at least one"), (IMAGES[:1], [TARGET.boxes], "list of Target"),
+        (IMAGES, TARGETS[:1], "2 images and 1 targets"), ([], [], "at least one"),
+        (IMAGES[:1], [TARGET.boxes], "list of Target"),
         (IMAGES[:1], TARGET, "list of Target"), (IMAGES[:1], [dict(boxes=TARGET.boxes)], "list of Target"),
         (IMAGE, [TARGET], "images is a ndarray"), ([np.zeros((3, 90, 125))], [TARGET], r"images\[0\]: shape")])
     def test_arguments_that_do_not_belong_together_are_refused(self, images, targets, message):
@@ -351,7 +362,8 @@ class TestLossAndGrads:
         assert "\n" not in str(caught.value)
 
     @pytest.mark.parametrize("weights, message", [
-        ({"loss_masks": 1.0}, "'loss_masks' is no loss; the nearest is 'loss_mask'"), ({"loss_mask": "2"}, "loss_mask"),
+        ({"loss_masks": 1.0}, "'loss_masks' is no loss; the nearest is 'loss_mask'"),
+        ({"loss_mask": "2"}, "loss_mask"),
         ({"loss_mask": float("nan")}, "finite number"), ({"loss_mask": True}, "finite number")])
     def test_wrong_loss_weights_are_refused(self, weights, message):
         with pytest.raises(InputError, match=message):

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from npmaskrcnn import (InputError, maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2, maskrcnn_resnet_fpn, maskrcnn_tiny,
+from npmaskrcnn import (InputError, maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2, maskrcnn_resnet_fpn,
+                        maskrcnn_tiny,
                         models, nn)
 from tests.reference.cases import NoDraws
 from tests.reference.store import FOLDER
@@ -32,16 +33,19 @@ def test_the_stored_lists_are_what_was_stored():
 def test_state_dicts_have_torchvisions_keys_and_shapes_in_its_order(name):
     model = empty(name)
     stored = STORED["models"][name]
-    assert [(key, list(value.shape)) for key, value in model.state_dict().items()] == [tuple(row) for row in stored["state"]]
+    assert [(key, list(value.shape)) for key, value in model.state_dict().items()] == [tuple(row)
+                                                                                       for row in stored["state"]]
     assert model.num_parameters() == sum(p.data.size for p in model.parameters()) == stored["num_parameters"]
 
 
 def test_well_known_counts():
-    assert {name: (len(STORED["models"][name]["state"]), STORED["models"][name]["num_parameters"]) for name in ("resnet50", "v2")} \
+    assert {name: (len(STORED["models"][name]["state"]), STORED["models"][name]["num_parameters"])
+            for name in ("resnet50", "v2")} \
         == {"resnet50": (307, 44_401_393), "v2": (432, 46_359_409)}
 
 
-@pytest.mark.parametrize("name, layers", [("resnet18", n) for n in range(6)] + [("resnext50_32x4d", 3), ("v2", 2), ("v2", 5)])
+@pytest.mark.parametrize("name, layers", [("resnet18", n) for n in range(6)] + [("resnext50_32x4d", 3), ("v2", 2),
+                                                                                ("v2", 5)])
 def test_trainable_layers_freeze_what_torchvision_freezes(name, layers):
     model = empty(name, trainable_layers=layers, num_classes=2)
     assert [key for key, p in model.named_parameters() if not p.trainable] == STORED["models"][name]["frozen"][layers]
@@ -50,16 +54,19 @@ def test_trainable_layers_freeze_what_torchvision_freezes(name, layers):
 def test_resnet50_fpn_is_the_general_builder_on_resnet50():
     model = maskrcnn_resnet50_fpn(rng=NoDraws(), num_classes=2)
     assert [key for key, _ in STORED["models"]["resnet50"]["state"]] == list(model.state_dict())
-    assert model.architecture["builder"] == "maskrcnn_resnet_fpn" and model.architecture["config"]["body"] == "resnet50"
+    assert model.architecture["builder"] == "maskrcnn_resnet_fpn"
+    assert model.architecture["config"]["body"] == "resnet50"
 
 
 def test_only_the_predictors_depend_on_the_number_of_classes():
-    shapes = [{key: value.shape for key, value in empty("resnet18", num_classes=n).state_dict().items()} for n in (2, 7)]
+    shapes = [{key: value.shape for key, value in empty("resnet18", num_classes=n).state_dict().items()}
+              for n in (2, 7)]
     differing = {key: shapes[1][key] for key in shapes[0] if shapes[0][key] != shapes[1][key]}
     assert differing == {
         "roi_heads.box_predictor.cls_score.weight": (7, 1024), "roi_heads.box_predictor.cls_score.bias": (7,),
         "roi_heads.box_predictor.bbox_pred.weight": (28, 1024), "roi_heads.box_predictor.bbox_pred.bias": (28,),
-        "roi_heads.mask_predictor.mask_fcn_logits.weight": (7, 256, 1, 1), "roi_heads.mask_predictor.mask_fcn_logits.bias": (7,)}
+        "roi_heads.mask_predictor.mask_fcn_logits.weight": (7, 256, 1, 1),
+        "roi_heads.mask_predictor.mask_fcn_logits.bias": (7,)}
 
 
 def test_the_tiny_model_is_tiny_and_says_how_it_was_built():
@@ -72,7 +79,8 @@ def test_the_tiny_model_is_tiny_and_says_how_it_was_built():
 
 @pytest.mark.parametrize("name, eps", [("resnet18", 1e-5), ("v2", 1e-5)])
 def test_norms_have_torchs_eps(name, eps):
-    norms = [m for _, m in empty(name, num_classes=2).named_modules() if isinstance(m, (nn.BatchNorm2d, nn.FrozenBatchNorm2d))]
+    norms = [m for _, m in empty(name, num_classes=2).named_modules()
+             if isinstance(m, (nn.BatchNorm2d, nn.FrozenBatchNorm2d))]
     assert len(norms) > 10 and {m.eps for m in norms} == {eps}
 
 
@@ -84,7 +92,8 @@ def test_norm_eps_is_the_callers():
 
 def test_v1_has_frozen_norms_in_the_body_only_and_v2_has_batch_norms_everywhere():
     kinds = {name: {(type(m), path.split(".")[0] + "." + path.split(".")[1]) for path, m in
-                    empty(name, num_classes=2).named_modules() if isinstance(m, (nn.BatchNorm2d, nn.FrozenBatchNorm2d))}
+                    empty(name, num_classes=2).named_modules() if isinstance(m,
+                                                                             (nn.BatchNorm2d, nn.FrozenBatchNorm2d))}
              for name in ("resnet18", "v2")}
     assert kinds["resnet18"] == {(nn.FrozenBatchNorm2d, "backbone.body")}
     assert kinds["v2"] == {(nn.BatchNorm2d, part) for part in
@@ -103,7 +112,8 @@ NORMAL = [      # model, key, standard deviation
     ("v1", "backbone.body.conv1.weight", math.sqrt(2 / (64 * 49))),
     ("v1", "backbone.body.layer3.0.conv1.weight", math.sqrt(2 / (256 * 9))),
     ("v1", "backbone.body.layer3.0.downsample.0.weight", math.sqrt(2 / 256)),
-    ("v1", "rpn.head.conv.0.0.weight", 0.01), ("v1", "rpn.head.cls_logits.weight", 0.01), ("v1", "rpn.head.bbox_pred.weight", 0.01),
+    ("v1", "rpn.head.conv.0.0.weight", 0.01), ("v1", "rpn.head.cls_logits.weight", 0.01),
+          ("v1", "rpn.head.bbox_pred.weight", 0.01),
     ("v1", "roi_heads.mask_head.0.0.weight", math.sqrt(2 / (256 * 9))),
     ("v1", "roi_heads.mask_predictor.conv5_mask.weight", 0.0442),
     ("v1", "roi_heads.mask_predictor.mask_fcn_logits.weight", 0.148),
@@ -116,7 +126,8 @@ UNIFORM = [     # model, key, bound
     ("v1", "roi_heads.box_head.fc6.weight", 0.00893), ("v1", "roi_heads.box_head.fc6.bias", 0.00893),
     ("v1", "roi_heads.box_head.fc7.weight", 0.03125), ("v1", "roi_heads.box_predictor.cls_score.weight", 0.03125),
     ("v1", "roi_heads.box_predictor.bbox_pred.bias", 0.03125), ("v2", "roi_heads.box_head.5.weight", 0.00893),
-    ("v1", "roi_heads.mask_predictor.conv5_mask.bias", 0.03125), ("v1", "roi_heads.mask_predictor.mask_fcn_logits.bias", 1 / 16)]
+    ("v1", "roi_heads.mask_predictor.conv5_mask.bias", 0.03125),
+           ("v1", "roi_heads.mask_predictor.mask_fcn_logits.bias", 1 / 16)]
 ZERO = ["backbone.fpn.inner_blocks.0.0.bias", "backbone.fpn.layer_blocks.3.0.bias", "rpn.head.conv.0.0.bias",
         "rpn.head.cls_logits.bias", "rpn.head.bbox_pred.bias", "roi_heads.mask_head.2.0.bias"]
 
@@ -144,7 +155,8 @@ def test_first_biases_and_norms(drawn):
         for key, value in state.items():
             if key.endswith("running_var") or (key.endswith("weight") and value.ndim == 1):
                 assert (value == 1).all(), key
-            elif key.endswith(("running_mean", "num_batches_tracked")) or (key.endswith("bias") and (".bn" in key or ".1.bias" in key)):
+            elif key.endswith(("running_mean", "num_batches_tracked")) or (key.endswith("bias")
+                                                                           and (".bn" in key or ".1.bias" in key)):
                 assert (value == 0).all(), key
             assert value.dtype == (np.int64 if key.endswith("tracked") else np.float32)
 
@@ -159,12 +171,14 @@ def test_the_same_seed_gives_the_same_weights_and_none_is_seed_0():
 
 # ---- wrong arguments ----
 
-@pytest.mark.parametrize("builder", [maskrcnn_tiny, maskrcnn_resnet_fpn, maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2])
+@pytest.mark.parametrize("builder", [maskrcnn_tiny, maskrcnn_resnet_fpn, maskrcnn_resnet50_fpn,
+                                     maskrcnn_resnet50_fpn_v2])
 def test_an_unknown_option_is_refused_before_anything_is_drawn(builder):
     class Alarm:
         def __getattr__(self, name):
             raise AssertionError("drew weights before looking at the options")
-    with pytest.raises(InputError, match="'box_nms_treshold' is no option of the model; the nearest is 'box_nms_thresh'"):
+    with pytest.raises(InputError,
+                       match="'box_nms_treshold' is no option of the model; the nearest is 'box_nms_thresh'"):
         builder(rng=Alarm(), box_nms_treshold=0.3)
     with pytest.raises(InputError, match="num_classes is 1, but"):
         builder(num_classes=1, rng=Alarm())

@@ -42,7 +42,8 @@ def test_shapes_fit_the_documentation(trace):
     rois, candidates, detections = len(trace.proposals), len(trace.candidate_rois), len(trace.detection_rows)
     assert trace.box_features.shape == (rois, 7, 7, 64) and trace.class_logits.shape == (rois, 4)
     assert trace.box_deltas.shape == (rois, 4, 4) and trace.candidate_boxes.shape == (candidates, 4)
-    assert trace.mask_features.shape == (detections, 14, 14, 64) and trace.mask_logits.shape == (detections, 28, 28, 4)
+    assert trace.mask_features.shape == (detections, 14, 14, 64) and trace.mask_logits.shape == (detections, 28, 28,
+                                                                                                 4)
     assert trace.roi_levels.shape == (rois,) and trace.mask_levels.shape == (detections,)
 
 
@@ -67,10 +68,12 @@ def test_provenance_leads_from_a_detection_to_a_cell(trace):
         level, (y, x), a = steps["level"], steps["cell"], steps["anchor_of_cell"]
         stride_y, stride_x = trace.strides[level]
         # an anchor's centre is its cell's corner
-        np.testing.assert_allclose((steps["anchor_box"][:2] + steps["anchor_box"][2:]) / 2, [x * stride_x, y * stride_y], atol=1e-4)
+        np.testing.assert_allclose((steps["anchor_box"][:2] + steps["anchor_box"][2:]) / 2,
+                                   [x * stride_x, y * stride_y], atol=1e-4)
         assert ops.sigmoid(trace.objectness[level][y, x, a]) == trace.proposal_scores[steps["roi"]]
         np.testing.assert_array_equal(steps["proposal_box"], trace.proposals[steps["roi"]])
-        assert trace.candidate_rois[steps["candidate"]] == steps["roi"] and trace.top_k[steps["top_k"]] == steps["anchor"]
+        assert trace.candidate_rois[steps["candidate"]] == steps["roi"]
+        assert trace.top_k[steps["top_k"]] == steps["anchor"]
         assert steps["roi_level"] == trace.roi_levels[steps["roi"]]
 
 
@@ -97,7 +100,8 @@ def test_the_training_path_is_that_of_loss_and_grads(monkeypatch):
     losses = model.loss_and_grads([IMAGE], [TARGET], SkipOne(3))
     training = model.trace(IMAGE, TARGET, np.random.default_rng(3)).training
     for name, loss in losses.items():
-        np.testing.assert_allclose(training.losses[name], loss, rtol=1e-11, err_msg=name)   # norms are folded: rounding
+        # norms are folded: rounding
+        np.testing.assert_allclose(training.losses[name], loss, rtol=1e-11, err_msg=name)
 
 
 class SkipOne:
@@ -115,7 +119,8 @@ class SkipOne:
 
 def test_shares_add_up_to_the_losses(trace):
     training = trace.training
-    shares = {"loss_classifier": training.roi_class_loss, "loss_box_reg": training.roi_box_loss, "loss_mask": training.mask_loss,
+    shares = {"loss_classifier": training.roi_class_loss, "loss_box_reg": training.roi_box_loss,
+              "loss_mask": training.mask_loss,
               "loss_objectness": training.anchor_objectness_loss, "loss_rpn_box_reg": training.anchor_box_loss}
     assert list(training.losses) == list(shares)
     for name, share in shares.items():

@@ -26,8 +26,8 @@ def body(norm, rng, kind=resnet.basic_block, trainable_layers=5):
 
 
 FROZEN, BATCH = nn.FrozenBatchNorm2d, nn.BatchNorm2d
-# Each case: how to build the module (with another norm, if wanted), the shapes of its inputs, and its state's shapes in torchvision's layout where
-# they are not the ones of many children.
+# Each case: how to build the module (with another norm, if wanted), the shapes of its inputs, and its state's
+# shapes in torchvision's layout (None where the state is that of many children).
 CASES = {
     "conv 3x3": (lambda rng, norm=None: nn.Conv2d(4, 6, 3, padding=1, rng=rng), [(2, 5, 7, 4)],
                  {"weight": (6, 4, 3, 3), "bias": (6,)}),
@@ -63,7 +63,8 @@ CASES = {
                 [(2, 5, 6, 8)], None),
     "bottleneck, downsample": (lambda rng, norm=FROZEN: block(resnet.bottleneck, 6, 2, 2, norm, rng),
                 [(2, 5, 6, 6)], None),
-    "bottleneck, grouped": (lambda rng, norm=FROZEN: block(resnet.bottleneck, 4, 2, 1, norm, rng, groups=2, width_per_group=64),
+    "bottleneck, grouped": (lambda rng, norm=FROZEN: block(resnet.bottleneck, 4, 2, 1, norm, rng, groups=2,
+                                                           width_per_group=64),
                             [(2, 5, 6, 4)], None),
     "body": (lambda rng, norm=FROZEN: body(norm, rng), [(2, 37, 50, 3)], None),
     "body, batch norm": (lambda rng, norm=BATCH: body(norm, rng), [(2, 50, 37, 3)], None),

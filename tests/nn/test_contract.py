@@ -13,7 +13,8 @@ from tests.nn.cases import (NAMES, PYRAMID, ROIS, arguments, arrays_in, backward
 
 
 def test_every_class_of_nn_and_stages_is_in_the_table():
-    classes = {value for namespace in (nn, box_head, fpn, mask_head, resnet, rpn) for value in vars(namespace).values()
+    classes = {value for namespace in (nn, box_head, fpn, mask_head, resnet, rpn)
+               for value in vars(namespace).values()
                if isinstance(value, type) and issubclass(value, nn.Module)}
     used = {type(m) for name in NAMES if name != "roi pooler" for _, m in make(name).named_modules()}
     assert classes - {nn.Module} == used

@@ -76,7 +76,8 @@ def test_a_sequentials_keys_are_its_childrens_numbers():
 def test_what_does_not_fit_changes_nothing():
     module = nn.Linear(3, 2, rng=np.random.default_rng(0))
     before = module.state_dict()
-    with pytest.raises(InputError, match=r"1 missing: bias; 1 of wrong shape: weight \(expected \(2, 3\), got \(3, 2\)"):
+    with pytest.raises(InputError,
+                       match=r"1 missing: bias; 1 of wrong shape: weight \(expected \(2, 3\), got \(3, 2\)"):
         module.load_state_dict({"weight": np.ones((3, 2))})
     np.testing.assert_array_equal(module.weight.data, before["weight"].T)
 

@@ -4,6 +4,7 @@ Images and targets are drawn here with whole numbers of the legacy generator, so
 everywhere. Models are small in what costs time (image size, proposals) and whole in everything else.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -11,12 +12,20 @@ import numpy as np
 from npmaskrcnn import Target, maskrcnn_resnet50_fpn_v2, maskrcnn_resnet_fpn, maskrcnn_tiny
 from npmaskrcnn.images import as_float_image
 from npmaskrcnn.nn import FrozenBatchNorm2d
+from npmaskrcnn.training import SGD
 from tests.reference.weights_by_key import weights_by_key
 from tests.torch_generator import TorchGenerator
 
 SMALL = dict(rpn_pre_nms_top_n_train=200, rpn_pre_nms_top_n_test=200, rpn_post_nms_top_n_train=100,
-             rpn_post_nms_top_n_test=60, rpn_batch_size_per_image=64, box_batch_size_per_image=24, box_detections_per_img=14,
+             rpn_post_nms_top_n_test=60, rpn_batch_size_per_image=64, box_batch_size_per_image=24,
+             box_detections_per_img=14,
              canonical_scale=40)    # of 224, all RoIs of small images would be pooled from P2
+
+# All said, so that other defaults of the tiny model ask for no other references.
+TINY = dict(anchor_sizes=((12,), (24,), (48,), (96,), (128,)), rpn_pre_nms_top_n_train=300,
+            rpn_pre_nms_top_n_test=200,
+            rpn_post_nms_top_n_train=150, rpn_post_nms_top_n_test=60, rpn_batch_size_per_image=128,
+            box_batch_size_per_image=64, box_positive_fraction=0.25, box_score_thresh=0.25, canonical_scale=56)
 
 
 class Case(NamedTuple):
@@ -31,8 +40,9 @@ class Case(NamedTuple):
 
 
 CASES = {
-    "tiny": Case(maskrcnn_tiny, dict(num_classes=4, min_size=(112, 128), max_size=160, rpn_post_nms_top_n_test=60),
-                 ("float64", "float32"), ((90, 125), (140, 100))),
+    "tiny": Case(maskrcnn_tiny, dict(num_classes=4, min_size=(112, 128), max_size=160, **TINY),
+                 ("float64", "float32"),
+                 ((90, 125), (140, 100)), weights_seed=5),
     "resnet18": Case(maskrcnn_resnet_fpn, dict(body="resnet18", num_classes=4, min_size=128, max_size=192, **SMALL),
                      ("float64", "float32"), ((90, 125), (140, 100)), weights_seed=1),
     "resnet50": Case(maskrcnn_resnet_fpn, dict(body="resnet50", num_classes=5, trainable_layers=3, min_size=112,
@@ -75,21 +85,22 @@ def scene(size, seed, num_classes, num_objects=3):
         With background.
     num_objects : int
     """
-    rng = np.random.RandomState(seed)
+    # int64 by name: the default is another type, and another stream, on some systems
+    whole = functools.partial(np.random.RandomState(seed).randint, dtype=np.int64)
     height, width = size
     y, x = np.mgrid[:height, :width]
-    image = rng.randint(0, 60, (height, width, 3)) + rng.randint(0, 60, 3) + (y + 2 * x)[:, :, None] % 64
+    image = whole(0, 60, (height, width, 3)) + whole(0, 60, 3) + (y + 2 * x)[:, :, None] % 64
     boxes, labels, masks = [], [], []
     for i in range(num_objects):
-        half_h, half_w = rng.randint(height // 8, height // 3), rng.randint(width // 8, width // 3)
-        cy, cx = rng.randint(half_h, height - half_h), rng.randint(half_w, width - half_w)
+        half_h, half_w = whole(height // 8, height // 3), whole(width // 8, width // 3)
+        cy, cx = whole(half_h, height - half_h), whole(half_w, width - half_w)
         if i % 2:
             mask = (abs(y - cy) <= half_h) & (abs(x - cx) <= half_w)
         else:
             mask = ((y - cy) * half_w) ** 2 + ((x - cx) * half_h) ** 2 <= (half_h * half_w) ** 2
-        image[mask] = rng.randint(0, 200, 3) + rng.randint(0, 50, (mask.sum(), 3))
+        image[mask] = whole(0, 200, 3) + whole(0, 50, (mask.sum(), 3))
         masks = [m & ~mask for m in masks] + [mask]
-        labels.append(1 + rng.randint(num_classes - 1))
+        labels.append(1 + whole(num_classes - 1))
     masks = np.array([m for m in masks])
     visible = masks.sum(axis=(1, 2)) > 20
     masks, labels = masks[visible], np.array(labels)[visible]
@@ -136,3 +147,30 @@ def training_of(model, images, targets, seed):
         taken.update({f"running/{key}": value for key, value in model.state_dict().items()
                       if key.endswith(("running_mean", "running_var"))})
     return taken
+
+
+STEPS, TRAJECTORY_SGD, TRAJECTORY_SEED = 20, dict(lr=0.005, momentum=0.9), 8
+
+
+def trajectory_model():
+    """Build the model that takes the training trajectory: tiny, small images, float64."""
+    model = maskrcnn_tiny(num_classes=4, rng=NoDraws(), **{**TINY, "min_size": (80, 96), "max_size": 128})
+    model.load_state_dict(weights_by_key(model.state_dict(), seed=5))
+    return model.astype(np.float64)
+
+
+def trajectory_batch(step):
+    """Draw the two images and targets of a step; they come round again every other step."""
+    scenes = [scene(size, 30 + 2 * (step % 2) + i, 4, 2) for i, size in enumerate([(72, 100), (96, 76)])]
+    return [image for image, _ in scenes], [target for _, target in scenes]
+
+
+def our_trajectory():
+    """Take the steps; return the (STEPS, 5) losses before each."""
+    model, rng = trajectory_model(), TorchGenerator(TRAJECTORY_SEED)
+    optimizer = SGD(model.named_parameters(), **TRAJECTORY_SGD)
+    losses = []
+    for step in range(STEPS):
+        losses.append(list(model.loss_and_grads(*trajectory_batch(step), rng).values()))
+        optimizer.step()
+    return np.array(losses)

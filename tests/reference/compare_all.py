@@ -23,7 +23,7 @@ TOLERANCE = {"float64": 1e-6, "float32": 1e-2}
 
 
 def difference(ours, theirs, name):
-    """Return the largest difference of two arrays: absolute for boxes and scores, else relative to the largest entry."""
+    """Return the largest difference of two arrays, absolute (boxes, scores) or relative to the largest entry."""
     if ours.shape != theirs.shape:
         return float("inf")
     if not theirs.size:

@@ -54,4 +54,5 @@ def assert_alike(array, stored, name, tolerance):
     else:
         scale = np.full(stored.shape, np.abs(stored).max() if stored.size else 1.0)
     error = np.abs(got - stored) / np.where(scale > 0, scale, 1.0)
-    assert not stored.size or error.max() <= tolerance, f"{name}: differs by {error.max():.1e}, allowed {tolerance:.1e}"
+    largest_error = error.max() if stored.size else 0.0
+    assert largest_error <= tolerance, f"{name}: differs by {largest_error:.1e}, allowed {tolerance:.1e}"

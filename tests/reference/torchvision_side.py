@@ -59,7 +59,8 @@ def stages_of(twin, images):
     ends = np.cumsum([level[0].size for level in objectness])[:-1]
     stages.update({f"anchors/P{i}": a for i, a in enumerate(np.split(first["anchors"][0].numpy(), ends), start=2)})
     stages.update({f"objectness/P{i}": level for i, level in enumerate(objectness, start=2)})
-    stages.update({f"deltas/P{i}": level.reshape(level.shape[:3] + (-1, 4)) for i, level in enumerate(deltas, start=2)})
+    stages.update({f"deltas/P{i}": level.reshape(level.shape[:3] + (-1, 4))
+                   for i, level in enumerate(deltas, start=2)})
     boxes, scores = first["proposals"]
     counts = [len(b) for b in boxes]
     class_logits, box_deltas = (values.split(counts) for values in first["box"])

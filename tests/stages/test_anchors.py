@@ -20,7 +20,8 @@ def test_the_anchors_of_a_cell(size, half_extents):
 
 def test_several_sizes_are_ordered_ratio_by_ratio():
     anchors = cell_anchors([32, 64], [0.5, 2.0])
-    np.testing.assert_array_equal(anchors, [[-23, -11, 23, 11], [-45, -23, 45, 23], [-11, -23, 11, 23], [-23, -45, 23, 45]])
+    np.testing.assert_array_equal(anchors, [[-23, -11, 23, 11], [-45, -23, 45, 23], [-11, -23, 11, 23],
+                                            [-23, -45, 23, 45]])
 
 
 def test_there_is_no_negative_zero():
@@ -50,7 +51,8 @@ def test_strides_are_whole_numbers_and_counts_are_torchvisions(padded, grids, co
 
 def test_anchors_of_a_small_image():
     anchors = np.concatenate(DEFAULT([(16, 24), (8, 12), (4, 6), (2, 3), (1, 2)], (64, 96)))
-    np.testing.assert_array_equal(anchors[:4], [[-23, -11, 23, 11], [-16, -16, 16, 16], [-11, -23, 11, 23], [-19, -11, 27, 11]])
+    np.testing.assert_array_equal(anchors[:4], [[-23, -11, 23, 11], [-16, -16, 16, 16], [-11, -23, 11, 23],
+                                                [-19, -11, 27, 11]])
     np.testing.assert_array_equal(anchors[72], [-23, -7, 23, 15])       # second row of the finest map
     np.testing.assert_array_equal(anchors[-1], [-133, -362, 229, 362])
 

@@ -34,7 +34,8 @@ def test_a_shortcut_is_convolved_only_where_the_shape_changes():
 
 def test_groups_divide_the_3x3_convolutions_input_channels():
     block = body(bottleneck, groups=2, width_per_group=32).layer4[0]
-    assert block.conv2.weight.data.shape == (3, 3, 5, 10) and block.conv2.groups == 2       # 10 * 32 / 64 * 2 channels
+    # 10 * 32 / 64 * 2 channels
+    assert block.conv2.weight.data.shape == (3, 3, 5, 10) and block.conv2.groups == 2
 
 
 @pytest.mark.parametrize("layers, trained", [
@@ -54,7 +55,8 @@ def test_freezing_changes_no_gradient_of_what_is_not_frozen(layers):
         maps, cache = module.forward(x)
         module.backward([np.cos(m) for m in maps], cache)
         gradients.append(module.grad_dict())
-    assert set(gradients[1]) <= set(gradients[0]) and len(gradients[1]) == {0: 0, 1: 3, 2: 6, 3: 11, 4: 13, 5: 14}[layers]
+    assert set(gradients[1]) <= set(gradients[0]) and len(gradients[1]) == {0: 0, 1: 3, 2: 6, 3: 11, 4: 13,
+                                                                            5: 14}[layers]
     for key, gradient in gradients[1].items():
         np.testing.assert_array_equal(gradient, gradients[0][key], err_msg=key)
 

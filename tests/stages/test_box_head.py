@@ -39,7 +39,8 @@ def test_only_the_true_classs_deltas_count_and_only_on_objects():
 def test_losses_without_rois_or_without_objects(labels):
     n = len(labels)
     with np.errstate(over="raise", invalid="raise", divide="raise"):
-        loss_classifier, loss_box, cache = box_losses_forward(LOGITS[:n], DELTAS[:n], np.array(labels, int), np.zeros((n, 4)))
+        loss_classifier, loss_box, cache = box_losses_forward(LOGITS[:n], DELTAS[:n], np.array(labels, int),
+                                                              np.zeros((n, 4)))
         dlogits, ddeltas = box_losses_backward(1.0, 1.0, cache)
     assert (loss_classifier > 0) == bool(n) and loss_box == 0
     assert dlogits.shape == (n, 3) and ddeltas.shape == (n, 3, 4) and not ddeltas.any()

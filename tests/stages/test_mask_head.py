@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from npmaskrcnn.stages.mask_head import MaskRCNNPredictor, mask_loss_backward, mask_loss_forward, mask_targets, select_masks
+from npmaskrcnn.stages.mask_head import (MaskRCNNPredictor, mask_loss_backward, mask_loss_forward, mask_targets,
+                                         select_masks)
 
 SQUARE = np.zeros((1, 8, 8), bool)
 SQUARE[0, 2:6, 2:6] = True
@@ -39,7 +40,8 @@ def test_each_roi_is_cut_from_its_own_objects_mask():
 
 def test_no_roi_no_target():
     assert mask_targets(SQUARE, np.zeros((0, 4)), np.zeros(0, int), 28, np.float32).shape == (0, 28, 28)
-    assert mask_targets(np.zeros((0, 8, 8), bool), np.zeros((0, 4)), np.zeros(0, int), 4, np.float64).dtype == np.float64
+    assert mask_targets(np.zeros((0, 8, 8), bool), np.zeros((0, 4)), np.zeros(0, int), 4,
+                        np.float64).dtype == np.float64
 
 
 def case():
@@ -70,7 +72,8 @@ def test_the_gradient_is_zero_in_every_other_channel():
 
 def test_no_positive_roi_no_loss_and_a_gradient_of_no_rows():
     with np.errstate(over="raise", invalid="raise", divide="raise"):
-        loss, cache = mask_loss_forward(np.zeros((0, 28, 28, 4), np.float32), np.zeros(0, int), np.zeros((0, 28, 28), np.float32))
+        loss, cache = mask_loss_forward(np.zeros((0, 28, 28, 4), np.float32), np.zeros(0, int),
+                                        np.zeros((0, 28, 28), np.float32))
         dlogits = mask_loss_backward(1.0, cache)
     assert loss == 0 and dlogits.shape == (0, 28, 28, 4) and dlogits.dtype == np.float32
 

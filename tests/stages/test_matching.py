@@ -20,7 +20,8 @@ def test_low_quality_matches(iou, with_rule, without):
 
 
 def test_thresholds_include_the_upper_and_exclude_below_the_lower():
-    iou = np.array([[0.7, np.nextafter(np.float32(0.7), np.float32(0)), 0.3, np.nextafter(np.float32(0.3), np.float32(0))]],
+    iou = np.array([[0.7, np.nextafter(np.float32(0.7), np.float32(0)), 0.3,
+                     np.nextafter(np.float32(0.3), np.float32(0))]],
                    np.float32)
     assert match(iou, 0.7, 0.3).tolist() == [0, IGNORED, IGNORED, BACKGROUND]
 
@@ -63,7 +64,8 @@ class Recorder:
 
 
 @pytest.mark.parametrize("num_positive, num_negative, expected", [
-    (300, 1000, (128, 128)), (10, 1000, (10, 246)), (300, 50, (128, 50)), (0, 5, (0, 5)), (7, 0, (7, 0)), (0, 0, (0, 0))])
+    (300, 1000, (128, 128)), (10, 1000, (10, 246)), (300, 50, (128, 50)), (0, 5, (0, 5)), (7, 0, (7, 0)),
+    (0, 0, (0, 0))])
 def test_a_sample_is_at_most_half_positive_and_filled_up_with_negatives(num_positive, num_negative, expected):
     kinds = np.random.default_rng(0).permutation(np.repeat([1, 0, 2], [num_positive, num_negative, 40]))
     positives, negatives = sample(kinds == 1, kinds == 0, 256, 0.5, np.random.default_rng(1))

@@ -19,7 +19,8 @@ def test_boxes_grow_about_their_centres():
 
 def test_a_full_mask_fades_over_one_cell():
     pasted = paste(ONES4, [1, 1, 5, 5], (8, 8))
-    np.testing.assert_allclose(pasted[1], [0, .6173, .7857, .7857, .7857, .6173, 0, 0], atol=5e-5)      # printed digits
+    # printed digits
+    np.testing.assert_allclose(pasted[1], [0, .6173, .7857, .7857, .7857, .6173, 0, 0], atol=5e-5)
     np.testing.assert_allclose(pasted[2], [0, .7857, 1, 1, 1, .7857, 0, 0], atol=5e-5)
     assert not pasted[[0, 6, 7]].any()
 

@@ -33,7 +33,8 @@ def test_no_boxes_no_levels():
 
 
 def test_rois_are_boxes_with_their_images_number():
-    rois = make_rois([np.array([[1, 2, 3, 4]], np.float32), np.zeros((0, 4), np.float32), np.full((2, 4), 7, np.float32)])
+    rois = make_rois([np.array([[1, 2, 3, 4]], np.float32), np.zeros((0, 4), np.float32),
+                      np.full((2, 4), 7, np.float32)])
     assert rois.dtype == np.float32
     assert rois.tolist() == [[0, 1, 2, 3, 4], [2, 7, 7, 7, 7], [2, 7, 7, 7, 7]]
     assert make_rois([np.zeros((0, 4))] * 2).shape == (0, 5)
@@ -44,7 +45,8 @@ def pyramid(dtype=np.float64):
     return [rng.standard_normal((2, -(-96 // s), -(-128 // s), 5)).astype(dtype) for s in (4, 8, 16, 32)]
 
 
-ROIS = np.array([[1, 3, 2, 100, 90], [0, 10, 20, 30, 33], [1, 50, 10, 90, 60], [0, 1, 1, 9, 12], [0, 0, 0, 127, 30]], float)
+ROIS = np.array([[1, 3, 2, 100, 90], [0, 10, 20, 30, 33], [1, 50, 10, 90, 60], [0, 1, 1, 9, 12], [0, 0, 0, 127, 30]],
+                float)
 
 
 def test_rows_keep_the_order_of_the_rois_whatever_their_level():
@@ -62,7 +64,8 @@ def test_the_gradient_goes_to_the_roi_s_own_level_and_image():
     pooler = RoIPooler(3, canonical_scale=56)
     y, cache = pooler.forward(pyramid(), ROIS[1:3])     # image 0 on P2, image 1 on P3
     dlevels = pooler.backward(np.ones_like(y), cache)
-    assert [[bool(d[i].any()) for i in (0, 1)] for d in dlevels] == [[True, False], [False, True], [False] * 2, [False] * 2]
+    assert [[bool(d[i].any()) for i in (0, 1)] for d in dlevels] == [[True, False], [False, True], [False] * 2,
+                                                                     [False] * 2]
     # weights of a bilinear average sum to one: what goes in comes out
     np.testing.assert_allclose(sum(d.sum() for d in dlevels), y.size, rtol=1e-12)
 
@@ -71,6 +74,7 @@ def test_the_gradient_goes_to_the_roi_s_own_level_and_image():
 def test_scales_are_the_strides_for_small_images_too(height):
     # torchvision guesses 1/2 for heights up to 22, 33-45 and 65-67; the ramp's value at a point is its y there
     padded = 32 * -(-height // 32)
-    features = [np.tile((np.arange(padded // s) * float(s))[None, :, None, None], (1, 1, 8, 1)) for s in (4, 8, 16, 32)]
+    features = [np.tile((np.arange(padded // s) * float(s))[None, :, None, None], (1, 1, 8, 1))
+                for s in (4, 8, 16, 32)]
     pooled = RoIPooler(1)(features, np.array([[0, 4.0, 4.0, 12.0, 12.0]]))
     np.testing.assert_allclose(pooled.item(), 8.0, rtol=1e-12)      # the RoI's centre (aligned=False: no half cell)

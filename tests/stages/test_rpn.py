@@ -7,7 +7,8 @@ import pytest
 
 from npmaskrcnn import ops
 from npmaskrcnn.stages.anchors import AnchorGenerator
-from npmaskrcnn.stages.rpn import (RPNHead, RPNSample, flatten_levels, propose, rpn_losses_backward, rpn_losses_forward,
+from npmaskrcnn.stages.rpn import (RPNHead, RPNSample, flatten_levels, propose, rpn_losses_backward,
+                                   rpn_losses_forward,
                                    top_k_indices)
 
 GRIDS = [(16, 24), (8, 12), (4, 6), (2, 3), (1, 2)]     # of a 64 x 96 batch: no two sides equal
@@ -36,10 +37,12 @@ def test_a_hot_cell_becomes_the_box_that_its_deltas_say(level, anchor):
     best = proposals(objectness, deltas)
     side, ratio = (8, 16, 32, 48, 64)[level], (0.5, 1.0, 2.0)[anchor]
     half_w, half_h = np.round(side / math.sqrt(ratio) / 2), np.round(side * math.sqrt(ratio) / 2)
-    # the cell's corner is at (x, y) times the stride, moved by a tenth of the anchor's width, a twentieth of its height
+    # the cell's corner is at (x, y) times the stride; moved by .1 of the anchor's width, -.05 of its height
     centre_x, centre_y = x * (96 // width) + 0.1 * 2 * half_w, y * (64 // height) - 0.05 * 2 * half_h
-    expected = np.array([centre_x - 0.5 * half_w, centre_y - 0.8 * half_h, centre_x + 0.5 * half_w, centre_y + 0.8 * half_h])
-    np.testing.assert_allclose(best.boxes[0], expected.clip(0, [90, 60, 90, 60]), rtol=1e-6)    # anchors are float32's
+    expected = np.array([centre_x - 0.5 * half_w, centre_y - 0.8 * half_h, centre_x + 0.5 * half_w,
+                         centre_y + 0.8 * half_h])
+    # anchors are float32's
+    np.testing.assert_allclose(best.boxes[0], expected.clip(0, [90, 60, 90, 60]), rtol=1e-6)
     np.testing.assert_allclose(best.scores[0], 1 / (1 + math.exp(-4.0)), rtol=1e-12)
     assert best.top_k_levels[best.rows[0]] == level
     first = sum(3 * h * w for h, w in GRIDS[:level])
@@ -87,7 +90,8 @@ def test_boxes_that_clipping_leaves_thinner_than_a_thousandth_are_dropped():
 
 def test_nms_does_not_let_levels_suppress_each_other():
     box = np.array([[10.0, 10, 40, 30]])
-    same_level = propose([np.array([2.0, 1.0])], [np.zeros((2, 4))], [np.repeat(box, 2, axis=0)], SIZE, 9, 9, 0.7, 0.0)
+    same_level = propose([np.array([2.0, 1.0])], [np.zeros((2, 4))], [np.repeat(box, 2, axis=0)], SIZE, 9, 9, 0.7,
+                         0.0)
     two_levels = propose([np.array([1.0]), np.array([2.0])], [np.zeros((1, 4))] * 2, [box, box], SIZE, 9, 9, 0.7, 0.0)
     assert len(same_level.boxes) == 1 and len(two_levels.boxes) == 2
     np.testing.assert_allclose(two_levels.scores, 1 / (1 + np.exp([-2.0, -1.0])), rtol=1e-12)
@@ -104,7 +108,8 @@ def test_a_stretch_is_limited_to_sixty_two_fold_and_a_shrink_is_not():
     found = propose([np.zeros(1)], [np.array([[0, 0, 5.0, -20.0]])], anchors, (4000, 4000), 9, 9, 0.7, 0.0)
     assert len(found.boxes) == 0    # its height is 80 * exp(-20)
     found = propose([np.zeros(1)], [np.array([[0.5, 0.0, 5.0, 0.0]])], anchors, (4000, 4000), 9, 9, 0.7, 0.0)
-    np.testing.assert_allclose(found.boxes, [[0, 20, 50 + 1250, 100]], rtol=1e-12)      # half of 40 * 62.5 right of 50
+    # half of 40 * 62.5 right of 50
+    np.testing.assert_allclose(found.boxes, [[0, 20, 50 + 1250, 100]], rtol=1e-12)
 
 
 def test_no_anchor_no_proposal():
@@ -184,7 +189,8 @@ def test_a_second_images_anchors_follow_the_firsts():
     rng = np.random.default_rng(0)
     objectness = [rng.standard_normal((2, 2, 3, 3)), rng.standard_normal((2, 1, 2, 3))]
     deltas = [rng.standard_normal(o.shape + (4,)) for o in objectness]
-    chosen = RPNSample(np.array([24 + 18 + 4]), 1, np.zeros((1, 4)))    # second image, second level, cell (0, 1), anchor 1
+    # second image, second level, cell (0, 1), anchor 1
+    chosen = RPNSample(np.array([24 + 18 + 4]), 1, np.zeros((1, 4)))
     loss, _, cache = rpn_losses_forward(objectness, deltas, chosen)
     np.testing.assert_allclose(loss, np.log1p(np.exp(-objectness[1][1, 0, 1, 1])), rtol=1e-12)
     dobjectness, ddeltas = rpn_losses_backward(1.0, 1.0, cache)
@@ -193,8 +199,9 @@ def test_a_second_images_anchors_follow_the_firsts():
 
 
 def test_huge_logits_and_deltas_do_not_overflow():
+    objectness, deltas = silent()
+    objectness = [np.full(o.shape, v, np.float32) for o, v in zip(objectness, (1e4, -1e4, 88.8, -103.0, 0.0))]
+    deltas = [np.full(d.shape, v, np.float32) for d, v in zip(deltas, (1e3, -1e3, 5.0, -200.0, 0.0))]
     with np.errstate(over="raise", invalid="raise", divide="raise"):
-        found = proposals([np.full(o.shape, v, np.float32) for o, v in zip(silent()[0], (1e4, -1e4, 88.8, -103.0, 0.0))],
-                          [np.full(d.shape, v, np.float32) for d, v in zip(silent()[1], (1e3, -1e3, 5.0, -200.0, 0.0))],
-                          anchors=[a.astype(np.float32) for a in ANCHORS])
+        found = proposals(objectness, deltas, anchors=[a.astype(np.float32) for a in ANCHORS])
     assert found.boxes.dtype == np.float32 and np.isfinite(found.boxes).all() and ops.box_area(found.boxes).min() > 0

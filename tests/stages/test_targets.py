@@ -64,7 +64,8 @@ def test_no_object_in_the_batch_leaves_negatives():
     assert chosen.num_positives == 0 and len(chosen.rows) == 40 and chosen.delta_targets.shape == (0, 4)
 
 
-PROPOSALS = np.array([[12, 11, 41, 30], [0, 40, 20, 60], [48, 20, 80, 54], [60, 0, 90, 15], [10, 10, 24, 30]], np.float32)
+PROPOSALS = np.array([[12, 11, 41, 30], [0, 40, 20, 60], [48, 20, 80, 54], [60, 0, 90, 15], [10, 10, 24, 30]],
+                     np.float32)
 
 
 def test_ground_truth_boxes_join_the_proposals_at_the_end():

@@ -69,7 +69,8 @@ def test_images_are_normalised_before_they_are_padded_with_zeros():
     black, white = np.zeros((20, 30, 3), np.float32), np.ones((30, 20, 3), np.float32)
     batch = transform(20).forward([black, white], np.float32)
     assert batch.images.shape == (2, 32, 32, 3)
-    np.testing.assert_allclose(batch.images[0, :20, :30], np.broadcast_to([-2.117904, -2.035714, -1.804444], (20, 30, 3)),
+    np.testing.assert_allclose(batch.images[0, :20, :30], np.broadcast_to([-2.117904, -2.035714, -1.804444],
+                                                                          (20, 30, 3)),
                                rtol=1e-6)    # seven printed digits
     assert not batch.images[0, 20:].any() and not batch.images[0, :, 30:].any()
     assert batch.images[1, :30, :20].all() and not batch.images[1, :, 20:].any()
