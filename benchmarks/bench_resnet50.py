@@ -2,28 +2,27 @@
 
     python benchmarks/bench_resnet50.py [--turns 5] [--threads 2] [--train] [--size 800 1088] [--weights FILE]
 
-`maskrcnn_resnet50_fpn` on an 800x1088 image, the same weights on both sides: random ones, scaled so that about
-fifty objects are found, or those of a file. Printed are the times of both sides in turns, their peak memory, and for
-our stages the rate of their matrix products beside the rate that this machine reaches on bare products in the same
-run, so that the distance to the limit can be read.
+`maskrcnn_resnet50_fpn` on an 800x1088 image, the same weights on both sides: random ones, scaled so that
+about fifty objects are found, or those of a file. Printed are the times of both sides in turns, their peak
+memory, and for our stages the rate of their matrix products beside the rate that this machine reaches on
+bare products in the same run, so that the distance to the limit can be read.
 """
 
 import argparse
 import tempfile
 
-import macs
-import scenes
 import sides
 
 # (rows, inner, columns) of float32 products: a large square one, then what the full model does most.
 PRODUCTS = [("square, 2048", (2048, 2048, 2048)), ("layer1 1x1, 64 to 256", (54400, 64, 256)),
-            ("layer3 1x1, 1024 to 256", (3400, 1024, 256)), ("P2 3x3, 256 to 256, eighth of the map", (6800, 2304, 256)),
+            ("layer3 1x1, 1024 to 256", (3400, 1024, 256)),
+            ("P2 3x3, 256 to 256, eighth of the map", (6800, 2304, 256)),
             ("layer4 3x3, 512 to 512", (850, 4608, 512)), ("fc6, 1000 RoIs", (1000, 12544, 1024))]
 
 
-def print_products(side):
-    """Print the machine's rates of bare products."""
-    rates = side.tell(do="products", shapes=[shape for _, shape in PRODUCTS])
+def print_products(side, cpu_time):
+    """Print the machine's rates of bare products, on the clock that the tables of stages use."""
+    rates = side.tell(do="products", shapes=[shape for _, shape in PRODUCTS], cpu_time=cpu_time)
     print("\nbare products of this machine, GFLOP/s: best, median")
     for (name, shape), (best, median) in zip(PRODUCTS, rates):
         print(f"  {name:<40}{' x '.join(map(str, shape)):<22}{best:>8.1f}{median:>8.1f}")
@@ -31,19 +30,26 @@ def print_products(side):
 
 def count(weights, scene, task):
     """Return {stage: multiply-adds} for a task, and print the numbers of RoIs and the total."""
+    import macs
+    import numpy as np
+    import scenes
+
     import npmaskrcnn
+    from npmaskrcnn.stages.transform import resize_target
     model = npmaskrcnn.load(weights)
-    images, _ = scenes.read(scene)
+    images, targets = scenes.read(scene)
     batch = model.transform.forward(images[:1], model.dtype)
     if task == "train":
-        config = model.config
-        num_rois = config.box_batch_size_per_image
-        num_masks = int(num_rois * config.box_positive_fraction)
-        print(f"training: {num_rois} RoIs sampled, at most {num_masks} of them positive")
+        targets = [resize_target(targets[0], batch.image_sizes[0])]
+        trunk = model.forward_trunk(batch.images)
+        chosen = model.make_plan(trunk, batch, targets, np.random.default_rng(0)).rois
+        num_rois, num_masks = len(chosen.rois), len(chosen.mask_rois)
+        print(f"training: {num_rois} RoIs sampled, {num_masks} of them positive")
     else:
         found = model.infer(batch)
         num_rois, num_masks = len(found.proposals[0].boxes), len(found.candidates[0].keep)
-        print(f"prediction: {num_rois} proposals, {len(found.candidates[0].rois)} candidates, {num_masks} detections")
+        print(f"prediction: {num_rois} proposals, {len(found.candidates[0].rois)} candidates, "
+              f"{num_masks} detections")
     stages = macs.stage_macs(model, batch.images.shape[1:3], 1, num_rois, num_masks)
     print(f"products of a forward pass: {sum(stages.values()) / 1e9:.1f} billion multiply-adds ("
           + ", ".join(f"{stage} {value / 1e9:.1f}" for stage, value in stages.items()) + ")", flush=True)
@@ -52,18 +58,22 @@ def count(weights, scene, task):
 
 def main():
     """Run the comparison."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=5, help="of each side")
     parser.add_argument("--times", type=int, default=1, help="counted repetitions in a turn")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--size", type=int, nargs=2, default=(800, 1088), metavar=("H", "W"))
     parser.add_argument("--weights", help="a file of published weights instead of random ones")
     parser.add_argument("--train", action="store_true", help="a training step instead of a prediction")
-    parser.add_argument("--cpu-time", action="store_true", help="count the processor's time in the tables of stages")
+    parser.add_argument("--cpu-time", action="store_true", help="processor time in the tables of stages")
     parser.add_argument("--stages-only", action="store_true", help="only the tables of stages")
     args = parser.parse_args()
     task = "train" if args.train else "predict"
-    title = f"maskrcnn_resnet50_fpn, {'training step' if args.train else 'prediction'}, one {args.size[0]}x{args.size[1]} image"
+    title = (f"maskrcnn_resnet50_fpn, {'training step' if args.train else 'prediction'}, "
+             f"one {args.size[0]}x{args.size[1]} image")
+    sides.limit_threads(args.threads)       # before numpy is imported, which scenes does
+    import scenes
     with tempfile.TemporaryDirectory() as folder:
         weights, scene = scenes.resnet50(folder, tuple(args.size), args.weights)
         stages = count(weights, scene, task)
@@ -79,7 +89,7 @@ def main():
         for name in ("ours", "torchvision"):
             with sides.Side(name, weights, scene, args.threads) as side:
                 if name == "ours":
-                    print_products(side)
+                    print_products(side, args.cpu_time)
                 clock = "processor" if args.cpu_time else "wall"
                 print(f"\nstages of {'npmaskrcnn' if name == 'ours' else name}, {title} ({clock} time)")
                 sides.stage_table(side, task, max(1, args.turns // 2), args.cpu_time, stages)

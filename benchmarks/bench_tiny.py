@@ -1,16 +1,16 @@
 """The tiny model against torchvision: a training step, a prediction, memory, and where our time goes.
 
-    python benchmarks/bench_tiny.py [--turns 15] [--threads 2] [--only train] [--fair] [--cpu-time] [--profile]
+    python benchmarks/bench_tiny.py [--turns 15] [--threads 2] [--only train] [--fair] [--cpu-time]
 
-Both sides have the same weights, images and targets (torchvision's in its own form, made beforehand) and take
-turns in processes of their own. A training step is forward, five losses, backward and one AdamW update of a
-batch of four 128x128 images. Before anything is timed, losses and detections are compared: both do the same work.
+Both sides have the same weights, images and targets (torchvision's in its own form, made beforehand) and
+take turns in processes of their own. A training step is forward, five losses, backward and one AdamW update
+of a batch of four 128x128 images. Before anything is timed, losses and detections are compared: both do the
+same work.
 """
 
 import argparse
 import tempfile
 
-import scenes
 import sides
 
 TASKS = [("train", "training step, batch of 4", 1), ("predict", "prediction, one image", 1),
@@ -22,8 +22,10 @@ def check_same_work(weights, scene):
     import numpy as np
     import torch
 
-    import npmaskrcnn
+    import scenes
     import torchvision_twin as twins
+
+    import npmaskrcnn
     model = npmaskrcnn.load(weights)
     twin = twins.twin_of(model)
     images, targets = scenes.read(scene)
@@ -36,23 +38,27 @@ def check_same_work(weights, scene):
     boxes = [np.abs(a.boxes - b["boxes"].numpy()).max(initial=0) for a, b in zip(found, expected)
              if len(a) == len(b["boxes"])]
     print(f"same work: losses agree to {apart:.1e} (relative); detections {[len(d) for d in found]} and "
-          f"{[len(d['boxes']) for d in expected]}, boxes within {max(boxes, default=float('nan')):.1e} px", flush=True)
+          f"{[len(d['boxes']) for d in expected]}, boxes within {max(boxes, default=float('nan')):.1e} px",
+          flush=True)
 
 
 def main():
     """Run the comparison."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=15, help="of each side")
     parser.add_argument("--times", type=int, default=3, help="counted repetitions in a turn")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", choices=[name for name, _, _ in TASKS])
-    parser.add_argument("--weights", help="an .npz of a tiny model (default: the trained one that is shipped)")
-    parser.add_argument("--fair", action="store_true", help="also time each side without the other taking turns")
-    parser.add_argument("--cpu-time", action="store_true", help="count the processor's time in the table of stages")
+    parser.add_argument("--weights", help="an .npz of a tiny model instead of the shipped one")
+    parser.add_argument("--fair", action="store_true", help="also time each side alone")
+    parser.add_argument("--cpu-time", action="store_true", help="processor time in the table of stages")
     parser.add_argument("--stages-only", action="store_true", help="only the tables of stages")
-    parser.add_argument("--profile", action="store_true", help="only print our costliest functions (cProfile)")
+    parser.add_argument("--profile", action="store_true", help="only print our costliest functions")
     args = parser.parse_args()
     tasks = [task for task in TASKS if args.only in (None, task[0])]
+    sides.limit_threads(args.threads)       # before numpy is imported, which scenes does
+    import scenes
     with tempfile.TemporaryDirectory() as folder:
         weights, scene = scenes.tiny(folder, weights=args.weights)
         if args.profile:
@@ -84,8 +90,8 @@ def compare(weights, scene, args, tasks):
                     print(f"  {name} alone: {1e3 * seconds.median / per:.1f} ms (median)", flush=True)
         for name in ("ours", "torchvision"):
             peak, loaded = sides.peak_memory(name, weights, scene, args.threads, task)
-            print(f"  peak memory beyond import, {name}: {peak:.0f} MB (of which model and images: {loaded:.0f} MB)",
-                  flush=True)
+            print(f"  peak memory beyond import, {name}: {peak:.0f} MB "
+                  f"(of which model and images: {loaded:.0f} MB)", flush=True)
 
 
 if __name__ == "__main__":

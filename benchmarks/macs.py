@@ -60,13 +60,15 @@ def stage_macs(model, padded_size, num_images, num_rois, num_mask_rois):
         Images in the batch, and RoIs over the whole batch that the two heads see.
     """
     body, sizes = body_macs(model.backbone.body, padded_size)
-    fpn = sum(conv_macs(conv[0], size)[0] for blocks in (model.backbone.fpn.inner_blocks, model.backbone.fpn.layer_blocks)
+    pyramid = model.backbone.fpn
+    fpn = sum(conv_macs(conv[0], size)[0] for blocks in (pyramid.inner_blocks, pyramid.layer_blocks)
               for conv, size in zip(blocks, sizes))
     p6 = tuple((side - 1) // 2 + 1 for side in sizes[-1])
     rpn = sum(conv_macs(child, size)[0] for size in sizes + [p6]
               for _, child in model.rpn.head.named_modules() if isinstance(child, nn.Conv2d))
     heads = model.roi_heads
     return {"body": body * num_images, "fpn": fpn * num_images, "rpn head": rpn * num_images,
-            "box head": num_rois * (per_roi_macs(heads.box_head, (7, 7)) + per_roi_macs(heads.box_predictor, (7, 7))),
-            "mask head": num_mask_rois * (per_roi_macs(heads.mask_head, (14, 14))
-                                          + per_roi_macs(heads.mask_predictor, (14, 14)))}
+            "box head": num_rois * sum(per_roi_macs(part, (7, 7))
+                                       for part in (heads.box_head, heads.box_predictor)),
+            "mask head": num_mask_rois * sum(per_roi_macs(part, (14, 14))
+                                             for part in (heads.mask_head, heads.mask_predictor))}

@@ -2,8 +2,9 @@
 
     python benchmarks/profile_tiny.py [--task train] [--steps 10] [--lines 40] [--sort tottime]
 
-One thread and the processor's time, so that a busy machine hardly matters. cProfile makes small Python functions
-look dearer than they are; `bench_tiny.py --stages-only --threads 1 --cpu-time` tells what whole stages cost. Needs no torch.
+One thread and the processor's time, so that a busy machine hardly matters. cProfile makes small Python
+functions look dearer than they are; `bench_tiny.py --stages-only --threads 1 --cpu-time` tells what whole
+stages cost. Needs no torch.
 """
 
 import os
@@ -30,7 +31,8 @@ def profile(weights, scene, task="train", steps=10, lines=40, sort="tottime"):
     for _ in range(2):
         run()
     seconds = sorted(cpu for _, cpu in worker.seconds_of(run, steps))
-    print(f"{task}: {1e3 * seconds[len(seconds) // 2]:.1f} ms of processor time (median of {steps}, without the profiler)")
+    print(f"{task}: {1e3 * seconds[len(seconds) // 2]:.1f} ms of processor time "
+          f"(median of {steps}, without the profiler)")
     profiler = cProfile.Profile(time.process_time)
     profiler.enable()
     for _ in range(steps):
@@ -42,7 +44,8 @@ def profile(weights, scene, task="train", steps=10, lines=40, sort="tottime"):
 
 def main():
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", choices=["train", "predict", "predict_batch"], default="train")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--lines", type=int, default=40)

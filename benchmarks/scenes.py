@@ -1,12 +1,13 @@
 """What both sides are given: weights in a file, and images with their targets in another.
 
-The tiny model is timed with trained weights, because an untrained one finds no objects and so has no work for its
-mask head. The full model has random weights (published ones can be named), adjusted so that as many things are
-found as in a photograph.
+The tiny model is timed with trained weights, because an untrained one finds no objects and so has no work
+for its mask head. The full model has random weights (published ones can be named), adjusted so that as many
+things are found as in a photograph.
 """
 
 import dataclasses
 import tempfile
+import zlib
 from pathlib import Path
 
 import checkout  # noqa: F401  (before the package)
@@ -40,8 +41,8 @@ def read(path):
 def tiny(folder, batch_size=4, weights=None):
     """Return (weights file, scene file) for the tiny model: standard shapes, trained weights.
 
-    Without a weights file, the shipped one is taken; without that, a model is trained for `WARM_STEPS` steps once,
-    and kept in the temporary folder.
+    Without a weights file, the shipped one is taken; without that, a model is trained for `WARM_STEPS`
+    steps once, and kept in the temporary folder.
     """
     weights = Path(weights) if weights else trained_tiny()
     dataset = ShapesDataset(batch_size, seed=7)
@@ -59,11 +60,14 @@ def trained_tiny():
         return data_file(TRAINED_TINY)
     except InputError:
         pass
-    path = Path(tempfile.gettempdir()) / f"npmaskrcnn-benchmark-tiny-{WARM_STEPS}.npz"
+    model = npmaskrcnn.maskrcnn_tiny()
+    # Another design of the model, another file.
+    kind = zlib.crc32(repr([model.architecture] + list(model.state_dict())).encode())
+    path = Path(tempfile.gettempdir()) / f"npmaskrcnn-benchmark-tiny-{WARM_STEPS}-{kind:08x}.npz"
     if not path.exists():
         from npmaskrcnn.training.optimizers import AdamW
         print(f"training a tiny model for {WARM_STEPS} steps, once (kept in {path})", flush=True)
-        model, dataset = npmaskrcnn.maskrcnn_tiny(), ShapesDataset(4 * WARM_STEPS, seed=1)
+        dataset = ShapesDataset(4 * WARM_STEPS, seed=1)
         optimizer, rng = AdamW(model.named_parameters(), lr=2e-3, weight_decay=1e-4), np.random.default_rng(0)
         for step in range(WARM_STEPS):
             images, targets = zip(*(dataset[4 * step + i] for i in range(4)))
@@ -77,11 +81,11 @@ def trained_tiny():
 def resnet50(folder, size=(800, 1088), weights=None, num_detections=50, **config):
     """Return (weights file, scene file) for the full model and one image of `size`.
 
-    The image is noise and rectangles; its targets are a dozen of the model's own proposals, so that the heads have
-    as many positives to learn from as in a real training (a quarter of the sample).
+    The image is noise and rectangles; its targets are a dozen of the model's own proposals, so that the
+    heads have as many positives to learn from as in a real training (a quarter of the sample).
     """
     image = picture(size)
-    model = npmaskrcnn.maskrcnn_resnet50_fpn(weights=weights, min_size=min(size), max_size=max(size), **config)
+    model = npmaskrcnn.maskrcnn_resnet50_fpn(weights, min_size=min(size), max_size=max(size), **config)
     if weights is None:
         adjust(model, image)
     model.untrained = False
@@ -114,7 +118,7 @@ def adjust(model, image):
     for _, stage in model.backbone.body.stages():
         for block in stage:
             norm = getattr(block, f"bn{block.depth}")
-            norm.weight.data = norm.weight.data * np.float32(0.25)      # else every block doubles the variance
+            norm.weight.data = norm.weight.data * np.float32(0.25)  # else every block doubles the variance
     batch = model.transform.forward([image], model.dtype)
     for level, features in zip(model.backbone.fpn.layer_blocks, model.backbone(batch.images)):
         level[0].weight.data = level[0].weight.data / features.std()

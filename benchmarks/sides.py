@@ -17,7 +17,12 @@ from typing import NamedTuple
 
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
                     "BLIS_NUM_THREADS")
-PAUSE = 0.1     # seconds between turns: longer than the libraries' threads keep spinning after their last product
+PAUSE = 0.1     # seconds between turns: longer than the libraries' threads spin after their last product
+
+
+def limit_threads(threads):
+    """Limit the threads of libraries that this process has not imported yet."""
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
 
 
 class Side:
@@ -33,9 +38,11 @@ class Side:
     def __init__(self, name, weights, scene, threads):
         environment = dict(os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads)))
         self.name = name
-        self.process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("worker.py"))], text=True,
-                                        env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.memory_at_start = self.tell(do="open", side=name, weights=str(weights), scene=str(scene), threads=threads)
+        command = [sys.executable, str(Path(__file__).with_name("worker.py"))]
+        self.process = subprocess.Popen(command, text=True, env=environment, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE)
+        self.memory_at_start = self.tell(do="open", side=name, weights=str(weights), scene=str(scene),
+                                         threads=threads)
 
     def tell(self, **order):
         """Send an order and wait for the answer."""
@@ -104,9 +111,9 @@ def take_turns(ours, theirs, task, turns, times=3):
     """
     seconds = {ours: [], theirs: []}
     for side in (ours, theirs):
-        side.tell(do="run", task=task, times=1)                     # the first call ever allocates and compiles
+        side.tell(do="run", task=task, times=1)             # the first call ever allocates and compiles
     for turn in range(turns):
-        for side in (ours, theirs) if turn % 2 == 0 else (theirs, ours):        # A B, B A, A B: no side is always first
+        for side in (ours, theirs) if turn % 2 == 0 else (theirs, ours):    # A B, B A: none is always first
             time.sleep(PAUSE)
             counted = side.tell(do="run", task=task, times=times + 1)[1:]
             seconds[side].append([statistics.median(column) for column in zip(*counted)])
@@ -116,7 +123,7 @@ def take_turns(ours, theirs, task, turns, times=3):
 
 
 def alone(side, task, turns, times=3):
-    """Time one side with nobody taking turns, to see whether taking turns is fair: a Summary of wall seconds."""
+    """Time one side by itself, to see whether taking turns is fair: a Summary of wall seconds."""
     medians = []
     for _ in range(turns):
         time.sleep(PAUSE)
@@ -152,10 +159,12 @@ def stage_table(side, task, times, cpu_time=False, macs=None, backward_factor=2)
     total = answer["total"]
     measured = sum(sum(row.values()) for row in rows.values())
     rows["glue between stages"] = {"forward": total - measured}
-    print(f"  {'stage':<22}{'forward ms':>11}{'backward ms':>13}{'share':>8}" + ("   GFLOP/s forward, backward" if macs else ""))
+    print(f"  {'stage':<22}{'forward ms':>11}{'backward ms':>13}{'share':>8}"
+          + ("   GFLOP/s forward, backward" if macs else ""))
     for stage, row in sorted(rows.items(), key=lambda item: -sum(item[1].values())):
         forward, backward = row.get("forward", 0.0), row.get("backward", 0.0)
-        line = f"  {stage:<22}{1e3 * forward:>11.2f}" + (f"{1e3 * backward:>13.2f}" if "backward" in row else " " * 13)
+        line = f"  {stage:<22}{1e3 * forward:>11.2f}"
+        line += f"{1e3 * backward:>13.2f}" if "backward" in row else " " * 13
         line += f"{(forward + backward) / total:>8.1%}"
         if macs and stage in macs:
             line += f"{2e-9 * macs[stage] / forward:>10.1f}"

@@ -45,7 +45,8 @@ class StageClock:
     def watch_function(self, namespace, name, stage, direction="forward"):
         """Time a function where it is called from: ``namespace.name``."""
         if not hasattr(namespace, name):        # else its time would pass for glue, unnoticed
-            raise SystemExit(f"stage {stage!r}: {getattr(namespace, '__name__', type(namespace).__name__)}.{name} is gone; put the stopwatch elsewhere")
+            owner = getattr(namespace, "__name__", type(namespace).__name__)
+            raise SystemExit(f"stage {stage!r}: {owner}.{name} is gone; put the stopwatch elsewhere")
         setattr(namespace, name, self.timed(stage, direction, getattr(namespace, name)))
 
     def watch_module(self, module, stage):
@@ -82,7 +83,7 @@ def watch_ours(clock, model, optimizer=None):
     clock.watch_function(targets, "mask_targets", "mask targets")
     clock.watch_function(targets, "match", "matching")
     clock.watch_function(targets, "sample", "sampling")
-    clock.watch_function(ops, "box_iou", "iou (matching)")      # non-maximum suppression has its own name for it
+    clock.watch_function(ops, "box_iou", "iou (matching)")      # not that of nms: it has its own name for it
     clock.watch_function(ops, "batched_nms", "nms")
     if optimizer is not None:
         optimizer.step = clock.timed("optimiser", "forward", optimizer.step)
@@ -101,7 +102,8 @@ def watch_torchvision(clock, twin, optimizer=None):
     for module, stage in watched:
         module.forward = clock.timed(stage, "forward", module.forward)
     for owner, name, stage in [
-            (twin.rpn, "filter_proposals", "proposals"), (twin.rpn, "assign_targets_to_anchors", "rpn targets"),
+            (twin.rpn, "filter_proposals", "proposals"),
+            (twin.rpn, "assign_targets_to_anchors", "rpn targets"),
             (twin.rpn, "compute_loss", "losses"), (heads, "select_training_samples", "roi targets"),
             (heads, "postprocess_detections", "detections"), (functions, "maskrcnn_loss", "losses"),
             (functions, "fastrcnn_loss", "losses"), (functions, "project_masks_on_boxes", "mask targets"),

@@ -1,8 +1,8 @@
 """One side of a comparison, in a process of its own: it waits for orders, one a line, and answers in JSON.
 
-Two numerical libraries in one process disturb each other: both keep threads that spin for a while after each
-product, waiting for the next. So each side has its own process, and only one of them is told to work at a time.
-Started by `sides.py`; not meant to be run by hand.
+Two numerical libraries in one process disturb each other: both keep threads that spin for a while after
+each product, waiting for the next. So each side has its own process, and only one of them is told to work
+at a time. Started by `sides.py`; not meant to be run by hand.
 
 Orders: ``{"do": "open", "side", "weights", "scene", "threads"}``, ``{"do": "run", "task", "times"}``,
 ``{"do": "memory", "task"}``, ``{"do": "stages", "task", "times"}``, ``{"do": "products", "shapes"}``.
@@ -18,7 +18,7 @@ import warnings
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
-LEARNING_RATE = 1e-12       # the optimiser does all its work, and every repetition starts from the same weights
+LEARNING_RATE = 1e-12       # all the optimiser's work, yet every repetition starts from the same weights
 
 
 def resident_bytes(which="VmRSS"):
@@ -33,7 +33,7 @@ def resident_bytes(which="VmRSS"):
 
 
 def forget_high_water():
-    """Let the high-water mark start from now: what building the model needed for a moment is not of interest."""
+    """Let the high-water mark start from now: what loading the model needed for a moment is left out."""
     gc.collect()
     try:
         import ctypes
@@ -62,7 +62,7 @@ class Ours:
         self.model = self.library.load(weights)
         self.images, self.targets = scenes.read(scene)
         self.optimizer = None
-        self.make_optimizer = lambda: AdamW(self.model.named_parameters(), lr=LEARNING_RATE, weight_decay=1e-4)
+        self.make_optimizer = lambda: AdamW(self.model.named_parameters(), LEARNING_RATE, weight_decay=1e-4)
 
     def prepare(self, task):
         """Do what precedes the first repetition."""
@@ -140,7 +140,7 @@ class Torchvision:
         self.torch.Tensor.backward = clock.timed("all stages", "backward", original)
 
 
-def product_rates(shapes):
+def product_rates(shapes, clock=time.perf_counter):
     """Return the best GFLOP/s of float32 matrix products (m, k) @ (k, n), of a handful of tries each."""
     import numpy as np
     rates = []
@@ -148,9 +148,9 @@ def product_rates(shapes):
         a, b, out = np.ones((m, k), np.float32), np.ones((k, n), np.float32), np.empty((m, n), np.float32)
         times = []
         for _ in range(max(3, min(20, int(2e10 / (m * k * n))))):
-            start = time.perf_counter()
+            start = clock()
             np.matmul(a, b, out=out)
-            times.append(time.perf_counter() - start)
+            times.append(clock() - start)
         rates.append([2e-9 * m * k * n / min(times), 2e-9 * m * k * n / sorted(times)[len(times) // 2]])
     return rates
 
@@ -175,7 +175,7 @@ def obey(order, state):
         forget_high_water()
         return {"imported": state["imported"], "opened": resident_bytes()}
     if what == "products":
-        return product_rates(order["shapes"])
+        return product_rates(order["shapes"], time.process_time if order["cpu_time"] else time.perf_counter)
     side = state["side"]
     side.prepare(order["task"])
     function = getattr(side, order["task"])
@@ -196,8 +196,8 @@ def obey(order, state):
         clock.reset()
         taken = seconds_of(function, order["times"])
         return {"total": sum(t[order["cpu_time"]] for t in taken) / len(taken),
-                "stages": [[stage, direction, seconds / len(taken), clock.calls[stage, direction] / len(taken)]
-                           for (stage, direction), seconds in clock.seconds.items()]}
+                "stages": [[*key, seconds / len(taken), clock.calls[key] / len(taken)]
+                           for key, seconds in clock.seconds.items()]}
     raise ValueError(f"no such order: {what}")
 
 
