@@ -57,6 +57,12 @@ class Conv2d(Module):
     def __call__(self, x):
         return ops.conv2d(x, *self._arguments())
 
+    def with_norm(self, x, norm):
+        """Inference: ``norm(self(x))`` as one convolution, the norm's scale and shift folded into the weights."""
+        weight, bias, *geometry = self._arguments()
+        weight, bias = norm.fold_into(weight, bias)
+        return ops.conv2d(x, weight, bias, *geometry)
+
     def to_disk(self, name, array):
         """(kh, kw, in, out) -> (out, in, kh, kw)."""
         return array.transpose(3, 2, 0, 1) if name == "weight" else array
@@ -171,6 +177,10 @@ class ReLU(Module):
     def backward(self, dy, cache):
         """Pass dy where x was positive."""
         return ops.relu_backward(dy, cache)
+
+    def in_place(self, x):
+        """Inference on an array that nobody else needs."""
+        return np.maximum(x, 0, out=x)
 
 
 class MaxPool2d(Module):

@@ -249,6 +249,14 @@ class Sequential(ModuleList):
         return dy
 
     def __call__(self, x):
-        for module in self:
-            x = module(x)
+        given = x
+        modules = list(self)
+        while modules:
+            module = modules.pop(0)
+            if modules and hasattr(modules[0], "fold_into") and hasattr(module, "with_norm"):
+                x = module.with_norm(x, modules.pop(0))         # a convolution takes its norm along
+            elif x is not given and hasattr(module, "in_place"):
+                x = module.in_place(x)                          # nobody else holds what the last module made
+            else:
+                x = module(x)
         return x

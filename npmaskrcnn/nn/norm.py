@@ -60,6 +60,11 @@ class BatchNorm2d(Module):
         scale = self.weight.data * (self.running_var.data + self.eps) ** -0.5
         return scale, self.bias.data - self.running_mean.data * scale
 
+    def fold_into(self, weight, bias):
+        """Return weight and bias of the convolution that does what ``self(convolution(x))`` does."""
+        scale, shift = self.scale_and_shift()
+        return weight * scale, shift if bias is None else bias * scale + shift
+
     def __call__(self, x):
         scale, shift = self.scale_and_shift()
         y = x * scale
@@ -87,4 +92,5 @@ class FrozenBatchNorm2d(Module):
         return ops.frozen_batch_norm_backward(dy, cache)
 
     scale_and_shift = BatchNorm2d.scale_and_shift
+    fold_into = BatchNorm2d.fold_into
     __call__ = BatchNorm2d.__call__

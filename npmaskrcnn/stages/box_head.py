@@ -9,6 +9,7 @@ per-class non-maximum suppression keeps the best of each heap.
 Source: Girshick 2015 (Fast R-CNN); He et al. 2017, section 3. Legend: R RoIs, K classes with background.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ class TwoMLPHead(nn.Module):
     def forward(self, x):
         """Return ``(y, cache)``."""
         cache = {"shape": x.shape}
-        x, cache["fc6"] = self.fc6.forward(x.reshape(len(x), -1) if len(x) else x.reshape(0, np.prod(x.shape[1:])))
+        x, cache["fc6"] = self.fc6.forward(x.reshape(len(x), math.prod(x.shape[1:])))
         x, cache["relu6"] = ops.relu_forward(x)
         x, cache["fc7"] = self.fc7.forward(x)
         x, cache["relu7"] = ops.relu_forward(x)
@@ -43,6 +44,11 @@ class TwoMLPHead(nn.Module):
         dy = self.fc7.backward(dy, cache["fc7"])
         dy = ops.relu_backward(dy, cache["relu6"])
         return self.fc6.backward(dy, cache["fc6"]).reshape(cache["shape"])
+
+    def __call__(self, x):
+        x = self.fc6(x.reshape(len(x), math.prod(x.shape[1:])))
+        x = self.fc7(np.maximum(x, 0, out=x))
+        return np.maximum(x, 0, out=x)
 
 
 def conv_fc_head(in_channels, pooled_size, representation_size, norm, rng=None):

@@ -54,6 +54,10 @@ class MaskRCNNPredictor(nn.Module):
         dx = ops.relu_backward(dx, cache["relu"])
         return self.conv5_mask.backward(dx, cache["conv5_mask"])
 
+    def __call__(self, x):
+        x = self.conv5_mask(x)
+        return self.mask_fcn_logits(np.maximum(x, 0, out=x))
+
 
 def mask_targets(masks, boxes, matches, mask_size, dtype):
     """Cut each RoI's piece out of its object's mask and bring it to M x M.

@@ -16,15 +16,6 @@ import numpy as np
 from .. import nn, ops
 
 
-def convolve_and_normalise(conv, norm, x):
-    """Inference: ``norm(conv(x))`` as one convolution, the norm's scale and shift folded into the weights.
-
-    The convolution has no bias of its own (none in front of a norm has: the norm would take it away again).
-    """
-    scale, shift = norm.scale_and_shift()
-    return ops.conv2d(x, conv.weight.data * scale, shift, conv.stride, conv.padding, conv.groups)
-
-
 class ResidualBlock(nn.Module):
     """``relu(shortcut(x) + path(x))``; the path is conv-norm-relu-...-conv-norm.
 
@@ -84,10 +75,10 @@ class ResidualBlock(nn.Module):
     def __call__(self, x):
         y = x
         for i, (_, conv, _, norm) in enumerate(self._steps(), start=1):
-            y = convolve_and_normalise(conv, norm, y)
+            y = conv.with_norm(y, norm)
             if i < self.depth:
                 np.maximum(y, 0, out=y)
-        y += convolve_and_normalise(*self.downsample, x) if self.downsample else x
+        y += self.downsample(x) if self.downsample else x
         return np.maximum(y, 0, out=y)
 
 
@@ -195,7 +186,7 @@ class ResNet(nn.Module):
         return self.conv1.backward(dx, cache["conv1"], need_dx=need_dx)
 
     def __call__(self, x):
-        x = convolve_and_normalise(self.conv1, self.bn1, x)
+        x = self.conv1.with_norm(x, self.bn1)
         x = self.maxpool(np.maximum(x, 0, out=x))
         features = []
         for _, stage in self.stages():
