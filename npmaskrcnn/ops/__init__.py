@@ -43,6 +43,7 @@ from npmaskrcnn.ops.norm import (
 from npmaskrcnn.ops.pointwise import relu_backward, relu_forward, sigmoid, softmax
 from npmaskrcnn.ops.pool import max_pool2d_backward, max_pool2d_forward
 from npmaskrcnn.ops.resample import (
+    bilinear_neighbours,
     resize_bilinear,
     resize_bilinear_backward,
     resize_bilinear_forward,

@@ -122,8 +122,8 @@ def nearest_index(in_size, out_size, dtype=np.float32):
     return np.minimum(index, in_size - 1)
 
 
-def bilinear_matrix(in_size, out_size, dtype=np.float32):
-    """``(out_size, in_size)`` sparse matrix: a row holds the weights of the two pixels beside an output.
+def bilinear_neighbours(in_size, out_size, dtype=np.float32):
+    """The two input pixels beside each output pixel, and how far it lies towards the second: low, high, fraction.
 
     Output pixel i has its centre at ``(i + 0.5) * in_size / out_size - 0.5`` in input pixels. For float32,
     torch rounds the ratio and, once more, the coordinate (a fused multiply-add); for float64, neither.
@@ -134,7 +134,12 @@ def bilinear_matrix(in_size, out_size, dtype=np.float32):
     source = np.maximum(source, 0)
     low = np.minimum(source.astype(np.int64), in_size - 1)
     high = np.minimum(low + 1, in_size - 1)
-    fraction = np.clip(source - low.astype(dtype), 0, 1)
+    return low, high, np.clip(source - low.astype(dtype), 0, 1)
+
+
+def bilinear_matrix(in_size, out_size, dtype=np.float32):
+    """``(out_size, in_size)`` sparse matrix: a row holds the weights of the two pixels beside an output."""
+    low, high, fraction = bilinear_neighbours(in_size, out_size, dtype)
     weights = np.stack([1 - fraction, fraction], axis=1)
     return _matrix(weights, np.stack([low, high], axis=1), in_size)
 

@@ -37,12 +37,17 @@ def paste_mask(mask, box, canvas):
         Zeros, written to.
     """
     x1, y1, x2, y2 = (int(v) for v in box)
-    height, width = max(y2 - y1 + 1, 1), max(x2 - x1 + 1, 1)
-    stretched = ops.resize_bilinear(mask[:, :, None], (height, width))[:, :, 0]
     left, right = max(x1, 0), min(x2 + 1, canvas.shape[1])
     top, bottom = max(y1, 0), min(y2 + 1, canvas.shape[0])
     if left < right and top < bottom:
-        canvas[top:bottom, left:right] = stretched[top - y1:bottom - y1, left - x1:right - x1]
+        low, high, fraction = ops.bilinear_neighbours(len(mask), max(y2 - y1 + 1, 1), mask.dtype)
+        seen = slice(top - y1, bottom - y1)                     # rows of the stretched mask that are in the image
+        low, high, fraction = low[seen], high[seen], fraction[seen, None]
+        rows = mask[low] * (1 - fraction) + mask[high] * fraction
+        low, high, fraction = ops.bilinear_neighbours(len(mask), max(x2 - x1 + 1, 1), mask.dtype)
+        seen = slice(left - x1, right - x1)
+        low, high, fraction = low[seen], high[seen], fraction[seen]
+        canvas[top:bottom, left:right] = rows[:, low] * (1 - fraction) + rows[:, high] * fraction
 
 
 def paste_masks(masks, boxes, image_size):
