@@ -14,7 +14,7 @@ COORDINATE_TRICK_LIMIT = 1000
 BLOCK = 64  # boxes decided at a time; larger blocks compute IoUs in vain, smaller ones loop more
 
 
-def nms(boxes, scores, iou_threshold):
+def nms(boxes, scores, iou_threshold, max_kept=None):
     """Keep boxes that overlap no better-scored kept box by more than a threshold.
 
     Parameters
@@ -24,6 +24,8 @@ def nms(boxes, scores, iou_threshold):
         A ``nan`` ranks below every number.
     iou_threshold : float
         A box is dropped if its IoU with a kept one is strictly larger.
+    max_kept : int, optional
+        Stop when so many are kept: the result is the start of the full one, found sooner.
 
     Returns
     -------
@@ -50,8 +52,8 @@ def nms(boxes, scores, iou_threshold):
         return np.zeros(0, dtype=np.int64)
     threshold = _largest_at_most(iou_threshold, boxes.dtype)
     alive = np.argsort(-scores, kind="stable")  # indices not yet decided, best first; nan sorts last
-    kept_blocks = []
-    while len(alive):
+    kept_blocks, num_kept = [], 0
+    while len(alive) and (max_kept is None or num_kept < max_kept):
         block, rest = alive[:BLOCK], alive[BLOCK:]
         suppresses = box_iou(boxes[block], boxes[block]) > threshold
         suppressed = np.zeros(len(block), dtype=bool)
@@ -62,11 +64,12 @@ def nms(boxes, scores, iou_threshold):
                 suppressed |= suppresses[i]
         kept = block[kept]
         kept_blocks.append(kept)
+        num_kept += len(kept)
         alive = rest[~(box_iou(boxes[kept], boxes[rest]) > threshold).any(axis=0)]  # 0/0 > x is False
-    return np.concatenate(kept_blocks)
+    return np.concatenate(kept_blocks + [alive[:0]])[:max_kept]
 
 
-def batched_nms(boxes, scores, idxs, iou_threshold):
+def batched_nms(boxes, scores, idxs, iou_threshold, max_kept=None):
     """Non-maximum suppression within each class (or pyramid level), never across.
 
     Parameters
@@ -76,6 +79,8 @@ def batched_nms(boxes, scores, idxs, iou_threshold):
     idxs : (N,) int ndarray
         The class of each box. Boxes of different classes do not suppress each other.
     iou_threshold : float
+    max_kept : int, optional
+        Of all classes together; see `nms`.
 
     Returns
     -------
@@ -96,13 +101,13 @@ def batched_nms(boxes, scores, idxs, iou_threshold):
         return np.zeros(0, dtype=np.int64)
     if len(boxes) <= COORDINATE_TRICK_LIMIT:
         offsets = idxs.astype(boxes.dtype) * (boxes.max() + boxes.dtype.type(1))
-        return nms(boxes + offsets[:, None], scores, iou_threshold)
+        return nms(boxes + offsets[:, None], scores, iou_threshold, max_kept)
     keep = []
     for label in np.unique(idxs):
         members = np.flatnonzero(idxs == label)
-        keep.append(members[nms(boxes[members], scores[members], iou_threshold)])
+        keep.append(members[nms(boxes[members], scores[members], iou_threshold, max_kept)])
     keep = np.sort(np.concatenate(keep))  # input order first, so that the stable sort leaves ties in it
-    return keep[np.argsort(-scores[keep], kind="stable")]
+    return keep[np.argsort(-scores[keep], kind="stable")][:max_kept]
 
 
 def _largest_at_most(value, dtype):

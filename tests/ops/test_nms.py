@@ -128,3 +128,15 @@ def test_nms_keeps_what_torchvision_keeps(i):
     iou_threshold = META["nms"][i]["iou_threshold"]
     assert_array_equal(nms(boxes, scores, iou_threshold), keep)
     assert_array_equal(batched_nms(boxes, scores, idxs, iou_threshold), keep_batched)
+
+
+@pytest.mark.parametrize("num_boxes", [40, 300, 1500])     # one block, the shifted way, the way class by class
+@pytest.mark.parametrize("max_kept", [0, 1, 7, 64, 10_000])
+def test_a_limit_gives_the_start_of_the_full_result(num_boxes, max_kept):
+    rng = np.random.default_rng(num_boxes)
+    corners = rng.uniform(0, 200, (num_boxes, 2)).astype(np.float32)
+    boxes = np.concatenate([corners, corners + rng.uniform(5, 60, (num_boxes, 2)).astype(np.float32)], axis=1)
+    scores, idxs = rng.random(num_boxes).astype(np.float32), rng.integers(0, 4, num_boxes)
+    np.testing.assert_array_equal(nms(boxes, scores, 0.5, max_kept), nms(boxes, scores, 0.5)[:max_kept])
+    np.testing.assert_array_equal(batched_nms(boxes, scores, idxs, 0.5, max_kept),
+                                  batched_nms(boxes, scores, idxs, 0.5)[:max_kept])
