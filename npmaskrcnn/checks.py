@@ -40,3 +40,17 @@ def checked_loss_weights(loss_weights, names):
         if not is_number(weight):
             raise InputError(f"loss_weights[{name!r}] is {weight!r}, but must be a finite number")
     return weights
+
+
+def check_rng(rng):
+    """Raise `InputError` unless `rng` draws as a generator of NumPy's does."""
+    if not (callable(getattr(rng, "random", None)) and callable(getattr(rng, "permutation", None))):
+        raise InputError(f"rng is {rng!r:.60}, but must be a generator, such as np.random.default_rng(0)")
+
+
+def check_finite(outputs):
+    """Raise `InputError` if any number that the model computed is not finite: its weights are broken."""
+    for name, arrays in outputs.items():
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise InputError(f"the model's {name} are not finite numbers: its weights are NaN, infinite or too "
+                             "large, perhaps from a training that diverged")

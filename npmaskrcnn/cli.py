@@ -6,6 +6,7 @@ too; Ctrl-C ends quietly; and ``--threads`` is seen to before NumPy has started 
 """
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
@@ -58,6 +59,8 @@ def main(argv=None):
     code : int
         0 if all went well, 2 for a mistake in the input, 1 for a training that diverged, 130 for Ctrl-C.
     """
+    if argv is None:
+        os.environ["MPLBACKEND"] = "agg"    # figures go into files; no window, whatever the shell says
     try:
         options = build_parser().parse_args(argv)
         if argv is None and options.threads is not None:
@@ -72,8 +75,52 @@ def main(argv=None):
     return code
 
 
+class Output:
+    """A stream for lines: any character can be printed, and a reader that leaves does not stop the work.
+
+    Parameters
+    ----------
+    stream : text file or None
+        None, if the stream was closed before the command began: then nothing is printed.
+    name : str, optional
+        What a message about a full disk calls it; without a name there is no message.
+    """
+
+    def __init__(self, stream, name=None):
+        self.stream = open(os.devnull, "w") if stream is None else stream
+        self.name = name
+        if hasattr(self.stream, "reconfigure"):
+            self.stream.reconfigure(errors="backslashreplace")  # a terminal that knows no umlauts
+
+    def write(self, text):
+        with self._judged():
+            return self.stream.write(text)
+
+    def flush(self):
+        with self._judged():
+            self.stream.flush()
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+    @contextlib.contextmanager
+    def _judged(self):
+        try:
+            yield
+        except OSError as error:            # from here on into the void, what is buffered already too
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+            if self.name is not None and not isinstance(error, BrokenPipeError):
+                raise InputError(f"{self.name}: cannot be written ({error.strerror})") from None
+
+
 def run(options):
     """Carry out parsed options; turn what goes wrong into one line and an exit code."""
+    with contextlib.redirect_stdout(Output(sys.stdout, "standard output")), \
+            contextlib.redirect_stderr(Output(sys.stderr)):
+        return _run(options)
+
+
+def _run(options):
     def one_line(message):
         print(f"npmaskrcnn {options.command}: {' '.join(str(message).split())}", file=sys.stderr)
 
@@ -82,6 +129,7 @@ def run(options):
         try:
             if options.threads is not None and options.threads < 1:
                 raise InputError(f"--threads is {options.threads}, but must be at least 1")
+            _refuse_empty(options)
             options.run(options)
             sys.stdout.flush()
             return 0
@@ -91,9 +139,6 @@ def run(options):
         except ArithmeticError as error:    # a training that diverged says step, images, term and tensor
             one_line(f"error: {error}")
             return FAILED
-        except BrokenPipeError:             # the reader of our output has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
         except OSError as error:
             one_line(f"error: {error.filename or 'a file'}: {error.strerror or error}")
             return MISTAKE
@@ -103,6 +148,14 @@ def run(options):
         except KeyboardInterrupt:
             one_line("interrupted")
             return INTERRUPTED
+
+
+def _refuse_empty(options):
+    """Refuse empty texts: mostly the name of a shell variable that was never set."""
+    for name, value in vars(options).items():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and not text.strip():
+                raise InputError(f"--{name.replace('_', '-')}: is empty; give a name, or leave the option out")
 
 
 def _restart_with_threads(threads):

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import nn
-from .checks import check_targets, checked_images, checked_loss_weights
+from .checks import check_finite, check_rng, check_targets, checked_images, checked_loss_weights
 from .config import check_fraction
 from .errors import InputWarning
 from .stages.anchors import AnchorGenerator
@@ -171,7 +171,7 @@ class MaskRCNN(nn.Module):
         Raises
         ------
         InputError
-            If an image or a threshold is not what it should be.
+            If an image or a threshold is not what it should be, or the weights are NaN or overflow.
         """
         single = not isinstance(images, (list, tuple))
         images = checked_images([images] if single else images, self.dtype)
@@ -181,7 +181,10 @@ class MaskRCNN(nn.Module):
         if not images:
             return []
         batch = self.transform.forward(images, self.dtype)
-        results = self.postprocess(self.infer(batch, score_threshold, iou_threshold), batch)
+        found = self.infer(batch, score_threshold, iou_threshold)
+        check_finite({"objectness": found.objectness, "class logits": found.class_logits,
+                      "mask logits": found.mask_logits})
+        results = self.postprocess(found, batch)
         return results[0] if single else results
 
     def infer(self, batch, score_threshold=None, iou_threshold=None):
@@ -255,6 +258,7 @@ class MaskRCNN(nn.Module):
         images = checked_images(images, self.dtype)
         check_targets(targets, images, self.num_classes, self.class_names)
         weights = checked_loss_weights(loss_weights, LOSS_NAMES)
+        check_rng(rng)
         self.untrained = False
         self.zero_grad()
         batch = self.transform.forward(images, self.dtype, rng)
@@ -373,7 +377,9 @@ class MaskRCNN(nn.Module):
         image, = checked_images([image], self.dtype)
         if target is not None:
             check_targets([target], [image], self.num_classes, self.class_names)
-        return build_trace(self, image, target, np.random.default_rng(0) if rng is None else rng)
+        rng = np.random.default_rng(0) if rng is None else rng
+        check_rng(rng)
+        return build_trace(self, image, target, rng)
 
     def load_state_dict(self, mapping, strict=True):
         """Take weights; see `Module.load_state_dict`."""

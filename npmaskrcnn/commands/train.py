@@ -12,6 +12,7 @@ from .common import load_model
 from .evaluate import judge_classes
 
 DEFAULT_STEPS = 2000
+NUM_SHAPES = 100_000     # not from --steps: a run that is taken up for more steps has the same images
 MODELS = ("tiny",) + tuple(BODIES) + ("resnet50_v2",)
 
 
@@ -39,7 +40,8 @@ def add_parser(commands):
 
 
 def _add_common(parser):
-    parser.add_argument("--steps", type=int, help=f"default: {DEFAULT_STEPS}")
+    parser.add_argument("--steps", type=int, help="in all, --resume included; over them the learning rate falls to zero "
+                                                  f"(default: {DEFAULT_STEPS})")
     parser.add_argument("--batch-size", type=int, default=4, help="images a step (default: %(default)s)")
     parser.add_argument("--optimizer", default="muon", help="muon, adamw or sgd (default: %(default)s)")
     parser.add_argument("--lr", type=float, help="highest learning rate (default: the optimiser's)")
@@ -69,19 +71,24 @@ def run(options):
 
 
 def _shapes(options):
-    """Return (steps, model, training set, test set) for toy shapes: every image is seen once."""
-    from ..datasets import ShapesDataset, shapes_test_set
+    """Return (steps, model, training set, test set) for toy shapes; 25,000 steps of 4 see no image twice."""
+    from ..datasets import ShapesDataset
     from ..models import maskrcnn_tiny
 
     steps = DEFAULT_STEPS if options.steps is None else options.steps
-    dataset = ShapesDataset(max(steps * options.batch_size, 1), seed=options.seed, kinds=tuple(options.kinds))
-    if tuple(options.kinds) == ("circle", "square", "triangle"):
-        validation = shapes_test_set()
-    else:
-        validation = ShapesDataset(200, seed=2 ** 31 + options.seed, kinds=tuple(options.kinds))
-    model = load_model(options.weights) if options.weights else maskrcnn_tiny(
+    dataset = ShapesDataset(NUM_SHAPES, seed=options.seed, kinds=tuple(options.kinds))
+    model = load_model(options.weights) if options.weights is not None else maskrcnn_tiny(
         len(dataset.class_names), rng=np.random.default_rng(options.seed))
-    return steps, _with_classes(model, dataset, "the shapes"), dataset, validation
+    return steps, _with_classes(model, dataset, "the shapes"), dataset, shapes_validation(options)
+
+
+def shapes_validation(options):
+    """Return the standard test set, or one like it of other kinds."""
+    from ..datasets import ShapesDataset, shapes_test_set
+
+    if tuple(options.kinds) == ("circle", "square", "triangle"):
+        return shapes_test_set()
+    return ShapesDataset(200, seed=2 ** 31 + options.seed, kinds=tuple(options.kinds))
 
 
 def _coco(options):

@@ -66,6 +66,8 @@ def resize_target(target, size):
     """
     keep = ~target.is_crowd
     boxes, labels, masks = target.boxes[keep], target.labels[keep], target.masks[keep]
+    if not len(masks):                              # of no object, masks may have no size either
+        masks = np.zeros((0, *size), bool)
     if masks.shape[1:] != tuple(size):
         boxes = scale_boxes(boxes, masks.shape[1:], size)
         masks = ops.resize_nearest(masks, size)

@@ -97,7 +97,8 @@ def zoom(image, target, scale, place=(0.5, 0.5)):
     frame[into] = resize_bilinear(image, resized)[out_of]
 
     masks = np.zeros((len(target), *size), bool)
-    masks[(slice(None), *into)] = resize_nearest(target.masks, resized)[(slice(None), *out_of)]
+    if len(target):                                 # masks of no object may have no size
+        masks[(slice(None), *into)] = resize_nearest(target.masks, resized)[(slice(None), *out_of)]
     height, width = size
     ratio_y, ratio_x = resized[0] / height, resized[1] / width
     shift_y, shift_x = (i.start - o.start for i, o in zip(into, out_of))

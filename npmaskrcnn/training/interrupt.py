@@ -9,22 +9,24 @@ import contextlib
 import signal
 import threading
 
+TERMINATIONS = ("SIGTERM", "SIGHUP")
+
 
 @contextlib.contextmanager
 def uninterrupted():
     """Let a ``with`` block finish; an interruption that came meanwhile is raised after it."""
     pending = []
-    with _handlers(lambda *_: pending.append(True), ("SIGINT", "SIGTERM"), callable):
+    with _handlers(lambda *_: pending.append(True), ("SIGINT", *TERMINATIONS), callable):
         yield
     if pending:
         raise KeyboardInterrupt
 
 
 def terminate_as_interrupt():
-    """Inside this ``with`` block, a polite request to terminate (SIGTERM) is taken for a Ctrl-C."""
+    """Inside this ``with`` block, a polite request to terminate or a closed terminal is taken for a Ctrl-C."""
     def interrupt(*_):
         raise KeyboardInterrupt
-    return _handlers(interrupt, ("SIGTERM",), lambda present: present == signal.SIG_DFL)
+    return _handlers(interrupt, TERMINATIONS, lambda present: present == signal.SIG_DFL)
 
 
 @contextlib.contextmanager
@@ -32,8 +34,7 @@ def _handlers(handler, names, wanted):
     """Handle the named signals with `handler`, if `wanted` says so of their present handler."""
     previous = {}
     if threading.current_thread() is threading.main_thread():  # Python allows it nowhere else
-        for name in names:
-            number = getattr(signal, name)
+        for number in (getattr(signal, name) for name in names if hasattr(signal, name)):
             present = signal.getsignal(number)
             if wanted(present):
                 previous[number] = signal.signal(number, handler)

@@ -8,10 +8,15 @@ from ..errors import InputError
 from .log import LOSSES
 
 
+LARGEST_COUNT = 10 ** 9
+
+
 def judge_count(value, name, lowest=1):
-    """Return `value` as an int, or raise InputError unless it is a whole number of at least `lowest`."""
+    """Return `value` as an int; InputError unless it is a whole number from `lowest` to a thousand million."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < lowest:
-        raise InputError(f"{name} must be a whole number of at least {lowest}, got {value!r}")
+        raise InputError(f"{name} must be a whole number of at least {lowest}, got {value!r:.60}")
+    if value > LARGEST_COUNT:
+        raise InputError(f"{name} must be at most {LARGEST_COUNT}, got {value!r:.60}")
     return int(value)
 
 

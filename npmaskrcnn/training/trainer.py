@@ -142,9 +142,12 @@ class Trainer:
         TrainingDiverged
             If a loss, a gradient or a weight is not finite.
         KeyboardInterrupt
-            After Ctrl-C, when the checkpoint has been written.
+            After Ctrl-C, when the checkpoint has been written; any other exception likewise.
+        InputError
+            If the folder holds another run, which this one would overwrite.
         """
         last = self.step + judge_count(num_steps, "num_steps")
+        self._judge_folder()
         into = f", into {self.out_dir}" if self.out_dir else ""
         self.progress.say(f"training on {len(self.dataset)} images, {self.batch_size} a step, "
                           f"steps {self.step + 1} to {last}{into}")
@@ -164,7 +167,14 @@ class Trainer:
                         draw_curves(self)
                 self.save()
         except KeyboardInterrupt:
-            self._interrupted()
+            self._stopped("interrupted")
+            raise
+        except TrainingDiverged:    # nothing worth keeping
+            raise
+        except Exception as error:  # a file that is gone, no memory: the steps so far are not to blame
+            with contextlib.suppress(OSError, InputError):  # where nothing can be written, the cause is told
+                if self.step:
+                    self._stopped(f"stopped by {type(error).__name__}")
             raise
         return self.log.arrays()
 
@@ -269,11 +279,20 @@ class Trainer:
     def _diverged(self, indices, term, value, tensor, lr):
         return TrainingDiverged(self.step + 1, indices, term, value, tensor, lr, self.last_checkpoint)
 
-    def _interrupted(self):
-        path = self.save()
-        self.progress.say(f"interrupted after step {self.step}; "
+    def _judge_folder(self):
+        if self.out_dir is None or self.step or self.last_checkpoint:
+            return
+        found = [name for name in ("log.csv", "checkpoint.npz", "model.npz") if os.path.exists(self.path(name))]
+        if found:
+            raise InputError(f"{self.out_dir}: holds another run ({', '.join(found)}), which would be lost; take "
+                             "it up with resume (--resume), or choose another folder (--out)")
+
+    def _stopped(self, how):
+        path = self.save() if first_bad_weight(self.model) is None else None
+        self.progress.say(f"{how} after step {self.step}; "
                           + (f"to go on: npmaskrcnn train ... --resume {path}" if path
-                             else "nothing is saved, because no folder was named"))
+                             else "nothing is saved, because no folder was named" if self.out_dir is None
+                             else "nothing is saved, because weights are not finite"))
 
 
 def update_ratios(before, parameters):

@@ -10,6 +10,8 @@ import json
 import os
 import warnings
 
+import numpy as np
+
 from ..errors import InputError, InputWarning
 from .architecture import count_classes, infer_architecture
 from .coco_names import COCO_NAMES
@@ -36,9 +38,21 @@ def save(model, path):
     Raises
     ------
     InputError
-        If the path cannot be written.
+        If the path cannot be written or names another format, or the class names are not one for each class.
+
+    Warns
+    -----
+    InputWarning
+        If a weight is NaN or infinite.
     """
-    write_npz(path, model.state_dict(), _model_meta(model))
+    kind = os.path.splitext(path)[1].lower()
+    if kind in (".safetensors", ".pth", ".pt"):
+        raise InputError(f"{path}: save writes .npz files; npmaskrcnn.weights.export makes a .safetensors of one")
+    try:
+        meta = _model_meta(model)
+    except InputError as error:
+        raise InputError(_with_path(path, error)) from None
+    write_npz(path, _judged_state(model, path), meta)
 
 
 def load(path):
@@ -130,7 +144,7 @@ def export(source, destination):
     if kind == ".npz":
         save(model, destination)
     else:
-        write_safetensors(destination, model.state_dict(), {META_KEY: json.dumps(_model_meta(model))})
+        write_safetensors(destination, _judged_state(model, destination), {META_KEY: json.dumps(_model_meta(model))})
 
 
 def published_norm_eps(path):
@@ -147,7 +161,17 @@ def published_norm_eps(path):
 
 
 def _model_meta(model):
-    return {"architecture": model.architecture, "class_names": model.class_names}
+    names = None if model.class_names is None else list(model.class_names)
+    return {"architecture": model.architecture, "class_names": _judge_class_names(names, model.num_classes)}
+
+
+def _judged_state(model, path):
+    state = model.state_dict()
+    bad = [name for name, value in state.items() if not np.isfinite(value).all()]
+    if bad:
+        warnings.warn(f"{path}: {len(bad)} arrays with NaN or infinite numbers, the first {bad[0]!r}; the model "
+                      "is saved as it is, but it cannot detect anything", InputWarning, stacklevel=3)
+    return state
 
 
 def _read_model_arrays(path):
@@ -212,5 +236,8 @@ def _judge_class_names(names, num_classes):
     if names is None:
         return None
     if not isinstance(names, list) or len(names) != num_classes or not all(isinstance(n, str) for n in names):
-        raise InputError(f"the class names in the file are not {num_classes} strings")
+        raise InputError(f"the class names are not {num_classes} strings, background included")
+    named = [name for name in names if name != "N/A"]    # COCO's gaps in the numbering
+    if len(set(named)) < len(named) or not all(name.strip() for name in names):
+        raise InputError(f"the class names are not all different, or one is blank: {', '.join(names[:20])}")
     return names

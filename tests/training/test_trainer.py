@@ -316,6 +316,26 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(make, boxes, tmp_path
     assert_same(everything(whole), everything(resumed))
 
 
+@pytest.mark.parametrize("error", [OSError("the disk is gone"), InputError("17.png: no such file"), MemoryError()])
+def test_any_exception_keeps_the_steps_before_it(make, boxes, tmp_path, error):
+    class Failing(boxes):
+        def __getitem__(self, index):
+            if self.reads == 14:
+                raise error
+            return super().__getitem__(index)
+    with pytest.raises(type(error)):
+        make(dataset=Failing(), out_dir=tmp_path).run(7)
+    assert make(out_dir=tmp_path).resume(tmp_path / "checkpoint.npz").step == 3   # 14 images, four a step
+
+
+def test_a_folder_with_another_run_in_it_is_not_overwritten(make, tmp_path):
+    make(out_dir=tmp_path).run(2)
+    before = (tmp_path / "log.csv").read_bytes(), (tmp_path / "checkpoint.npz").read_bytes()
+    with pytest.raises(InputError, match="holds another run.*--resume.*--out"):
+        make(out_dir=tmp_path).run(1)
+    assert before == ((tmp_path / "log.csv").read_bytes(), (tmp_path / "checkpoint.npz").read_bytes())
+
+
 def test_an_interruption_inside_the_model_leaves_the_statistics_as_they_were(make, fake_model):
     class Interrupted(fake_model):
         def loss_and_grads(self, *args):
@@ -408,6 +428,7 @@ def test_an_error_that_is_no_divergence_passes_through(make, fake_model):
 @pytest.mark.parametrize("options, message", [
     (dict(batch_size=0), "batch_size must be a whole number of at least 1, got 0"),
     (dict(batch_size=2.5), "batch_size must be a whole number"),
+    (dict(batch_size=10 ** 30), "batch_size must be at most 1000000000"),
     (dict(clip_norm=-1), "clip_norm must be a finite number greater than 0"),
     (dict(eval_every=0), "eval_every"), (dict(checkpoint_every=0), "checkpoint_every"),
     (dict(checkpoint_at=[0]), "checkpoint_at"), (dict(log_every=-1), "log_every"),

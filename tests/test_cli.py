@@ -1,0 +1,204 @@
+"""The command line: what each command writes and prints, and that a mistake is one line and exit code 2."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from npmaskrcnn import __version__, cli, load
+from npmaskrcnn.datasets import ShapesDataset
+from npmaskrcnn.evaluation import rle
+from npmaskrcnn.shipped import data_file
+
+SAMPLE = data_file("shapes/instances.json")
+PICTURE = data_file("shapes/000000.png")
+
+
+def run(capsys, *arguments):
+    """Run a command in this process; return its exit code, output and error lines."""
+    code = cli.main([str(a) for a in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err.splitlines()
+
+
+def error_line(capsys, *arguments):
+    """Run a command that must fail with exit code 2 and one line of error; return that line."""
+    code, _, errors = run(capsys, *arguments)
+    assert code == 2, errors
+    assert len(errors) == 1 and "Traceback" not in errors[0], errors
+    return errors[0]
+
+
+def test_version(capsys):
+    code, out, _ = run(capsys, "--version")
+    assert code == 0 and out.strip() == f"npmaskrcnn {__version__}"
+
+
+@pytest.mark.parametrize("command", [["demo"], ["train", "shapes"], ["train", "coco"], ["evaluate"], ["detect"],
+                                     ["overfit"], ["export"]])
+def test_every_help_shows_an_example_that_parses(capsys, command):
+    code, out, _ = run(capsys, *command, "--help")
+    assert code == 0
+    example = [line for line in out.replace("\n  ", " ").splitlines() if line.startswith("example: npmaskrcnn ")]
+    assert example
+    words = example[-1].split()[2:]
+    assert words[:len(command)] == command
+    cli.build_parser().parse_args(words)
+
+
+def test_demo_writes_both_pictures_and_prints_the_average_precision(capsys, tmp_path):
+    code, out, _ = run(capsys, "demo", "--seed", 3, "--out", tmp_path / "demo")
+    assert code == 0
+    assert "AP50" in out and "circle" in out and "50 unseen images" in out
+    for name in ("stages.png", "gallery.png"):
+        pixels = np.asarray(Image.open(tmp_path / "demo" / name).convert("L"))
+        assert pixels.shape[1] >= 1000 and pixels.std() > 10        # a picture, and not a blank one
+
+
+def test_detect_writes_overlay_label_map_and_coco_json(capsys, tmp_path):
+    code, out, _ = run(capsys, "detect", PICTURE, "--out", tmp_path / "a b é", "--score", "0.6")
+    assert code == 0 and "000000.png" in out
+    folder = tmp_path / "a b é"
+    height, width = np.asarray(Image.open(PICTURE)).shape[:2]
+    labels = np.asarray(Image.open(folder / "000000-labels.png"))
+    assert labels.shape == (height, width)
+    entries = json.loads((folder / "detections.json").read_text(encoding="utf-8"))
+    assert labels.max() == len(entries) > 0
+    for entry in entries:
+        assert entry["score"] > 0.6 and entry["category_name"] in ("circle", "square", "triangle")
+        assert rle.decode(entry["segmentation"]).shape == (height, width)
+    # the best detection lies on top, so its mask is all there
+    np.testing.assert_array_equal(labels == 1, rle.decode(entries[0]["segmentation"]))
+    assert (folder / "000000-detections.png").stat().st_size > 1000
+
+
+def test_detect_takes_class_names_of_ones_own(capsys, tmp_path):
+    (tmp_path / "names.txt").write_text("rond\ncarré\n三角\n", encoding="utf-8")
+    code, out, _ = run(capsys, "detect", PICTURE, "--classes", tmp_path / "names.txt", "--out", tmp_path)
+    assert code == 0 and any(name in out for name in ("rond", "carré", "三角"))
+
+
+def test_two_pictures_of_one_name_do_not_overwrite_each_other(capsys, tmp_path):
+    other = tmp_path / "000000.png"
+    Image.open(data_file("shapes/000001.png")).save(other)
+    code, _, _ = run(capsys, "detect", PICTURE, other, "--out", tmp_path / "out")
+    assert code == 0
+    assert {p.name for p in (tmp_path / "out").glob("*-labels.png")} == {"000000-labels.png", "000000-2-labels.png"}
+
+
+def test_train_writes_log_curves_checkpoint_and_a_model_that_resumes_and_loads(capsys, tmp_path):
+    common = ["train", "coco", "--annotations", SAMPLE, "--images", SAMPLE.parent, "--batch-size", 1,
+              "--steps", 2, "--out", tmp_path]
+    code, out, errors = run(capsys, *common)
+    assert code == 0, errors
+    assert "mask" in out and "s left" in out
+    assert {"log.csv", "curves.png", "checkpoint.npz", "model.npz"} <= {p.name for p in tmp_path.iterdir()}
+    assert load(tmp_path / "model.npz").class_names == ["background", "circle", "square", "triangle"]
+    line = error_line(capsys, *common, "--resume", tmp_path / "checkpoint.npz")
+    assert "checkpoint.npz" in line and "2 steps" in line
+
+
+def test_evaluate_measures_a_model_and_a_results_file_alike(capsys, tmp_path):
+    where = ["--annotations", SAMPLE, "--images", SAMPLE.parent]
+    code, by_model, _ = run(capsys, "evaluate", *where, "--out", tmp_path)
+    assert code == 0 and "AP50" in by_model
+    assert (tmp_path / "precision-recall-masks.png").exists()
+
+
+def test_export_there_and_back_keeps_every_bit(capsys, tmp_path):
+    there, back = tmp_path / "model.safetensors", tmp_path / "model.npz"
+    assert run(capsys, "export", data_file("tiny.npz"), there)[0] == 0
+    assert run(capsys, "export", there, back)[0] == 0
+    first, second = load(data_file("tiny.npz")), load(back)
+    assert first.config == second.config and first.class_names == second.class_names
+    for name, value in first.state_dict().items():
+        np.testing.assert_array_equal(value, second.state_dict()[name])
+
+
+def test_shapes_take_up_a_run_for_more_steps(capsys, tmp_path):
+    common = ["train", "shapes", "--batch-size", 1, "--kinds", "star", "--out", tmp_path]
+    shapes = ShapesDataset(1, seed=5, kinds=("star",))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("npmaskrcnn.commands.train.shapes_validation", lambda options: shapes)
+        assert run(capsys, *common, "--steps", 1)[0] == 0
+        code, out, errors = run(capsys, *common, "--steps", 2, "--resume", tmp_path / "checkpoint.npz")
+        assert code == 0 and "after step 1" in out, errors
+        assert "holds another run" in error_line(capsys, *common, "--steps", 2)
+
+
+def test_a_reader_that_leaves_does_not_stop_the_work(tmp_path):
+    command = [sys.executable, "-m", "npmaskrcnn", "detect", str(PICTURE), "--out", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.wait(timeout=300) == 0, process.stderr.read()
+    process.stderr.close()
+    assert (tmp_path / "detections.json").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_a_full_disk_behind_the_output_is_named(tmp_path):
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([sys.executable, "-m", "npmaskrcnn", "detect", str(PICTURE), "--out", str(tmp_path)],
+                                stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 2 and "standard output: cannot be written" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_names_that_the_terminal_cannot_show_and_a_foreign_backend_do_no_harm(tmp_path):
+    (tmp_path / "names.txt").write_text("rond\ncarré\n三角\n", encoding="utf-8")
+    result = subprocess.run([sys.executable, "-m", "npmaskrcnn", "detect", str(PICTURE), "--out", str(tmp_path),
+                             "--classes", str(tmp_path / "names.txt")], capture_output=True,
+                            env={**os.environ, "PYTHONIOENCODING": "ascii", "MPLBACKEND": "nonsense"})
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("arguments, says", [
+    ([], "COMMAND"),
+    (["detect", PICTURE, "--weights", ""], "--weights"),
+    (["detect", PICTURE, "--classes", ""], "--classes"),
+    (["detect", ""], "--images"),
+    (["evaluate", "--detections", ""], "--detections"),
+    (["evaluate", "--annotations", "", "--images", ""], "--annotations"),
+    (["demo", "--out", ""], "--out"),
+    (["train", "shapes", "--steps", "99999999999999999999999"], "steps"),
+    (["overfit", "--steps", "99999999999999999999999"], "steps"),
+    (["dance"], "dance"),
+    (["detect", "no-such-file.png"], "no-such-file.png"),
+    (["detect", PICTURE, "--score", "7"], "--score"),
+    (["detect", PICTURE, "--score", "nan"], "--score"),
+    (["detect", PICTURE, "--iou", "-1"], "--iou"),
+    (["detect", PICTURE, "--weights", PICTURE], "000000.png"),
+    (["detect", PICTURE, "--classes", SAMPLE], "instances.json"),
+    (["detect", SAMPLE], "instances.json"),
+    (["demo", "--out", SAMPLE], "instances.json"),
+    (["demo", "--weights", "nowhere.npz"], "nowhere.npz"),
+    (["evaluate", "--annotations", SAMPLE], "--images"),
+    (["evaluate", "--annotations", PICTURE, "--images", "."], "000000.png"),
+    (["train", "shapes", "--steps", "0"], "steps"),
+    (["train", "shapes", "--lr", "-1"], "lr"),
+    (["train", "shapes", "--lr", "nan"], "lr"),
+    (["train", "shapes", "--batch-size", "0"], "batch"),
+    (["train", "shapes", "--kinds", "hexagon"], "hexagon"),
+    (["train", "shapes", "--optimizer", "adamm"], "adamw"),
+    (["train", "shapes", "--seed", "-1"], "seed"),
+    (["train", "shapes", "--resume", "gone.npz"], "gone.npz"),
+    (["train", "coco", "--annotations", "gone.json", "--images", "."], "gone.json"),
+    (["overfit", "--steps", "0"], "steps"),
+    (["export", "gone.npz", "b.npz"], "gone.npz"),
+    (["export", data_file("tiny.npz"), "b.txt"], "b.txt"),
+    (["--threads", "0", "demo"], "threads"),
+])
+def test_a_mistake_is_one_line_that_names_it(capsys, tmp_path, monkeypatch, arguments, says):
+    monkeypatch.chdir(tmp_path)
+    assert says in error_line(capsys, *arguments)
+
+
+def test_the_module_runs_as_a_command_on_one_thread():
+    result = subprocess.run([sys.executable, "-m", "npmaskrcnn", "--threads", "1", "--version"],
+                            capture_output=True, text=True)
+    assert result.returncode == 0 and __version__ in result.stdout
