@@ -43,7 +43,7 @@ CASES = {
     "tiny": Case(maskrcnn_tiny, dict(num_classes=4, min_size=(112, 128), max_size=160, **TINY),
                  ("float64", "float32"),
                  ((90, 125), (140, 100)), weights_seed=5),
-    "resnet18": Case(maskrcnn_resnet_fpn, dict(body="resnet18", num_classes=4, min_size=128, max_size=192, **SMALL),
+    "resnet18": Case(maskrcnn_resnet_fpn, dict(body="resnet18", num_classes=4, min_size=96, max_size=144, **SMALL),
                      ("float64", "float32"), ((90, 125), (140, 100)), weights_seed=1),
     "resnet50": Case(maskrcnn_resnet_fpn, dict(body="resnet50", num_classes=5, trainable_layers=3, min_size=112,
                                                max_size=160, **SMALL), ("float64", "float32"), ((81, 125), (112, 90)),
