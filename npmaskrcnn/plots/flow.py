@@ -1,5 +1,7 @@
 """From thousands of anchors to a few objects: how many are left at each step, and the way of a single one."""
 
+import math
+
 import numpy as np
 
 from npmaskrcnn import ops
@@ -58,7 +60,7 @@ def funnel_steps(trace):
 
 
 @styled
-def provenance(trace, detection=0, size=2.9):
+def provenance(trace, detection=0, size=2.9, columns=5):
     """Follow one detection back: cell and anchor, proposal, class scores, box, mask.
 
     Parameters
@@ -68,14 +70,18 @@ def provenance(trace, detection=0, size=2.9):
         Row of the detections.
     size : float
         Width of a panel in inches.
+    columns : int
+        How many of the five panels stand side by side.
 
     Returns
     -------
     figure : matplotlib Figure
     """
     height, width = trace.batch.shape[1:3]
-    figure, axes = panels(1, 5, size, size * max(height / width, 0.75) + 0.75)
-    axes = axes[0]
+    figure, axes = panels(math.ceil(5 / columns), columns, size, size * max(height / width, 0.75) + 0.75)
+    for ax in axes.flat[5:]:
+        ax.axis("off")
+    axes = axes.flat[:5]
     if not len(trace.detection_boxes):
         for ax in axes:
             ax.axis("off")
