@@ -79,10 +79,10 @@ def test_divergence_of_the_real_model_is_one_message():
 
 
 def test_one_image_is_learnt_by_heart():
-    image, target = ShapesDataset(33, image_size=(112, 128), seed=11, min_objects=2, max_objects=3)[32]
-    assert target.labels.tolist() == [2, 1] and target.masks.sum(axis=(1, 2)).tolist() == [3136, 1419]
+    image, target = ShapesDataset(1000)[5]
+    assert target.area.tolist() == [839, 421]           # small objects: the bar is for 400 pixels and more
     result = overfit_one_image(maskrcnn_tiny(), image, target, steps=150, rng=0)
-    # three seeds give 0.946 to 0.992
+    # measured: boxes 0.99, masks 0.953 and 0.931
     assert (result.box_iou > 0.9).all() and (result.mask_iou > 0.9).all(), str(result)
     assert result.extra == 0 and (result.scores > 0.9).all(), str(result)
 
