@@ -150,7 +150,7 @@ class MaskRCNN(nn.Module):
         """Do what `predict` does."""
         return self.predict(images)
 
-    def predict(self, images, score_threshold=None, iou_threshold=None):
+    def predict(self, images, score_threshold=None, iou_threshold=None, progress=None):
         """Find the objects in one image or several.
 
         Parameters
@@ -162,6 +162,8 @@ class MaskRCNN(nn.Module):
         iou_threshold : float, optional
             Of two detections of one class that overlap more than this, the better stays
             (default ``config.box_nms_thresh``).
+        progress : callable, optional
+            Called with the name of each stage as it begins: a full-size model takes seconds.
 
         Returns
         -------
@@ -181,26 +183,33 @@ class MaskRCNN(nn.Module):
         if not images:
             return []
         batch = self.transform.forward(images, self.dtype)
-        found = self.infer(batch, score_threshold, iou_threshold)
+        found = self.infer(batch, score_threshold, iou_threshold, progress)
         check_finite({"objectness": found.objectness, "class logits": found.class_logits,
                       "mask logits": found.mask_logits})
+        if progress:
+            progress("pasting")
         results = self.postprocess(found, batch)
         return results[0] if single else results
 
-    def infer(self, batch, score_threshold=None, iou_threshold=None):
+    def infer(self, batch, score_threshold=None, iou_threshold=None, progress=None):
         """Run all stages on an `ImageBatch` with running statistics, and keep what each stage said."""
         config = self.config
         score_threshold = config.box_score_thresh if score_threshold is None else score_threshold
         iou_threshold = config.box_nms_thresh if iou_threshold is None else iou_threshold
         check_fraction("score_threshold", score_threshold)
         check_fraction("iou_threshold", iou_threshold)
+        tell = progress or (lambda stage: None)
 
+        tell("body")
         body_features = self.backbone.body(batch.images)
+        tell("feature pyramid")
         features = self.backbone.fpn(body_features)
+        tell("region proposals")
         objectness, deltas = self.rpn.head(features)
         anchors = self.anchors_for(features, batch)
         proposals = self.proposals_for(objectness, deltas, anchors, batch.image_sizes,
-                                  config.rpn_pre_nms_top_n_test, config.rpn_post_nms_top_n_test)
+                                       config.rpn_pre_nms_top_n_test, config.rpn_post_nms_top_n_test)
+        tell("box head")
         box_features = self.box_pooler(features[:4], make_rois([p.boxes for p in proposals]))
         class_logits, box_deltas = self.roi_heads.box_predictor(self.roi_heads.box_head(box_features))
         class_logits, box_deltas = (_split(values, [len(p.boxes) for p in proposals])
@@ -208,6 +217,7 @@ class MaskRCNN(nn.Module):
         candidates = [select_detections(logits, moves, p.boxes, size, config.bbox_reg_weights, score_threshold,
                                         iou_threshold, config.box_detections_per_img)
                       for logits, moves, p, size in zip(class_logits, box_deltas, proposals, batch.image_sizes)]
+        tell("mask head")
         mask_features = self.mask_pooler(features[:4], make_rois([c.boxes[c.keep] for c in candidates]))
         mask_logits = self.roi_heads.mask_predictor(self.roi_heads.mask_head(mask_features))
         mask_logits = _split(mask_logits, [len(c.keep) for c in candidates])
@@ -282,7 +292,7 @@ class MaskRCNN(nn.Module):
         config = self.config
         anchors = self.anchors_for(trunk.features, batch)
         proposals = self.proposals_for(trunk.objectness, trunk.deltas, anchors, batch.image_sizes,
-                                  config.rpn_pre_nms_top_n_train, config.rpn_post_nms_top_n_train)
+                                       config.rpn_pre_nms_top_n_train, config.rpn_post_nms_top_n_train)
         anchor_sample, _ = choose_anchors(np.concatenate(anchors), targets, config, rng)
         roi_sample, _ = choose_rois([p.boxes for p in proposals], targets, config, self.roi_heads.mask_size, rng)
         return TrainingPlan(anchor_sample, roi_sample)
