@@ -65,7 +65,7 @@ def is_number(value):
     """Whether `value` is a finite real number and no truth value."""
     try:
         return not isinstance(value, (bool, str)) and float("-inf") < float(value) < float("inf")
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
 
 

@@ -119,6 +119,8 @@ def open_image(path):
     name = str(path)
     if os.path.isdir(path):
         raise InputError(f"{name}: is a folder, expected an image file")
+    if os.path.exists(path) and not os.path.isfile(path):   # reading a named pipe would wait for ever
+        raise InputError(f"{name}: is not a regular file, expected an image file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)   # the limit below is lower

@@ -156,7 +156,7 @@ def _count_pixels(masks):
 # ---- masks ----
 
 def as_masks(masks, count, name):
-    """(N, H, W) bool; the caller's own memory where it is bool already."""
+    """(N, H, W) bool, a copy."""
     given = _array(masks, "masks", name)
     if given.size == 0 and given.shape[:1] in ((0,), ()) and count == 0:
         return np.zeros(given.shape if given.ndim == 3 else (0, 0, 0), bool)
@@ -168,7 +168,7 @@ def as_masks(masks, count, name):
         raise InputError(f"{name}: masks must have shape (N, H, W) with N = {count} as there are boxes, got "
                          f"{given.shape}; this looks like (H, W, N): np.moveaxis(masks, -1, 0)")
     if given.dtype == bool:
-        return given
+        return given.copy()
     if given.dtype.kind not in "iuf":
         raise InputError(f"{name}: masks must be bool, 0/1 or 0/255, got {given.dtype}")
     top = 255 if given.size and given.max() == 255 else 1

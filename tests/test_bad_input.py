@@ -1,9 +1,15 @@
 """What people hand in by mistake, and that it is said in one line, or works after all."""
 
+import json
+import os
+
 import numpy as np
 import pytest
 
 from npmaskrcnn import InputError, InputWarning, Target, load, maskrcnn_tiny, save
+from npmaskrcnn.datasets import CocoDataset, read_detections
+from npmaskrcnn.evaluation import evaluate
+from npmaskrcnn.images import read_image
 from npmaskrcnn.structures import Detections
 from npmaskrcnn.training.augment import augment
 
@@ -34,6 +40,13 @@ def test_a_seed_is_no_generator(model, rng):
         model.loss_and_grads([GREY], [NOTHING], rng)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes in folders")
+def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(InputError, match="pipe.png: is not a regular file"):
+        read_image(tmp_path / "pipe.png")
+
+
 # ---- weights ----
 
 def test_broken_weights_do_not_pass_for_an_empty_picture(tmp_path):
@@ -61,6 +74,74 @@ def test_save_refuses_class_names_that_load_would_refuse(tmp_path, model, names,
     assert list(tmp_path.iterdir()) == []
 
 
+def test_that_a_model_was_never_trained_is_not_forgotten(tmp_path):
+    save(maskrcnn_tiny(3, min_size=64, max_size=64), tmp_path / "fresh.npz")
+    model = load(tmp_path / "fresh.npz")
+    with pytest.warns(InputWarning, match="random weights"):
+        model.predict(GREY)
+
+
 def test_save_does_not_disguise_its_format(tmp_path, model):
     with pytest.raises(InputError, match="export"):
         save(model, tmp_path / "a.safetensors")
+
+
+# ---- detections and results files ----
+
+class Empty:
+    """Two images without an object."""
+
+    class_names = ["background", "cat"]
+    image_ids, category_ids = [1, 2], (None, 1)
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return GREY, NOTHING
+
+    def size(self, index):
+        return GREY.shape[:2]
+
+
+def detections(box=(3, 4, 20, 30), label=1, size=GREY.shape[:2], mask=0.9):
+    return Detections(np.array([box], np.float32), np.array([label]), np.array([0.5], np.float32),
+                      np.full((1, *size), mask, np.float32))
+
+
+@pytest.mark.parametrize("found, message", [
+    (detections(size=(10, 10)), r"expected masks \(1, 40, 56\)"),
+    (detections(mask=np.nan), "probabilities in 0..1"),
+    (detections(mask=255), "probabilities in 0..1"),
+    (detections(box=(20, 4, 3, 30)), "x2 < x1"),
+    (detections(label=1.5), "label 1.5"),
+])
+def test_evaluation_refuses_detections_that_cannot_be_meant(found, message):
+    with pytest.raises(InputError, match=rf"detections\[1\]: .*{message}"):
+        evaluate(Empty(), [detections(), found])
+
+
+@pytest.mark.parametrize("field, value", [("bbox", [1, 2, -3, 4]), ("score", "0.9"), ("score", True),
+                                          ("bbox", [1, 2, "3", 4])])
+def test_a_results_file_of_wrong_values_is_refused(tmp_path, field, value):
+    entry = {"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5, "segmentation": {}}
+    (tmp_path / "r.json").write_text(json.dumps([{**entry, field: value}]))
+    with pytest.raises(InputError, match=f"r.json: detection 0: {field}"):
+        read_detections(tmp_path / "r.json", Empty())
+
+
+def test_one_can_measure_on_images_of_nothing(tmp_path):
+    content = {"images": [{"id": 1, "file_name": "a.png", "width": 56, "height": 40}],
+               "categories": [{"id": 1, "name": "cat"}], "annotations": []}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.warns(InputWarning, match="no (annotation|ground truth)"):
+        dataset = CocoDataset(tmp_path / "a.json", allow_empty=True)
+        assert evaluate(dataset, [detections()]).bbox["AP"] == -1
+
+
+def test_a_target_keeps_what_it_has_judged():
+    masks = np.zeros((1, 40, 56), bool)
+    masks[0, 4:30, 3:20] = True
+    target = Target([[3, 4, 20, 30]], [1], masks)
+    masks[:] = False
+    assert target.masks.sum() == 26 * 17

@@ -41,7 +41,8 @@ def test_version(capsys):
 
 @pytest.mark.parametrize("command", [["demo"], ["train", "shapes"], ["train", "coco"], ["evaluate"], ["detect"],
                                      ["overfit"], ["export"]])
-def test_every_help_shows_an_example_that_parses(capsys, command):
+def test_every_help_shows_an_example_that_parses(capsys, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "200")         # no line breaks in the example
     code, out, _ = run(capsys, *command, "--help")
     assert code == 0
     example = [line for line in out.replace("\n  ", " ").splitlines() if line.startswith("example: npmaskrcnn ")]
@@ -89,6 +90,23 @@ def test_two_pictures_of_one_name_do_not_overwrite_each_other(capsys, tmp_path):
     code, _, _ = run(capsys, "detect", PICTURE, other, "--out", tmp_path / "out")
     assert code == 0
     assert {p.name for p in (tmp_path / "out").glob("*-labels.png")} == {"000000-labels.png", "000000-2-labels.png"}
+
+
+def test_class_names_of_ones_own_must_differ(capsys, tmp_path):
+    (tmp_path / "names.txt").write_text("cat\ncat\ndog\n")
+    assert "'cat' more than once" in error_line(capsys, "detect", PICTURE, "--classes", tmp_path / "names.txt")
+
+
+def test_a_picture_that_is_named_twice_is_done_once(capsys, tmp_path):
+    code, out, _ = run(capsys, "detect", PICTURE, PICTURE, "--out", tmp_path)
+    assert code == 0 and len(list(tmp_path.iterdir())) == 3 and "wrote 1 overlay" in out
+
+
+def test_training_and_validation_on_the_same_pictures_is_warned_of(capsys, tmp_path):
+    code, _, errors = run(capsys, "train", "coco", "--annotations", SAMPLE, "--images", SAMPLE.parent, "--steps", 1,
+                          "--batch-size", 1, "--val-annotations", SAMPLE, "--val-images", SAMPLE.parent,
+                          "--out", tmp_path)
+    assert code == 0 and any("both sets" in line for line in errors), errors
 
 
 def test_train_writes_log_curves_checkpoint_and_a_model_that_resumes_and_loads(capsys, tmp_path):
@@ -165,6 +183,11 @@ def test_names_that_the_terminal_cannot_show_and_a_foreign_backend_do_no_harm(tm
     (["evaluate", "--detections", ""], "--detections"),
     (["evaluate", "--annotations", "", "--images", ""], "--annotations"),
     (["demo", "--out", ""], "--out"),
+    (["evaluate", "--detections", "a.json", "--weights", "b.npz"], "--weights"),
+    (["train", "shapes", "--resume", "a.npz", "--weights", "b.npz"], "--weights"),
+    (["train", "coco", "--annotations", SAMPLE, "--images", SAMPLE.parent, "--model", "resnet18", "--weights", "a.npz"],
+     "--model"),
+    (["train", "shapes", "--steps", "2", "--checkpoint-at", "1", "3"], "--checkpoint-at 3"),
     (["train", "shapes", "--steps", "99999999999999999999999"], "steps"),
     (["overfit", "--steps", "99999999999999999999999"], "steps"),
     (["dance"], "dance"),

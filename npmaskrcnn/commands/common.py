@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..shipped import trained_tiny
+from ..weights.files import atomic_writer
 
 
 def output_folder(path):
@@ -35,12 +36,18 @@ def class_names_of(model):
     return model.class_names or ["background"] + [f"class {i}" for i in range(1, model.num_classes)]
 
 
+def judge_classes(model, dataset, what):
+    """Raise `InputError` unless the model and the dataset agree on the classes."""
+    if model.num_classes != len(dataset.class_names) or (
+            model.class_names and list(model.class_names[1:]) != list(dataset.class_names[1:])):
+        raise InputError(f"{what} has the classes {', '.join(dataset.class_names[1:])}; the model has "
+                         f"{', '.join(model.class_names[1:]) if model.class_names else model.num_classes - 1}")
+
+
 def save_figure(figure, path, dpi=100):
-    """Write a figure as PNG; `InputError` if the file cannot be written."""
-    try:
-        figure.savefig(path, dpi=dpi)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    """Write a figure as PNG, whole or not at all; `InputError` if the file cannot be written."""
+    with atomic_writer(path) as file:
+        figure.savefig(file, dpi=dpi, format="png")
 
 
 class ProgressLine:
@@ -53,15 +60,16 @@ class ProgressLine:
         self.what, self.total, self.stream = what, total, stream or sys.stderr
         self.start = self.last = time.perf_counter()
 
-    def update(self, done):
-        """Say that `done` of the total are done."""
+    def update(self, done, stage=""):
+        """Say that `done` of the total are done, and at which stage the next one is."""
         now = time.perf_counter()
         tty = self.stream.isatty()
         if done < self.total and now - self.last < (0.2 if tty else 5.0):
             return
         self.last = now
         left = (now - self.start) / max(done, 1) * (self.total - done)
-        text = f"{self.what}: {done} of {self.total}, {left:.0f} s left"
+        text = f"{self.what}: {done} of {self.total}" + (f", {left:.0f} s left" if done else "")
+        text = f"{text}, {stage}".ljust(60) if stage else text
         end = "\n" if done >= self.total or not tty else ""
         self.stream.write(("\r" if tty else "") + text + end)
         self.stream.flush()

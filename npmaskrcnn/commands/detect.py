@@ -6,12 +6,14 @@ format with run-length encoded masks.
 """
 
 import json
+from collections import Counter
 from pathlib import Path
 
 from PIL import Image
 
 from ..config import check_fraction
 from ..errors import InputError
+from ..weights.files import atomic_writer
 from .common import ProgressLine, class_names_of, label_map, load_model, output_folder, save_figure
 
 
@@ -39,15 +41,16 @@ def run(options):
 
     check_fraction("--score", options.score)
     check_fraction("--iou", options.iou)
-    stems = _distinct_stems(options.images)
-    images = {path: read_image(path) for path in options.images}      # all are judged before the work begins
+    paths = list(dict.fromkeys(options.images))             # a picture that was named twice is done once
+    stems = _distinct_stems(paths)
+    images = {path: read_image(path) for path in paths}      # all are judged before the work begins
     folder = output_folder(options.out)
     model = load_model(options.weights)
-    names = _read_class_names(options.classes, model.num_classes) if options.classes else class_names_of(model)
+    names = class_names_of(model) if options.classes is None else _read_class_names(options.classes, model.num_classes)
 
     progress, entries = ProgressLine("detecting", len(images)), []
     for i, (path, image) in enumerate(images.items(), start=1):
-        found = model.predict(image, options.score, options.iou)
+        found = model.predict(image, options.score, options.iou, lambda stage: progress.update(i - 1, stage))
         print(f"{path}: {found.table(names)}")
         figure = plots.instances(image, found.boxes, found.labels, found.scores, found.masks, names)
         save_figure(figure, folder / f"{stems[path]}-detections.png")
@@ -74,11 +77,8 @@ def _distinct_stems(paths):
 
 
 def _write(path, action):
-    try:
-        with open(path, "wb") as file:
-            action(file)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    with atomic_writer(path) as file:
+        action(file)
 
 
 def _read_class_names(path, num_classes):
@@ -89,4 +89,7 @@ def _read_class_names(path, num_classes):
     names = [line.strip() for line in lines if line.strip()]
     if len(names) != num_classes - 1:
         raise InputError(f"{path}: has {len(names)} class names, but the model has {num_classes - 1} classes besides background")
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise InputError(f"{path}: has the class name {repeated[0]!r} more than once")
     return ["background"] + names

@@ -5,7 +5,7 @@ measured and no model is run.
 """
 
 from ..errors import InputError
-from .common import load_model, output_folder, predict_dataset, save_figure
+from .common import judge_classes, load_model, output_folder, predict_dataset, save_figure
 
 
 def add_parser(commands):
@@ -29,9 +29,13 @@ def run(options):
 
     if (options.annotations is None) != (options.images is None):
         raise InputError("--annotations and --images go together: an annotation file, and the folder of its images")
-    folder = output_folder(options.out) if options.out else None
-    dataset = CocoDataset(options.annotations, options.images) if options.annotations else shapes_test_set()
-    if options.detections:
+    if options.detections is not None and options.weights is not None:
+        raise InputError("--detections and --weights exclude each other: measure a file, or run a model")
+    folder = None if options.out is None else output_folder(options.out)
+    dataset = shapes_test_set()
+    if options.annotations is not None:
+        dataset = CocoDataset(options.annotations, options.images, allow_empty=True)
+    if options.detections is not None:
         found = read_detections(options.detections, dataset)
     else:
         model = load_model(options.weights)
@@ -39,15 +43,7 @@ def run(options):
         found = predict_dataset(model, dataset)
     result = evaluate(dataset, found)
     print(result.summary())
-    if folder:
+    if folder is not None:
         for name, part in (("boxes", result.bbox), ("masks", result.segm)):
             save_figure(plots.precision_recall(part, dataset.class_names), folder / f"precision-recall-{name}.png")
         print(f"wrote {folder / 'precision-recall-boxes.png'} and {folder / 'precision-recall-masks.png'}")
-
-
-def judge_classes(model, dataset, what):
-    """Raise `InputError` unless the model and the dataset agree on the classes."""
-    if model.num_classes != len(dataset.class_names) or (
-            model.class_names and list(model.class_names[1:]) != list(dataset.class_names[1:])):
-        raise InputError(f"{what} has the classes {', '.join(dataset.class_names[1:])}; the model has "
-                         f"{', '.join(model.class_names[1:]) if model.class_names else model.num_classes - 1}")

@@ -8,8 +8,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..models import BODIES
-from .common import load_model
-from .evaluate import judge_classes
+from .common import judge_classes, load_model
 
 DEFAULT_STEPS = 2000
 NUM_SHAPES = 100_000     # not from --steps: a run that is taken up for more steps has the same images
@@ -31,7 +30,7 @@ def add_parser(commands):
     coco.add_argument("--images", required=True, metavar="DIR", help="folder of its images")
     coco.add_argument("--val-annotations", metavar="FILE", help="annotations of a validation set")
     coco.add_argument("--val-images", metavar="DIR", help="folder of its images")
-    coco.add_argument("--model", default="tiny", choices=MODELS, help="default: %(default)s")
+    coco.add_argument("--model", choices=MODELS, help="default: tiny")
     coco.add_argument("--min-size", type=int, metavar="PIXELS", help="shorter side to which images are resized")
     coco.add_argument("--scale-jitter", type=float, nargs=2, metavar=("LOW", "HIGH"), help="random zoom, such as 0.8 1.2")
     for source in (shapes, coco):
@@ -60,14 +59,31 @@ def run(options):
 
     if options.seed < 0:
         raise InputError(f"--seed is {options.seed}, but must be at least 0")
+    _judge_model_options(options)
     make = _shapes if options.source == "shapes" else _coco
     steps, model, dataset, validation = make(options)
+    if late := [step for step in options.checkpoint_at if step > steps]:
+        raise InputError(f"--checkpoint-at {late[0]} comes after the last of {steps} steps (--steps)")
     trainer = train(
         model, dataset, num_steps=steps, out_dir=options.out, optimizer=options.optimizer, lr=options.lr,
         resume=options.resume, batch_size=options.batch_size, rng=options.seed, validation=validation,
         eval_every=options.eval_every, checkpoint_at=options.checkpoint_at, flip=not options.no_flip,
         scale_jitter=getattr(options, "scale_jitter", None))
     return trainer
+
+
+def _judge_model_options(options):
+    """Refuse two different answers to the question which model is trained."""
+    given = [name for name in ("--resume", "--weights", "--model", "--min-size")
+             if getattr(options, name.lstrip("-").replace("-", "_"), None) is not None]
+    if len(given) > 1 and given != ["--model", "--min-size"]:
+        raise InputError(f"{given[0]} and {given[1]} exclude each other: the file of {given[0]} says what the model is")
+
+
+def _stored_model(options):
+    """Return the model of --resume or --weights; None if a new one is wanted."""
+    source = options.weights if options.resume is None else options.resume
+    return None if source is None else load_model(source)
 
 
 def _shapes(options):
@@ -77,8 +93,7 @@ def _shapes(options):
 
     steps = DEFAULT_STEPS if options.steps is None else options.steps
     dataset = ShapesDataset(NUM_SHAPES, seed=options.seed, kinds=tuple(options.kinds))
-    model = load_model(options.weights) if options.weights is not None else maskrcnn_tiny(
-        len(dataset.class_names), rng=np.random.default_rng(options.seed))
+    model = _stored_model(options) or maskrcnn_tiny(len(dataset.class_names), rng=np.random.default_rng(options.seed))
     return steps, _with_classes(model, dataset, "the shapes"), dataset, shapes_validation(options)
 
 
@@ -94,17 +109,21 @@ def shapes_validation(options):
 def _coco(options):
     """Return (steps, model, training set, validation set or None) for a COCO annotation file."""
     from .. import models
-    from ..datasets import CocoDataset
+    from ..datasets import CocoDataset, warn_of_shared_images
 
     if (options.val_annotations is None) != (options.val_images is None):
         raise InputError("--val-annotations and --val-images go together")
     dataset = CocoDataset(options.annotations, options.images)
-    validation = CocoDataset(options.val_annotations, options.val_images) if options.val_annotations else None
+    validation = None
+    if options.val_annotations is not None:
+        validation = CocoDataset(options.val_annotations, options.val_images)
+        warn_of_shared_images(dataset, validation)
     num_classes, rng = len(dataset.class_names), np.random.default_rng(options.seed)
     size = {} if options.min_size is None else {"min_size": options.min_size}
-    if options.weights:
-        model = load_model(options.weights)
-    elif options.model == "tiny":
+    model = _stored_model(options)
+    if model is not None:
+        pass
+    elif options.model in (None, "tiny"):
         # images are not squares: leave the longer side room
         size = {"min_size": options.min_size, "max_size": 2 * options.min_size} if size else {}
         model = models.maskrcnn_tiny(num_classes, rng=rng, **size)

@@ -38,6 +38,8 @@ class CocoDataset:
     skip_invalid : bool
         Leave annotations that cannot be used out, each with a warning; otherwise they are errors. Images
         are never left out, so `dataset[i]` stays image i of the file.
+    allow_empty : bool
+        Take a file without any annotation: one can measure on images of nothing, but not learn from them.
 
     Attributes
     ----------
@@ -60,11 +62,13 @@ class CocoDataset:
     file's where it has them, and the masks' extents where it does not.
     """
 
-    def __init__(self, annotation_file, image_dir=None, boxes_as_masks=False, skip_invalid=False):
+    def __init__(self, annotation_file, image_dir=None, boxes_as_masks=False, skip_invalid=False,
+                 allow_empty=False):
         self.annotation_file = Path(annotation_file)
         self.image_dir = None if image_dir is None else Path(image_dir)
         self.skip_invalid = skip_invalid
-        categories, images, annotations = read_annotations(self.annotation_file, boxes_as_masks, skip_invalid)
+        categories, images, annotations = read_annotations(self.annotation_file, boxes_as_masks, skip_invalid,
+                                                           allow_empty)
         self.class_names = ["background"] + [category.name for category in categories]
         self.category_ids = (None, *(category.id for category in categories))
         self.image_ids = [image.id for image in images]

@@ -69,7 +69,7 @@ def read_json(path):
         raise InputError(f"{path}: invalid JSON ({error})") from None
 
 
-def read_annotations(path, boxes_as_masks=False, skip_invalid=False):
+def read_annotations(path, boxes_as_masks=False, skip_invalid=False, allow_empty=False):
     """A COCO annotation file, judged.
 
     Parameters
@@ -79,6 +79,8 @@ def read_annotations(path, boxes_as_masks=False, skip_invalid=False):
         Take the box as the mask of an annotation that has no segmentation (otherwise an error).
     skip_invalid : bool
         Leave an annotation that cannot be used out with a warning (otherwise an error).
+    allow_empty : bool
+        Take a file without any annotation (otherwise an error).
 
     Returns
     -------
@@ -114,7 +116,7 @@ def read_annotations(path, boxes_as_masks=False, skip_invalid=False):
                 raise
             _warn(f"{error}; left out")
     _judge_unique([a.id for a in annotations], "annotation id", path)
-    if not annotations:
+    if not annotations and not allow_empty:
         raise InputError(f"{path}: has no annotation{' that can be used' if content['annotations'] else ''}")
     used = {a.category_id for a in annotations}
     unused = [category.name for category in categories if category.id not in used]

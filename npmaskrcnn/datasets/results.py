@@ -90,6 +90,8 @@ def read_detections(path, dataset):
         index = _look_up(entry, "image_id", index_of, name)
         label = _look_up(entry, "category_id", label_of, name)
         x, y, w, h = _numbers(entry.get("bbox"), 4, f"{name}: bbox")
+        if w < 0 or h < 0:
+            raise InputError(f"{name}: bbox is {entry['bbox']!r:.60}, expected x, y, width, height, no side below 0")
         score, = _numbers([entry.get("score")], 1, f"{name}: score")
         if entry.get("segmentation") is None:
             raise InputError(f"{name}: has no segmentation")
@@ -127,6 +129,8 @@ def _look_up(entry, key, table, name):
 def _numbers(values, count, name):
     try:
         array = np.array(values, np.float64)
+        if any(isinstance(value, (bool, str)) for value in values):
+            raise TypeError
     except (TypeError, ValueError, OverflowError):
         array = np.zeros(0)
     if array.shape != (count,) or not np.isfinite(array).all():

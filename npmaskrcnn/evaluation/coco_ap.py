@@ -19,7 +19,7 @@ from npmaskrcnn.evaluation.curves import (RECALL_POINTS, interpolate_precision, 
 from npmaskrcnn.evaluation.figures import (AREA_RANGES, IOU_THRESHOLDS, MAX_DETECTIONS, UNDEFINED, Evaluation,
                                            Figures)
 from npmaskrcnn.evaluation.inputs import (judge_dataset, judge_detections, judge_labels, judge_options,
-                                          target_of)
+                                          size_of, target_of)
 from npmaskrcnn.evaluation.matching import match_image
 from npmaskrcnn.evaluation.overlap import overlap
 
@@ -89,7 +89,8 @@ def match_dataset(dataset, detections, class_names, iou_types, mask_threshold, i
     for i in range(len(dataset)):
         target, found = target_of(dataset, i), detections[i]
         judge_labels(target.labels, class_names, f"target {i}")
-        judge_detections(found, target, class_names, f"detections[{i}]", needs_masks="segm" in iou_types)
+        judge_detections(found, target, class_names, f"detections[{i}]", needs_masks="segm" in iou_types,
+                         size=size_of(dataset, i))
         by_score = np.argsort(-np.asarray(found.scores), kind="stable")
         det_labels = np.asarray(found.labels)[by_score]
         for iou_type in iou_types:

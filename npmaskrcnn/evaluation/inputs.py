@@ -9,6 +9,7 @@ import numpy as np
 from npmaskrcnn.errors import InputError
 
 IOU_TYPES = ("bbox", "segm")
+ROUNDING = 1e-3     # by which an interpolated probability may exceed 1
 
 
 def judge_dataset(dataset, detections):
@@ -43,7 +44,12 @@ def target_of(dataset, i):
     return dataset.target(i) if hasattr(dataset, "target") else dataset[i][1]
 
 
-def judge_detections(detections, target, class_names, name, needs_masks):
+def size_of(dataset, i):
+    """Return the ``(height, width)`` of image `i`, None if the dataset cannot tell it."""
+    return tuple(dataset.size(i)) if hasattr(dataset, "size") else None
+
+
+def judge_detections(detections, target, class_names, name, needs_masks, size=None):
     """Raise InputError if the detections of one image cannot be compared with its target.
 
     Parameters
@@ -55,6 +61,8 @@ def judge_detections(detections, target, class_names, name, needs_masks):
     name : str
         What the message calls the detections, for example ``detections[3]``.
     needs_masks : bool
+    size : (height, width), optional
+        Of the image; without it the target's masks tell, if there are any.
     """
     for field in ("boxes", "labels", "scores"):
         if not hasattr(detections, field):
@@ -66,20 +74,27 @@ def judge_detections(detections, target, class_names, name, needs_masks):
                          f"{np.shape(detections.boxes)}, {labels.shape} and {scores.shape}")
     if num and not (np.isfinite(scores).all() and np.isfinite(detections.boxes).all()):
         raise InputError(f"{name}: scores and boxes must be finite numbers, some are NaN or infinite")
+    if num and (np.asarray(detections.boxes)[:, 2:] < np.asarray(detections.boxes)[:, :2]).any():
+        raise InputError(f"{name}: a box has x2 < x1 or y2 < y1; expected x1, y1, x2, y2")
     if num and class_names is not None:
         judge_labels(labels, class_names, name)
     if needs_masks and num:
         masks = getattr(detections, "masks", None)
         if masks is None:
             raise InputError(f"{name}: there are no masks; evaluate boxes alone with iou_types=('bbox',)")
-        wanted = (num, *np.shape(target.masks)[1:]) if len(target.masks) else (num, *np.shape(masks)[1:])
+        size = np.shape(target.masks)[1:] if len(target.masks) else size or np.shape(masks)[1:]
+        wanted = (num, *size)
         if np.ndim(masks) != 3 or np.shape(masks) != wanted:
             raise InputError(f"{name}: expected masks {wanted}, of the image's size, got {np.shape(masks)}")
+        masks = np.asarray(masks)
+        if masks.dtype != bool and not (masks.min() >= 0 and masks.max() <= 1 + ROUNDING):    # NaN neither
+            raise InputError(f"{name}: masks must be bool, or probabilities in 0..1, and they go from "
+                             f"{masks.min():g} to {masks.max():g}")
 
 
 def judge_labels(labels, class_names, name):
     """Raise InputError if a label is not the index of a class, 1 to K."""
-    wrong = labels[(labels < 1) | (labels > len(class_names))]
+    wrong = labels[(labels < 1) | (labels > len(class_names)) | (labels != np.floor(labels))]
     if len(wrong):
         known = ", ".join(f"{i} {text}" for i, text in enumerate(class_names[:8], start=1))
         known += ", ..." if len(class_names) > 8 else ""

@@ -16,7 +16,7 @@ from npmaskrcnn.evaluation.curves import (RECALL_POINTS, interpolate_precision, 
                                           precision_recall_curve)
 from npmaskrcnn.evaluation.figures import AREA_RANGES
 from npmaskrcnn.evaluation.inputs import (judge_dataset, judge_detections, judge_labels, judge_options,
-                                          target_of)
+                                          size_of, target_of)
 from npmaskrcnn.evaluation.matching import match_greedily
 from npmaskrcnn.evaluation.overlap import overlap
 
@@ -172,7 +172,8 @@ def confusion_matrix(dataset, detections, iou_threshold=0.5, score_threshold=0.5
     for i in range(len(dataset)):
         target, found = target_of(dataset, i), detections[i]
         judge_labels(target.labels, class_names, f"target {i}")
-        judge_detections(found, target, class_names, f"detections[{i}]", needs_masks=iou_type == "segm")
+        judge_detections(found, target, class_names, f"detections[{i}]", needs_masks=iou_type == "segm",
+                         size=size_of(dataset, i))
         scores, is_crowd = np.asarray(found.scores), np.asarray(target.is_crowd, dtype=bool)
         kept = np.argsort(-scores, kind="stable")
         kept = kept[scores[kept] >= score_threshold]

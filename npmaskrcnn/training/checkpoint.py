@@ -12,8 +12,11 @@ import warnings
 
 import numpy as np
 
+from ..config import is_number
 from ..errors import InputError, InputWarning
 from . import schedule as schedules
+from .divergence import is_finite
+from .options import judge_count
 from .state import rng_from_json, rng_to_json
 
 VERSION = 1  # of the "training" part; the file format has a version of its own
@@ -115,6 +118,14 @@ def _judge(trainer, arrays, meta, facts):
     from ..nn.state import compare_state
 
     model = trainer.model
+    for name, lowest in (("step", 0), ("position", 0), ("num_images", 1)):
+        judge_count(facts[name], f"its {name}", lowest)
+    for name in ("seconds", "lr"):
+        if not is_number(facts[name]) or facts[name] < 0:
+            raise InputError(f"its {name} is {facts[name]!r:.60}, expected a finite number of at least 0")
+    broken = [name for name, value in arrays.items() if not is_finite(value)]
+    if broken:
+        raise InputError(f"{len(broken)} of its arrays hold NaN or infinite numbers, the first {broken[0]!r}")
     theirs, ours = meta.get("architecture"), _plain(model.architecture)
     if theirs != ours:
         raise InputError(f"is of another model: {_dict_differences(theirs, ours)}")

@@ -91,8 +91,12 @@ def load(path):
             if architecture["num_classes"] == len(COCO_NAMES):
                 class_names = list(COCO_NAMES)
         model = build(architecture, arrays)
-        _fill(model, arrays, path)
+        try:
+            _fill(model, arrays, path)
+        except InputError as error:
+            raise InputError(f"{error}; was it made by another version of this package?") from None
         model.class_names = _judge_class_names(class_names, model.num_classes)
+        model.untrained = meta.get("untrained") is True
     except InputError as error:
         raise InputError(_with_path(path, error)) from None
     return model
@@ -162,7 +166,8 @@ def published_norm_eps(path):
 
 def _model_meta(model):
     names = None if model.class_names is None else list(model.class_names)
-    return {"architecture": model.architecture, "class_names": _judge_class_names(names, model.num_classes)}
+    meta = {"architecture": model.architecture, "class_names": _judge_class_names(names, model.num_classes)}
+    return {**meta, "untrained": True} if model.untrained else meta
 
 
 def _judged_state(model, path):

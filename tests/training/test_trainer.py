@@ -11,7 +11,7 @@ from npmaskrcnn.errors import InputError, InputWarning
 from npmaskrcnn.structures import Target
 from npmaskrcnn.training import SGD, AdamW, Trainer, TrainingDiverged, WarmupCosine, read_log, train
 from npmaskrcnn.training.log import COLUMNS, LOSSES
-from npmaskrcnn.weights import read_npz
+from npmaskrcnn.weights import read_npz, write_npz
 
 
 @pytest.fixture(autouse=True)
@@ -288,6 +288,33 @@ def test_a_mere_weight_file_cannot_be_resumed(make, tmp_path):
     write_npz(tmp_path / "model.npz", trainer.model.state_dict(), {"architecture": {}})
     with pytest.raises(InputError, match="model.npz: holds a model but no state of a training"):
         trainer.resume(tmp_path / "model.npz")
+
+
+@pytest.mark.parametrize("name, value", [
+    ("step", "x"), ("step", -5), ("step", 3.7), ("step", 10 ** 400), ("step", None), ("seconds", "a"),
+    ("seconds", -1), ("seconds", 10 ** 400), ("lr", [1]), ("position", "0"), ("num_images", True), ("rng", {}),
+    ("rng", 7), ("optimizer", None),
+], ids=lambda value: f"{value!r:.9}")
+def test_a_checkpoint_of_wrong_facts_is_refused_and_changes_nothing(make, tmp_path, name, value):
+    make(out_dir=tmp_path).run(1)
+    arrays, meta = read_npz(tmp_path / "checkpoint.npz")
+    meta["training"][name] = value
+    write_npz(tmp_path / "wrong.npz", arrays, meta)
+    trainer = make()
+    before = everything(trainer)
+    with pytest.raises(InputError, match="wrong.npz: "):
+        trainer.resume(tmp_path / "wrong.npz")
+    assert_same(before, everything(trainer))
+
+
+def test_a_checkpoint_of_numbers_that_are_none_is_refused(make, tmp_path):
+    make(out_dir=tmp_path).run(1)
+    arrays, meta = read_npz(tmp_path / "checkpoint.npz")
+    name = next(key for key in arrays if key.startswith("optimizer/") and arrays[key].dtype.kind == "f")
+    arrays[name] = np.full_like(arrays[name], np.nan)
+    write_npz(tmp_path / "wrong.npz", arrays, meta)
+    with pytest.raises(InputError, match=f"NaN or infinite numbers, the first '{name}'"):
+        make().resume(tmp_path / "wrong.npz")
 
 
 def test_other_settings_at_resumption_are_reported(make, tmp_path):
