@@ -125,7 +125,13 @@ def _run(options):
         print(f"npmaskrcnn {options.command}: {' '.join(str(message).split())}", file=sys.stderr)
 
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: one_line(f"warning: {message}")
+        said = set()
+
+        def show(message, *_, **__):
+            if str(message) not in said:    # a picture comes up again in every pass over the data
+                one_line(f"warning: {message}")
+            said.add(str(message))
+        warnings.showwarning = show
         try:
             if options.threads is not None and options.threads < 1:
                 raise InputError(f"--threads is {options.threads}, but must be at least 1")

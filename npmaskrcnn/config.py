@@ -79,8 +79,9 @@ def check_known(names, options, what):
     """Raise `InputError` for the first of `names` that is not among `options`, naming the nearest."""
     for name in names:
         if name not in options:
-            near = difflib.get_close_matches(name, options, n=1, cutoff=0)
-            raise InputError(f"{name!r} is no {what}; the nearest is {near[0]!r}")
+            near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+            hint = f"the nearest is {near[0]!r}" if near else f"there are {', '.join(options)}"
+            raise InputError(f"{name!r} is no {what}; {hint}")
 
 
 def make_config(defaults=None, **options):

@@ -13,7 +13,7 @@ raises no error later; the model just detects nothing. So everything enters thro
 | uint8                                      | divided by 255; a warning if the largest value is 1        |
 | uint16                                     | divided by 65535; a warning if the largest value is <= 255 |
 | bool                                       | False black, True white                                    |
-| float in 0..1                              | taken as it is; above 1, below 0, NaN, inf: refused        |
+| float in 0..1                              | taken as it is; up to .05 outside clipped; else refused    |
 | other types, (3, H, W), (N, H, W, 3), no pixel | refused, with a hint                                   |
 
 | file                                       | what becomes of it                                         |
@@ -41,8 +41,8 @@ from npmaskrcnn.errors import InputError, InputWarning
 MAX_PIXELS = 36_000_000
 # What lies behind transparent pixels: white, as on a page.
 ALPHA_BACKGROUND = 1.0
-# A resized float image may leave 0..1 by this much; it is clipped.
-RANGE_TOLERANCE = 1e-4
+# A float image that was resized with a sharp filter may leave 0..1 by this much; it is clipped.
+RANGE_TOLERANCE = 0.05
 
 
 def as_float_image(image, name="image", dtype=np.float32):
@@ -265,12 +265,12 @@ def _first_bytes(path):
 
 
 def _too_large_advice():
-    return (f"the limit is {MAX_PIXELS} pixels (npmaskrcnn.images.MAX_PIXELS); make it smaller or cut it "
-            "into tiles, for example image[:4096, :4096]")
+    return f"the limit is {MAX_PIXELS} pixels; make it smaller or cut it into tiles"
 
 
 def _one_line(error):
-    return " ".join(str(error).split()) or type(error).__name__
+    text = getattr(error, "strerror", None) or str(error)      # without the number of the system's error
+    return " ".join(text.split()) or type(error).__name__
 
 
 def _warn(message):

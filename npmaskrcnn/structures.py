@@ -76,11 +76,20 @@ class Target:
             extents = mask_extents(masks, name)
             boxes = judge_boxes(boxes, extents, masks.shape[1:], name)
         area = as_area(self.area, masks, name)
-        for field, value in (("boxes", boxes), ("labels", labels), ("masks", masks),
-                             ("is_crowd", is_crowd), ("area", area)):
+        self._keep(boxes, labels, masks, is_crowd, area)
+
+    def _keep(self, *arrays):
+        for field, value in zip(("boxes", "labels", "masks", "is_crowd", "area"), arrays):
             value = value.view()
             value.flags.writeable = False   # of our view: the caller's own array stays as it was
             object.__setattr__(self, field, value)
+
+    @classmethod
+    def of_judged(cls, boxes, labels, masks, is_crowd, area):
+        """Make a target out of the arrays of one that was judged: no second look, no second warning."""
+        target = cls.__new__(cls)
+        target._keep(boxes, labels, masks, is_crowd, area)
+        return target
 
     def __len__(self):
         return len(self.boxes)
@@ -167,6 +176,9 @@ class Detections:
 
     def table(self, class_names=None, max_rows=20):
         """The detections as text, one a line, with the classes' names if they are given."""
+        if class_names is not None and len(self) and self.labels.max() >= len(class_names):
+            raise InputError(f"class_names: {len(class_names)} names, background included, but there is a detection "
+                             f"of class {self.labels.max()}")
         lines = [f"Detections({len(self)} object{'' if len(self) == 1 else 's'})"]
         if len(self):
             lines.append(f"{'#':>3}  {'label':<10}{'score':>7}{'x1':>8}{'y1':>8}{'x2':>8}{'y2':>8}")

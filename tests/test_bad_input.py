@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 
 import numpy as np
 import pytest
@@ -9,9 +10,9 @@ import pytest
 from npmaskrcnn import InputError, InputWarning, Target, load, maskrcnn_tiny, save
 from npmaskrcnn.datasets import CocoDataset, read_detections
 from npmaskrcnn.evaluation import evaluate
-from npmaskrcnn.images import read_image
+from npmaskrcnn.images import as_float_image, read_image
 from npmaskrcnn.structures import Detections
-from npmaskrcnn.training.augment import augment
+from npmaskrcnn.training.augment import augment, flip_horizontal
 
 NOTHING = Target([], [], [])
 GREY = np.full((40, 56, 3), 90, np.uint8)
@@ -32,6 +33,25 @@ def test_a_target_of_nothing_needs_no_size_to_learn_from(model):
     for _ in range(4):
         _, target = augment(GREY, NOTHING, rng, scale_jitter=(0.5, 2))
         assert len(target) == 0
+
+
+def test_a_target_is_warned_of_once_and_not_again_when_it_is_mirrored():
+    masks = np.zeros((1, 40, 56), bool)
+    masks[0, 4:30, 3:20] = True
+    with pytest.warns(InputWarning, match="does not fit its mask"):
+        target = Target([[30, 4, 50, 30]], [1], masks)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _, mirrored = flip_horizontal(GREY, target)
+        _, zoomed = augment(GREY, target, np.random.default_rng(0), flip=False, scale_jitter=(0.5, 0.5))
+    np.testing.assert_array_equal(mirrored.boxes, [[6, 4, 26, 30]])
+    assert zoomed.area == zoomed.masks.sum() and not zoomed.boxes.flags.writeable
+
+
+def test_overshoot_of_a_sharp_resize_is_clipped():
+    image = np.linspace(-0.03, 1.04, 40 * 56 * 3).reshape(40, 56, 3)
+    clipped = as_float_image(image)
+    assert clipped.min() == 0 and clipped.max() == 1
 
 
 @pytest.mark.parametrize("rng", [None, 0])
@@ -128,6 +148,11 @@ def test_a_results_file_of_wrong_values_is_refused(tmp_path, field, value):
     (tmp_path / "r.json").write_text(json.dumps([{**entry, field: value}]))
     with pytest.raises(InputError, match=f"r.json: detection 0: {field}"):
         read_detections(tmp_path / "r.json", Empty())
+
+
+def test_a_table_needs_a_name_for_every_class():
+    with pytest.raises(InputError, match="2 names, background included, but there is a detection of class 3"):
+        detections(label=3).table(["background", "cat"])
 
 
 def test_one_can_measure_on_images_of_nothing(tmp_path):

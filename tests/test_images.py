@@ -257,7 +257,7 @@ def test_any_single_damaged_byte_gives_a_picture_or_an_input_error(tmp_path):
 def test_a_file_beyond_the_limit_is_refused_by_its_header(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "MAX_PIXELS", HEIGHT * WIDTH - 1)
     path = saved(Image.fromarray(RGB), tmp_path / "a.png")
-    with pytest.raises(InputError, match=r"a\.png: 7 x 5 pixels, .* limit is 34 pixels .*tiles"):
+    with pytest.raises(InputError, match=r"a\.png: 7 x 5 pixels, .* limit is 34 pixels; .*tiles"):
         read_image(path)
 
 

@@ -84,8 +84,10 @@ def _write(path, action):
 def _read_class_names(path, num_classes):
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a list of class names ({error})") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: cannot be read as a list of class names, it is not UTF-8 text") from None
     names = [line.strip() for line in lines if line.strip()]
     if len(names) != num_classes - 1:
         raise InputError(f"{path}: has {len(names)} class names, but the model has {num_classes - 1} classes besides background")

@@ -26,8 +26,9 @@ def run(options):
     from ..models import maskrcnn_tiny
     from ..training import overfit_one_image
 
-    if options.steps < 1 or options.seed < 0:
-        raise InputError(f"--steps is {options.steps} and --seed {options.seed}, but must be at least 1 and 0")
+    for name, value, least in (("--steps", options.steps, 1), ("--seed", options.seed, 0)):
+        if value < least:
+            raise InputError(f"{name} is {value}, but must be at least {least}")
     image, target = image_of_large_objects(ShapesDataset(1000, seed=options.seed))
     result = overfit_one_image(maskrcnn_tiny(rng=np.random.default_rng(options.seed)), image, target, options.steps,
                                np.random.default_rng(options.seed), log_every=25)

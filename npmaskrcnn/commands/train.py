@@ -59,6 +59,8 @@ def run(options):
 
     if options.seed < 0:
         raise InputError(f"--seed is {options.seed}, but must be at least 0")
+    if getattr(options, "min_size", None) is not None and options.min_size < 1:
+        raise InputError(f"--min-size is {options.min_size}, but must be at least 1")
     _judge_model_options(options)
     make = _shapes if options.source == "shapes" else _coco
     steps, model, dataset, validation = make(options)

@@ -173,7 +173,7 @@ class CocoDataset:
         message = (f"{name}: its polygons cover no pixel of the image of {width} x {height} pixels "
                    "(a line, thinner than a pixel, or outside)")
         if not self.skip_invalid:
-            raise InputError(f"{message}; skip_invalid=True leaves such annotations out")
+            raise InputError(f"{message}; delete it, or in Python: CocoDataset(..., skip_invalid=True)")
         warnings.warn(f"{message}; left out", InputWarning, stacklevel=4)
 
     def _name(self, index):

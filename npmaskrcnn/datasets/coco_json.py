@@ -220,7 +220,7 @@ def _read_annotation(entry, size, boxes_as_masks, name):
     if not segmentation:
         if not boxes_as_masks or box is None:
             raise InputError(f"{name}: has no segmentation (a box only); Mask R-CNN learns masks. "
-                             "boxes_as_masks=True takes the box as the mask")
+                             "In Python, CocoDataset(..., boxes_as_masks=True) takes the box as the mask")
         segmentation = None
     elif isinstance(segmentation, dict):
         _judge_rle(segmentation, size, name)

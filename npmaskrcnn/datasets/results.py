@@ -14,6 +14,7 @@ from npmaskrcnn.datasets.label_maps import judge_mask_memory
 from npmaskrcnn.errors import InputError
 from npmaskrcnn.evaluation import rle
 from npmaskrcnn.structures import Detections
+from npmaskrcnn.weights.files import atomic_writer
 
 
 def detections_to_coco(detections, image_ids, category_ids=None, mask_threshold=0.5):
@@ -54,8 +55,8 @@ def detections_to_coco(detections, image_ids, category_ids=None, mask_threshold=
 def write_detections(path, detections, image_ids, category_ids=None, mask_threshold=0.5):
     """Write `detections_to_coco` to a JSON file, one detection a line."""
     entries = detections_to_coco(detections, image_ids, category_ids, mask_threshold)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write("[\n" + ",\n".join(json.dumps(entry) for entry in entries) + "\n]\n")
+    with atomic_writer(path) as file:
+        file.write(("[\n" + ",\n".join(json.dumps(entry) for entry in entries) + "\n]\n").encode("utf-8"))
 
 
 def read_detections(path, dataset):

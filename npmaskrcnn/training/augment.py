@@ -63,7 +63,7 @@ def flip_horizontal(image, target):
     x1, y1, x2, y2 = target.boxes.T
     boxes = np.stack([width - x2, y1, width - x1, y2], axis=1)
     masks = np.ascontiguousarray(target.masks[:, :, ::-1])
-    target = Target(boxes, target.labels, masks, target.is_crowd, target.area)
+    target = Target.of_judged(boxes, target.labels, masks, target.is_crowd, target.area)
     return np.ascontiguousarray(image[:, ::-1]), target
 
 
@@ -108,7 +108,8 @@ def zoom(image, target, scale, place=(0.5, 0.5)):
     boxes, masks = boxes[keep], masks[keep]
     is_cut = (boxes < 0).any(axis=1) | (boxes[:, 2] > width) | (boxes[:, 3] > height)
     boxes[is_cut] = mask_extents(masks[is_cut])
-    return frame, Target(boxes, target.labels[keep], masks, target.is_crowd[keep])
+    area = masks.sum(axis=(1, 2)).astype(np.float64)
+    return frame, Target.of_judged(boxes, target.labels[keep], masks, target.is_crowd[keep], area)
 
 
 def without_crowds(target):
@@ -116,7 +117,8 @@ def without_crowds(target):
     if not target.is_crowd.any():
         return target
     keep = ~target.is_crowd
-    return Target(target.boxes[keep], target.labels[keep], target.masks[keep], area=target.area[keep])
+    return Target.of_judged(target.boxes[keep], target.labels[keep], target.masks[keep], target.is_crowd[keep],
+                            target.area[keep])
 
 
 def _window(old, new, place):

@@ -68,7 +68,7 @@ def train(model, dataset, num_steps=800, out_dir=None, optimizer="adamw", lr=Non
         trainer.resume(resume)
         if trainer.step >= num_steps:
             raise InputError(f"{resume}: has {trainer.step} steps behind it already, "
-                             f"and num_steps is {num_steps}; ask for more")
+                             f"and {num_steps} steps in all are wanted; ask for more")
     trainer.run(num_steps - trainer.step)
     if trainer.average is not None:
         trainer.average.put_in_place()

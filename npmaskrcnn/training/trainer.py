@@ -39,7 +39,7 @@ class Trainer:
         Changed in place.
     dataset : ShapesDataset, CocoDataset or the like
         ``len()``, ``[i] -> (image, Target)`` and ``class_names``.
-    optimizer : SGD or AdamW
+    optimizer : SGD, AdamW or Muon
         Over ``model.named_parameters()``.
     schedule : WarmupCosine, WarmupSteps or None
         None keeps the optimiser's own rate.
