@@ -70,7 +70,7 @@ def test_provenance_leads_from_a_detection_to_a_cell(trace):
         # an anchor's centre is its cell's corner
         np.testing.assert_allclose((steps["anchor_box"][:2] + steps["anchor_box"][2:]) / 2,
                                    [x * stride_x, y * stride_y], atol=1e-4)
-        assert ops.sigmoid(trace.objectness[level][y, x, a]) == trace.proposal_scores[steps["roi"]]
+        assert ops.sigmoid(trace.objectness[level][y, x])[a] == trace.proposal_scores[steps["roi"]]
         np.testing.assert_array_equal(steps["proposal_box"], trace.proposals[steps["roi"]])
         assert trace.candidate_rois[steps["candidate"]] == steps["roi"]
         assert trace.top_k[steps["top_k"]] == steps["anchor"]

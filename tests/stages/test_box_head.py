@@ -99,7 +99,7 @@ def test_the_threshold_is_compared_in_float32_as_in_torch(monkeypatch):
     # the float32 number nearest to 0.05 is larger than 0.05, but as a score it is not above it
     score = np.float32(0.05)
     assert float(score) > 0.05
-    given = np.array([[1 - score, score], [1 - score, np.nextafter(score, np.float32(1))]])
+    given = np.array([[1 - score, score], [1 - score, np.nextafter(score, np.float32(1))]], dtype=np.float32)
     monkeypatch.setattr(ops, "softmax", lambda logits: given)
     assert select(given, BOXES[:2].astype(np.float32)).rois.tolist() == [1]
 

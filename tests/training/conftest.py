@@ -74,7 +74,7 @@ class Boxes:
     class_names = ["background", "circle", "square", "triangle"]
 
     def __init__(self, num_images=7, size=(12, 20), label=1):
-        self.num_images, self.size, self.label = num_images, size, label
+        self.num_images, self.image_size, self.label = num_images, size, label
         self.interrupt_at, self.reads = None, 0
 
     def __len__(self):
@@ -85,9 +85,9 @@ class Boxes:
         if self.reads == self.interrupt_at:
             raise KeyboardInterrupt
         rng = np.random.default_rng(index)
-        masks = np.zeros((1, *self.size), bool)
+        masks = np.zeros((1, *self.image_size), bool)
         masks[0, 2:8, 3:12] = True
-        image = rng.integers(0, 255, (*self.size, 3)).astype(np.uint8)
+        image = rng.integers(0, 255, (*self.image_size, 3)).astype(np.uint8)
         return image, Target([[3, 2, 12, 8]], [self.label], masks)
 
 
