@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..models import BODIES
 from .common import judge_classes, load_model
 
-DEFAULT_STEPS = 1700
+DEFAULT_STEPS = 2000
 NUM_SHAPES = 100_000     # not from --steps: a run that is taken up for more steps has the same images
 MODELS = ("tiny",) + tuple(BODIES) + ("resnet50_v2",)
 
