@@ -128,4 +128,4 @@ def torch_losses_and_grads(twin, images, targets, seed, dtype=torch.float32):
     sum(losses.values()).backward()
     twin.eval()
     grads = {name: p.grad.numpy().copy() for name, p in twin.named_parameters() if p.grad is not None}
-    return {name: float(value) for name, value in losses.items()}, grads
+    return {name: value.item() for name, value in losses.items()}, grads

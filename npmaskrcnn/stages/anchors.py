@@ -77,6 +77,7 @@ class AnchorGenerator:
 
     def __init__(self, sizes, aspect_ratios):
         self.sizes, self.aspect_ratios = sizes, aspect_ratios
+        self._last = None, None         # anchors depend on sizes only, and a training's images are mostly of one size
 
     def num_anchors_per_location(self):
         """Count the anchors of a cell, per level."""
@@ -94,8 +95,12 @@ class AnchorGenerator:
         grid_sizes : list of (h, w)
             Of the pyramid's maps.
         padded_size : (H', W')
-            Of the batch, padding included. The anchors are the same for all its images.
+            Of the batch, padding included. The anchors are the same for all its images. Do not write to them.
         """
-        strides = self.strides(grid_sizes, padded_size)
-        return [grid_anchors(cell_anchors(s, r, dtype), grid_size, stride)
-                for s, r, grid_size, stride in zip(self.sizes, self.aspect_ratios, grid_sizes, strides)]
+        question = tuple(grid_sizes), tuple(padded_size), np.dtype(dtype)
+        if self._last[0] != question:
+            strides = self.strides(grid_sizes, padded_size)
+            anchors = [grid_anchors(cell_anchors(s, r, dtype), grid_size, stride)
+                       for s, r, grid_size, stride in zip(self.sizes, self.aspect_ratios, grid_sizes, strides)]
+            self._last = question, anchors
+        return list(self._last[1])

@@ -93,9 +93,8 @@ class RoIPooler:
         cache = []
         for level, level_features in enumerate(features):
             rows = np.flatnonzero(levels == level)
-            scale = 1.0 / 2 ** (FIRST_LEVEL + level)
-            y[rows], align_cache = ops.roi_align_forward(level_features, rois[rows], self.output_size, scale,
-                                                         SAMPLING_RATIO)
+            y[rows], align_cache = ops.roi_align_forward(level_features, rois[rows], self.output_size,
+                                                         self._scale(level), SAMPLING_RATIO)
             cache.append((rows, align_cache))
         return y, cache
 
@@ -104,7 +103,18 @@ class RoIPooler:
         return [ops.roi_align_backward(dy[rows], align_cache) for rows, align_cache in cache]
 
     def __call__(self, features, rois):
-        return self.forward(features, rois)[0]
+        channels = features[0].shape[3]
+        y = np.empty((len(rois), self.output_size, self.output_size, channels), dtype=features[0].dtype)
+        levels = self.levels(rois)
+        for level in np.unique(levels):         # a level without a RoI costs nothing here
+            rows = np.flatnonzero(levels == level)
+            y[rows] = ops.roi_align(features[level], rois[rows], self.output_size, self._scale(level), SAMPLING_RATIO)
+        return y
+
+    @staticmethod
+    def _scale(level):
+        """Map cells per input pixel: the inverse of the level's stride."""
+        return 1.0 / 2 ** (FIRST_LEVEL + int(level))
 
 
 def make_rois(boxes_per_image):
