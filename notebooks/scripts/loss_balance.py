@@ -1,11 +1,12 @@
 """What happens when one of the five losses counts ten times as much as the others, or a tenth?
 
-    python notebooks/scripts/loss_balance.py            # about ten minutes on one core
+    python notebooks/scripts/loss_balance.py            # about fifteen minutes on one core
 
 Trains the tiny model from random weights for 300 steps of two toy images, with all losses weighted alike (from three
 seeds, to see how much chance alone changes) and then with one weight at 10 or at 0.1. Weights at the start, images and
 draws are the same in all runs of one seed. Writes notebooks/results/loss_balance.json: for each run the unweighted
-losses, as means over the last 50 steps, and average precision on 100 test images. Lesson 10 shows it.
+losses, as means over the last 50 steps, and average precision on 100 test images. The file is renewed after each run; the
+stored one holds the first five. Lesson 10 shows it.
 """
 
 import json
