@@ -117,10 +117,13 @@ def as_picture(image):
 
 
 def faded(image):
-    """An image in light grey, (H, W, 3): a ground on which coloured boxes stand out."""
-    grey = as_picture(image).mean(axis=-1, keepdims=True)
-    grey = (grey - grey.min()) / max(float(np.ptp(grey)), 1e-6)
-    return np.repeat(0.72 + 0.28 * grey, 3, axis=-1)
+    """An image in pale colours, (H, W, 3): a ground on which coloured boxes stand out.
+
+    Colours are kept, only paler: two that differ in hue but not in lightness would be one and the same grey.
+    """
+    picture = as_picture(image)
+    picture = (picture - picture.min()) / max(float(np.ptp(picture)), 1e-6)
+    return 0.65 + 0.35 * picture
 
 
 def show_image(ax, image, size=None, axis_labels=True, **imshow_options):
