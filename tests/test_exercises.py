@@ -72,7 +72,7 @@ def test_an_answer_that_is_off_in_one_number_is_reported_with_its_place(name):
     assert re.search(rf"\b{output}(\[[\d, ]+\])?: expected \S+, got \S+\.", report.text), report.text
 
 
-@pytest.mark.parametrize("name", [name for name in exercises.names() if name not in ("anchors_of_cell", "locate_anchor")])    # these take numbers only
+@pytest.mark.parametrize("name", [name for name in exercises.names() if name not in ("anchors_of_cell", "locate_anchor", "receptive_field")])    # these take numbers only
 def test_the_right_answer_is_wrong_if_the_inputs_were_written_into(name):
     def meddling(*arguments):
         answer = EXERCISES[name].reference(**dict(zip(EXERCISES[name].cases()[0].inputs, arguments)))
@@ -135,6 +135,11 @@ def test_not_a_number_is_not_right():
 def test_indices_must_be_integers():
     report = exercises.check("nms", lambda boxes, scores, threshold: np.zeros(1))
     assert "keep should hold integers" in report.text
+
+
+def test_an_array_of_one_number_is_shown_as_an_array():
+    report = exercises.check("nms", lambda boxes, scores, threshold: np.array([0]))
+    assert "Got keep:\n  [0]\n" in report.text
 
 
 def test_a_float32_answer_to_float64_questions_is_wrong():

@@ -227,7 +227,8 @@ def locate_anchor(index, grids, anchors_per_cell):
     ...  # return level, row, column, anchor
 ''',
     outputs=("level", "row", "column", "anchor"), reference=_locate_reference, cases=_locate_cases,
-    hints=("Go through the levels; as long as `index` is not below the level's number of anchors, take that number away.",
+    hints=("How many anchors has level 0? Which number has the first anchor of level 1?",
+           "Go through the levels; as long as `index` is not below the level's number of anchors, take that number away.",
            "Then `divmod` twice: by the anchors of a cell, and by the columns of a row."))
 
 

@@ -212,7 +212,7 @@ def _show_both(name, array, right, index=None):
     if max(array.size, right.size) > MAX_SHOWN and index is not None:
         around = tuple(slice(max(i - 1, 0), i + 2) for i in index)
         array, right, note = array[around], right[around], " around it"
-    array, right = np.squeeze(array), np.squeeze(right)
+    array, right = (np.atleast_1d(np.squeeze(a)) for a in (array, right))     # of one number: [0], not 0
     return f"\nExpected {name}{note}:\n{_indent(_text(right))}\nGot {name}{note}:\n{_indent(_text(array))}"
 
 

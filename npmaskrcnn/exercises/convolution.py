@@ -110,7 +110,9 @@ def conv2d_backward(dy, x, weight, stride, padding):
     ...  # return dx, dweight, dbias
 ''',
     outputs=("dx", "dweight", "dbias"), reference=_backward_reference, cases=_backward_cases,
-    hints=("Start from the loop of the forward pass: each statement `y[i, j] += x[...] * weight[a, b]` becomes two, "
+    hints=("Do case 1 on paper first: one window, four pixels. By how much does the loss grow if one of the pixels grows by 1? "
+           "And if one of the weights does?",
+           "Start from the loop of the forward pass: each statement `y[i, j] += x[...] * weight[a, b]` becomes two, "
            "`dx[...] += dy[i, j] * weight[a, b]` and `dweight[a, b] += dy[i, j] * x[...]`.",
            "With channels: `dy[:, i, j] @ weight[a, b].T` has the shape of a pixel of `x`, and "
            "`x_pixel.T @ dy[:, i, j]` that of `weight[a, b]`.",
