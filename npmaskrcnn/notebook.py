@@ -123,7 +123,7 @@ _ARROWS = (("shapes", "backbone"), ("backbone", "fpn"), ("fpn", "rpn"), ("anchor
            ("mask_head", "result"))
 # A lesson about something that is everywhere lights several boxes, and says what it is about.
 _LESSONS = {
-    "map": (tuple(_BOXES), "all of it"),
+    "map": (tuple(_BOXES), "all of it; 02: convolution, 10 and 11: how it learns, 12: how good it is"),
     "convolution": (("backbone", "fpn", "rpn", "mask_head"), "02: these are made of convolutions"),
     "losses": (("rpn", "box_head", "mask_head"), "10: the five losses sit here, and gradients flow back"),
     "training": (("backbone", "fpn", "rpn", "box_head", "mask_head"), "11: these learn"),

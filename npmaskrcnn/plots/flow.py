@@ -34,15 +34,15 @@ def funnel(trace, ax=None):
                          + ", ".join(f"{number:,} {name}" for name, number, _ in steps) + ".")
         ax = figure.subplots()
     numbers = np.array([number for _, number, _ in steps])
-    ax.barh(range(len(steps)), np.log10(numbers + 1), height=0.62, color=CURVE)
+    ax.barh(range(len(steps)), np.log10(numbers + 1), height=0.5, color=CURVE)
     for i, (name, number, why) in enumerate(steps):
         ax.text(np.log10(number + 1) + 0.05, i, f"{number:,}", va="center", fontsize=NORMAL,
                 fontweight="bold")
-        if why:
-            ax.text(np.log10(numbers.max() + 1) * 1.32, i - 0.5, why, va="center", ha="right", fontsize=SMALL,
+        if why:     # between the two bars
+            ax.text(np.log10(numbers.max() + 1) * 0.015, i - 0.5, f"\u2193 {why}", va="center", fontsize=SMALL,
                     color=MUTED)
     ax.set(yticks=range(len(steps)), yticklabels=[name for name, _, _ in steps],
-           ylim=(len(steps) - 0.5, -0.6), xlim=(0, np.log10(numbers.max() + 1) * 1.32), xticks=[],
+           ylim=(len(steps) - 0.5, -0.6), xlim=(0, np.log10(numbers.max() + 1) * 1.2), xticks=[],
            title=f"From {count(steps[0][1], 'anchor')} to {count(steps[-1][1], 'detection')}"
                  " (logarithmic bars)")
     ax.tick_params(length=0)
@@ -98,7 +98,8 @@ def provenance(trace, detection=0, size=2.9, columns=5):
     show_image(axes[1], faded(picture))
     draw_boxes(axes[1], step["anchor_box"], MUTED, 1.6, linestyle=(0, (4, 2)))
     draw_boxes(axes[1], step["proposal_box"], level_color(level), 2)
-    axes[1].set_title(f"2  Its anchor (dashed), moved:\nproposal {step['roi'] + 1} of {len(trace.proposals)}")
+    axes[1].set_title("2  Its anchor (dashed), moved:\n"
+                      f"row {step['roi']} of {count(len(trace.proposals), 'proposal')}")
 
     scores = ops.softmax(np.asarray(trace.class_logits[step["roi"]], np.float64))
     draw_class_scores(axes[2], scores, trace.class_names)
@@ -117,19 +118,20 @@ def provenance(trace, detection=0, size=2.9, columns=5):
         ax.set_ylabel("")
     y, x = step["cell"]
     figure.set_label(f"Five panels follow detection {detection}, a {name} with score {scores[label]:.2f}: "
-                     f"cell {y}, {x} of {LEVEL_NAMES[level]}, its anchor moved to proposal "
-                     f"{step['roi'] + 1}, class scores, refined box, mask.")
+                     f"row {y}, column {x} of {LEVEL_NAMES[level]}, its anchor moved to proposal "
+                     f"{step['roi']}, class scores, refined box, mask.")
     return figure
 
 
 def _show_cell(ax, trace, step):
-    """The objectness map of the anchor's shape, with the anchor's cell."""
+    """The objectness map of the anchor's shape, with the anchor's cell; a cell lies about its anchors' centre."""
     level, (y, x) = step["level"], step["cell"]
     belief = ops.sigmoid(np.asarray(trace.objectness[level][:, :, step["anchor_of_cell"]], np.float64))
-    show_image(ax, belief, trace.batch.shape[1:3], cmap="magma", vmin=0, vmax=1)
-    h, w = trace.strides[level]
-    draw_boxes(ax, [[x * w, y * h, (x + 1) * w, (y + 1) * h]], level_color(level), 2)
-    ax.set_title(f"1  Cell y = {y}, x = {x} of {LEVEL_NAMES[level]}, shape {step['anchor_of_cell']}:\n"
+    (height, width), (h, w) = trace.batch.shape[1:3], trace.strides[level]
+    show_image(ax, belief, (height, width), cmap="magma", vmin=0, vmax=1)
+    ax.images[0].set_extent((-w / 2, width - w / 2, height - h / 2, -h / 2))
+    draw_boxes(ax, [[(x - 0.5) * w, (y - 0.5) * h, (x + 0.5) * w, (y + 0.5) * h]], level_color(level), 2)
+    ax.set_title(f"1  Row {y}, column {x} of {LEVEL_NAMES[level]}, shape {step['anchor_of_cell']}:\n"
                  f"objectness {belief[y, x]:.2f}")
 
 
