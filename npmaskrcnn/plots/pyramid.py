@@ -2,7 +2,8 @@
 
 A feature map has dozens of channels and a screen has three. So a map is shown by its three principal
 components, as red, green and blue: cells of the same colour hold similar vectors. (Colours of two maps
-cannot be compared.) Maps are stretched over the pixels that they describe, so that all panels align.
+cannot be compared.) Maps are stretched over the pixels that they describe, so that all panels align. A map of
+answers about anchors is laid where these are: a cell's anchors are centred on its upper left corner.
 """
 
 import numpy as np
@@ -10,6 +11,9 @@ from scipy.linalg import eigh
 
 from npmaskrcnn.plots.style import (LEVEL_NAMES, MUTED, SMALL, count, draw_boxes, faded, level_color, panels,
                                     say_nothing, show_image, styled)
+
+
+NO_ANCHOR = "#9A9A9A"   # behind a map of answers: where no cell's anchors are centred
 
 
 @styled
@@ -26,8 +30,7 @@ def features(trace, size=2.3):
     -------
     figure : matplotlib Figure
     """
-    height, width = trace.batch.shape[1:3]
-    figure, axes = panels(2, len(trace.features) + 1, size, size * height / width + 0.55)
+    figure, axes, (height, width) = level_panels(trace, 2, size, 0.55, extra_columns=1)
     for row, (maps, letter) in enumerate(((trace.body_features, "C"), (trace.features, "P"))):
         for i, ax in enumerate(axes[row, 1:]):
             if i >= len(maps):
@@ -69,7 +72,7 @@ def anchors(image, anchors, grid_sizes, cell=None, size=2.6):
     figure : matplotlib Figure
     """
     height, width = np.asarray(image).shape[:2]
-    figure, axes = panels(1, max(len(anchors), 1), size, 1.15 * size * height / width + 1.1)
+    figure, axes = panels(1, max(len(anchors), 1), size, 1.15 * size * height / width + 1.4)
     down, across = (0.5, 0.5) if cell is None else cell
     grids = [np.asarray(boxes, np.float64).reshape(h, w, -1, 4) for boxes, (h, w) in zip(anchors, grid_sizes)]
     ones = [grid[min(int(down * len(grid)), len(grid) - 1),
@@ -84,9 +87,9 @@ def anchors(image, anchors, grid_sizes, cell=None, size=2.6):
         draw_boxes(ax, one, level_color(level), linewidth=1.8)
         ax.set_xlim(reach[:, 0].min() - 2, reach[:, 2].max() + 2)
         ax.set_ylim(reach[:, 3].max() + 2, reach[:, 1].min() - 2)
-        shapes = ", ".join(f"{w:.0f}×{h:.0f}" for w, h in (one[:, 2:] - one[:, :2]))
+        shapes = "\n".join(f"{w:.0f} × {h:.0f} px" for w, h in (one[:, 2:] - one[:, :2]))
         ax.set_title(f"{LEVEL_NAMES[level]}: {grid.shape[0]} × {grid.shape[1]} cells,\n"
-                     f"{count(grid[..., 0].size, 'anchor')}\n{shapes} px")
+                     f"{count(grid[..., 0].size, 'anchor')}:\n{shapes}")
         ax.label_outer()
     total = sum(len(boxes) for boxes in anchors)
     if not len(anchors):
@@ -94,6 +97,53 @@ def anchors(image, anchors, grid_sizes, cell=None, size=2.6):
     figure.set_label("One panel per pyramid level with its grid of cells as dots and the anchors of one cell "
                      f"as boxes; {count(total, 'anchor')} in all.")
     return figure
+
+
+def level_panels(trace, rows, size, headroom, extra_columns=0):
+    """A figure with a column of panels for each level of the pyramid.
+
+    Parameters
+    ----------
+    trace : Trace
+    rows : int
+    size : float
+        Width of a panel in inches; its height follows from the input's proportions.
+    headroom : float
+        Inches above each panel, for its title.
+    extra_columns : int
+        In front of the levels'.
+
+    Returns
+    -------
+    figure : matplotlib Figure
+    axes : (rows, extra_columns + levels) array of Axes
+    padded_size : (height, width)
+        Of the network's input, in pixels.
+    """
+    height, width = trace.batch.shape[1:3]
+    figure, axes = panels(rows, extra_columns + len(trace.features), size, size * height / width + headroom)
+    return figure, axes, (height, width)
+
+
+def show_answers(ax, values, padded_size, **imshow_options):
+    """Draw one number per cell, an answer about an anchor, with each cell centred where its anchors are.
+
+    Anchors sit on their cell's upper left corner, so the map lies half a cell further up and left than the
+    pixels that the cells stand for; at the right and lower edge half a cell of the image, grey, has no anchor.
+
+    Parameters
+    ----------
+    ax : Axes
+    values : (h, w) array
+    padded_size : (height, width)
+        Of the network's input, in pixels.
+    """
+    (height, width), (rows, columns) = padded_size, np.shape(values)
+    down, across = height // rows, width // columns        # from anchor to anchor, as AnchorGenerator has it
+    artist = show_image(ax, values, padded_size, axis_labels=False, **imshow_options)
+    artist.set_extent((-across / 2, (columns - 0.5) * across, (rows - 0.5) * down, -down / 2))
+    ax.set(xlim=(0, width), ylim=(height, 0), facecolor=NO_ANCHOR)
+    return artist
 
 
 def input_image(trace):

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from npmaskrcnn import ops
-from npmaskrcnn.plots.pyramid import input_image
+from npmaskrcnn.plots.pyramid import input_image, level_panels, show_answers
 from npmaskrcnn.plots.style import (GROUND_TRUTH, IGNORED, LEVEL_NAMES, NEGATIVE, POSITIVE, SMALL, count,
                                     draw_boxes, faded, level_color, panels, say_nothing, show_image, styled)
 
@@ -74,31 +74,29 @@ def objectness(trace, size=2.1):
     -------
     figure : matplotlib Figure
     """
-    height, width = trace.batch.shape[1:3]
     num_levels, per_cell = len(trace.objectness), trace.objectness[0].shape[2]
-    figure, axes = panels(per_cell, num_levels, size, size * height / width + 0.2)
+    figure, axes, padded_size = level_panels(trace, per_cell, size, 0.2)
     best = max(range(num_levels), key=lambda level: trace.objectness[level].max())
     for level, logits in enumerate(trace.objectness):
         probability = ops.sigmoid(np.asarray(logits, np.float64))
         shapes = trace.anchors[level][:per_cell, 2:] - trace.anchors[level][:per_cell, :2]
         for row, ax in enumerate(axes[:, level]):
-            heat = show_image(ax, probability[:, :, row], (height, width), axis_labels=False, cmap="magma",
-                              vmin=0, vmax=1)
+            heat = show_answers(ax, probability[:, :, row], padded_size, cmap="magma", vmin=0, vmax=1)
             name = f"{LEVEL_NAMES[level]}, " if row == 0 else ""
             highest = probability[:, :, row].max()
             ax.set_title(f"{name}{shapes[row, 0]:.0f}×{shapes[row, 1]:.0f} px: max {highest:.2f}")
             draw_boxes(ax, ground_truth_boxes(trace), "white", linewidth=1, linestyle=DASHED, halo=False)
     figure.colorbar(heat, ax=axes, label="objectness (probability)", shrink=0.8, aspect=30)
     rows = "three rows" if per_cell == 3 else f"{per_cell} rows"
-    figure.suptitle("Objectness of every anchor, by level and shape (width × height): most sure on "
-                    f"{LEVEL_NAMES[best]}", x=0.01, ha="left")
+    figure.suptitle("Objectness (width × height of the anchor): an object lights up where an anchor of its size "
+                    "is centred", x=0.01, ha="left")
     figure.set_label(f"Heat maps of objectness in {rows} for the anchor shapes and {num_levels} columns for "
                      f"the pyramid levels; the highest value is on {LEVEL_NAMES[best]}.")
     return figure
 
 
 @styled
-def proposals(trace, num_before=60, num_after=20, size=3.6):
+def proposals(trace, num_before=12, num_after=12, size=3.6):
     """Draw how anchors become proposals: the best anchors, moved by their deltas, thinned by NMS.
 
     Parameters
@@ -114,13 +112,12 @@ def proposals(trace, num_before=60, num_after=20, size=3.6):
     figure : matplotlib Figure
     """
     height, width = trace.batch.shape[1:3]
-    figure, axes = panels(1, 3, size, 0.85 * size * height / width + 1.45)
+    figure, axes = panels(1, 3, size, 0.85 * size * height / width + 1.75)
     before = best_rows(trace.top_k_scores, num_before)
     flat = np.concatenate(trace.anchors)
     kept = trace.proposal_rows[:num_after]
-    texts = (f"The {len(before)} best anchors of {len(flat):,}\nwhere the RPN sees objects",
-             f"The same, moved by their deltas\n{count(len(trace.top_k), 'box')} before NMS",
-             f"The {len(kept)} best of {count(len(trace.proposals), 'proposal')}\nafter NMS in each level")
+    texts = (f"The {len(before)} surest anchors of {len(flat):,}", "The same, moved by their deltas",
+             f"After NMS: the {len(kept)} surest of\n{count(len(trace.proposals), 'proposal')}")
     for ax, boxes, rows, text in zip(axes[0], (flat[trace.top_k[before]], trace.top_k_boxes[before],
                                                trace.proposals[:num_after]), (before, before, kept), texts):
         show_image(ax, faded(input_image(trace)))
@@ -130,7 +127,8 @@ def proposals(trace, num_before=60, num_after=20, size=3.6):
         if not len(rows):
             say_nothing(ax, "no proposal")
         ax.set_title(text)
-    level_legend(figure, trace.top_k_levels)
+    level_legend(figure, trace.top_k_levels[before], title="Level: boxes in the first two panels")
+    figure.suptitle("Move, then thin out", x=0.01, ha="left")
     figure.set_label(f"Three panels: the {len(before)} anchors of highest objectness, the same after their "
                      f"deltas, and the best {len(kept)} of {count(len(trace.proposals), 'proposal')} "
                      "that NMS keeps.")
@@ -147,7 +145,7 @@ def best_rows(scores, num_best):
     return np.argsort(-np.asarray(scores), kind="stable")[:num_best]
 
 
-def level_legend(figure, levels, num_levels=5, title="Level: boxes before NMS"):
+def level_legend(figure, levels, num_levels=5, title="Level: boxes"):
     """Which colour is which level, and how many boxes come from it."""
     counts = np.bincount(np.asarray(levels, int), minlength=num_levels)
     handles = [Line2D([], [], color=level_color(level), linewidth=4,

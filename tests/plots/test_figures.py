@@ -227,3 +227,15 @@ def test_the_sheet_is_1600_pixels_wide_whatever_the_image(trace):
     figure = plots.stage_sheet(trace)
     assert figure.get_size_inches()[0] * figure.dpi == 1600
     assert any("24,576 pixels" in text for text in words(figure))
+
+
+def test_objectness_is_drawn_where_the_anchors_are(trace):
+    axes = plots.objectness(trace).axes
+    for level, ax in enumerate(axes[:5]):
+        h, w = trace.objectness[level].shape[:2]
+        left, right, bottom, top = ax.images[0].get_extent()
+        y, x = np.meshgrid(top + (np.arange(h) + 0.5) * (bottom - top) / h,
+                           left + (np.arange(w) + 0.5) * (right - left) / w, indexing="ij")
+        centres = trace.anchors[level].reshape(h, w, 3, 2, 2).mean(axis=3)      # of each anchor, (x, y)
+        np.testing.assert_allclose(np.stack([x, y], axis=-1)[:, :, None].repeat(3, axis=2), centres, atol=1e-9)
+        assert ax.get_xlim() == (0, trace.batch.shape[2]) and ax.get_ylim() == (trace.batch.shape[1], 0)
