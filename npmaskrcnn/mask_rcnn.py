@@ -24,6 +24,7 @@ from . import nn
 from .checks import check_finite, check_rng, check_targets, checked_images, checked_loss_weights
 from .config import check_fraction
 from .errors import InputWarning
+from .ops.threads import one_product_a_core
 from .stages.anchors import AnchorGenerator
 from .stages.box_head import FastRCNNPredictor, box_losses_backward, box_losses_forward, select_detections
 from .stages.mask_head import MaskRCNNPredictor, mask_loss_backward, mask_loss_forward, select_masks
@@ -150,6 +151,7 @@ class MaskRCNN(nn.Module):
         """Do what `predict` does."""
         return self.predict(images)
 
+    @one_product_a_core()
     def predict(self, images, score_threshold=None, iou_threshold=None, progress=None):
         """Find the objects in one image or several.
 
@@ -191,6 +193,7 @@ class MaskRCNN(nn.Module):
         results = self.postprocess(found, batch)
         return results[0] if single else results
 
+    @one_product_a_core()
     def infer(self, batch, score_threshold=None, iou_threshold=None, progress=None):
         """Run all stages on an `ImageBatch` with running statistics, and keep what each stage said."""
         config = self.config
@@ -237,6 +240,7 @@ class MaskRCNN(nn.Module):
 
     # ---- training ---------------------------------------------------------------------------------
 
+    @one_product_a_core()
     def loss_and_grads(self, images, targets, rng, loss_weights=None, return_dimages=False):
         """Compute the five losses on a batch, and leave their gradient in every parameter's ``.grad``.
 

@@ -131,9 +131,7 @@ class Linear(Module):
         return dx
 
     def __call__(self, x):
-        y = x @ self.weight.data
-        y += self.bias.data
-        return y
+        return self.forward(x)[0]
 
     def to_disk(self, name, array):
         """(in, out) -> (out, in), with the columns of a flattened input in (C, y, x) order."""

@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from npmaskrcnn.ops.threads import share_out
+
 # Neighbours are laid out in blocks of about this size, so that the products find them in the cache,
 BLOCK_BYTES = 2**19
 # but of at least so many pixels, since each product also has to read the whole weight.
@@ -119,15 +121,21 @@ def conv_transpose2d_forward(x, weight, bias=None, stride=1):
     if (kh, kw) == stride:  # stamps that do not overlap: one product, whose pieces are put in their places
         matrix = weight.transpose(2, 0, 1, 3).reshape(c_in, kh * kw * c_out)
         y = np.empty((n, h, kh, w, kw, c_out), x.dtype)
-        for image in range(n):
-            stamps = x[image].reshape(h * w, c_in) @ matrix
-            y[image] = stamps.reshape(h, w, kh, kw, c_out).transpose(0, 2, 1, 3, 4)
+
+        def multiply(images):
+            for image in images:
+                stamps = x[image].reshape(h * w, c_in) @ matrix
+                y[image] = stamps.reshape(h, w, kh, kw, c_out).transpose(0, 2, 1, 3, 4)
+                if bias is not None:
+                    y[image] += bias
+
+        share_out(multiply, range(n))
         y = y.reshape(n, h * kh, w * kw, c_out)
     else:
         size = (h - 1) * stride[0] + kh, (w - 1) * stride[1] + kw
         y = _input_gradient(x, weight.transpose(0, 1, 3, 2), size, stride, (0, 0), groups=1)
-    if bias is not None:
-        y += bias
+        if bias is not None:
+            y += bias
     return y, ConvTranspose2dCache(x, weight, bias is not None, stride)
 
 
@@ -153,30 +161,41 @@ def _correlate(x, weight, stride, padding, out_size, groups, bias=None):
     kh, kw, c_group, c_out = weight.shape
     y = np.empty((groups, len(x) * math.prod(out_size), c_out // groups), x.dtype)
     matrices = weight.reshape(kh, kw * c_group, groups, 1, -1).transpose(0, 2, 3, 1, 4)
-    for block, neighbours in _blocks(x, (kh, kw), stride, padding, out_size, groups):
-        first, *others = neighbours
-        out = y[:, block].reshape(*first.shape[:3], -1)  # a view: (groups, images, pixels, c_out / groups)
-        np.matmul(first, matrices[0], out=out)
-        for a, row in enumerate(others, start=1):
-            out += row @ matrices[a]
-        if bias is not None:
-            out += bias.reshape(groups, 1, 1, -1)
+
+    def multiply(blocks):
+        for block, neighbours in _neighbours(x, blocks, (kh, kw), stride, padding, out_size, groups):
+            first, *others = neighbours
+            out = y[:, block].reshape(*first.shape[:3], -1)  # a view: (groups, images, pixels, c_out / groups)
+            np.matmul(first, matrices[0], out=out)
+            for a, row in enumerate(others, start=1):
+                out += row @ matrices[a]
+            if bias is not None:
+                out += bias.reshape(groups, 1, 1, -1)
+
+    share_out(multiply, _blocks(x, (kh, kw), stride, out_size))
     return y.transpose(1, 0, 2).reshape(len(x), *out_size, c_out)
 
 
 def _weight_gradient(x, dy, weight_shape, stride, padding, groups):
     """``dweight[a, b] = sum over (i, j) of x[i * stride + a - padding, ...].T @ dy[i, j]``."""
     kh, kw, c_group, c_out = weight_shape
-    dmatrices = np.zeros((kh, groups, kw * c_group, c_out // groups), dy.dtype)
     dy_pixels = dy.reshape(-1, groups, c_out // groups).transpose(1, 0, 2)
-    for block, neighbours in _blocks(x, (kh, kw), stride, padding, dy.shape[1:3], groups):
-        for a, row in enumerate(neighbours):
-            images, pixels = row.shape[1:3]
-            if images == 1 or pixels < c_out:  # small maps: less work to join them than to add their products
-                images, pixels = 1, images * pixels
-            row = row.reshape(groups, images, pixels, -1)
-            dy_block = dy_pixels[:, block].reshape(groups, images, pixels, -1)
-            dmatrices[a] += (row.swapaxes(2, 3) @ dy_block).sum(axis=1)
+
+    def multiply(blocks):
+        dmatrices = np.zeros((kh, groups, kw * c_group, c_out // groups), dy.dtype)
+        for block, neighbours in _neighbours(x, blocks, (kh, kw), stride, padding, dy.shape[1:3], groups):
+            for a, row in enumerate(neighbours):
+                images, pixels = row.shape[1:3]
+                if images == 1 or pixels < c_out:  # small maps: less work to join them than to add their products
+                    images, pixels = 1, images * pixels
+                row = row.reshape(groups, images, pixels, -1)
+                dy_block = dy_pixels[:, block].reshape(groups, images, pixels, -1)
+                dmatrices[a] += (row.swapaxes(2, 3) @ dy_block).sum(axis=1)
+        return dmatrices
+
+    dmatrices, *others = share_out(multiply, _blocks(x, (kh, kw), stride, dy.shape[1:3]))
+    for more in others:
+        dmatrices += more
     return dmatrices.transpose(0, 2, 1, 3).reshape(weight_shape)
 
 
@@ -213,45 +232,55 @@ def _sum_over_pixels(dy):
 # ---- neighbours ----
 
 
-def _blocks(x, kernel, stride, padding, out_size, groups):
-    """Yield ``(block, neighbours)`` until all output pixels have had their turn.
+def _blocks(x, kernel, stride, out_size):
+    """Cut the output pixels into blocks ``(first image, number of images, first row, number of rows)``.
 
-    `block` is a slice of the ``N * oh * ow`` output pixels. For each row a of the kernel, ``neighbours[a]``
-    is (groups, images, pixels, kw * C_in / groups): the kw input pixels that each of those output pixels
-    meets there. They lie in a buffer that the next block overwrites.
+    Blocks of several images have all their rows, so that a block's pixels follow one another. None has more
+    of either than the first.
     """
-    (n, h, w, c), (kh, kw), (sy, sx), (oh, ow) = x.shape, kernel, stride, out_size
+    (n, _, _, c), (kh, kw), (sy, _), (oh, ow) = x.shape, kernel, stride, out_size
     if n * oh * ow == 0:
-        return
-    is_inside = padding == (0, 0) and (oh - 1) * sy < h and (ow - 1) * sx < w
-    if kernel == (1, 1) and is_inside and groups == 1:  # nothing to lay out
-        yield slice(0, n * oh * ow), [x[:, : oh * sy : sy, : ow * sx : sx].reshape(1, 1, n * oh * ow, c)]
-        return
+        return []
+    row_bytes = min(sy, kh) * ow * kw * c * x.itemsize
+    further = (kh - 1) // sy  # rows of neighbours beyond those of the block
+    rows = min(oh, max(BLOCK_BYTES // row_bytes - further, -(-BLOCK_PIXELS // ow)))
+    images = 1 if rows < oh else min(n, max(1, BLOCK_BYTES // (row_bytes * (oh + further))))
+    return [(image, min(images, n - image), row, min(rows, oh - row))
+            for image in range(0, n, images) for row in range(0, oh, rows)]
 
+
+def _neighbours(x, blocks, kernel, stride, padding, out_size, groups):
+    """Yield ``(pixels, neighbours)`` for each block.
+
+    `pixels` is the block as a slice of the ``N * oh * ow`` output pixels. For each row a of the kernel,
+    ``neighbours[a]`` is (groups, images, pixels, kw * C_in / groups): the kw input pixels that each of those
+    output pixels meets there. They lie in a buffer that the next block overwrites.
+    """
+    (_, h, w, c), (kh, kw), (sy, sx), (oh, ow) = x.shape, kernel, stride, out_size
+    is_inside = padding == (0, 0) and (oh - 1) * sy < h and (ow - 1) * sx < w
+    nothing_to_lay_out = kernel == (1, 1) and is_inside and groups == 1
     # Input row i * sy + a is number i + a // sy of those that leave the remainder a % sy: kept apart by
     # remainder, all that kernel row a meets is one piece of the buffer.
     remainders, further = min(sy, kh), (kh - 1) // sy
-    row_bytes = remainders * ow * kw * c * x.itemsize
-    rows = min(oh, max(BLOCK_BYTES // row_bytes - further, -(-BLOCK_PIXELS // ow)))
-    images = 1 if rows < oh else min(n, max(1, BLOCK_BYTES // (row_bytes * (oh + further))))
-    buffer = np.empty((remainders, groups, images, rows + further, ow, kw, c // groups), x.dtype)
-    for image in range(0, n, images):
-        for row in range(0, oh, rows):
-            x_block = x[image : image + images]
-            num, height = len(x_block), min(rows, oh - row)
-            top, left = row * sy - padding[0], -padding[1]
-            frame_height = (height + further - 1) * sy + remainders
-            frame = _seen_through(x_block, top, left, frame_height, (ow - 1) * sx + kw)
-            laid_out = buffer[:, :, :num, : height + further]
-            s_image, s_y, s_x, s_c = frame.strides
-            strides = s_y, s_c * (c // groups), s_image, s_y * sy, s_x * sx, s_x, s_c
-            laid_out[...] = np.lib.stride_tricks.as_strided(frame, laid_out.shape, strides, writeable=False)
-            laid_out = laid_out.reshape(remainders, groups, num, (height + further) * ow, -1)
-            start = (image * oh + row) * ow
-            yield (
-                slice(start, start + num * height * ow),
-                [laid_out[a % sy, :, :, a // sy * ow : (a // sy + height) * ow] for a in range(kh)],
-            )
+    if blocks and not nothing_to_lay_out:
+        most_images, most_rows = max(block[1] for block in blocks), max(block[3] for block in blocks)
+        buffer = np.empty((remainders, groups, most_images, most_rows + further, ow, kw, c // groups), x.dtype)
+    for image, num, row, height in blocks:
+        start, count = (image * oh + row) * ow, num * height * ow
+        pixels, x_block = slice(start, start + count), x[image : image + num]
+        if nothing_to_lay_out:
+            seen = x_block[:, row * sy : (row + height) * sy : sy, : ow * sx : sx]
+            yield pixels, [seen.reshape(1, 1, count, c)]
+            continue
+        top, left = row * sy - padding[0], -padding[1]
+        frame_height = (height + further - 1) * sy + remainders
+        frame = _seen_through(x_block, top, left, frame_height, (ow - 1) * sx + kw)
+        laid_out = buffer[:, :, :num, : height + further]
+        s_image, s_y, s_x, s_c = frame.strides
+        strides = s_y, s_c * (c // groups), s_image, s_y * sy, s_x * sx, s_x, s_c
+        laid_out[...] = np.lib.stride_tricks.as_strided(frame, laid_out.shape, strides, writeable=False)
+        laid_out = laid_out.reshape(remainders, groups, num, (height + further) * ow, -1)
+        yield pixels, [laid_out[a % sy, :, :, a // sy * ow : (a // sy + height) * ow] for a in range(kh)]
 
 
 def _seen_through(x, top, left, height, width):

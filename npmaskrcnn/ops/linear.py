@@ -1,8 +1,15 @@
-"""The fully connected layer: one matrix product, and the two products that are its gradient."""
+"""The fully connected layer: every output is a weighted sum of every input, so a matrix product.
+
+For ``y = x @ weight``, a loss that changes by dy for each y changes by ``dy * weight`` for each x and by
+``dy * x`` for each weight; an x meets all outputs, a weight all rows, and their shares add up. Those sums
+are the two products of the backward pass: ``dy @ weight.T`` and ``x.T @ dy``.
+"""
 
 from typing import NamedTuple
 
 import numpy as np
+
+from npmaskrcnn.ops.threads import share_out
 
 
 class LinearCache(NamedTuple):
@@ -32,7 +39,7 @@ def linear_forward(x, weight, bias=None):
     >>> y
     array([[ 1.,  2., 11.]])
     """
-    y = x @ weight
+    y = _product(x, weight)
     if bias is not None:
         y += bias
     return y, LinearCache(x, weight, bias is not None)
@@ -45,6 +52,12 @@ def linear_backward(dy, cache):
     """
     x, weight, has_bias = cache
     dbias = dy.sum(axis=0) if has_bias else None
-    dweight = x.T @ dy
-    dx = dy @ weight.T
-    return dx, dweight, dbias
+    return _product(dy, weight.T), _product(x.T, dy), dbias
+
+
+def _product(a, b):
+    """``a @ b``, with the rows of a and the result shared out among the cores."""
+    y = np.empty((len(a), b.shape[1]), np.result_type(a, b))
+    share_out(lambda rows: np.matmul(a[rows.start : rows.stop], b, out=y[rows.start : rows.stop]),
+              range(len(a)), fewest=128)
+    return y

@@ -11,6 +11,7 @@ Source: torchvision `paste_masks_in_image`, whose rounding (towards zero) and ``
 import numpy as np
 
 from .. import ops
+from ..ops.threads import share_out
 
 PADDING = 1     # cells of zeros around the small mask
 
@@ -73,6 +74,10 @@ def paste_masks(masks, boxes, image_size):
     padded = np.pad(masks, ((0, 0), (PADDING, PADDING), (PADDING, PADDING)))
     scale = float(side + 2 * PADDING) / side
     expanded = expand_boxes(boxes, scale).astype(np.int64)      # towards zero, as torch converts
-    for mask, box, canvas in zip(padded, expanded, pasted):
-        paste_mask(mask, box, canvas)
+
+    def paste(numbers):
+        for k in numbers:
+            paste_mask(padded[k], expanded[k], pasted[k])
+
+    share_out(paste, range(len(masks)), fewest=8)
     return pasted

@@ -14,6 +14,7 @@ import time
 import numpy as np
 
 from ..errors import InputError
+from ..ops.threads import one_product_a_core
 from . import checkpoint
 from .augment import augment, without_crowds
 from .divergence import TrainingDiverged, bad_term, first_bad_gradient, first_bad_input, first_bad_weight
@@ -178,6 +179,7 @@ class Trainer:
             raise
         return self.log.arrays()
 
+    @one_product_a_core()
     def train_step(self):
         """Do one step and return its row of the log; an interruption leaves the state before or after it."""
         began = time.perf_counter()

@@ -1,0 +1,110 @@
+"""Many hands: the independent pieces of a long operation, shared out among the processor's cores.
+
+NumPy's matrix products use all cores by themselves, one product at a time; but what is copied, added and
+compared between them runs on one core, and a small product gains little from being torn apart. A model can
+do better, because its operations go through their arrays in pieces that do not touch one another: two cores
+each take half of the pieces, and all that is done to a piece, products included, is done by one core.
+
+`share_out` is how an operation hands out its pieces. It does so only within `one_product_a_core`, which the
+model opens around a whole pass; elsewhere, and where NumPy's products are not made by OpenBLAS (the only
+library that we know how to tell), the caller's thread does all pieces, and the products use all cores.
+"""
+
+import concurrent.futures
+import contextlib
+import ctypes
+import os
+
+import numpy as np
+
+# Threads of Python wait for each other a little at every step; more than a few would mostly wait.
+MOST_CORES = 4
+
+_cores = 1      # among which pieces are shared out at the moment
+_helpers = None  # the other threads, once they have been needed
+
+
+@contextlib.contextmanager
+def one_product_a_core():
+    """Within, `share_out` uses all cores, and NumPy's products one each. May be nested; also a decorator.
+
+    As many cores as NumPy's products would use, so ``OPENBLAS_NUM_THREADS`` holds here as well; at most
+    `MOST_CORES`.
+    """
+    global _cores
+    before = _product_threads.get() if _cores == 1 else 1
+    if before == 1:
+        yield
+        return
+    _cores = min(before, MOST_CORES)
+    _product_threads.set(1)
+    try:
+        yield
+    finally:
+        _product_threads.set(before)
+        _cores = 1
+
+
+def share_out(work, pieces, fewest=2):
+    """Call ``work(part)`` once a core, with consecutive parts of `pieces`, at the same time.
+
+    Parameters
+    ----------
+    work : callable
+        Must not write where another part reads or writes.
+    pieces : sequence
+        Anything that has a length and can be sliced, such as a list of blocks or a range of rows.
+    fewest : int
+        So many pieces at least are worth handing over to another core.
+
+    Returns
+    -------
+    results : list
+        Of the calls, in the order of the parts: at least one, also if there are no pieces.
+    """
+    global _helpers
+    shares = min(_cores, len(pieces) // fewest)
+    if shares < 2:
+        return [work(pieces)]
+    if _helpers is None:
+        _helpers = concurrent.futures.ThreadPoolExecutor(MOST_CORES - 1, "npmaskrcnn")
+    ends = [len(pieces) * share // shares for share in range(shares + 1)]
+    mine, *others = [pieces[start:end] for start, end in zip(ends, ends[1:])]
+    errors = np.geterr()    # what is to happen at an overflow is a matter of each thread
+
+    def work_elsewhere(part):
+        with np.errstate(**errors):
+            return work(part)
+    answers = [_helpers.submit(work_elsewhere, part) for part in others]
+    return [work(mine)] + [answer.result() for answer in answers]
+
+
+class _ProductThreads:
+    """The number of threads of NumPy's matrix products, where these are OpenBLAS's."""
+
+    def __init__(self):
+        core = getattr(np, "_core", None) or np.core
+        library = ctypes.CDLL(core._multiarray_umath.__file__)      # and the libraries that it has loaded
+        self._get = self._set = None
+        for name in ("scipy_openblas_{}_num_threads64_", "openblas_{}_num_threads64_", "openblas_{}_num_threads"):
+            if hasattr(library, name.format("set")):
+                self._get, self._set = (getattr(library, name.format(verb)) for verb in ("get", "set"))
+                break
+
+    def get(self):
+        """Return it; 1 where it cannot be told, so that nothing is shared out."""
+        return self._get() if self._get else 1
+
+    def set(self, number):
+        """Set it."""
+        self._set(number)
+
+
+def _forget_helpers():
+    global _helpers
+    _helpers = None
+
+
+_product_threads = _ProductThreads()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_helpers)     # a forked process has our memory, but not our threads
