@@ -17,13 +17,13 @@ False
 
 import difflib
 
-from npmaskrcnn.exercises import boxes, convolution, learning, places, regions
+from npmaskrcnn.exercises import boxes, convolution, learning, places, proposals, regions
 from npmaskrcnn.exercises.checking import Report, examine
 
 __all__ = ["Report", "check", "names", "statement", "stub"]
 
 EXERCISES = {exercise.name: exercise
-             for module in (places, convolution, boxes, regions, learning) for exercise in module.EXERCISES}
+             for module in (places, convolution, boxes, proposals, regions, learning) for exercise in module.EXERCISES}
 
 
 def names():

@@ -1,4 +1,4 @@
-"""Exercises about boxes: from masks, overlap, deltas, anchors, matching, suppression."""
+"""Exercises about boxes: from masks, overlap, deltas, anchors, matching, suppression, detections."""
 
 import math
 
@@ -102,7 +102,7 @@ def _encode_cases():
         Case("the anchor itself", dict(boxes=_boxes([0, 0, 10, 20]), anchors=_boxes([0, 0, 10, 20])),
              "nothing to correct: four zeros"),
         Case("moved right by half the anchor's width", dict(boxes=_boxes([5, 0, 15, 20]), anchors=_boxes([0, 0, 10, 20])),
-             "shifts are measured between centres, in units of the anchor's width and height"),
+             "tx and ty are between centres: the anchor's is at (5, 10), the box's at (10, 10); in units of the anchor's size"),
         Case("twice as high about the same centre", dict(boxes=_boxes([0, -10, 10, 30]), anchors=_boxes([0, 0, 10, 20])),
              "th is the natural logarithm of the ratio of the heights; the order is tx, ty, tw, th"),
         Case("five random pairs", dict(boxes=_random_boxes(rng, 5), anchors=_random_boxes(rng, 5)),
@@ -171,9 +171,9 @@ def _anchors_cases():
         Case("a cell further down", dict(row=2, column=1, stride=4, size=8, ratios=(1.0,)),
              "the row moves y, the column moves x, each by the stride"),
         Case("three ratios of size 32", dict(row=0, column=0, stride=8, size=32, ratios=(0.5, 1.0, 2.0)),
-             "ratio = height / width, and the area stays 32 * 32: ratio 0.5 is wide and low"),
+             "ratio = height / width, and the area stays 32 * 32: ratio 0.5 is wide and low; half its width, 22.6, is rounded to 23"),
         Case("size 12, where halves must be rounded", dict(row=1, column=3, stride=4, size=12, ratios=(0.5, 1.0, 2.0)),
-             "it is the half sides that are rounded to whole pixels (np.round)"),
+             "it is the half sides that are rounded: half of 12 * sqrt(2) is 8.49, and becomes 8"),
     ]
 
 
@@ -319,4 +319,72 @@ def nms(boxes, scores, iou_threshold):
            "You may use your own `iou`, or `npmaskrcnn.reference.box_iou`."))
 
 
-EXERCISES = (LOCATE_ANCHOR, BOX_FROM_MASK, IOU, ANCHORS_OF_CELL, ENCODE_BOXES, DECODE_BOXES, MATCH, NMS)
+# ---- from scores to detections ----
+
+BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
+
+
+def _detections_reference(scores, deltas, proposals, score_threshold, iou_threshold):
+    rows, labels = np.nonzero(scores[:, 1:] > score_threshold)
+    labels = labels + 1
+    boxes = ops.decode_boxes(deltas[rows, labels], proposals[rows], BOX_WEIGHTS)
+    keep = ops.batched_nms(boxes, scores[rows, labels], labels, iou_threshold)
+    return boxes[keep], labels[keep], scores[rows, labels][keep]
+
+
+def _detections_cases():
+    rng = np.random.default_rng(5)
+    moved = np.zeros((1, 3, 4))
+    moved[0, 1], moved[0, 2] = (5, 0, 0, 0), (0, 0, 0, 5 * math.log(2))
+    met = np.zeros((2, 2, 4))
+    met[1, 1, 0] = -20
+    heap = _boxes([0, 0, 10, 10], [0, 0, 10, 9], [40, 0, 50, 10])
+    return [
+        Case("one region that is surely of class 1 and fits already",
+             dict(scores=np.array([[0.1, 0.7, 0.1, 0.1]]), deltas=np.zeros((1, 4, 4)), proposals=_boxes([0, 0, 10, 20]),
+                  score_threshold=0.5, iou_threshold=0.5), "the label is the column: 1; deltas of zero leave the proposal as it is"),
+        Case("scores at the threshold, and a sure background",
+             dict(scores=np.array([[0.2, 0.5, 0.3], [0.9, 0.05, 0.05], [0.1, 0.3, 0.6]]), deltas=np.zeros((3, 3, 4)),
+                  proposals=_boxes([0, 0, 9, 9], [20, 0, 29, 9], [40, 0, 49, 9]), score_threshold=0.5, iou_threshold=0.5),
+             "column 0 is background and never reported; a score that equals the threshold is not above it"),
+        Case("a region whose box moves to the right as class 1, and doubles its height as class 2",
+             dict(scores=np.array([[0.1, 0.3, 0.6]]), deltas=moved, proposals=_boxes([0, 0, 10, 20]), score_threshold=0.5,
+                  iou_threshold=0.5), "take the numbers of the candidate's own class, deltas[row, label], and divide them by (10, 10, 5, 5)"),
+        Case("one region that may be class 1 or class 2",
+             dict(scores=np.array([[0.1, 0.4, 0.5]]), deltas=np.zeros((1, 3, 4)), proposals=_boxes([0, 0, 10, 20]),
+                  score_threshold=0.05, iou_threshold=0.5), "both are reported: suppression is per class"),
+        Case("two regions that are apart and refined to one place",
+             dict(scores=np.array([[0.2, 0.8], [0.3, 0.7]]), deltas=met, proposals=_boxes([0, 0, 10, 10], [20, 0, 30, 10]),
+                  score_threshold=0.05, iou_threshold=0.5), "it is the refined boxes that suppress one another, not the proposals"),
+        Case("two regions on one object and a surer one elsewhere",
+             dict(scores=np.array([[0.4, 0.6], [0.5, 0.5], [0.1, 0.9]]), deltas=np.zeros((3, 2, 4)), proposals=heap,
+                  score_threshold=0.05, iou_threshold=0.5), "the answer is in the order of the scores over all classes, best first"),
+        Case("nothing but background",
+             dict(scores=np.array([[0.98, 0.02]]), deltas=np.zeros((1, 2, 4)), proposals=_boxes([0, 0, 9, 9]),
+                  score_threshold=0.05, iou_threshold=0.5), "three empty arrays, of shapes (0, 4), (0,) and (0,)"),
+        Case("60 random regions, three classes and background",
+             dict(scores=rng.dirichlet((1, 1, 1, 1), 60), deltas=rng.standard_normal((60, 4, 4)), proposals=_random_boxes(rng, 60),
+                  score_threshold=0.2, iou_threshold=0.3)),
+    ]
+
+
+DETECTIONS = Exercise(
+    name="detections",
+    statement="""From the box head's answers to detections. `scores` are those after softmax, column 0 is background; `deltas` has four numbers
+for each region and class, which are divided by (10, 10, 5, 5) and then decoded. (1) Every pair of a region and a class
+other than background with a score above `score_threshold` is a candidate. (2) Its box is the proposal, moved and stretched by the numbers of
+that class. (3) Among candidates of one class, non-maximum suppression at `iou_threshold`. Return what is left, best score first. (No
+clipping here, and no limit of 100.) You may use your own `decode_boxes` and `nms`, or the package's.""",
+    stub='''
+def detections(scores, deltas, proposals, score_threshold, iou_threshold):
+    """scores (R, K), deltas (R, K, 4), proposals (R, 4), two numbers -> boxes (D, 4), labels (D,), scores (D,)."""
+    ...  # return boxes, labels, scores
+''',
+    outputs=("boxes", "labels", "scores"), reference=_detections_reference, cases=_detections_cases,
+    hints=("`rows, labels = np.nonzero(scores[:, 1:] > score_threshold)`, and add 1 to the labels.",
+           "`ops.decode_boxes(deltas[rows, labels], proposals[rows], (10, 10, 5, 5))` gives the candidates' boxes.",
+           "One `nms` for each label in turn; collect the candidates it keeps, and sort them by score at the end.",
+           "Or one `nms` for all: add `1000 * label` to all four coordinates of a box, and other classes are too far away to overlap."))
+
+
+EXERCISES = (LOCATE_ANCHOR, BOX_FROM_MASK, IOU, ANCHORS_OF_CELL, ENCODE_BOXES, DECODE_BOXES, MATCH, NMS, DETECTIONS)

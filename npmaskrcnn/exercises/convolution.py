@@ -1,4 +1,4 @@
-"""Exercises about feature maps: convolution, its backward and its transpose, batch norm, upsampling."""
+"""Exercises about feature maps: convolution, its backward and its transpose, batch norm, the pyramid."""
 
 import numpy as np
 
@@ -230,4 +230,62 @@ def upsample_backward(dy, size):
            "Without loops: `np.add.at`. (`dx[:, rows] += dy` would count a repeated row once.)"))
 
 
-EXERCISES = (CONV2D_FORWARD, CONV2D_BACKWARD, CONV_TRANSPOSE2D_FORWARD, BATCH_NORM_BACKWARD, UPSAMPLE_BACKWARD)
+# ---- the pyramid ----
+
+
+def _merge_reference(c3, c4, c5, w3, w4, w5):
+    merged = []
+    for feature, weight in ((c5, w5), (c4, w4), (c3, w3)):
+        lateral, _ = ops.conv2d_forward(feature[None], weight[None, None])
+        if merged:
+            lateral = lateral + ops.upsample_nearest_forward(merged[0][None], lateral.shape[1:3])[0]
+        merged.insert(0, lateral[0])
+    return tuple(merged)
+
+
+def _merge_cases():
+    rng = np.random.default_rng(5)
+    one = np.ones((1, 1))
+
+    def maps(rows, columns, channels=(1, 1, 1), draw=lambda shape: np.zeros(shape)):
+        return {f"c{3 + k}": draw((rows << 2 >> k, columns << 2 >> k, c)) for k, c in enumerate(channels)}
+
+    def weights(channels, out):
+        return {f"w{3 + k}": rng.integers(-2, 3, (c, out)).astype(float) for k, c in enumerate(channels)}
+
+    ones = dict(w3=one, w4=one, w5=one)
+    random_maps = maps(2, 3, (3, 5, 7), rng.standard_normal)
+    return [
+        Case("only C5 has something to say: its one cell is 1", dict(maps(1, 1), c5=np.ones((1, 1, 1)), **ones),
+             "what C5 knows must reach every cell of the levels below, and unchanged"),
+        Case("C5 has two cells, side by side", dict(maps(1, 2), c5=_map([[1, 2]])[0], **ones),
+             "each cell is copied to 2x2 cells, 1 1 2 2; it is not the map that is laid twice, 1 2 1 2"),
+        Case("a one in C4 and a one in C5", dict(maps(1, 1), c4=_map([[1, 0], [0, 0]])[0], c5=np.ones((1, 1, 1)), **ones),
+             "what goes on down to level 3 is the sum of level 4, not its lateral alone, nor C5's"),
+        Case("laterals that double, treble, and change the sign", dict(maps(1, 1, draw=np.ones), w3=2 * one, w4=3 * one, w5=-one),
+             "the lateral is the level's own map times its own weight; what comes from above is not multiplied again"),
+        Case("maps of 1, 2 and 3 channels, laterals of 2", dict(maps(1, 2, (1, 2, 3), np.ones), **weights((1, 2, 3), 2)),
+             "a 1x1 convolution is a product along the channels: feature @ weight"),
+        Case("8x12, 4x6 and 2x3 cells of 3, 5 and 7 channels", dict(random_maps, **weights((3, 5, 7), 4))),
+    ]
+
+
+FPN_MERGE = Exercise(
+    name="fpn_merge",
+    statement="""The heart of the pyramid's forward pass: laterals and top-down path, for the three levels C3, C4 and C5. A lateral is a
+1x1 convolution without bias: each cell's vector of `c3` `(h, w, C3)` times the matrix `w3` `(C3, C)`, and likewise for the others. Beginning
+at C5, enlarge each merged map to twice its size, every cell copied to 2x2 cells, and add it to the lateral of the next finer level. Return
+the three merged maps, the finest first. (The 3x3 convolutions that smooth them are left out.)""",
+    stub='''
+def fpn_merge(c3, c4, c5, w3, w4, w5):
+    """c3 (4h, 4w, C3), c4 (2h, 2w, C4), c5 (h, w, C5); w3 (C3, C), w4 (C4, C), w5 (C5, C)
+    -> merged3 (4h, 4w, C), merged4 (2h, 2w, C), merged5 (h, w, C)."""
+    ...  # return merged3, merged4, merged5
+''',
+    outputs=("merged3", "merged4", "merged5"), reference=_merge_reference, cases=_merge_cases,
+    hints=("Which of the three can be computed first, without the other two?",
+           "`merged5 = c5 @ w5`; the other two are each a lateral plus the enlarged map of the level above.",
+           "`x.repeat(2, axis=0).repeat(2, axis=1)` copies each cell to 2x2."))
+
+
+EXERCISES = (CONV2D_FORWARD, CONV2D_BACKWARD, CONV_TRANSPOSE2D_FORWARD, BATCH_NORM_BACKWARD, FPN_MERGE, UPSAMPLE_BACKWARD)
