@@ -73,7 +73,7 @@ TO_IMAGE_FRAME = Exercise(
 `(height, width)` are known: of the padded canvas, of the resized image in its upper left corner, and of the given image.""",
     stub='''
 def to_image_frame(boxes, padded, resized, given):
-    """boxes (N, (x1, y1, x2, y2)) of the input; three sizes (height, width) -> boxes (N, 4) of the given image."""
+    """boxes (N, (x1, y1, x2, y2)) and three sizes (height, width) -> boxes (N, 4) in the given image."""
     ...
 ''',
     outputs=("boxes",), reference=_to_image_reference, cases=_to_image_cases,
