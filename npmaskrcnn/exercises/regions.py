@@ -66,7 +66,8 @@ def _align_cases():
     return [
         Case("a ramp f(x) = x, one bin: the answer is the middle of the box",
              dict(feature=ramp, box=_array(1, 0, 3, 2), size=(1, 1)),
-             "sample points of a bin from 1 to 3 are at 1.5 and 2.5, not at its ends"),
+             "sample points of a bin from 1 to 3 are at 1.5 and 2.5, not at its ends; an answer that is half a cell too low "
+             "has subtracted 0.5 from the box (aligned=True)"),
         Case("the same ramp, 1x2 bins", dict(feature=ramp, box=_array(1, 0, 5, 3), size=(1, 2)),
              "size is (rows, columns); a bin is 4 / 2 = 2 cells wide"),
         Case("a ramp downwards, 2x1 bins", dict(feature=np.tile(np.arange(0.0, 40.0, 10.0)[:, None], (1, 6)),
@@ -77,6 +78,8 @@ def _align_cases():
         Case("a box that ends at the map's right and lower edge",
              dict(feature=rng.integers(0, 9, (4, 5)).astype(float), box=_array(2.5, 1.5, 5, 4), size=(2, 2)),
              "points beyond the last row or column of cells are moved onto it: min(y, H - 1), min(x, W - 1)"),
+        Case("a box 0.4 cells wide and 0.6 high", dict(feature=ramp + 10 * np.arange(4.0)[:, None], box=_array(2, 1, 2.4, 1.6), size=(1, 2)),
+             "a box narrower or lower than one cell counts as one cell wide or high, from x1 and y1 on: max(x2 - x1, 1)"),
         Case("a 9x12 map, a box with fractions, 3x4 bins",
              dict(feature=rng.standard_normal((9, 12)), box=_array(1.3, 2.1, 10.6, 7.7), size=(3, 4))),
     ]
@@ -94,7 +97,7 @@ def roi_align_forward(feature, box, size):
     ...
 ''',
     outputs=("y",), reference=_align_reference, cases=_align_cases,
-    hints=("Point number k of the 2 * P along y is at `y1 + (k + 0.5) * (y2 - y1) / (2 * P)`.",
+    hints=("With `height = max(y2 - y1, 1)`, point number k of the 2 * P along y is at `y1 + (k + 0.5) * height / (2 * P)`.",
            "Between cells: `top = int(y)`, `fy = y - top`; the row above has weight `1 - fy`, the one below `fy`.",
            "Clamp first: `y = min(max(y, 0), H - 1)`, and `bottom = min(top + 1, H - 1)`."))
 
@@ -108,13 +111,16 @@ def _align_backward_cases():
     rng = np.random.default_rng(1)
     return [
         Case("one bin whose four points lie on cells", dict(dy=_array(4).reshape(1, 1), shape=(3, 4), box=_array(0.5, 0.5, 2.5, 2.5)),
-             "each of the four points takes a quarter of dy, and hands it to the cell it has read"),
+             "each of the four points takes a quarter of dy and adds it to the cell that it has read; `=` in place of `+=` "
+             "wipes out what another point has left there, even if its own weight is 0"),
         Case("one bin whose points lie between cells", dict(dy=_array(16).reshape(1, 1), shape=(4, 4), box=_array(0, 0, 2, 2)),
              "a cell gets the gradient times the weight with which it was read; cells read twice add up"),
         Case("two bins side by side", dict(dy=_array(1, 10).reshape(1, 2), shape=(3, 5), box=_array(0, 0, 3, 1.5)),
              "the middle cells were read by both bins"),
         Case("a box at the map's lower right corner", dict(dy=_array(1, 2, 3, 4).reshape(2, 2), shape=(4, 5), box=_array(2.5, 1.5, 5, 4)),
              "what was moved onto the last row or column is handed back there: nothing gets lost, sum(dfeature) = sum(dy)"),
+        Case("a box 0.4 cells wide", dict(dy=_array(8, 16).reshape(2, 1), shape=(4, 5), box=_array(2, 1, 2.4, 3)),
+             "as in forward, a box narrower than one cell counts as one cell wide"),
         Case("a 9x12 map, a box with fractions, 3x4 bins",
              dict(dy=rng.standard_normal((3, 4)), shape=(9, 12), box=_array(1.3, 2.1, 10.6, 7.7))),
     ]

@@ -104,12 +104,12 @@ def roi_align_samples(feature, box, spatial_scale, output_size=7, sampling_ratio
     _draw_bins(map_ax, x_edges, y_edges)
     grid = np.stack(np.meshgrid(x_points, y_points), axis=-1).reshape(-1, 2)
     map_ax.scatter(*grid.T, s=7, color=INK, linewidths=0, zorder=4)
-    _draw_weights(map_ax, x_points[len(x_points) // 2], y_points[len(y_points) // 2], feature.shape)
+    _draw_weights(map_ax, _most_between(x_points), _most_between(y_points), feature.shape)
     map_ax.set_xlim(max(x_edges[0] - 2, -1), min(x_edges[-1] + 2, feature.shape[1]))
     map_ax.set_ylim(min(y_edges[-1] + 2, feature.shape[0]), max(y_edges[0] - 2, -1))
     map_ax.set(xlabel="x on the map (cells)", ylabel="y on the map (cells)",
                title=f"{len(grid)} points, each a mean of its four cells by the weights shown")
-    pooled_ax.set(xlabel="bin", ylabel="bin", title=f"Result: {pooled.shape[0]} × {pooled.shape[1]} bins,\n"
+    pooled_ax.set(xlabel="column of bins", ylabel="row of bins", title=f"Result: {pooled.shape[0]} × {pooled.shape[1]} bins,\n"
                   f"each the mean of its {len(grid) // max(pooled.shape[0] * pooled.shape[1], 1)} points")
     figure.set_label("A region of interest on the cells of a feature map with "
                      f"{pooled.shape[0]} by {pooled.shape[1]} bins and {len(grid)} sampling points, "
@@ -212,14 +212,21 @@ def _draw_bins(ax, x_edges, y_edges):
     draw_boxes(ax, [[x_edges[0], y_edges[0], x_edges[-1], y_edges[-1]]], INK, linewidth=2.2)
 
 
+def _most_between(points):
+    """Of the points along one axis, the one whose weights are most even; the middle one among equals."""
+    by_distance = points[np.argsort(np.abs(points - points.mean()), kind="stable")]
+    return by_distance[np.argmin(np.round(np.abs(by_distance % 1 - 0.5), 3))]
+
+
 def _draw_weights(ax, x, y, shape):
-    """One point with lines to the centres of its four cells and the weight of each."""
+    """One point with lines to the centres of its four cells, and the weight of each in the cell's far corner."""
     x0 = min(max(math.floor(x), 0), shape[1] - 1)
     y0 = min(max(math.floor(y), 0), shape[0] - 1)
     for cell_y in (y0, y0 + 1):
         for cell_x in (x0, x0 + 1):
             weight = (1 - abs(x - cell_x)) * (1 - abs(y - cell_y))
             ax.plot([x, cell_x], [y, cell_y], color=NEGATIVE, linewidth=1.5, zorder=5)
-            ax.text(cell_x, cell_y, f"{weight:.2f}", fontsize=SMALL, ha="center", va="center", zorder=6,
+            ax.text(cell_x + (0.2 if cell_x > x0 else -0.2), cell_y + (0.3 if cell_y > y0 else -0.3),
+                    f"{weight:.2f}", fontsize=SMALL, ha="center", va="center", zorder=6,
                     bbox=dict(boxstyle="round,pad=0.2", facecolor="white", edgecolor=NEGATIVE, linewidth=0.8))
     ax.scatter([x], [y], s=26, color=NEGATIVE, zorder=7)
