@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from npmaskrcnn import __version__, cli, load
-from npmaskrcnn.datasets import ShapesDataset
+from npmaskrcnn.datasets import CocoDataset, ShapesDataset, read_detections
 from npmaskrcnn.evaluation import rle
+from npmaskrcnn.ops.boxes import box_iou
 from npmaskrcnn.shipped import data_file
 
 SAMPLE = data_file("shapes/instances.json")
@@ -126,6 +127,17 @@ def test_evaluate_measures_a_model_and_a_results_file_alike(capsys, tmp_path):
     code, by_model, _ = run(capsys, "evaluate", *where, "--out", tmp_path)
     assert code == 0 and "AP50" in by_model
     assert (tmp_path / "precision-recall-masks.png").exists()
+
+
+def test_what_detect_wrote_belongs_to_its_pictures_whatever_their_order(capsys, tmp_path):
+    pictures = [data_file("shapes/000004.png"), data_file("shapes/000001.png")]
+    assert run(capsys, "detect", *pictures, "--out", tmp_path)[0] == 0
+    dataset = CocoDataset(SAMPLE)
+    found = read_detections(tmp_path / "detections.json", dataset)
+    assert [i for i, detections in enumerate(found) if len(detections)] == [1, 4]
+    for i in (1, 4):
+        overlap = box_iou(found[i].boxes, dataset.target(i).boxes)
+        assert np.median(overlap.max(axis=1)) > 0.5     # most detections are of objects of this very picture
 
 
 def test_export_there_and_back_keeps_every_bit(capsys, tmp_path):

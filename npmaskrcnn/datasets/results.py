@@ -3,9 +3,14 @@
 A results file is one list; each entry is one detection: ``{"image_id", "category_id", "bbox": [x, y, width,
 height], "score", "segmentation": RLE}``, with the ids of the annotation file it belongs to. Masks in it
 are yes or no, so probabilities are thresholded on the way out, and do not come back.
+
+An entry may also name its picture and its class (``file_name``, ``category_name``), as ``npmaskrcnn detect``
+does, which sees no annotation file and so numbers pictures and classes in its own way. Names win over numbers.
 """
 
 import json
+from collections import Counter
+from pathlib import PureWindowsPath
 
 import numpy as np
 
@@ -66,7 +71,8 @@ def read_detections(path, dataset):
     ----------
     path : str or path
     dataset : CocoDataset or ShapesDataset
-        That the results are for: its `image_ids`, `category_ids` and `size(i)`.
+        That the results are for: its `image_ids`, `category_ids` and `size(i)`. Entries with a ``file_name`` or a
+        ``category_name`` go by these (of paths the last part counts), against `file_names` and `class_names`.
 
     Returns
     -------
@@ -76,20 +82,18 @@ def read_detections(path, dataset):
     Raises
     ------
     InputError
-        With the path and the entry: for ids that the dataset does not have, and for fields that are wrong.
+        With the path and the entry: for ids and names that the dataset does not have, and for wrong fields.
     """
     entries = read_json(path)
     if not isinstance(entries, list):
         raise InputError(f"{path}: expected a list of detections, got a {type(entries).__name__}")
-    index_of = {image_id: i for i, image_id in enumerate(dataset.image_ids)}
-    label_of = {category_id: label for label, category_id in enumerate(dataset.category_ids) if label}
-    per_image = [[] for _ in index_of]
+    image_of, class_of = _Finder.of_images(dataset), _Finder.of_classes(dataset)
+    per_image = [[] for _ in dataset.image_ids]
     for position, entry in enumerate(entries):
         name = f"{path}: detection {position}"
         if not isinstance(entry, dict):
             raise InputError(f"{name}: expected an object, got {type(entry).__name__}")
-        index = _look_up(entry, "image_id", index_of, name)
-        label = _look_up(entry, "category_id", label_of, name)
+        index, label = image_of(entry, name), class_of(entry, name)
         x, y, w, h = _numbers(entry.get("bbox"), 4, f"{name}: bbox")
         if w < 0 or h < 0:
             raise InputError(f"{name}: bbox is {entry['bbox']!r:.60}, expected x, y, width, height, no side below 0")
@@ -119,12 +123,64 @@ def _one_image(found, size, path):
                       np.array([entry[0] for entry in found], np.float32), masks)
 
 
+class _Finder:
+    """Finds what an entry belongs to: by its name where it has one, else by its id.
+
+    Parameters
+    ----------
+    id_key, name_key : str
+        Fields of an entry.
+    ids, names : list
+        The dataset's; row i of both is number ``first + i``. Names that occur twice only confirm an id.
+    first : int
+    """
+
+    def __init__(self, id_key, name_key, ids, names, first=0):
+        self.id_key, self.name_key, self.names, self.first = id_key, name_key, names, first
+        self.by_id = {value: i for i, value in enumerate(ids, start=first)}
+        self.count = Counter(names)
+        self.by_name = {name: i for i, name in enumerate(names, start=first)}
+        self.written = {}       # as the entries name what was found: two pictures must not become one
+
+    @classmethod
+    def of_images(cls, dataset):
+        names = [_base_name(name) for name in getattr(dataset, "file_names", ())]
+        return cls("image_id", "file_name", dataset.image_ids, names)
+
+    @classmethod
+    def of_classes(cls, dataset):
+        return cls("category_id", "category_name", dataset.category_ids[1:],
+                   list(getattr(dataset, "class_names", ()))[1:], first=1)
+
+    def __call__(self, entry, what):
+        written = entry.get(self.name_key)
+        if written is None:
+            return _look_up(entry, self.id_key, self.by_id, what)
+        if not isinstance(written, str):
+            raise InputError(f"{what}: {self.name_key} is {written!r:.60}, expected a text")
+        name = _base_name(written) if self.name_key == "file_name" else written
+        found = _look_up({self.name_key: name}, self.name_key, self.by_name, what)
+        if self.count[name] > 1:
+            found = _look_up(entry, self.id_key, self.by_id, what)
+            if self.names[found - self.first] != name:
+                raise InputError(f"{what}: {self.id_key} {entry[self.id_key]!r} is "
+                                 f"{self.names[found - self.first]!r} in the dataset, not {name!r}")
+        if self.written.setdefault(found, written) != written:
+            raise InputError(f"{what}: {self.name_key} {written!r} and {self.written[found]!r} are both taken for "
+                             f"the dataset's {name!r}")
+        return found
+
+
+def _base_name(path):
+    return PureWindowsPath(path).name       # which also knows the other system's slashes
+
+
 def _look_up(entry, key, table, name):
     value = entry.get(key)
     if isinstance(value, (int, str)) and value in table:
         return table[value]
     shown = ", ".join(map(repr, list(table)[:8])) + (", ..." if len(table) > 8 else "")
-    raise InputError(f"{name}: {key} is {value!r}, the dataset has {shown}")
+    raise InputError(f"{name}: {key} is {value!r}, the dataset has {shown or 'none'}")
 
 
 def _numbers(values, count, name):

@@ -90,6 +90,62 @@ def test_as_many_ids_as_detections_are_needed():
         detections_to_coco(example(), [1])
 
 
+class Named(Dataset):
+    """The same two images, with names."""
+
+    file_names = ["left/a.png", "b.png"]
+    class_names = ["background", "cat", "dog"]
+
+
+def write_named(path, image_id=1, file_name="photos\\b.png", category_name="dog"):
+    """Write one detection as `npmaskrcnn detect` numbers it: images and classes from 1, and all named."""
+    mask = np.ones((5, 4), np.float32)
+    found = Detections(np.array([[0, 0, 4, 5]], np.float32), np.array([1]), np.array([.5], np.float32), mask[None])
+    entry, = detections_to_coco([found], [image_id])
+    path.write_text(json.dumps([{**entry, "file_name": file_name, "category_name": category_name}]))
+    return path
+
+
+def test_names_of_picture_and_class_win_over_numbers_of_another_numbering(tmp_path):
+    first, second = read_detections(write_named(tmp_path / "r.json"), Named())
+    assert len(first) == 0 and second.labels.tolist() == [2]
+
+
+@pytest.mark.parametrize("named, message", [
+    (dict(file_name="c.png"), "detection 0: file_name is 'c.png', the dataset has 'a.png', 'b.png'"),
+    (dict(file_name=7), "detection 0: file_name is 7, expected a text"),
+    (dict(category_name="cow"), "detection 0: category_name is 'cow', the dataset has 'cat', 'dog'"),
+])
+def test_a_name_that_the_dataset_does_not_have_is_refused(tmp_path, named, message):
+    with pytest.raises(InputError, match=message):
+        read_detections(write_named(tmp_path / "r.json", **named), Named())
+
+
+def test_names_are_refused_where_there_is_nothing_to_compare_them_with(tmp_path):
+    with pytest.raises(InputError, match="file_name is 'b.png', the dataset has none"):
+        read_detections(write_named(tmp_path / "r.json"), Dataset())
+
+
+def test_two_pictures_are_not_taken_for_one(tmp_path):
+    entries = [json.loads(write_named(tmp_path / "r.json", file_name=name).read_text())[0] for name in ("x/b.png", "b.png")]
+    (tmp_path / "r.json").write_text(json.dumps(entries))
+    with pytest.raises(InputError, match="'b.png' and 'x/b.png' are both taken for"):
+        read_detections(tmp_path / "r.json", Named())
+
+
+def test_a_name_that_occurs_twice_goes_with_its_id_and_confirms_it(tmp_path):
+    class Twice(Named):
+        image_ids, file_names = [40, "b", 3], ["left/b.png", "right/b.png", "c.png"]
+
+        def size(self, index):
+            return 5, 4
+
+    found = read_detections(write_named(tmp_path / "r.json", image_id="b"), Twice())
+    assert [len(f) for f in found] == [0, 1, 0]
+    with pytest.raises(InputError, match="image_id 3 is 'c.png' in the dataset, not 'b.png'"):
+        read_detections(write_named(tmp_path / "r.json", image_id=3), Twice())
+
+
 @pytest.mark.parametrize("field, value, message", [
     ("image_id", 41, "detection 1: image_id is 41, the dataset has 40, 'b'"),
     ("image_id", [40], "detection 1: image_id is"),
