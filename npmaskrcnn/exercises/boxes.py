@@ -351,7 +351,7 @@ def _detections_cases():
              dict(scores=np.array([[0.1, 0.3, 0.6]]), deltas=moved, proposals=_boxes([0, 0, 10, 20]), score_threshold=0.5,
                   iou_threshold=0.5), "take the numbers of the candidate's own class, deltas[row, label], and divide them by (10, 10, 5, 5)"),
         Case("one region that may be class 1 or class 2",
-             dict(scores=np.array([[0.1, 0.4, 0.5]]), deltas=np.zeros((1, 3, 4)), proposals=_boxes([0, 0, 10, 20]),
+             dict(scores=np.array([[0.1, 0.5, 0.4]]), deltas=np.zeros((1, 3, 4)), proposals=_boxes([0, 0, 10, 20]),
                   score_threshold=0.05, iou_threshold=0.5), "both are reported: suppression is per class"),
         Case("two regions that are apart and refined to one place",
              dict(scores=np.array([[0.2, 0.8], [0.3, 0.7]]), deltas=met, proposals=_boxes([0, 0, 10, 10], [20, 0, 30, 10]),
