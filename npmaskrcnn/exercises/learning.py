@@ -4,6 +4,7 @@ import numpy as np
 
 from npmaskrcnn import ops
 from npmaskrcnn.exercises.exercise import Case, Exercise
+from npmaskrcnn.exercises.steps import JOIN_GRADIENTS, UPDATE_RATIO
 
 
 def _array(*numbers):
@@ -176,7 +177,7 @@ def _ap_cases():
     rng = np.random.default_rng(3)
     return [
         Case("everything found, nothing else", dict(scores=_array(0.9, 0.8), is_true_positive=np.array([True, True]), num_ground_truth=2),
-             "precision 1 at every recall: 1"),
+             "precision 1 at every recall: 1; it is read at 101 recalls, it is not the area between your points"),
         Case("half of the objects found", dict(scores=_array(0.9), is_true_positive=np.array([True]), num_ground_truth=2),
              "recalls 0, 0.01, ... 0.5 are reached with precision 1, that is 51 of 101; beyond it counts as 0"),
         Case("a false positive between two true ones", dict(scores=_array(0.9, 0.8, 0.7), is_true_positive=np.array([True, False, True]),
@@ -208,4 +209,4 @@ def average_precision(scores, is_true_positive, num_ground_truth):
            "For one recall r: `precision[recall >= r].max()`, if there is any such."))
 
 
-EXERCISES = (SOFTMAX_CROSS_ENTROPY, SMOOTH_L1, MASK_BCE, SGD_STEP, AVERAGE_PRECISION)
+EXERCISES = (SOFTMAX_CROSS_ENTROPY, SMOOTH_L1, MASK_BCE, JOIN_GRADIENTS, SGD_STEP, UPDATE_RATIO, AVERAGE_PRECISION)
