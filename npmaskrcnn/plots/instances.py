@@ -19,7 +19,7 @@ MASK_THRESHOLD = 0.5   # of a predicted probability, as everywhere
 
 @styled
 def instances(image, boxes, labels=None, scores=None, masks=None, class_names=None, target=None, title=None,
-              ax=None, size=4.5):
+              ax=None, size=4.5, text=True):
     """Draw an image with the masks, boxes, labels and scores of its instances.
 
     Parameters
@@ -43,6 +43,8 @@ def instances(image, boxes, labels=None, scores=None, masks=None, class_names=No
         Draw here instead of in a new figure.
     size : float
         Width of the new figure in inches.
+    text : bool
+        Write class and score at each box.
 
     Returns
     -------
@@ -66,7 +68,7 @@ def instances(image, boxes, labels=None, scores=None, masks=None, class_names=No
     show_image(ax, image)
     if target is not None:
         draw_instances(ax, target.boxes, target.labels, masks=target.masks, truth=True)
-    draw_instances(ax, boxes, labels, scores, masks, class_names, truth=is_truth, text=True)
+    draw_instances(ax, boxes, labels, scores, masks, class_names, truth=is_truth, text=text)
     if not len(boxes):
         say_nothing(ax, f"no {noun}")
     ax.set_title(title)

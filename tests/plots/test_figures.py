@@ -46,6 +46,13 @@ def test_an_instance_has_the_colour_of_its_class_in_every_figure():
         assert any(f"class {label} 0.88" in text for text in words(figure))   # 0.875 rounds half to even
 
 
+def test_an_instance_is_drawn_without_its_label_where_labels_would_lie_in_heaps():
+    image, box = np.zeros((24, 40, 3), np.uint8), np.array([[8.0, 6, 30, 18]])
+    with_label, without = (plots.instances(image, box, [1], [0.75], text=text) for text in (True, False))
+    assert any("class 1 0.75" in text for text in words(with_label))
+    assert not any("0.75" in text for text in words(without)) and has_color(drawn(without), CLASS_COLORS[0])
+
+
 def test_a_box_is_drawn_on_the_pixels_that_it_names():
     figure = plots.instances(np.zeros((24, 40, 3), np.uint8), np.array([[10.0, 6, 30, 18]]), [1])
     ax = figure.axes[0]
