@@ -89,6 +89,11 @@ class CocoDataset:
         return (f"CocoDataset({str(self.annotation_file)!r}: {len(self)} images, {num_objects} objects, "
                 f"{len(self.class_names) - 1} classes)")
 
+    @property
+    def num_objects(self):
+        """How many objects one can learn from: all annotations but crowds."""
+        return sum(not a.is_crowd for found in self._annotations.values() for a in found)
+
     def table(self):
         """The classes as text: label, category id in the file, number of objects, name."""
         counts = Counter(a.category_id for found in self._annotations.values() for a in found)

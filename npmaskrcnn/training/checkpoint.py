@@ -84,10 +84,10 @@ def load_checkpoint(trainer, path):
         raise InputError(f"{path}: {error}") from None
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: its training state is incomplete ({error!r})") from None
-    changed = [f"{name} {old!r} is now {new!r}" for name, old, new in _differences(facts, _facts(trainer))]
+    now = _facts(trainer)
+    changed = _dict_differences(*({name: part.get(name) for name in SETTINGS} for part in (facts, now)))
     if changed:
-        warnings.warn(f"{path}: this is not the run that was stored: {'; '.join(changed)}", InputWarning,
-                      stacklevel=3)
+        warnings.warn(f"{path}: this is not the run that was stored, which had {changed}", InputWarning, stacklevel=3)
 
 
 def _facts(trainer):
@@ -107,10 +107,6 @@ def _facts(trainer):
 
 SETTINGS = ("optimizer", "schedule", "batch_size", "clip_norm", "loss_weights", "flip", "scale_jitter",
             "weight_average")
-
-
-def _differences(old, new):
-    return [(name, old.get(name), new[name]) for name in SETTINGS if old.get(name) != new[name]]
 
 
 def _judge(trainer, arrays, meta, facts):

@@ -7,6 +7,8 @@ import math
 
 import numpy as np
 
+from ..errors import InputError
+
 
 def gradient_norm(parameters):
     """Return the length of all gradients together, as one vector.
@@ -68,5 +70,7 @@ def named(parameters):
     """Yield ``(name, Parameter)`` from named or bare parameters, or a mapping; bare ones are numbered."""
     if hasattr(parameters, "items"):
         parameters = parameters.items()
+    if not hasattr(parameters, "__iter__"):
+        raise InputError(f"parameters must be model.named_parameters(), got a {type(parameters).__name__}")
     for i, entry in enumerate(parameters):
         yield entry if isinstance(entry, tuple) else (str(i), entry)

@@ -19,6 +19,7 @@ import math
 
 import numpy as np
 
+from ..config import is_number
 from ..errors import InputError
 from .gradients import named
 
@@ -235,12 +236,12 @@ class AdamW(Optimizer):
 
 
 def _at_least_zero(value, name):
-    if not (math.isfinite(value) and value >= 0):
-        raise InputError(f"{name} must be a finite number of at least 0, got {value!r}")
+    if not (is_number(value) and value >= 0):
+        raise InputError(f"{name} must be a finite number of at least 0, got {value!r:.60}")
     return float(value)
 
 
 def _below_one(value, name):
-    if not 0 <= value < 1:
-        raise InputError(f"{name} must be at least 0 and less than 1, got {value!r}")
+    if not (is_number(value) and 0 <= value < 1):
+        raise InputError(f"{name} must be at least 0 and less than 1, got {value!r:.60}")
     return float(value)

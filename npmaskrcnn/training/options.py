@@ -4,11 +4,15 @@ import difflib
 import math
 import numbers
 
+import numpy as np
+
+from ..config import is_number
 from ..errors import InputError
+from ..structures import Target
 from .log import LOSSES
 
-
 LARGEST_COUNT = 10 ** 9
+SMALLEST_ZOOM, LARGEST_ZOOM = 0.1, 10   # beyond these a picture is a dot, or a single object's inside
 
 
 def judge_count(value, name, lowest=1):
@@ -23,7 +27,7 @@ def judge_count(value, name, lowest=1):
 def judge_positive(value, name):
     """Return `value` as a float, or raise InputError unless it is finite and greater than 0."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < math.inf:
-        raise InputError(f"{name} must be a finite number greater than 0, got {value!r}")
+        raise InputError(f"{name} must be a finite number greater than 0, got {value!r:.60}")
     return float(value)
 
 
@@ -34,27 +38,76 @@ def judge_fraction(value, name):
     return float(value)
 
 
+def judge_parts(model, optimizer, schedule):
+    """Raise InputError unless these are a model, an optimiser over its own parameters, a schedule or None."""
+    if not hasattr(model, "loss_and_grads"):
+        raise InputError(f"model must be a MaskRCNN, got {model!r:.60}")
+    if not hasattr(optimizer, "parameters"):
+        raise InputError(f"optimizer must be an SGD, AdamW or Muon of model.named_parameters(), got {optimizer!r:.60}")
+    if schedule is not None and not hasattr(schedule, "learning_rate"):
+        raise InputError(f"schedule must be a WarmupCosine, a WarmupSteps or None, got {schedule!r:.60}")
+    own = {id(parameter) for parameter in model.parameters()}
+    if any(id(parameter) not in own for parameter in optimizer.parameters.values()):
+        raise InputError("optimizer: holds the parameters of another model; build it from this model's "
+                         "named_parameters()")
+
+
+def judge_rng(rng):
+    """Return a generator: the one given, or a new one from a seed."""
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if isinstance(rng, bool) or not isinstance(rng, numbers.Integral) or rng < 0:
+        raise InputError(f"rng must be a np.random.Generator, or a seed of at least 0, got {rng!r:.60}")
+    return np.random.default_rng(rng)
+
+
+def judge_flag(value, name):
+    """Return `value`, or raise InputError unless it is True or False ("no" would count as true)."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InputError(f"{name} must be True or False, got {value!r:.60}")
+    return bool(value)
+
+
+def judge_checkpoint_at(steps):
+    """Return a set of steps."""
+    if not isinstance(steps, (list, tuple, set, range, np.ndarray)):
+        raise InputError(f"checkpoint_at must be a list of steps, got {steps!r:.60}")
+    return {judge_count(step, "checkpoint_at") for step in steps}
+
+
+def judge_item(item, index):
+    """Return the image and the Target of a dataset's item."""
+    if not isinstance(item, (tuple, list)) or len(item) != 2 or not isinstance(item[1], Target):
+        got = (f"a {type(item).__name__}" if not isinstance(item, (tuple, list)) else
+               f"({', '.join(type(part).__name__ for part in item)})")
+        raise InputError(f"image {index} of the dataset: dataset[{index}] must be a pair (image, Target), got {got:.80}")
+    return item
+
+
 def judge_scale_jitter(value):
     """Return ``(smallest, largest)`` as floats, or None."""
     if value is None:
         return None
     try:
         smallest, largest = (judge_positive(side, "scale_jitter") for side in value)
-        if smallest <= largest:
+        if SMALLEST_ZOOM <= smallest <= largest <= LARGEST_ZOOM:
             return smallest, largest
     except (TypeError, ValueError):  # no pair, or not of positive numbers
         pass
-    raise InputError(f"scale_jitter must be a pair of positive numbers (smallest, largest), got {value!r}")
+    raise InputError(f"scale_jitter must be a pair of numbers (smallest, largest), from {SMALLEST_ZOOM:g} to "
+                     f"{LARGEST_ZOOM:g}, got {value!r:.60}")
 
 
 def judge_loss_weights(weights):
     """Return a weight for each of the five losses, 1 for those not given."""
+    if not isinstance(weights or {}, dict):
+        raise InputError(f"loss_weights must be a dict of name to factor, got {weights!r:.60}")
     for name, value in (weights or {}).items():
         if name not in LOSSES:
             near = difflib.get_close_matches(name, LOSSES, 1, 0.3)
             guess = f", did you mean {near[0]!r}?" if near else ""
             raise InputError(f"loss_weights: no loss {name!r}{guess} (there are {', '.join(LOSSES)})")
-        if not (isinstance(value, numbers.Real) and 0 <= value < math.inf):
+        if not (is_number(value) and value >= 0):
             raise InputError(f"loss_weights: {name} must be finite and at least 0, got {value!r}")
     return {name: float((weights or {}).get(name, 1.0)) for name in LOSSES}
 
@@ -82,9 +135,17 @@ def judge_classes(model, dataset, name="dataset"):
 
 def judge_dataset(dataset, name="dataset"):
     """Return the number of images, or raise InputError if there is none."""
+    if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+        raise InputError(f"{name}: expected a dataset with len() and [i] -> (image, Target), got {dataset!r:.60}")
     if len(dataset) == 0:
         raise InputError(f"{name}: has no image")
     return len(dataset)
+
+
+def judge_objects(dataset):
+    """Raise InputError if the dataset knows that it has nothing to learn from: no object besides crowds."""
+    if getattr(dataset, "num_objects", None) == 0:
+        raise InputError("dataset: has no object to learn from, only crowds (iscrowd 1), which training leaves out")
 
 
 def _listing(names, most=12):

@@ -45,7 +45,7 @@ def train(model, dataset, num_steps=800, out_dir=None, optimizer="adamw", lr=Non
     Raises
     ------
     InputError
-        If an option is out of range, or `resume` does not fit.
+        If an option is out of range, a batch is larger than the dataset, or `resume` does not fit.
     TrainingDiverged
         If a loss, a gradient or a weight is not finite.
 
@@ -56,14 +56,17 @@ def train(model, dataset, num_steps=800, out_dir=None, optimizer="adamw", lr=Non
     ...                 out_dir="npmaskrcnn-run")                               # doctest: +SKIP
     """
     num_steps = judge_count(num_steps, "num_steps")
-    if optimizer not in OPTIMIZERS:
+    if not isinstance(optimizer, str) or optimizer not in OPTIMIZERS:
         near = difflib.get_close_matches(str(optimizer), OPTIMIZERS, 1)
-        raise InputError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {optimizer!r}"
+        raise InputError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {optimizer!r:.60}"
                          + (f"; did you mean {near[0]!r}?" if near else ""))
     lr = LEARNING_RATES[optimizer] if lr is None else judge_positive(lr, "lr")
     schedule = WarmupCosine(lr, num_steps, min(judge_count(warmup, "warmup", 0), num_steps // 10))
     optimizer = OPTIMIZERS[optimizer](model.named_parameters(), lr, weight_decay=weight_decay)
     trainer = Trainer(model, dataset, optimizer, schedule, out_dir=out_dir, **options)
+    if trainer.batch_size > len(dataset):
+        raise InputError(f"batch_size is {trainer.batch_size}, but the dataset has {len(dataset)} "
+                         f"image{'s' * (len(dataset) > 1)}; a batch cannot be larger")
     if resume is not None:
         trainer.resume(resume)
         if trainer.step >= num_steps:

@@ -14,6 +14,7 @@ import time
 import numpy as np
 
 from ..errors import InputError
+from ..weights.files import as_path
 from ..ops.threads import one_product_a_core
 from . import checkpoint
 from .augment import augment, without_crowds
@@ -21,8 +22,9 @@ from .divergence import TrainingDiverged, bad_term, first_bad_gradient, first_ba
 from .gradients import clip_gradients, squared_length
 from .interrupt import terminate_as_interrupt, uninterrupted
 from .log import AP_COLUMNS, COLUMNS, Log, by_part
-from .options import (judge_classes, judge_count, judge_dataset, judge_fraction, judge_loss_weights,
-                      judge_positive, judge_scale_jitter)
+from .options import (judge_checkpoint_at, judge_classes, judge_count, judge_dataset, judge_flag, judge_fraction,
+                      judge_item, judge_loss_weights, judge_objects, judge_parts, judge_positive, judge_rng,
+                      judge_scale_jitter)
 from .progress import Progress, chance_levels
 from .state import DataOrder, WeightAverage, all_or_nothing
 from .validation import average_precision, draw_curves
@@ -85,29 +87,32 @@ class Trainer:
     Raises
     ------
     InputError
-        If an option is out of range, the dataset is empty, or its classes are not the model's.
+        If an option is out of range, the dataset is empty or all crowds, its classes are not the model's, or
+        the optimiser's parameters are another model's.
     """
 
     def __init__(self, model, dataset, optimizer, schedule=None, batch_size=4, rng=0, out_dir=None,
                  clip_norm=10.0, loss_weights=None, validation=None, eval_every=None, checkpoint_at=(),
                  checkpoint_every=100, log_every=20, flip=True, scale_jitter=None, weight_average=None,
                  stream=None):
+        judge_parts(model, optimizer, schedule)
         self.model, self.dataset, self.optimizer, self.schedule = model, dataset, optimizer, schedule
         self.batch_size = judge_count(batch_size, "batch_size")
         self.clip_norm = None if clip_norm is None else judge_positive(clip_norm, "clip_norm")
         self.loss_weights = judge_loss_weights(loss_weights)
         self.eval_every = None if eval_every is None else judge_count(eval_every, "eval_every")
-        self.checkpoint_at = {judge_count(step, "checkpoint_at") for step in checkpoint_at}
+        self.checkpoint_at = judge_checkpoint_at(checkpoint_at)
         self.checkpoint_every = (None if checkpoint_every is None
                                  else judge_count(checkpoint_every, "checkpoint_every"))
-        self.flip, self.scale_jitter = bool(flip), judge_scale_jitter(scale_jitter)
+        self.flip, self.scale_jitter = judge_flag(flip, "flip"), judge_scale_jitter(scale_jitter)
         num_images = judge_dataset(dataset)
+        judge_objects(dataset)
         judge_classes(model, dataset)
         self.validation = validation
         if validation is not None:
             judge_dataset(validation, "validation")
             judge_classes(model, validation, "validation")
-        self.rng = rng if isinstance(rng, np.random.Generator) else np.random.default_rng(rng)
+        self.rng = judge_rng(rng)
         self.order = DataOrder(num_images, self.rng)
         self.average = None if weight_average is None else WeightAverage(
             model, judge_fraction(weight_average, "weight_average"))
@@ -123,6 +128,8 @@ class Trainer:
 
     def resume(self, path):
         """Take up a stored training; see `checkpoint.load_checkpoint`. Returns self."""
+        path = as_path(path, "resume")
+        self._judge_folder(os.path.dirname(os.path.realpath(path)))
         checkpoint.load_checkpoint(self, path)
         self.log.continue_from(self.step)
         self.validation_log.continue_from(self.step)
@@ -148,9 +155,10 @@ class Trainer:
             If the folder holds another run, which this one would overwrite.
         """
         last = self.step + judge_count(num_steps, "num_steps")
-        self._judge_folder()
+        if not (self.step or self.last_checkpoint):
+            self._judge_folder()
         into = f", into {self.out_dir}" if self.out_dir else ""
-        self.progress.say(f"training on {len(self.dataset)} images, {self.batch_size} a step, "
+        self.progress.say(f"training on {len(self.dataset)} image{'s' * (len(self.dataset) > 1)}, {self.batch_size} a step, "
                           f"steps {self.step + 1} to {last}{into}")
         self.progress.say(chance_levels(self.model.num_classes))
         pace = None  # seconds a step, the recent ones counting most
@@ -236,7 +244,7 @@ class Trainer:
         """Return the indices, images and targets of the next batch."""
         indices, images, targets = self.order.next(self.batch_size), [], []
         for index in indices:
-            image, target = self.dataset[index]
+            image, target = judge_item(self.dataset[index], index)
             target.check(image.shape[:2], self.model.num_classes, self.model.class_names,
                          f"image {index} of the dataset")
             image, target = augment(image, without_crowds(target), self.rng, self.flip, self.scale_jitter)
@@ -281,19 +289,21 @@ class Trainer:
     def _diverged(self, indices, term, value, tensor, lr):
         return TrainingDiverged(self.step + 1, indices, term, value, tensor, lr, self.last_checkpoint)
 
-    def _judge_folder(self):
-        if self.out_dir is None or self.step or self.last_checkpoint:
+    def _judge_folder(self, resumed=None):
+        """Refuse a folder that holds a run, unless its checkpoint lies in the (real) folder `resumed`, this one."""
+        if self.out_dir is None or resumed == os.path.realpath(self.out_dir):
             return
         found = [name for name in ("log.csv", "checkpoint.npz", "model.npz") if os.path.exists(self.path(name))]
         if found:
             raise InputError(f"{self.out_dir}: holds another run ({', '.join(found)}), which would be lost; take "
-                             "it up with resume (--resume), or choose another folder (--out)")
+                             "its own checkpoint up with resume (--resume), or choose another folder (--out)")
 
     def _stopped(self, how):
-        path = self.save() if first_bad_weight(self.model) is None else None
+        path = self.save() if self.step and first_bad_weight(self.model) is None else None
         self.progress.say(f"{how} after step {self.step}; "
                           + (f"to go on: npmaskrcnn train ... --resume {path}" if path
                              else "nothing is saved, because no folder was named" if self.out_dir is None
+                             else "nothing is saved, because no step was done" if not self.step
                              else "nothing is saved, because weights are not finite"))
 
 
@@ -310,8 +320,9 @@ def _folder(path):
     """Make the folder and return its path."""
     if path is None:
         return None
+    path = as_path(path, "out_dir")
     try:
         os.makedirs(path, exist_ok=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be used as output folder ({error.strerror})") from None
-    return os.fspath(path)
+    return path

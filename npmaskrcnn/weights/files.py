@@ -42,6 +42,13 @@ class Unreadable(Exception):
     """Why a file cannot be read, without its name; `naming` turns it into an `InputError`."""
 
 
+def as_path(value, name):
+    """Return a path as a str; `InputError` that names the argument for anything that is none."""
+    if isinstance(value, (str, os.PathLike)) and isinstance(os.fspath(value), str):
+        return os.fspath(value)
+    raise InputError(f"{name} must be a path, got {'None' if value is None else f'a {type(value).__name__}'}")
+
+
 def judge_shape(name, shape):
     """Refuse a shape that no weight has, before NumPy is asked for it (empty arrays have long axes, too)."""
     if len(shape) > MAX_DIMENSIONS or math.prod(max(size, 1) for size in shape) > MAX_SIZE:

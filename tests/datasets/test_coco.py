@@ -13,6 +13,7 @@ from PIL import Image
 from npmaskrcnn.datasets import CocoDataset, ShapesDataset, label_maps, warn_of_shared_images, write_coco
 from npmaskrcnn.errors import InputError, InputWarning
 from npmaskrcnn.evaluation import rle
+from npmaskrcnn.shipped import data_file
 
 HEIGHT, WIDTH = 20, 30
 DELETE = object()
@@ -412,3 +413,12 @@ def test_the_sample_is_what_its_script_draws():
     for i in range(12):
         np.testing.assert_array_equal(dataset[i][0], drawn[i][0])
         np.testing.assert_array_equal(dataset.target(i).masks, drawn.target(i).masks)
+
+
+def test_objects_to_learn_from_are_counted_without_crowds(tmp_path):
+    annotations = json.loads(data_file("shapes/instances.json").read_text())
+    assert CocoDataset(data_file("shapes/instances.json")).num_objects == len(annotations["annotations"])
+    for annotation in annotations["annotations"]:
+        annotation["iscrowd"] = 1
+    (tmp_path / "crowds.json").write_text(json.dumps(annotations))
+    assert CocoDataset(tmp_path / "crowds.json").num_objects == 0

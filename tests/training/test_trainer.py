@@ -319,14 +319,23 @@ def test_a_checkpoint_of_numbers_that_are_none_is_refused(make, tmp_path):
 
 def test_other_settings_at_resumption_are_reported(make, tmp_path):
     make(out_dir=tmp_path).run(1)
-    with pytest.warns(InputWarning, match="batch_size 4 is now 2"):
-        make(batch_size=2).resume(tmp_path / "checkpoint.npz")
+    with pytest.warns(InputWarning, match=r"stored, which had schedule.warmup 3 \(here 2\), batch_size 4 \(here 2\)$"):
+        make(batch_size=2, schedule=WarmupCosine(0.01, 10, warmup=2)).resume(tmp_path / "checkpoint.npz")
 
 
 # ---- interruption ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("read", [1, 15, 17, 20])  # before any step; inside and at both ends of a batch
+def test_a_run_interrupted_before_its_first_step_leaves_nothing_that_blocks_the_next(make, boxes, tmp_path):
+    dataset, stream = boxes(7), Stream()
+    dataset.interrupt_at = 1
+    with pytest.raises(KeyboardInterrupt):
+        make(dataset=dataset, out_dir=tmp_path, stream=stream, log_every=1).run(2)
+    assert stream.getvalue().endswith("nothing is saved, because no step was done\n")
+    make(out_dir=tmp_path).run(1)
+
+
+@pytest.mark.parametrize("read", [5, 15, 17, 20])  # between two steps; inside and at both ends of a batch
 def test_an_interrupted_run_goes_on_as_if_nothing_had_been(make, boxes, tmp_path, read):
     whole = make()
     whole.run(7)
@@ -361,6 +370,18 @@ def test_a_folder_with_another_run_in_it_is_not_overwritten(make, tmp_path):
     with pytest.raises(InputError, match="holds another run.*--resume.*--out"):
         make(out_dir=tmp_path).run(1)
     assert before == ((tmp_path / "log.csv").read_bytes(), (tmp_path / "checkpoint.npz").read_bytes())
+
+
+def test_a_run_is_not_taken_up_into_the_folder_of_another(make, tmp_path):
+    make(out_dir=tmp_path / "one").run(1)
+    make(out_dir=tmp_path / "two").run(2)
+    log = (tmp_path / "two" / "log.csv").read_bytes()
+    with pytest.raises(InputError, match="two: holds another run"):
+        make(out_dir=tmp_path / "two").resume(tmp_path / "one" / "checkpoint.npz")
+    assert (tmp_path / "two" / "log.csv").read_bytes() == log
+    trainer = make(out_dir=tmp_path / "three").resume(tmp_path / "one" / "checkpoint.npz")
+    trainer.run(1)
+    assert trainer.step == 2
 
 
 def test_an_interruption_inside_the_model_leaves_the_statistics_as_they_were(make, fake_model):
@@ -467,11 +488,57 @@ def test_an_error_that_is_no_divergence_passes_through(make, fake_model):
     (dict(scale_jitter=0.5), "scale_jitter must be a pair"),
     (dict(loss_weights={"loss_masks": 1}), "no loss 'loss_masks', did you mean 'loss_mask'"),
     (dict(loss_weights={"loss_mask": -1}), "loss_mask must be finite"),
-    (dict(lr=-1e-3), "lr must be"),
+    (dict(lr=-1e-3), "lr must be"), (dict(lr="a"), "lr must be"),
+    (dict(scale_jitter=(0.001, 1)), "scale_jitter must be a pair of numbers .*from 0.1 to 10"),
+    (dict(scale_jitter=(1, 100)), "scale_jitter"), (dict(scale_jitter=[1]), "scale_jitter"),
+    (dict(loss_weights=[1]), "loss_weights must be a dict"), (dict(loss_weights={"loss_mask": "a"}), "loss_mask must be"),
+    (dict(checkpoint_at=3), "checkpoint_at must be a list of steps, got 3"),
+    (dict(rng="a"), "rng must be"), (dict(rng=-1), "rng must be .* got -1"), (dict(rng=None), "rng must be"),
+    (dict(schedule=0.1), "schedule must be a WarmupCosine"), (dict(flip="no"), "flip must be True or False, got 'no'"),
+    (dict(dataset=3), "dataset: expected a dataset"), (dict(validation=3), "validation: expected a dataset"),
+    (dict(out_dir=3), "out_dir must be a path, got a int"),
 ])
 def test_bad_options_are_refused_at_once(make, options, message):
     with pytest.raises(InputError, match=message):
         make(**options)
+
+
+def test_parts_that_are_none_are_refused(fake_model, boxes):
+    model = fake_model()
+    with pytest.raises(InputError, match="optimizer must be an SGD, AdamW or Muon .* got 'sgd'"):
+        Trainer(model, boxes(), "sgd")
+    with pytest.raises(InputError, match="model must be a MaskRCNN, got None"):
+        Trainer(None, boxes(), SGD(model.named_parameters(), 0.1))
+    with pytest.raises(InputError, match="parameters must be model.named_parameters.., got a FakeModel"):
+        SGD(model, 0.1)
+
+
+def test_an_optimiser_of_another_model_is_refused(fake_model, boxes):
+    with pytest.raises(InputError, match="optimizer: holds the parameters of another model; build it from this"):
+        Trainer(fake_model(), boxes(), SGD(fake_model().named_parameters(), 0.1))
+
+
+def test_a_dataset_of_nothing_but_crowds_is_refused(make, boxes):
+    class Crowds(boxes):
+        num_objects = 0
+
+    with pytest.raises(InputError, match="dataset: has no object to learn from, only crowds"):
+        make(dataset=Crowds())
+
+
+@pytest.mark.parametrize("item, got", [(3, "got a int"), ((np.zeros((8, 8, 3)), {}), r"got \(ndarray, dict\)")])
+def test_a_dataset_that_gives_something_else_is_named(make, boxes, item, got):
+    class Wrong(boxes):
+        def __getitem__(self, index):
+            return item
+
+    with pytest.raises(InputError, match=r"image \d of the dataset: .* pair \(image, Target\), " + got):
+        make(dataset=Wrong()).train_step()
+
+
+def test_resuming_from_nothing_is_refused(make):
+    with pytest.raises(InputError, match="resume must be a path, got None"):
+        make().resume(None)
 
 
 def test_zero_steps_are_refused(make):
@@ -521,6 +588,10 @@ def test_train_judges_and_resumes(fake_model, boxes, tmp_path, monkeypatch):
         train(fake_model(), boxes(), 0)
     with pytest.raises(InputError, match="lr must be"):
         train(fake_model(), boxes(), 3, lr=-1)
+    with pytest.raises(InputError, match="batch_size is 8, but the dataset has 7 images"):
+        train(fake_model(), boxes(7), 3, batch_size=8)
+    with pytest.raises(InputError, match="optimizer must be one of"):
+        train(fake_model(), boxes(), 3, optimizer=["sgd"])
     train(fake_model(), boxes(), 4, tmp_path, log_every=0)
     assert (tmp_path / "model.npz").exists()
     with pytest.raises(InputError, match="4 steps behind it already"):
