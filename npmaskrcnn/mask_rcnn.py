@@ -24,6 +24,7 @@ from . import nn
 from .checks import check_finite, check_rng, check_targets, checked_images, checked_loss_weights
 from .config import check_fraction
 from .errors import InputWarning
+from .memory import keep_freed_memory
 from .ops.threads import one_product_a_core
 from .stages.anchors import AnchorGenerator
 from .stages.box_head import FastRCNNPredictor, box_losses_backward, box_losses_forward, select_detections
@@ -273,6 +274,7 @@ class MaskRCNN(nn.Module):
         check_targets(targets, images, self.num_classes, self.class_names)
         weights = checked_loss_weights(loss_weights, LOSS_NAMES)
         check_rng(rng)
+        keep_freed_memory()
         self.untrained = False
         self.zero_grad()
         batch = self.transform.forward(images, self.dtype, rng)
