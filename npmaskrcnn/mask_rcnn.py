@@ -37,6 +37,8 @@ from .stages.transform import Transform, resize_target, scale_boxes
 from .structures import Detections
 from .trace import build_trace
 
+# Numbers in a batch from which on a prediction's operations are large enough to share out their pieces.
+LARGE_BATCH = 3 * 512 * 512
 LOSS_NAMES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg")
 BOX_POOLED_SIZE, MASK_POOLED_SIZE = 7, 14
 MASK_SIZE = 2 * MASK_POOLED_SIZE
@@ -146,13 +148,19 @@ class MaskRCNN(nn.Module):
         self.roi_heads = RoIHeads(box_head, FastRCNNPredictor(box_channels, num_classes, rng), mask_head,
                                   MaskRCNNPredictor(mask_channels, mask_channels, num_classes, rng))
 
+    def __repr__(self):
+        names = self.class_names or []
+        listed = f" ({', '.join(names[:4])}{', ...' * (len(names) > 4)})" if names else ""
+        builder = self.architecture["builder"] if self.architecture else "built by hand"
+        return (f"MaskRCNN({builder}, {self.num_classes} classes{listed}, {self.num_parameters():,} trainable parameters, "
+                f"images resized to a shorter side of {self.config.min_size} and a longer of at most {self.config.max_size} pixels)")
+
     # ---- inference --------------------------------------------------------------------------------
 
     def __call__(self, images):
         """Do what `predict` does."""
         return self.predict(images)
 
-    @one_product_a_core()
     def predict(self, images, score_threshold=None, iou_threshold=None, progress=None):
         """Find the objects in one image or several.
 
@@ -186,15 +194,15 @@ class MaskRCNN(nn.Module):
         if not images:
             return []
         batch = self.transform.forward(images, self.dtype)
-        found = self.infer(batch, score_threshold, iou_threshold, progress)
-        check_finite({"objectness": found.objectness, "class logits": found.class_logits,
-                      "mask logits": found.mask_logits})
-        if progress:
-            progress("pasting")
-        results = self.postprocess(found, batch)
+        with one_product_a_core(batch.images.size > LARGE_BATCH):
+            found = self.infer(batch, score_threshold, iou_threshold, progress)
+            check_finite({"objectness": found.objectness, "class logits": found.class_logits,
+                          "mask logits": found.mask_logits})
+            if progress:
+                progress("pasting")
+            results = self.postprocess(found, batch)
         return results[0] if single else results
 
-    @one_product_a_core()
     def infer(self, batch, score_threshold=None, iou_threshold=None, progress=None):
         """Run all stages on an `ImageBatch` with running statistics, and keep what each stage said."""
         config = self.config
@@ -244,6 +252,9 @@ class MaskRCNN(nn.Module):
     @one_product_a_core()
     def loss_and_grads(self, images, targets, rng, loss_weights=None, return_dimages=False):
         """Compute the five losses on a batch, and leave their gradient in every parameter's ``.grad``.
+
+        Like torch in train mode it also moves the running statistics of the batch norms towards the batch's, so a
+        second call with the same arguments gives the same losses, but `predict` may answer a little differently.
 
         Parameters
         ----------

@@ -25,14 +25,14 @@ _helpers = None  # the other threads, once they have been needed
 
 
 @contextlib.contextmanager
-def one_product_a_core():
+def one_product_a_core(worthwhile=True):
     """Within, `share_out` uses all cores, and NumPy's products one each. May be nested; also a decorator.
 
-    As many cores as NumPy's products would use, so ``OPENBLAS_NUM_THREADS`` holds here as well; at most
+    Nothing changes if it is not `worthwhile`: too little work to be torn into pieces. As many cores as NumPy's products would use, so ``OPENBLAS_NUM_THREADS`` holds here as well; at most
     `MOST_CORES`.
     """
     global _cores
-    before = _product_threads.get() if _cores == 1 else 1
+    before = _product_threads.get() if worthwhile and _cores == 1 else 1
     if before == 1:
         yield
         return

@@ -83,6 +83,13 @@ def test_one_core_shares_nothing(monkeypatch):
         assert threads._cores == 1
 
 
+def test_nothing_changes_where_it_is_not_worthwhile(monkeypatch):
+    monkeypatch.setattr(threads._product_threads, "get", lambda: 2)
+    monkeypatch.setattr(threads._product_threads, "set", None)
+    with one_product_a_core(worthwhile=False):
+        assert threads._cores == 1
+
+
 def test_numpys_own_wheels_can_be_told():
     if not list(Path(np.__file__).parent.with_name("numpy.libs").glob("*openblas*.so")):
         pytest.skip("not NumPy's own wheel for Linux, which brings OpenBLAS")
