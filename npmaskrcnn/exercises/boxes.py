@@ -377,7 +377,7 @@ that class. (3) Among candidates of one class, non-maximum suppression at `iou_t
 clipping here, and no limit of 100.) You may use your own `decode_boxes` and `nms`, or the package's.""",
     stub='''
 def detections(scores, deltas, proposals, score_threshold, iou_threshold):
-    """scores (R, K), deltas (R, K, 4), proposals (R, 4), two numbers -> boxes (D, 4), labels (D,), scores (D,)."""
+    """scores (R, K), deltas (R, K, 4), proposals (R, 4) -> boxes (D, 4), labels (D,), scores (D,)."""
     ...  # return boxes, labels, scores
 ''',
     outputs=("boxes", "labels", "scores"), reference=_detections_reference, cases=_detections_cases,
