@@ -1,5 +1,6 @@
 """What people hand in by mistake, and that it is said in one line, or works after all."""
 
+import io
 import json
 import os
 import warnings
@@ -8,11 +9,12 @@ import numpy as np
 import pytest
 
 from npmaskrcnn import InputError, InputWarning, Target, load, maskrcnn_tiny, save
-from npmaskrcnn.datasets import CocoDataset, read_detections
+from npmaskrcnn.datasets import CocoDataset, ShapesDataset, read_detections, write_coco, write_detections
 from npmaskrcnn.evaluation import evaluate
 from npmaskrcnn.images import as_float_image, read_image
 from npmaskrcnn.structures import Detections
 from npmaskrcnn.training.augment import augment, flip_horizontal
+from npmaskrcnn.weights import export, read_npz
 
 NOTHING = Target([], [], [])
 GREY = np.full((40, 56, 3), 90, np.uint8)
@@ -21,6 +23,40 @@ GREY = np.full((40, 56, 3), 90, np.uint8)
 @pytest.fixture(scope="module")
 def model():
     return maskrcnn_tiny(3, min_size=64, max_size=64)
+
+
+# ---- paths ----
+
+@pytest.mark.parametrize("wrong", [None, 3, io.BytesIO(b"x"), b"x.npz"])
+@pytest.mark.parametrize("call", [
+    load, CocoDataset, lambda path: save(maskrcnn_tiny(), path), lambda path: export(path, "b.npz"),
+    lambda path: export("a.npz", path), lambda path: write_coco(ShapesDataset(1), path),
+    lambda path: CocoDataset("a.json", path or 0), lambda path: write_detections(path, [], []),
+    lambda path: read_detections(path, ShapesDataset(1)), read_npz])
+def test_what_is_no_path_is_named(call, wrong):
+    with pytest.raises(InputError, match="must be a file name or a path, got"):
+        call(wrong)
+
+
+def test_model_and_path_in_the_wrong_order_are_told(model, tmp_path):
+    with pytest.raises(InputError, match="path must be a file name or a path, got MaskRCNN"):
+        save(tmp_path / "a.npz", model)
+    with pytest.raises(InputError, match="expected a model to save, as in save.model, path., got None"):
+        save(None, tmp_path / "a.npz")
+    with pytest.raises(InputError, match="folder must be a file name or a path, got"):
+        write_coco(tmp_path, ShapesDataset(1))
+    with pytest.raises(InputError, match="expected a dataset with class_names"):
+        write_coco(3, tmp_path)
+
+
+def test_a_file_is_not_converted_into_itself(model, tmp_path):
+    save(model, tmp_path / "a.npz")
+    (tmp_path / "link.npz").symlink_to(tmp_path / "a.npz")
+    before = (tmp_path / "a.npz").read_bytes()
+    for source, destination in (("a.npz", "a.npz"), ("link.npz", "a.npz"), ("a.npz", "link.npz")):
+        with pytest.raises(InputError, match="is the file that is to be converted"):
+            export(tmp_path / source, tmp_path / destination)
+    assert (tmp_path / "a.npz").read_bytes() == before
 
 
 # ---- targets and images ----

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 from npmaskrcnn import __version__, cli, load
 from npmaskrcnn.datasets import CocoDataset, ShapesDataset, read_detections
 from npmaskrcnn.evaluation import rle
+from npmaskrcnn.images import read_image
 from npmaskrcnn.ops.boxes import box_iou
 from npmaskrcnn.shipped import data_file
 
@@ -93,6 +95,44 @@ def test_two_pictures_of_one_name_do_not_overwrite_each_other(capsys, tmp_path):
     assert {p.name for p in (tmp_path / "out").glob("*-labels.png")} == {"000000-labels.png", "000000-2-labels.png"}
 
 
+@pytest.mark.parametrize("name", ["detections.json", "000000-labels.png", "000000-detections.png"])
+def test_detect_replaces_nothing_unless_told(capsys, tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    line = error_line(capsys, "detect", PICTURE, "--out", tmp_path)
+    assert name in line and "--overwrite" in line and (tmp_path / name).read_text() == "mine"
+    if name == "detections.json":
+        assert run(capsys, "detect", PICTURE, "--out", tmp_path, "--overwrite")[0] == 0
+        assert (tmp_path / name).read_text() != "mine"
+
+
+def test_detect_keeps_what_is_done_when_it_is_interrupted_and_holds_one_image_at_a_time(capsys, tmp_path, monkeypatch):
+    alive, most = weakref.WeakSet(), []
+
+    def read(path):
+        if len(most) == 3 + 1:              # all three are judged first, then comes the second of the work
+            raise KeyboardInterrupt
+        image = read_image(path).view(Picture)
+        alive.add(image)
+        most.append(len(alive))
+        return image
+
+    class Picture(np.ndarray):
+        __hash__ = object.__hash__
+
+    monkeypatch.setattr("npmaskrcnn.images.read_image", read)
+    pictures = [data_file(f"shapes/00000{i}.png") for i in range(3)]
+    code, out, errors = run(capsys, "detect", *pictures, "--out", tmp_path)
+    assert code == 130 and "1 of 3 images" in out and "interrupted" in errors[-1]
+    assert {e["file_name"] for e in json.loads((tmp_path / "detections.json").read_text())} == {str(pictures[0])}
+    assert max(most) == 1
+
+
+def test_detect_takes_patterns_and_points_from_a_folder_to_them(capsys, tmp_path):
+    assert str(SAMPLE.parent / "*.png") in error_line(capsys, "detect", SAMPLE.parent)
+    code, out, _ = run(capsys, "detect", SAMPLE.parent / "00000[0].png", "--out", tmp_path)
+    assert code == 0 and "1 of 1 image," in out
+
+
 def test_class_names_of_ones_own_must_differ(capsys, tmp_path):
     (tmp_path / "names.txt").write_text("cat\ncat\ndog\n")
     assert "'cat' more than once" in error_line(capsys, "detect", PICTURE, "--classes", tmp_path / "names.txt")
@@ -100,7 +140,7 @@ def test_class_names_of_ones_own_must_differ(capsys, tmp_path):
 
 def test_a_picture_that_is_named_twice_is_done_once(capsys, tmp_path):
     code, out, _ = run(capsys, "detect", PICTURE, PICTURE, "--out", tmp_path)
-    assert code == 0 and len(list(tmp_path.iterdir())) == 3 and "wrote 1 overlay" in out
+    assert code == 0 and len(list(tmp_path.iterdir())) == 3 and "1 of 1 image," in out
 
 
 def test_training_and_validation_on_the_same_pictures_is_warned_of(capsys, tmp_path):

@@ -1,5 +1,6 @@
 """What several commands need: a checked output folder, a loaded model, predictions with progress."""
 
+import gc
 import sys
 import time
 from pathlib import Path
@@ -45,9 +46,11 @@ def judge_classes(model, dataset, what):
 
 
 def save_figure(figure, path, dpi=100):
-    """Write a figure as PNG, whole or not at all; `InputError` if the file cannot be written."""
+    """Write a figure as PNG, whole or not at all, and free it; `InputError` if the file cannot be written."""
     with atomic_writer(path) as file:
         figure.savefig(file, dpi=dpi, format="png")
+    figure.clear()
+    gc.collect()            # a figure is full of circles, which else wait, images and all, for their turn
 
 
 class ProgressLine:

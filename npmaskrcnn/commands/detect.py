@@ -2,10 +2,13 @@
 
 For each picture it writes an overlay (``NAME-detections.png``) and a label map (``NAME-labels.png``, 16 bit:
 pixel value i is the i-th detection, 0 none), and for all of them together ``detections.json`` in COCO's results
-format with run-length encoded masks.
+format with run-length encoded masks. After Ctrl-C it holds the pictures that were done. Nothing that is there already is
+replaced, unless --overwrite says so.
 """
 
+import glob
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from PIL import Image
 from ..config import check_fraction
 from ..errors import InputError
 from ..weights.files import atomic_writer
+from ..words import count
 from .common import ProgressLine, class_names_of, label_map, load_model, output_folder, save_figure
 
 
@@ -21,7 +25,7 @@ def add_parser(commands):
     """Say what can be typed."""
     parser = commands.add_parser("detect", help="find the objects in pictures", description=__doc__.split("\n\n", 1)[1],
                                  epilog="example: npmaskrcnn detect photo.jpg --weights model.npz --score 0.7 --out found")
-    parser.add_argument("images", nargs="+", metavar="IMAGE")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a picture, or a pattern such as 'photos/*.jpg'")
     parser.add_argument("--weights", metavar="FILE",
                         help=".npz, .pth or .safetensors (default: the tiny model that knows three shapes)")
     parser.add_argument("--score", type=float, default=0.5, metavar="S",
@@ -30,37 +34,73 @@ def add_parser(commands):
                         help="of two detections of a class that overlap more than this, keep the better (default: %(default)s)")
     parser.add_argument("--classes", metavar="FILE", help="text file with one class name a line, without background")
     parser.add_argument("--out", default="npmaskrcnn-out", metavar="DIR", help="folder to write into (default: %(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="replace files of the same names in that folder")
     parser.set_defaults(run=run)
 
 
 def run(options):
-    """Detect in every image; a picture that cannot be read stops nothing that comes before it."""
-    from .. import plots
-    from ..datasets import detections_to_coco
+    """Detect in every image; all are judged before the work begins, and one at a time is in memory."""
     from ..images import read_image
 
     check_fraction("--score", options.score)
     check_fraction("--iou", options.iou)
-    paths = list(dict.fromkeys(options.images))             # a picture that was named twice is done once
-    stems = _distinct_stems(paths)
-    images = {path: read_image(path) for path in paths}      # all are judged before the work begins
+    stems = _distinct_stems(_pictures(options.images))
+    for path in stems:
+        read_image(path)
     folder = output_folder(options.out)
+    if not options.overwrite:
+        _refuse_to_replace(folder, stems.values())
     model = load_model(options.weights)
     names = class_names_of(model) if options.classes is None else _read_class_names(options.classes, model.num_classes)
 
-    progress, entries = ProgressLine("detecting", len(images)), []
-    for i, (path, image) in enumerate(images.items(), start=1):
-        found = model.predict(image, options.score, options.iou, lambda stage: progress.update(i - 1, stage))
-        print(f"{path}: {found.table(names)}")
-        figure = plots.instances(image, found.boxes, found.labels, found.scores, found.masks, names)
-        save_figure(figure, folder / f"{stems[path]}-detections.png")
-        _write(folder / f"{stems[path]}-labels.png", lambda file: Image.fromarray(label_map(found)).save(file, "PNG"))
-        for entry in detections_to_coco([found], [i]):
-            entries.append({**entry, "file_name": str(path), "category_name": names[entry["category_id"]]})
-        progress.update(i)
-    text = json.dumps(entries, indent=1)
-    _write(folder / "detections.json", lambda file: file.write(text.encode("utf-8")))
-    print(f"wrote {len(images)} overlays and label maps, and {folder / 'detections.json'}")
+    progress, entries, done = ProgressLine("detecting", len(stems)), [], 0
+    try:
+        for path, stem in stems.items():
+            entries += _detect(model, path, folder / stem, done + 1, names, options,
+                               lambda stage: progress.update(done, stage))
+            done += 1
+            progress.update(done)
+    finally:                                # Ctrl-C, a full disk: what is done is not lost
+        if done:
+            text = json.dumps(entries, indent=1)
+            _write(folder / "detections.json", lambda file: file.write(text.encode("utf-8")))
+            print(f"wrote overlays and label maps of {done} of {count(len(stems), 'image')}, "
+                  f"and {folder / 'detections.json'}")
+
+
+def _detect(model, path, place, image_id, names, options, tell):
+    """Detect in one picture, write its two files, return its entries of the results file."""
+    from .. import plots
+    from ..datasets import detections_to_coco
+    from ..images import read_image
+
+    image = read_image(path)
+    found = model.predict(image, options.score, options.iou, tell)
+    print(f"{path}: {found.table(names)}")
+    figure = plots.instances(image, found.boxes, found.labels, found.scores, found.masks, names)
+    save_figure(figure, f"{place}-detections.png")
+    _write(f"{place}-labels.png", lambda file: Image.fromarray(label_map(found)).save(file, "PNG"))
+    return [{**entry, "file_name": str(path), "category_name": names[entry["category_id"]]}
+            for entry in detections_to_coco([found], [image_id])]
+
+
+def _pictures(named):
+    """List the pictures: patterns resolved where the shell did not, each once."""
+    paths = []
+    for name in named:
+        if os.path.isdir(name):
+            raise InputError(f"{name}: is a folder; name the pictures in it, such as {os.path.join(name, '*.png')}")
+        paths += [name] if os.path.exists(name) else sorted(glob.glob(name)) or [name]
+    return list(dict.fromkeys(paths))
+
+
+def _refuse_to_replace(folder, stems):
+    names = ["detections.json"] + [f"{stem}-{what}.png" for stem in stems for what in ("detections", "labels")]
+    found = [name for name in names if (folder / name).exists()]
+    if found:
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        raise InputError(f"{folder}: holds {', '.join(found[:3])}{more} already; choose another folder (--out), or "
+                         "replace them (--overwrite)")
 
 
 def _distinct_stems(paths):

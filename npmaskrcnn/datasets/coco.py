@@ -22,6 +22,7 @@ from npmaskrcnn.errors import InputError, InputWarning
 from npmaskrcnn.evaluation import rle
 from npmaskrcnn.images import read_image
 from npmaskrcnn.structures import Target, mask_extents
+from npmaskrcnn.weights.files import as_path
 
 
 class CocoDataset:
@@ -64,8 +65,8 @@ class CocoDataset:
 
     def __init__(self, annotation_file, image_dir=None, boxes_as_masks=False, skip_invalid=False,
                  allow_empty=False):
-        self.annotation_file = Path(annotation_file)
-        self.image_dir = None if image_dir is None else Path(image_dir)
+        self.annotation_file = Path(as_path(annotation_file, "annotation_file"))
+        self.image_dir = None if image_dir is None else Path(as_path(image_dir, "image_dir"))
         self.skip_invalid = skip_invalid
         categories, images, annotations = read_annotations(self.annotation_file, boxes_as_masks, skip_invalid,
                                                            allow_empty)

@@ -20,6 +20,7 @@ from npmaskrcnn.datasets.polygons import judge_polygons
 from npmaskrcnn.errors import InputError, InputWarning
 from npmaskrcnn.evaluation import rle
 from npmaskrcnn.images import judge_size
+from npmaskrcnn.weights.files import as_path
 
 
 class Category(NamedTuple):
@@ -45,6 +46,7 @@ class Annotation(NamedTuple):
 
 def read_json(path):
     """The content of a JSON file; InputError with the path and, where it is invalid, the line and text."""
+    path = as_path(path, "path")
     try:
         with open(path, "rb") as file:
             text = file.read().decode("utf-8-sig")   # with or without a byte order mark

@@ -14,6 +14,7 @@ from PIL import Image
 
 from npmaskrcnn.errors import InputError, InputWarning
 from npmaskrcnn.evaluation import rle
+from npmaskrcnn.weights.files import as_path
 
 
 def write_coco(dataset, folder, overwrite=False):
@@ -33,7 +34,9 @@ def write_coco(dataset, folder, overwrite=False):
     annotation_file : Path
         ``CocoDataset(annotation_file, folder)`` reads it back: the same pixels, the same masks.
     """
-    folder = Path(folder)
+    folder = Path(as_path(folder, "folder"))
+    if not (hasattr(dataset, "class_names") and hasattr(dataset, "__getitem__")):
+        raise InputError(f"dataset: expected a dataset with class_names, as in write_coco(dataset, folder), got {dataset!r:.60}")
     annotation_file = folder / "instances.json"
     if annotation_file.exists() and not overwrite:
         raise InputError(f"{annotation_file}: is there already; overwrite=True replaces it")

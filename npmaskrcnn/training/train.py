@@ -3,6 +3,7 @@
 import difflib
 
 from ..errors import InputError
+from ..words import count
 from .muon import Muon
 from .optimizers import SGD, AdamW
 from .options import judge_count, judge_positive
@@ -65,8 +66,8 @@ def train(model, dataset, num_steps=800, out_dir=None, optimizer="adamw", lr=Non
     optimizer = OPTIMIZERS[optimizer](model.named_parameters(), lr, weight_decay=weight_decay)
     trainer = Trainer(model, dataset, optimizer, schedule, out_dir=out_dir, **options)
     if trainer.batch_size > len(dataset):
-        raise InputError(f"batch_size is {trainer.batch_size}, but the dataset has {len(dataset)} "
-                         f"image{'s' * (len(dataset) > 1)}; a batch cannot be larger")
+        raise InputError(f"batch_size is {trainer.batch_size}, but the dataset has "
+                         f"{count(len(dataset), 'image')}; a batch cannot be larger")
     if resume is not None:
         trainer.resume(resume)
         if trainer.step >= num_steps:

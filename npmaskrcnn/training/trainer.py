@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..weights.files import as_path
+from ..words import count
 from ..ops.threads import one_product_a_core
 from . import checkpoint
 from .augment import augment, without_crowds
@@ -158,7 +159,7 @@ class Trainer:
         if not (self.step or self.last_checkpoint):
             self._judge_folder()
         into = f", into {self.out_dir}" if self.out_dir else ""
-        self.progress.say(f"training on {len(self.dataset)} image{'s' * (len(self.dataset) > 1)}, {self.batch_size} a step, "
+        self.progress.say(f"training on {count(len(self.dataset), 'image')}, {self.batch_size} a step, "
                           f"steps {self.step + 1} to {last}{into}")
         self.progress.say(chance_levels(self.model.num_classes))
         pace = None  # seconds a step, the recent ones counting most

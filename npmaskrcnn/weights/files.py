@@ -46,7 +46,7 @@ def as_path(value, name):
     """Return a path as a str; `InputError` that names the argument for anything that is none."""
     if isinstance(value, (str, os.PathLike)) and isinstance(os.fspath(value), str):
         return os.fspath(value)
-    raise InputError(f"{name} must be a path, got {'None' if value is None else f'a {type(value).__name__}'}")
+    raise InputError(f"{name} must be a file name or a path, got {value!r:.60}")
 
 
 def judge_shape(name, shape):
@@ -71,6 +71,7 @@ def naming(path):
 
 def open_regular(path):
     """Open a regular, non-empty file for reading; anything else is `Unreadable`."""
+    path = as_path(path, "path")
     try:
         status = os.stat(path)
     except FileNotFoundError:
@@ -136,7 +137,7 @@ def atomic_writer(path):
         Naming the path, if the folder is missing or read-only, the disk full, or `path` a folder. The
         temporary file is removed, and a file that was there before is untouched.
     """
-    path = os.fspath(path)
+    path = as_path(path, "path")
     target = os.path.realpath(path)  # through a symbolic link, so that the link stays one
     if os.path.isdir(target):
         raise InputError(f"{path}: is a folder; expected the name of a file to write")

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import InputError, InputWarning
 from .architecture import count_classes, infer_architecture
 from .coco_names import COCO_NAMES
-from .files import sha256_prefix
+from .files import as_path, sha256_prefix
 from .keys import rename_old_keys
 from .npz import write_npz
 from .rebuild import build
@@ -45,7 +45,10 @@ def save(model, path):
     InputWarning
         If a weight is NaN or infinite.
     """
+    path = as_path(path, "path")
     kind = os.path.splitext(path)[1].lower()
+    if not hasattr(model, "architecture"):
+        raise InputError(f"{path}: expected a model to save, as in save(model, path), got {model!r:.60}")
     if kind in (".safetensors", ".pth", ".pt"):
         raise InputError(f"{path}: save writes .npz files; npmaskrcnn.weights.export makes a .safetensors of one")
     try:
@@ -80,6 +83,7 @@ def load(path):
     InputWarning
         If old key names were renamed, numbers cast, or batch norm frozen.
     """
+    path = as_path(path, "path")
     arrays, meta = _read_model_arrays(path)
     try:
         if "architecture" in meta:
@@ -121,6 +125,7 @@ def load_into(model, path):
     InputError
         If the file cannot be read or does not fit; the message lists all differences at once.
     """
+    path = as_path(path, "path")
     arrays, meta = _read_model_arrays(path)
     try:
         report = _fill(model, arrays, path)
@@ -140,10 +145,19 @@ def export(source, destination):
         Whatever `load` takes.
     destination : str or path
         Ends in ``.npz`` or ``.safetensors``.
+
+    Raises
+    ------
+    InputError
+        If `source` cannot be read, or `destination` is the same file or cannot be written.
     """
+    source, destination = as_path(source, "source"), as_path(destination, "destination")
     kind = os.path.splitext(destination)[1].lower()
     if kind not in (".npz", ".safetensors"):
         raise InputError(f"{destination}: expected a name that ends in .npz or .safetensors")
+    if os.path.exists(source) and os.path.exists(destination) and os.path.samefile(source, destination):
+        raise InputError(f"{destination}: is the file that is to be converted, which would be lost (a checkpoint holds "
+                         "more than the model); choose another name")
     model = load(source)
     if kind == ".npz":
         save(model, destination)

@@ -496,7 +496,7 @@ def test_an_error_that_is_no_divergence_passes_through(make, fake_model):
     (dict(rng="a"), "rng must be"), (dict(rng=-1), "rng must be .* got -1"), (dict(rng=None), "rng must be"),
     (dict(schedule=0.1), "schedule must be a WarmupCosine"), (dict(flip="no"), "flip must be True or False, got 'no'"),
     (dict(dataset=3), "dataset: expected a dataset"), (dict(validation=3), "validation: expected a dataset"),
-    (dict(out_dir=3), "out_dir must be a path, got a int"),
+    (dict(out_dir=3), "out_dir must be a file name or a path, got 3"),
 ])
 def test_bad_options_are_refused_at_once(make, options, message):
     with pytest.raises(InputError, match=message):
@@ -537,7 +537,7 @@ def test_a_dataset_that_gives_something_else_is_named(make, boxes, item, got):
 
 
 def test_resuming_from_nothing_is_refused(make):
-    with pytest.raises(InputError, match="resume must be a path, got None"):
+    with pytest.raises(InputError, match="resume must be a file name or a path, got None"):
         make().resume(None)
 
 
