@@ -15,14 +15,16 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from . import ops
+from .errors import InputError
 from .stages.mask_head import mask_loss_forward
 from .stages.roi_pooler import make_rois
 from .stages.rpn import SMOOTH_L1_BETA, flatten_levels
 from .stages.targets import choose_anchors, choose_rois, match_anchors, match_proposals
 from .stages.transform import resize_target
+from .words import count
 
 
-@dataclass
+@dataclass(repr=False)
 class TrainingTrace:
     """The training path of one image: G objects, T anchors of which B are sampled, M candidates of which S are
     sampled and P positive; masks of m x m; boxes in the input frame.
@@ -98,8 +100,12 @@ class TrainingTrace:
     mask_loss: np.ndarray
     losses: dict
 
+    def __repr__(self):
+        return (f"TrainingTrace({count(len(self.gt_boxes), 'object')}, {count(len(self.sampled_anchors), 'sampled anchor')}, "
+                f"{count(len(self.rois), 'RoI')}, {count(len(self.mask_rois), 'mask RoI')})")
 
-@dataclass
+
+@dataclass(repr=False)
 class Trace:
     """The test path of one image, stage by stage; K classes (0 is background), L = 5 RPN levels.
 
@@ -191,6 +197,12 @@ class Trace:
     class_names: list = None
     training: TrainingTrace = None
 
+    def __repr__(self):
+        height, width = self.image.shape[:2]
+        return (f"Trace(image of {height} x {width} pixels, {count(len(self.proposals), 'proposal')}, "
+                f"{count(len(self.detections), 'detection')}{', with training' * (self.training is not None)}; "
+                "its arrays: print(trace.ledger()))")
+
     def provenance(self, detection):
         """Follow one detection back to the cell that it was born on.
 
@@ -205,7 +217,16 @@ class Trace:
             ``candidate`` (row of the candidates), ``roi`` (row of `proposals`), ``top_k`` (row of `top_k`),
             ``anchor`` (flat anchor index), ``level`` (0..4 for P2..P6), ``cell`` (y, x on that level),
             ``anchor_of_cell`` (0..A-1), ``anchor_box`` and ``proposal_box`` (4,), ``roi_level`` (0..3).
+
+        Raises
+        ------
+        InputError
+            If there is no such row.
         """
+        number = len(self.detections)
+        if not isinstance(detection, (int, np.integer)) or not 0 <= detection < number:
+            rows = f"it has the rows 0 to {number - 1}" if number else "it is empty"
+            raise InputError(f"provenance: detection must be a row of trace.detections, got {detection!r:.60}; {rows}")
         candidate = int(self.detection_rows[detection])
         roi = int(self.candidate_rois[candidate])
         row = int(self.proposal_rows[roi])
@@ -222,10 +243,10 @@ class Trace:
 
         Returns
         -------
-        rows : list of (name, shape, dtype)
-            Lists give one row per level, named ``features[0]``, ``features[1]``, ...
+        rows : Ledger, a list of (name, shape, dtype)
+            Lists give one row per level, named ``features[0]``, ``features[1]``, ... Printed, it is a table.
         """
-        rows = []
+        rows = Ledger()
         for item in fields(self):
             value = getattr(self, item.name)
             values = value if isinstance(value, list) else [value]
@@ -234,6 +255,14 @@ class Trace:
                     name = f"{item.name}[{i}]" if isinstance(value, list) else item.name
                     rows.append((name, array.shape, array.dtype))
         return rows
+
+
+class Ledger(list):
+    """Rows of (name, shape, dtype), which print as a table."""
+
+    def __str__(self):
+        lines = [f"{'array':<20}{'shape':<22}dtype"]
+        return "\n".join(lines + [f"{name:<20}{str(shape):<22}{dtype}" for name, shape, dtype in self])
 
 
 def build_trace(model, image, target, rng):

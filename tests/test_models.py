@@ -203,3 +203,11 @@ def test_trainable_layers_are_0_to_5(layers):
 
 def test_bodies_are_the_documented_ones():
     assert set(models.BODIES) == set(BODIES)
+
+
+def test_a_model_says_what_it_is_in_one_line():
+    model = maskrcnn_tiny(3, min_size=96)
+    assert "maskrcnn_tiny" in repr(model) and "3 classes," in repr(model) and f"{model.num_parameters():,}" in repr(model)
+    assert "shorter side of 96" in repr(model) and "\n" not in repr(model)
+    model.class_names = ["background", "cat", "dog"]
+    assert "3 classes (background, cat, dog)" in repr(model)

@@ -174,3 +174,24 @@ def test_a_trace_of_nothing():
 def test_wrong_arguments_are_refused(model, image, target, message):
     with pytest.raises(InputError, match=message):
         model.trace(image, target)
+
+
+def test_the_ledger_prints_as_a_table_and_is_a_list_all_the_same(trace):
+    ledger = trace.ledger()
+    assert isinstance(ledger, list) and all(isinstance(row, tuple) and len(row) == 3 for row in ledger)
+    lines = str(ledger).splitlines()
+    assert len(lines) == len(ledger) + 1 and max(map(len, lines)) < 60
+    name, shape, dtype = ledger[5]
+    assert lines[6].split() == [name, *str(shape).split(), str(dtype)]
+
+
+def test_a_trace_shows_itself_in_one_short_line(trace):
+    for what in (trace, trace.training):
+        assert len(repr(what)) < 200 and "\n" not in repr(what) and type(what).__name__ in repr(what)
+    assert f"{trace.image.shape[0]} x {trace.image.shape[1]} pixels" in repr(trace)
+
+
+@pytest.mark.parametrize("row", [-1, 100, "a", 0.0, None])
+def test_the_provenance_of_a_row_that_is_none_is_refused(trace, row):
+    with pytest.raises(InputError, match="provenance: detection must be a row of trace.detections, got"):
+        trace.provenance(row)

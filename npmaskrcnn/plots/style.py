@@ -20,6 +20,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 
+from npmaskrcnn.words import count    # noqa: F401 -- all figures take it from here
+
 # Okabe and Ito (2008), "Color universal design", without black; label 1 takes the first.
 CLASS_COLORS = ("#E69F00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 BACKGROUND_COLOR = "#8C8C8C"
@@ -94,16 +96,6 @@ def ink_on(color):
     """Black or white, whichever can be read on `color`."""
     red, green, blue = matplotlib.colors.to_rgb(color)
     return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
-
-
-def count(number, noun):
-    """A counted noun.
-
-    >>> count(1, "box"), count(4092, "anchor"), count(0, "detection")
-    ('1 box', '4,092 anchors', 'no detection')
-    """
-    plural = noun if number <= 1 else noun + ("es" if noun.endswith(("x", "ss")) else "s")
-    return f"{number:,} {plural}" if number else f"no {noun}"
 
 
 def as_picture(image):
