@@ -115,7 +115,7 @@ RECEPTIVE_FIELD = Exercise(
 first one first; padding does not matter for the width.""",
     stub='''
 def receptive_field(layers):
-    """layers ((kernel, stride), ...), the first one first -> the width of the field in pixels, a whole number."""
+    """layers ((kernel, stride), ...), the first one first -> the width of the field in pixels."""
     ...
 ''',
     outputs=("width",), reference=_receptive_field_reference, cases=_receptive_field_cases,
