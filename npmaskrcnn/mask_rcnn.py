@@ -189,8 +189,8 @@ class MaskRCNN(nn.Module):
         single = not isinstance(images, (list, tuple))
         images = checked_images([images] if single else images, self.dtype)
         if self.untrained:
-            warnings.warn("predicting with random weights: this model has neither been trained nor loaded from a "
-                          "file, so its detections mean nothing", InputWarning, stacklevel=2)
+            warnings.warn("predicting with random weights: this model, or its last layers, have not been trained (nor "
+                          "had they when it was saved), so its detections mean nothing", InputWarning, stacklevel=2)
         if not images:
             return []
         batch = self.transform.forward(images, self.dtype)

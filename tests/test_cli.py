@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from npmaskrcnn import __version__, cli, load
-from npmaskrcnn.datasets import CocoDataset, ShapesDataset, read_detections
+from npmaskrcnn.datasets import CocoDataset, ShapesDataset, read_detections, write_coco
 from npmaskrcnn.evaluation import rle
 from npmaskrcnn.images import read_image
 from npmaskrcnn.ops.boxes import box_iou
@@ -169,6 +169,18 @@ def test_evaluate_measures_a_model_and_a_results_file_alike(capsys, tmp_path):
     assert (tmp_path / "precision-recall-masks.png").exists()
 
 
+def test_weights_of_other_classes_are_trained_on_with_new_heads(capsys, tmp_path):
+    annotations = write_coco(ShapesDataset(4, seed=1, kinds=("ring", "star")), tmp_path / "data")
+    common = ["train", "coco", "--annotations", annotations, "--images", tmp_path / "data", "--steps", 1,
+              "--batch-size", 2, "--out", tmp_path / "run", "--weights", data_file("tiny.npz")]
+    assert "the model has circle, square, triangle" in error_line(capsys, *common)
+    code, out, errors = run(capsys, *common, "--new-heads", "--min-size", 64)
+    assert code == 0, errors
+    assert "random at first, for 2 classes: roi_heads.box_predictor.cls_score" in out
+    model = load(tmp_path / "run" / "model.npz")
+    assert model.class_names == ["background", "ring", "star"] and model.config.min_size == 64
+
+
 def test_what_detect_wrote_belongs_to_its_pictures_whatever_their_order(capsys, tmp_path):
     pictures = [data_file("shapes/000004.png"), data_file("shapes/000001.png")]
     assert run(capsys, "detect", *pictures, "--out", tmp_path)[0] == 0
@@ -240,6 +252,7 @@ def test_names_that_the_terminal_cannot_show_and_a_foreign_backend_do_no_harm(tm
     (["train", "coco", "--annotations", SAMPLE, "--images", SAMPLE.parent, "--model", "resnet18", "--weights", "a.npz"],
      "--model"),
     (["train", "shapes", "--steps", "2", "--checkpoint-at", "1", "3"], "--checkpoint-at 3"),
+    (["train", "coco", "--annotations", SAMPLE, "--images", SAMPLE.parent, "--new-heads"], "--weights"),
     (["train", "shapes", "--steps", "99999999999999999999999"], "steps"),
     (["overfit", "--steps", "99999999999999999999999"], "steps"),
     (["dance"], "dance"),

@@ -31,6 +31,8 @@ def add_parser(commands):
     coco.add_argument("--val-annotations", metavar="FILE", help="annotations of a validation set")
     coco.add_argument("--val-images", metavar="DIR", help="folder of its images")
     coco.add_argument("--model", choices=MODELS, help="default: tiny")
+    coco.add_argument("--new-heads", action="store_true",
+                      help="with --weights: draw the layers that name classes anew, for the classes of --annotations")
     coco.add_argument("--min-size", type=int, metavar="PIXELS", help="shorter side to which images are resized")
     coco.add_argument("--scale-jitter", type=float, nargs=2, metavar=("LOW", "HIGH"), help="random zoom, such as 0.8 1.2")
     for source in (shapes, coco):
@@ -78,7 +80,10 @@ def _judge_model_options(options):
     """Refuse two different answers to the question which model is trained."""
     given = [name for name in ("--resume", "--weights", "--model", "--min-size")
              if getattr(options, name.lstrip("-").replace("-", "_"), None) is not None]
-    if len(given) > 1 and given != ["--model", "--min-size"]:
+    new_heads = getattr(options, "new_heads", False)
+    if new_heads and options.weights is None:
+        raise InputError("--new-heads goes with --weights: all else comes from that file")
+    if len(given) > 1 and given != ["--model", "--min-size"] and not (new_heads and given == ["--weights", "--min-size"]):
         raise InputError(f"{given[0]} and {given[1]} exclude each other: the file of {given[0]} says what the model is")
 
 
@@ -110,7 +115,6 @@ def shapes_validation(options):
 
 def _coco(options):
     """Return (steps, model, training set, validation set or None) for a COCO annotation file."""
-    from .. import models
     from ..datasets import CocoDataset, warn_of_shared_images
 
     if (options.val_annotations is None) != (options.val_images is None):
@@ -120,21 +124,31 @@ def _coco(options):
     if options.val_annotations is not None:
         validation = CocoDataset(options.val_annotations, options.val_images)
         warn_of_shared_images(dataset, validation)
-    num_classes, rng = len(dataset.class_names), np.random.default_rng(options.seed)
-    size = {} if options.min_size is None else {"min_size": options.min_size}
-    model = _stored_model(options)
-    if model is not None:
-        pass
-    elif options.model in (None, "tiny"):
-        # images are not squares: leave the longer side room
-        size = {"min_size": options.min_size, "max_size": 2 * options.min_size} if size else {}
-        model = models.maskrcnn_tiny(num_classes, rng=rng, **size)
-    elif options.model == "resnet50_v2":
-        model = models.maskrcnn_resnet50_fpn_v2(num_classes=num_classes, rng=rng, **size)
-    else:
-        model = models.maskrcnn_resnet_fpn(options.model, num_classes=num_classes, rng=rng, **size)
+    model = _coco_model(options, len(dataset.class_names), np.random.default_rng(options.seed))
     steps = DEFAULT_STEPS if options.steps is None else options.steps
     return steps, _with_classes(model, dataset, options.annotations), dataset, validation
+
+
+def _coco_model(options, num_classes, rng):
+    """Build the model that was asked for, or load it."""
+    from .. import models
+
+    size = {} if options.min_size is None else {"min_size": options.min_size}
+    if size and options.model in (None, "tiny"):
+        size["max_size"] = 2 * options.min_size             # images are not squares: leave the longer side room
+    if options.new_heads:
+        from ..weights import CLASS_LAYERS, load_with_new_heads
+        model = load_with_new_heads(options.weights, num_classes, rng, **size)
+        print(f"random at first, for {num_classes - 1} classes: {', '.join(CLASS_LAYERS)}; all else is from {options.weights}")
+        return model
+    model = _stored_model(options)
+    if model is not None:
+        return model
+    if options.model in (None, "tiny"):
+        return models.maskrcnn_tiny(num_classes, rng=rng, **size)
+    if options.model == "resnet50_v2":
+        return models.maskrcnn_resnet50_fpn_v2(num_classes=num_classes, rng=rng, **size)
+    return models.maskrcnn_resnet_fpn(options.model, num_classes=num_classes, rng=rng, **size)
 
 
 def _with_classes(model, dataset, what):

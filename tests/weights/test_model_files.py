@@ -7,8 +7,8 @@ import pytest
 
 from npmaskrcnn import models
 from npmaskrcnn.errors import InputError, InputWarning
-from npmaskrcnn.weights import (export, load, load_into, model_files, published_norm_eps, read_npz,
-                                read_state, save, write_npz, write_safetensors)
+from npmaskrcnn.weights import (CLASS_LAYERS, export, load, load_into, load_with_new_heads, model_files,
+                                published_norm_eps, read_npz, read_state, save, write_npz, write_safetensors)
 
 NAMES = ["background", "circle", "square"]
 
@@ -180,3 +180,22 @@ def test_the_meta_of_a_saved_model_is_plain_json(tmp_path, model):
     save(model, tmp_path / "m.npz")
     meta = read_npz(tmp_path / "m.npz")[1]
     assert meta == json.loads(json.dumps({"architecture": model.architecture, "class_names": NAMES}))
+
+
+def test_new_heads_keep_everything_but_the_layers_that_name_classes(tmp_path, model):
+    save(model, tmp_path / "m.npz")
+    twin = load_with_new_heads(tmp_path / "m.npz", 6, np.random.default_rng(1), min_size=96)
+    assert twin.num_classes == 6 and twin.config.min_size == 96 and twin.class_names is None
+    assert twin.config.box_score_thresh == 0.25 and twin.architecture["num_classes"] == 6
+    old, new = model.state_dict(), twin.state_dict()
+    differ = [key for key in new if not np.array_equal(new[key], old[key])]
+    assert [key.rsplit(".", 1)[0] for key in differ[::2]] == list(CLASS_LAYERS) and len(differ) == 6
+    assert all(new[f"{layer}.weight"].std() > 0 for layer in CLASS_LAYERS)      # drawn, not zero
+    with pytest.warns(InputWarning, match="its last layers, have not been trained"):
+        twin.predict(np.zeros((32, 32, 3)))
+
+
+def test_new_heads_take_no_option_that_the_model_does_not_have(tmp_path, model):
+    save(model, tmp_path / "m.npz")
+    with pytest.raises(InputError, match="'min_sise' is no option of maskrcnn_tiny; there are min_size"):
+        load_with_new_heads(tmp_path / "m.npz", 3, min_sise=9)

@@ -1,0 +1,49 @@
+"""From published weights to one's own classes: everything is kept but the layers that name classes.
+
+A model that was trained on many photographs has learned to see edges, textures, parts and outlines; only its
+last layers are about the classes that it was trained for. So one who has few pictures keeps all of it, draws
+those last layers anew for other classes, and trains from there (transfer learning; Girshick et al. 2014, 3).
+"""
+
+from ..errors import InputError
+from .model_files import load
+
+CLASS_LAYERS = ("roi_heads.box_predictor.cls_score", "roi_heads.box_predictor.bbox_pred",
+                "roi_heads.mask_predictor.mask_fcn_logits")
+
+
+def load_with_new_heads(path, num_classes, rng=None, **config):
+    """Load a weight file into a model of other classes, whose last layers are random.
+
+    Parameters
+    ----------
+    path : str or path
+        As for `load`.
+    num_classes : int
+        With background.
+    rng : np.random.Generator, optional
+        Draws the layers of `CLASS_LAYERS`; ``default_rng(0)`` if absent.
+    **config
+        Options that the model shall have in place of the file's, such as ``min_size=256``.
+
+    Returns
+    -------
+    model : MaskRCNN
+        Without class names: a training gives it the dataset's.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or an option does not exist.
+    """
+    from .. import models  # here, because models reads weight files
+
+    stored = load(path)
+    builder, settings = stored.architecture["builder"], stored.architecture["config"]
+    if wrong := [name for name in config if name not in settings]:
+        raise InputError(f"{wrong[0]!r} is no option of {builder}; there are {', '.join(settings)}")
+    model = getattr(models, builder)(num_classes=num_classes, rng=rng, **{**settings, **config})
+    kept = {key: array for key, array in stored.state_dict().items() if not key.startswith(CLASS_LAYERS)}
+    model.load_state_dict(kept, strict=False)
+    model.untrained = True
+    return model
