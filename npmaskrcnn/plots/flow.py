@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from npmaskrcnn import ops
-from npmaskrcnn.plots.pyramid import input_image
+from npmaskrcnn.plots.pyramid import NO_ANCHOR, input_image
 from npmaskrcnn.plots.roi import zoom
 from npmaskrcnn.plots.rpn import best_rows
 from npmaskrcnn.plots.style import (CURVE, INK, LEVEL_NAMES, MUTED, NORMAL, SMALL, class_color, class_name,
@@ -130,6 +130,7 @@ def _show_cell(ax, trace, step):
     (height, width), (h, w) = trace.batch.shape[1:3], trace.strides[level]
     show_image(ax, belief, (height, width), cmap="magma", vmin=0, vmax=1)
     ax.images[0].set_extent((-w / 2, width - w / 2, height - h / 2, -h / 2))
+    ax.set_facecolor(NO_ANCHOR)
     draw_boxes(ax, [[(x - 0.5) * w, (y - 0.5) * h, (x + 0.5) * w, (y + 0.5) * h]], level_color(level), 2)
     ax.set_title(f"1  Row {y}, column {x} of {LEVEL_NAMES[level]}, shape {step['anchor_of_cell']}:\n"
                  f"objectness {belief[y, x]:.2f}")
