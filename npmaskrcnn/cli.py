@@ -13,15 +13,20 @@ import sys
 import warnings
 
 from . import __version__
-from .commands import ALL
 from .errors import InputError
 
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 MISTAKE, FAILED, INTERRUPTED = 2, 1, 130
+PYTHON_NAMES = {"num_steps": "steps", "rng": "seed"}    # arguments that the command line calls otherwise
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, like every other error here."""
+    """An argument parser whose errors are one line, like every other error here, and that knows --threads."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.add_argument("--threads", type=int, metavar="N", default=argparse.SUPPRESS,
+                          help="cores to compute on (default: all)")
 
     def error(self, message):
         """Print the message, point at --help, exit."""
@@ -29,20 +34,17 @@ class Parser(argparse.ArgumentParser):
 
 
 def build_parser():
-    """Return the parser of all commands."""
+    """Return the parser of all commands; they bring NumPy along, so this may take a second."""
+    from .commands import ALL
+
     parser = Parser(prog="npmaskrcnn", description="Mask R-CNN in NumPy: watch it, train it, look inside.",
                     epilog="example: npmaskrcnn demo", formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"npmaskrcnn {__version__}")
-    _add_threads(parser)
+    parser.set_defaults(threads=None)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
     for command in ALL:
         command.add_parser(commands)
     return parser
-
-
-def _add_threads(parser):
-    parser.add_argument("--threads", type=int, metavar="N", default=None,
-                        help="cores to compute on (default: all); before the command")
 
 
 def main(argv=None):
@@ -70,6 +72,9 @@ def main(argv=None):
         if argv is None:
             raise
         return stop.code or 0
+    except KeyboardInterrupt:               # while NumPy is still being loaded
+        print("npmaskrcnn: interrupted", file=sys.stderr)
+        code = INTERRUPTED
     if argv is None:
         sys.exit(code)
     return code
@@ -140,7 +145,7 @@ def _run(options):
             sys.stdout.flush()
             return 0
         except InputError as error:
-            one_line(f"error: {error}")
+            one_line(f"error: {_as_typed(str(error), options)}")
             return MISTAKE
         except ArithmeticError as error:    # a training that diverged says step, images, term and tensor
             one_line(f"error: {error}")
@@ -149,11 +154,24 @@ def _run(options):
             one_line(f"error: {error.filename or 'a file'}: {error.strerror or error}")
             return MISTAKE
         except MemoryError:
-            one_line("error: there is not enough memory for this; use smaller images or a smaller --batch-size")
+            one_line("error: there is not enough memory for this; use smaller images"
+                     + " or a smaller --batch-size" * hasattr(options, "batch_size"))
             return MISTAKE
         except KeyboardInterrupt:
             one_line("interrupted")
             return INTERRUPTED
+
+
+def _as_typed(message, options):
+    """Begin the message with the option as it was typed, where Python's name of the argument stands there.
+
+    >>> _as_typed("num_steps must be a whole number", argparse.Namespace(steps=0))
+    '--steps must be a whole number'
+    """
+    name, space, rest = message.partition(" ")
+    typed = PYTHON_NAMES.get(name, name)
+    known = isinstance(vars(options).get(typed), (int, float, list)) or typed == "optimizer"
+    return f"--{typed.replace('_', '-')}{space}{rest}" if known else message
 
 
 def _refuse_empty(options):

@@ -267,13 +267,19 @@ def test_names_that_the_terminal_cannot_show_and_a_foreign_backend_do_no_harm(tm
     (["demo", "--weights", "nowhere.npz"], "nowhere.npz"),
     (["evaluate", "--annotations", SAMPLE], "--images"),
     (["evaluate", "--annotations", PICTURE, "--images", "."], "000000.png"),
-    (["train", "shapes", "--steps", "0"], "steps"),
-    (["train", "shapes", "--lr", "-1"], "lr"),
-    (["train", "shapes", "--lr", "nan"], "lr"),
-    (["train", "shapes", "--batch-size", "0"], "batch"),
-    (["train", "shapes", "--kinds", "hexagon"], "hexagon"),
-    (["train", "shapes", "--optimizer", "adamm"], "adamw"),
-    (["train", "shapes", "--seed", "-1"], "seed"),
+    (["demo", "--seed", "-1"], "--seed is -1"),
+    (["train", "shapes", "--steps", "0"], "error: --steps must be"),
+    (["train", "shapes", "--lr", "-1"], "error: --lr must be"),
+    (["train", "shapes", "--lr", "nan"], "error: --lr must be"),
+    (["train", "shapes", "--batch-size", "0"], "error: --batch-size must be"),
+    (["train", "shapes", "--batch-size", "200000"], "error: --batch-size is 200000, but the dataset has 100,000 images"),
+    (["train", "shapes", "--eval-every", "0"], "error: --eval-every must be"),
+    (["train", "shapes", "--checkpoint-at", "0"], "error: --checkpoint-at must be"),
+    (["train", "coco", "--annotations", SAMPLE, "--images", SAMPLE.parent, "--scale-jitter", "0.001", "1"],
+     "error: --scale-jitter must be"),
+    (["train", "shapes", "--kinds", "hexagon"], "error: --kinds is ('hexagon',)"),
+    (["train", "shapes", "--optimizer", "adamm"], "error: --optimizer must be one of adamw"),
+    (["train", "shapes", "--seed", "-1"], "--seed is -1"),
     (["train", "shapes", "--resume", "gone.npz"], "gone.npz"),
     (["train", "coco", "--annotations", "gone.json", "--images", "."], "gone.json"),
     (["overfit", "--steps", "0"], "--steps is 0"),
@@ -293,3 +299,29 @@ def test_the_module_runs_as_a_command_on_one_thread():
     result = subprocess.run([sys.executable, "-m", "npmaskrcnn", "--threads", "1", "--version"],
                             capture_output=True, text=True)
     assert result.returncode == 0 and __version__ in result.stdout
+
+
+def test_threads_are_told_before_or_after_the_command():
+    for typed in (["--threads", "2", "train", "shapes"], ["train", "--threads", "2", "shapes"],
+                  ["train", "shapes", "--threads", "2"]):
+        assert cli.build_parser().parse_args(typed).threads == 2
+    assert cli.build_parser().parse_args(["demo"]).threads is None
+
+
+@pytest.mark.parametrize("command", [["-m", "npmaskrcnn", "--version"], ["-c", "from npmaskrcnn.cli import main; main()"]])
+def test_an_interruption_while_numpy_is_loaded_is_one_line(tmp_path, command):
+    (tmp_path / "numpy.py").write_text("raise KeyboardInterrupt")
+    path = os.pathsep.join([str(tmp_path), str(Path(cli.__file__).parents[1])])
+    result = subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=tmp_path,
+                            env={**os.environ, "PYTHONPATH": path})
+    assert (result.returncode, result.stderr) == (130, "npmaskrcnn: interrupted\n")
+
+
+@pytest.mark.parametrize("command, advice", [(["detect", PICTURE], "smaller images"),
+                                             (["train", "shapes"], "smaller images or a smaller --batch-size")])
+def test_advice_for_lack_of_memory_names_only_options_that_there_are(capsys, tmp_path, monkeypatch, command, advice):
+    def run_out(*args, **kwargs):
+        raise MemoryError
+    monkeypatch.setattr("npmaskrcnn.commands.detect.load_model", run_out)
+    monkeypatch.setattr("npmaskrcnn.training.train", run_out)
+    assert error_line(capsys, *command, "--out", tmp_path).endswith(f"use {advice}")

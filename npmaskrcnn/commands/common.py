@@ -32,6 +32,12 @@ def load_model(weights):
     return load(weights)
 
 
+def check_at_least(name, value, least):
+    """Raise `InputError` if the option was given and is too small."""
+    if value is not None and value < least:
+        raise InputError(f"{name} is {value}, but must be at least {least}")
+
+
 def class_names_of(model):
     """Return the model's class names, numbered ones if it has none."""
     return model.class_names or ["background"] + [f"class {i}" for i in range(1, model.num_classes)]

@@ -7,6 +7,7 @@ mask IoU above 0.9, and the command says so.
 import numpy as np
 
 from ..errors import InputError
+from .common import check_at_least
 
 BAR, LEAST_PIXELS = 0.9, 400
 
@@ -26,9 +27,8 @@ def run(options):
     from ..models import maskrcnn_tiny
     from ..training import overfit_one_image
 
-    for name, value, least in (("--steps", options.steps, 1), ("--seed", options.seed, 0)):
-        if value < least:
-            raise InputError(f"{name} is {value}, but must be at least {least}")
+    check_at_least("--steps", options.steps, 1)
+    check_at_least("--seed", options.seed, 0)
     image, target = image_of_large_objects(ShapesDataset(1000, seed=options.seed))
     result = overfit_one_image(maskrcnn_tiny(rng=np.random.default_rng(options.seed)), image, target, options.steps,
                                np.random.default_rng(options.seed), log_every=25)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..models import BODIES
-from .common import judge_classes, load_model
+from .common import check_at_least, judge_classes, load_model
 
 DEFAULT_STEPS = 2000
 NUM_SHAPES = 100_000     # not from --steps: a run that is taken up for more steps has the same images
@@ -59,10 +59,8 @@ def run(options):
     """Train."""
     from ..training import train
 
-    if options.seed < 0:
-        raise InputError(f"--seed is {options.seed}, but must be at least 0")
-    if getattr(options, "min_size", None) is not None and options.min_size < 1:
-        raise InputError(f"--min-size is {options.min_size}, but must be at least 1")
+    check_at_least("--seed", options.seed, 0)
+    check_at_least("--min-size", getattr(options, "min_size", None), 1)
     _judge_model_options(options)
     make = _shapes if options.source == "shapes" else _coco
     steps, model, dataset, validation = make(options)
