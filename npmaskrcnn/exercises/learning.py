@@ -121,6 +121,8 @@ def mask_bce(logits, labels, targets):
 ''',
     outputs=("loss", "dlogits"), reference=_mask_bce_reference, cases=_mask_bce_cases,
     hints=("`own = logits[np.arange(len(labels)), :, :, labels]` is (P, M, M).",
+           "One pixel with logit x and target t costs `max(x, 0) - x * t + log1p(exp(-|x|))`, which is "
+           "`-t * log(p) - (1 - t) * log(1 - p)` with p = sigmoid(x), in a form that cannot overflow.",
            "The gradient by `own` is `(sigmoid(own) - targets) / own.size`; put it into an array of zeros of the shape of "
            "`logits`, with the same index."))
 

@@ -20,6 +20,7 @@ function              takes                      what one sees
 `roi_levels`          trace                      which level each RoI is pooled from, and the rule
 `roi_align_samples`   feature map, box, scale    where RoIAlign reads, with what weights
 `class_masks`         trace, detection           all K masks of one RoI; its class's is framed
+`half_pixels`         an object's first and last where pixel i is: for boxes, RoIAlign and pasting
 `loss_curves`         log                        the five losses and their chance levels, gradient norm, AP
 `gradient_curves`     log                        gradient norm and update-to-weight ratio of each part
 `precision_recall`    evaluation.bbox or .segm   precision against recall, AP against the IoU threshold
@@ -31,13 +32,14 @@ function              takes                      what one sees
 from npmaskrcnn.plots.curves import gradient_curves, loss_curves, precision_recall
 from npmaskrcnn.plots.flow import funnel, provenance
 from npmaskrcnn.plots.instances import gallery, instances
+from npmaskrcnn.plots.pixels import half_pixels
 from npmaskrcnn.plots.pyramid import anchors, features, input_image
 from npmaskrcnn.plots.roi import class_masks, roi_align_samples, roi_levels
 from npmaskrcnn.plots.rpn import matches, objectness, proposals
 from npmaskrcnn.plots.sheet import stage_sheet
 
-__all__ = ["anchors", "class_masks", "features", "funnel", "gallery", "gradient_curves", "input_image",
-           "instances",
+__all__ = ["anchors", "class_masks", "features", "funnel", "gallery", "gradient_curves", "half_pixels",
+           "input_image", "instances",
            "loss_curves", "matches", "objectness", "precision_recall", "proposals", "provenance",
            "roi_align_samples",
            "roi_levels", "stage_sheet"]
