@@ -22,6 +22,10 @@ args = parser.parse_args()
 clock = time.process_time if args.cpu_time else time.perf_counter
 os.environ["OPENBLAS_NUM_THREADS"] = str(args.threads)  # read when numpy is imported
 
+import sides  # noqa: E402
+
+sides.require_torch()
+
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402

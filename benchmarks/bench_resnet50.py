@@ -73,6 +73,7 @@ def main():
     title = (f"maskrcnn_resnet50_fpn, {'training step' if args.train else 'prediction'}, "
              f"one {args.size[0]}x{args.size[1]} image")
     sides.limit_threads(args.threads)       # before numpy is imported, which scenes does
+    sides.require_torch()
     import scenes
     with tempfile.TemporaryDirectory() as folder:
         weights, scene = scenes.resnet50(folder, tuple(args.size), args.weights)

@@ -94,35 +94,38 @@ def measure(points, turns, threads):
 
 
 def plot(experiments, path, title):
-    """Draw time and memory of both experiments, double logarithmic, with their slopes."""
+    """Draw time (above) and memory (below) of both experiments, double logarithmic, with their slopes."""
     import matplotlib
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
-    import numpy as np
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
-    for axis, (x_label, x, curves) in zip(axes, experiments):
-        memory_axis = axis.twinx()
-        for name, y in curves.items():
-            where, unit = (memory_axis, "MB") if "memory" in name else (axis, "s")
-            where.loglog(x, y, "o-", color=LABELS[name], markersize=4,
-                         label=f"{name}: slope {slope(x, y):.2f}")
-            if name == "prediction":
-                axis.loglog(x, y[0] * x / x[0], ":", color="0.6", label="proportional")
-        # The two vertical axes span the same number of decades, so that slopes can be compared by eye.
-        spans = [np.log10(a.get_ylim()) for a in (axis, memory_axis)]
-        decades = max(high - low for low, high in spans)
-        for a, (low, high) in zip((axis, memory_axis), spans):
-            middle = (low + high) / 2
-            a.set_ylim(10 ** (middle - decades / 2), 10 ** (middle + decades / 2))
-        axis.set(xlabel=x_label, ylabel="seconds")
-        axis.set_xticks(x, [f"{v:g}" for v in x])
-        axis.minorticks_off()
-        memory_axis.set_ylabel("peak memory beyond the model, MB")
-        handles = [h for a in (axis, memory_axis) for h in a.get_legend_handles_labels()[0]]
-        axis.legend(handles, [h.get_label() for h in handles], fontsize=8, frameon=False)
+    figure, rows = plt.subplots(2, 2, figsize=(10, 7), sharex="col", layout="constrained")
+    for column, (x_label, x, curves) in enumerate(experiments):
+        for axis, kind in ((rows[0, column], "seconds"), (rows[1, column], "MB beyond the model, peak")):
+            shown = {name: y for name, y in curves.items() if ("memory" in name) == kind.startswith("MB")}
+            for name, y in shown.items():
+                axis.loglog(x, y, "o-", color=LABELS[name], markersize=4, label=f"{name}: slope {slope(x, y):.2f}")
+            first = next(iter(shown.values()))[0]
+            axis.loglog(x, first * x / x[0], ":", color="0.6", label="proportional: slope 1")
+            axis.set_ylabel(kind)
+            axis.set_xticks(x, [f"{v:g}" for v in x])
+            axis.tick_params(labelbottom=True)
+            axis.xaxis.minorticks_off()
+            axis.legend(fontsize=8, frameon=False)
+        rows[1, column].set_xlabel(x_label)
+        _same_decades(rows[:, column])
     figure.suptitle(title)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def _same_decades(axes):
+    """Let the vertical axes span the same number of decades, so that slopes can be compared by eye."""
+    import numpy as np
+    spans = [np.log10(axis.get_ylim()) for axis in axes]
+    decades = max(high - low for low, high in spans)
+    for axis, (low, high) in zip(axes, spans):
+        middle = (low + high) / 2
+        axis.set_ylim(10 ** (middle - decades / 2), 10 ** (middle + decades / 2))
 
 
 def main():

@@ -58,6 +58,8 @@ def main():
     args = parser.parse_args()
     tasks = [task for task in TASKS if args.only in (None, task[0])]
     sides.limit_threads(args.threads)       # before numpy is imported, which scenes does
+    if not args.profile:
+        sides.require_torch()
     import scenes
     with tempfile.TemporaryDirectory() as folder:
         weights, scene = scenes.tiny(folder, weights=args.weights)

@@ -25,6 +25,16 @@ def limit_threads(threads):
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
 
 
+def require_torch():
+    """Exit with one line unless torchvision, which a benchmark compares with, can be imported."""
+    try:
+        import torch  # noqa: F401
+        import torchvision  # noqa: F401
+    except ImportError as error:
+        raise SystemExit(f"this benchmark compares with torchvision ({error}): pip install torch torchvision "
+                         "(benchmarks/README.md says more)") from None
+
+
 class Side:
     """A process that does one side's work when told to.
 
