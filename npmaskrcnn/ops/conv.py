@@ -142,10 +142,24 @@ def conv_transpose2d_forward(x, weight, bias=None, stride=1):
 def conv_transpose2d_backward(dy, cache):
     """Return ``(dx, dweight, dbias)``: the transpose of a transpose is the convolution again."""
     x, weight, has_bias, stride = cache
-    kh, kw, c_in, c_out = weight.shape
     dbias = _sum_over_pixels(dy) if has_bias else None
-    dweight = _weight_gradient(dy, x, (kh, kw, c_out, c_in), stride, (0, 0), groups=1).transpose(0, 1, 3, 2)
-    dx = _correlate(dy, weight.transpose(0, 1, 3, 2), stride, (0, 0), x.shape[1:3], groups=1)
+    (n, h, w, _), (kh, kw, c_in, c_out) = x.shape, weight.shape
+    if (kh, kw) == stride:  # each stamp's gradient, cut out of dy, is one row of the two products
+        matrix, dx = weight.transpose(2, 0, 1, 3).reshape(c_in, kh * kw * c_out), np.empty_like(x)
+
+        def multiply(images):
+            dmatrix = np.zeros_like(matrix)
+            for image in images:
+                dstamps = dy[image].reshape(h, kh, w, kw, c_out).transpose(0, 2, 1, 3, 4).reshape(h * w, -1)
+                dx[image] = (dstamps @ matrix.T).reshape(h, w, c_in)
+                dmatrix += x[image].reshape(h * w, c_in).T @ dstamps
+            return dmatrix
+
+        dmatrix = sum(share_out(multiply, range(n)))
+        dweight = dmatrix.reshape(c_in, kh, kw, c_out).transpose(1, 2, 0, 3)
+    else:
+        dweight = _weight_gradient(dy, x, (kh, kw, c_out, c_in), stride, (0, 0), groups=1).transpose(0, 1, 3, 2)
+        dx = _correlate(dy, weight.transpose(0, 1, 3, 2), stride, (0, 0), (h, w), groups=1)
     return dx, np.ascontiguousarray(dweight), dbias
 
 
