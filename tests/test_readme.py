@@ -1,12 +1,16 @@
 """What README promises about itself: its links lead somewhere, its commands exist, its code runs."""
 
 import re
+import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from npmaskrcnn import cli
 from npmaskrcnn.commands import ALL
+from npmaskrcnn.datasets import CocoDataset
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -26,11 +30,56 @@ def test_the_first_two_code_blocks_are_one_line_each_and_complete():
         assert block.startswith("python3 -m venv") and "pip install" in block and block.strip().endswith(end)
 
 
+def test_the_demo_needs_no_extras_and_windows_no_activation():
+    demo = re.findall(r"```\n(.*?)```", README, re.DOTALL)[0]
+    assert "pip install -e . &&" in demo
+    assert "Activate" not in README and README.count(r".venv\Scripts\python -m pip install") == 2
+
+
+def test_the_output_that_is_shown_is_what_the_code_prints(capsys):
+    block, = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    shown, = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
+    exec(compile(block, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    # The last digits may differ from machine to machine, so words and whole numbers are compared.
+    words = re.findall(r"[a-z_]+|\(\d+(?:, \d+)+\)", shown.split("\n...")[0])
+    assert words == re.findall(r"[a-z_]+|\(\d+(?:, \d+)+\)", printed)[:len(words)] and len(words) > 20
+    assert "'cell': (12, 11)" in shown and "'cell': (12, 11)" in printed
+
+
 def test_every_command_in_the_table_exists():
     commands = re.findall(r"^\| `npmaskrcnn ([^`]*)`", README, re.MULTILINE)
     assert {c.split()[0] for c in commands} == {command.__name__.split(".")[-1] for command in ALL}
     for command in commands:
         cli.build_parser().parse_args(command.replace("IMAGE...", "a.png").split())
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/*.md")), ids=lambda page: page.name)
+def test_every_command_and_link_of_a_page_holds(page):
+    text = page.read_text(encoding="utf-8")
+    for command in re.findall(r"^ *npmaskrcnn (.*)$", text, re.MULTILINE):
+        cli.build_parser().parse_args(shlex.split(command))
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (page.parent / link).exists(), link
+
+
+def test_the_page_on_ones_own_images_writes_what_it_says(tmp_path, monkeypatch):
+    """The two blocks of code: drawn pictures, and painted ones made of the drawn."""
+    monkeypatch.chdir(tmp_path)
+    drawn, painted = re.findall(r"```python\n(.*?)```", (ROOT / "docs/own-images.md").read_text(encoding="utf-8"), re.DOTALL)
+    exec(drawn, {})
+    dataset = CocoDataset("train/instances.json", "train")
+    assert dataset.class_names == ["background", "ring", "star"] and len(dataset) == 10
+    for name in ("pictures", "painted"):
+        Path(name).mkdir()
+    image, target = dataset[0]
+    numbers = (target.masks * np.arange(1, len(target) + 1)[:, None, None]).max(axis=0)
+    Image.fromarray(image).save("pictures/a.png")
+    Image.fromarray(numbers.astype(np.uint8)).save("painted/a.png")
+    Path("train/instances.json").unlink()
+    exec(painted, {})
+    again = CocoDataset("train/instances.json", "train")
+    np.testing.assert_array_equal(again.target(0).masks, target.masks)
 
 
 @pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
