@@ -8,6 +8,7 @@ for a choice among K classes. A curve that stays at chance has learnt nothing ye
 import math
 
 import numpy as np
+from matplotlib.ticker import LogFormatter
 
 from npmaskrcnn.plots.style import (CLASS_COLORS, CURVE, INK, MUTED, SMALL, class_color, class_name, panels,
                                     say_nothing, styled)
@@ -52,7 +53,9 @@ def loss_curves(log, num_classes=4, validation=None):
         ax.set_ylabel("loss" + (" (nats)" if name in chance else ""))
     norm_ax, last_ax = axes[1, 2:]
     _curve(norm_ax, step, _column(log, "grad_norm"), CURVE, "gradient norm", log=True)
-    norm_ax.set(title="Gradient norm, all parameters", ylabel="norm")
+    norm_ax.set(title="Gradient norm", ylabel="norm, all parameters")
+    norm_ax.yaxis.set_major_formatter("{x:g}")
+    norm_ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))     # 2, 3, 4, 6, not 2x10^0
     if validation is not None:
         _validation(last_ax, validation)
     else:
@@ -99,8 +102,8 @@ def gradient_curves(log):
             say_nothing(ax, f"no column {prefix}*")
         elif prefix == "update_ratio_":
             ax.axhline(1e-3, color=MUTED, linestyle="dotted", linewidth=1)
-            ax.annotate("0.001, the usual rule of thumb", (0, 1e-3), xycoords=("axes fraction", "data"),
-                        xytext=(3, 2), textcoords="offset points", fontsize=SMALL, color=MUTED)
+            ax.annotate("0.001, the usual rule of thumb", (0.08, 1e-3), xycoords=("axes fraction", "data"), va="top",
+                        xytext=(0, -2), textcoords="offset points", fontsize=SMALL, color=MUTED)
         if parts:
             ax.legend(loc="best", ncols=2)
         ax.set(title=title, ylabel=ylabel, xlabel="step")
@@ -200,9 +203,10 @@ def _curve(ax, step, values, color, name, log=False):
 
 
 def _end_at_zero(ax, values, chance_name=None, chance=0.0):
-    """Axis from zero to what matters: a first spike may leave the picture, chance may not."""
+    """Axis from zero to what matters: a first spike may leave the picture, chance and the strong curve may not."""
     finite = values[np.isfinite(values)]
-    top = max(np.percentile(finite, 97) if len(finite) else 1, chance * 1.25, 1e-6)
+    late = smooth(finite)[len(finite) // 40:]
+    top = max(np.percentile(finite, 97) if len(finite) else 1, late.max(initial=0), chance * 1.25, 1e-6)
     ax.set_ylim(0, top * 1.05)
     if chance_name:
         ax.axhline(chance, color=MUTED, linestyle="dotted", linewidth=1.2)
