@@ -193,3 +193,27 @@ def test_every_exercise_has_a_statement_and_hints():
     for exercise in EXERCISES.values():
         assert len(exercise.statement) > 80 and exercise.hints
         assert exercise.stub.strip().count("\n") + 3 <= 15      # with the check, one cell
+
+
+@pytest.mark.parametrize("name", [[], ["nms"], None, 3, {}])
+def test_what_is_no_name_is_told_and_not_raised(name, capsys):
+    assert not exercises.check(name, len).passed
+    exercises.stub(name)
+    assert "There is no exercise" in exercises.statement(name)
+    assert capsys.readouterr().out.count("There is no exercise") == 2
+
+
+def test_a_name_in_capitals_is_guessed(capsys):
+    exercises.check("IOU", len)
+    assert "Did you mean 'iou'?" in capsys.readouterr().out
+
+
+def test_an_exception_whose_message_is_broken_is_reported(capsys):
+    class Broken(Exception):
+        def __str__(self):
+            return 1 / 0
+
+    def iou(box1, box2):
+        raise Broken
+
+    assert "raised Broken: (its own message raises ZeroDivisionError)" in exercises.check("iou", iou).text

@@ -33,17 +33,17 @@ def names():
 
 def statement(name):
     """What an exercise asks for, in plain words (Markdown); an unknown name lists the known ones."""
-    return _find(name).statement if name in EXERCISES else _unknown(name)
+    return EXERCISES[name].statement if _is_known(name) else _unknown(name)
 
 
 def stub(name):
     """Print the cell to start from: the signature, what goes in and out, and the call of `check`."""
-    print(stub_text(name) if name in EXERCISES else _unknown(name))
+    print(stub_text(name) if _is_known(name) else _unknown(name))
 
 
 def stub_text(name):
     """The text that `stub` prints; the lessons' exercise cells hold it literally."""
-    return f'{_find(name).stub.strip()}\n\nexercises.check("{name}", {name})'
+    return f'{EXERCISES[name].stub.strip()}\n\nexercises.check("{name}", {name})'
 
 
 def check(name, function):
@@ -61,19 +61,19 @@ def check(name, function):
     report : Report
         `.passed` says whether all cases came out right, `.text` is what was printed.
     """
-    if name not in EXERCISES:
+    if not _is_known(name):
         report = Report(str(name), False, 0, 0, _unknown(name))
     else:
-        report = examine(_find(name), function)
+        report = examine(EXERCISES[name], function)
     print(report.text)
     return report
 
 
-def _find(name):
-    return EXERCISES[name]
+def _is_known(name):
+    return isinstance(name, str) and name in EXERCISES
 
 
 def _unknown(name):
-    near = difflib.get_close_matches(str(name), EXERCISES, n=1)
+    near = difflib.get_close_matches(str(name).lower(), EXERCISES, n=1)
     meant = f" Did you mean {near[0]!r}?" if near else ""
-    return f"There is no exercise {name!r}.{meant} There are: {', '.join(EXERCISES)}."
+    return f"There is no exercise {name!r:.60}.{meant} There are: {', '.join(EXERCISES)}."

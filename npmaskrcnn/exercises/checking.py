@@ -94,7 +94,15 @@ def _run(function, arguments):
     except _TooLong:
         raise Wrong(f"It did not end within {TIME_LIMIT} seconds. Is there a loop whose end is never reached?")
     except (Exception, SystemExit) as error:
-        raise Wrong(f"It raised {type(error).__name__}: {error}{_place(error)}")
+        raise Wrong(f"It raised {type(error).__name__}: {_said(error)}{_place(error)}")
+
+
+def _said(error):
+    """An exception's message, which may itself be broken."""
+    try:
+        return str(error)
+    except Exception as second:
+        return f"(its own message raises {type(second).__name__})"
 
 
 def _place(error):
@@ -151,7 +159,7 @@ def _as_numbers(value, right, name):
     try:
         array = np.asarray(value)
     except Exception as error:      # ragged lists, or an object that only pretends to be an array
-        raise Wrong(f"{name}, a {_kind(value)}, is no array of numbers: {error}")
+        raise Wrong(f"{name}, a {_kind(value)}, is no array of numbers: {_said(error)}")
     if array.dtype.kind not in "bfiu":
         raise Wrong(f"{name} should hold numbers; what came back is of type {_kind(value)}, dtype {array.dtype}.")
     if array.shape != right.shape:
