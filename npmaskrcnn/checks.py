@@ -34,6 +34,8 @@ def check_targets(targets, images, num_classes, class_names):
 
 def checked_loss_weights(loss_weights, names):
     """Return one weight for each of `names`: those given, 1 where absent."""
+    if not isinstance(loss_weights or {}, dict):
+        raise InputError(f"loss_weights must be a dict of name to factor, got {loss_weights!r:.60}")
     check_known(loss_weights or {}, names, "loss")
     weights = {**dict.fromkeys(names, 1.0), **(loss_weights or {})}
     for name, weight in weights.items():

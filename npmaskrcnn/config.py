@@ -75,11 +75,20 @@ def check_fraction(name, value):
         raise InputError(f"{name} is {value!r}, but must be a number from 0 to 1")
 
 
+MISPLACED = {       # what people give to a builder that does not take it, and where it belongs
+    "weights": "npmaskrcnn.load(path) builds the model of a weight file, whatever its kind",
+    "pretrained": "npmaskrcnn.load(path) builds the model of a weight file, whatever its kind",
+    "class_names": "set model.class_names = ['background', ...] afterwards, or train: a model takes its dataset's",
+    "classes": "num_classes is their number, background included; the names go into model.class_names",
+    "seed": "give a generator, rng=np.random.default_rng(seed)",
+}
+
+
 def check_known(names, options, what):
     """Raise `InputError` for the first of `names` that is not among `options`, naming the nearest."""
     for name in names:
         if name not in options:
-            near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+            near = difflib.get_close_matches(str(name), options, n=1, cutoff=0.5)
             hint = f"the nearest is {near[0]!r}" if near else f"there are {', '.join(options)}"
             raise InputError(f"{name!r} is no {what}; {hint}")
 
@@ -100,8 +109,11 @@ def make_config(defaults=None, **options):
         For an unknown option (naming the nearest) or a value out of range.
     """
     names = [field.name for field in fields(Config)]
+    for name in options:
+        if name in MISPLACED:
+            raise InputError(f"{name!r} is no option of this builder; {MISPLACED[name]}")
     check_known(options, names, "option of the model")
-    options = {name: _frozen(value) for name, value in {**(defaults or {}), **options}.items()}
+    options = {name: plain(value) for name, value in {**(defaults or {}), **options}.items()}
     if options.get("bbox_reg_weights", 0) is None:              # torchvision's way to say "the default"
         del options["bbox_reg_weights"]
     config = Config(**options)
@@ -116,9 +128,10 @@ def make_config(defaults=None, **options):
     return config
 
 
-def _frozen(value):
-    """Turn lists into tuples, all the way down, so that a config read from JSON equals the one written."""
-    return tuple(_frozen(v) for v in value) if isinstance(value, (list, tuple)) else value
+def plain(value):
+    """Turn NumPy's numbers into Python's and lists into tuples, so that a config read from JSON equals the one written."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    return tuple(plain(v) for v in value) if isinstance(value, (list, tuple)) else value
 
 
 def _check_sizes(config):

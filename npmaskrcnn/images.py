@@ -129,8 +129,8 @@ def open_image(path):
         raise InputError(f"{name}: no such file") from None
     except UnidentifiedImageError:
         raise InputError(f"{name}: is not an image that can be read ({_first_bytes(path)})") from None
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{name}: {error}; {_too_large_advice()}") from None
+    except Image.DecompressionBombError:     # its own limit is another one
+        raise InputError(f"{name}: has too many pixels; {_too_large_advice()}") from None
     except Exception as error:   # Pillow's parsers let through whatever a damaged header makes them raise
         raise InputError(f"{name}: cannot be opened ({_one_line(error)})") from None
     try:

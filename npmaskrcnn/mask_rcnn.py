@@ -23,7 +23,7 @@ import numpy as np
 from . import nn
 from .checks import check_finite, check_rng, check_targets, checked_images, checked_loss_weights
 from .config import check_fraction
-from .errors import InputWarning
+from .errors import InputError, InputWarning
 from .memory import keep_freed_memory
 from .ops.threads import one_product_a_core
 from .stages.anchors import AnchorGenerator
@@ -186,6 +186,8 @@ class MaskRCNN(nn.Module):
         InputError
             If an image or a threshold is not what it should be, or the weights are NaN or overflow.
         """
+        if progress is not None and not callable(progress):
+            raise InputError(f"progress must be a function of the name of a stage, got {progress!r:.60}")
         single = not isinstance(images, (list, tuple))
         images = checked_images([images] if single else images, self.dtype)
         if self.untrained:

@@ -10,7 +10,7 @@ import functools
 import numpy as np
 
 from . import nn
-from .config import check_known, make_config
+from .config import check_known, make_config, plain
 from .errors import InputError
 from .mask_rcnn import BOX_POOLED_SIZE, MaskRCNN
 from .stages.box_head import TwoMLPHead, conv_fc_head
@@ -26,6 +26,7 @@ BODIES = {      # torchvision's: block, blocks per stage, ResNeXt's groups and w
     "resnet101": (bottleneck, (3, 4, 23, 3), {}),
     "resnext50_32x4d": (bottleneck, (3, 4, 6, 3), {"groups": 32, "width_per_group": 4}),
 }
+MAX_CLASSES = 10_000        # the last layers of the full model then have 50 million weights
 FPN_CHANNELS = 256
 REPRESENTATION_SIZE = 1024
 MASK_LAYERS = (256, 256, 256, 256)
@@ -169,7 +170,7 @@ def _resnet_model(num_classes, rng, settings, norm, body, trainable_layers, v2=F
 def _finish(model, builder, arguments, weights):
     """Note how the model was built, and load its weights."""
     model.architecture = {"builder": builder, "num_classes": model.num_classes,
-                          "config": {**model.config.as_dict(), **arguments}}
+                          "config": {**model.config.as_dict(), **{name: plain(v) for name, v in arguments.items()}}}
     if weights is not None:
         from .weights import load_into
         load_into(model, weights)
@@ -177,7 +178,8 @@ def _finish(model, builder, arguments, weights):
 
 
 def _checked_classes(num_classes):
-    if isinstance(num_classes, bool) or not isinstance(num_classes, (int, np.integer)) or num_classes < 2:
-        raise InputError(f"num_classes is {num_classes!r}, but must be a whole number of at least 2: "
-                         "background and one class")
+    if (isinstance(num_classes, bool) or not isinstance(num_classes, (int, np.integer))
+            or not 2 <= num_classes <= MAX_CLASSES):
+        raise InputError(f"num_classes is {num_classes!r:.60}, but must be a whole number from 2 (background and one "
+                         f"class) to {MAX_CLASSES:,}")
     return int(num_classes)

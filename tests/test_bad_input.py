@@ -7,14 +7,16 @@ import warnings
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from npmaskrcnn import InputError, InputWarning, Target, load, maskrcnn_tiny, save
 from npmaskrcnn.datasets import CocoDataset, ShapesDataset, read_detections, write_coco, write_detections
+from npmaskrcnn.datasets.polygons import polygons_to_mask
 from npmaskrcnn.evaluation import evaluate
 from npmaskrcnn.images import as_float_image, read_image
 from npmaskrcnn.structures import Detections
 from npmaskrcnn.training.augment import augment, flip_horizontal
-from npmaskrcnn.weights import export, read_npz
+from npmaskrcnn.weights import export, load_into, read_npz, write_npz
 
 NOTHING = Target([], [], [])
 GREY = np.full((40, 56, 3), 90, np.uint8)
@@ -57,6 +59,66 @@ def test_a_file_is_not_converted_into_itself(model, tmp_path):
         with pytest.raises(InputError, match="is the file that is to be converted"):
             export(tmp_path / source, tmp_path / destination)
     assert (tmp_path / "a.npz").read_bytes() == before
+
+
+# ---- options of wrong kinds ----
+
+def test_weights_of_the_losses_and_progress_of_a_wrong_kind(model):
+    with pytest.raises(InputError, match="loss_weights must be a dict of name to factor, got .1."):
+        model.loss_and_grads([GREY], [NOTHING], np.random.default_rng(0), loss_weights=[1])
+    with pytest.raises(InputError, match="progress must be a function of the name of a stage, got 3"):
+        model.predict(GREY, progress=3)
+
+
+@pytest.mark.parametrize("options, message", [
+    (dict(iou_types=3), "iou_types: expected 'bbox', 'segm' or both in a tuple, got 3"),
+    (dict(iou_types=()), "iou_types: expected .* got ()"), (dict(iou_types="mask"), "iou type: .* got 'mask'"),
+    (dict(mask_threshold="a"), "mask_threshold: expected a number .* got 'a'"),
+    (dict(mask_threshold=None), "mask_threshold: expected a number"),
+])
+def test_options_of_evaluate_of_a_wrong_kind(options, message):
+    dataset = ShapesDataset(1)
+    _, target = dataset[0]
+    found = Detections(target.boxes, target.labels, np.ones(len(target)), target.masks)
+    with pytest.raises(InputError, match=message):
+        evaluate(dataset, [found], **options)
+
+
+@pytest.mark.parametrize("field", ["labels", "scores", "boxes"])
+def test_detections_of_texts_are_refused(field):
+    dataset = ShapesDataset(1)
+    _, target = dataset[0]
+    parts = dict(boxes=target.boxes, labels=target.labels, scores=np.ones(len(target)), masks=target.masks)
+    parts[field] = parts[field].astype(str)
+    with pytest.raises(InputError, match="detections.0.: boxes, labels and scores must be numbers"):
+        evaluate(dataset, [Detections(**parts)])
+
+
+@pytest.mark.parametrize("polygon", [[1, 1, "4", 1, 4, 3], [True, 1, 4, 1, 4, 3]])
+def test_coordinates_of_polygons_are_numbers(polygon):
+    with pytest.raises(InputError, match="polygon 0 holds something that is no number"):
+        polygons_to_mask([polygon], 8, 8)
+
+
+@pytest.mark.parametrize("size", [(-4, 4), (4, 0), (4.5, 4), ("a", 4)])
+def test_a_polygon_needs_an_image_of_some_size(size):
+    with pytest.raises(InputError, match="must be a whole number of at least 1"):
+        polygons_to_mask([[0, 0, 3, 0, 3, 3]], *size)
+
+
+def test_weights_of_whole_numbers_are_cast_with_a_warning(model, tmp_path):
+    state = model.state_dict()
+    state["rpn.head.cls_logits.bias"] = np.zeros(3, np.int64)
+    write_npz(tmp_path / "a.npz", state, {})
+    with pytest.warns(InputWarning, match="1 arrays were cast to float32, the first 'rpn.head.cls_logits.bias' from int64"):
+        load_into(maskrcnn_tiny(3, min_size=64, max_size=64), tmp_path / "a.npz")
+
+
+def test_too_large_a_picture_is_told_with_one_limit(tmp_path, monkeypatch):
+    Image.new("1", (300, 300)).save(tmp_path / "bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(InputError, match="bomb.png: has too many pixels; the limit is 36000000 pixels; make it smaller"):
+        read_image(tmp_path / "bomb.png")
 
 
 # ---- targets and images ----

@@ -184,9 +184,9 @@ def test_an_unknown_option_is_refused_before_anything_is_drawn(builder):
         builder(num_classes=1, rng=Alarm())
 
 
-@pytest.mark.parametrize("num_classes", [0, 1, -3, 2.5, "four", None, True])
+@pytest.mark.parametrize("num_classes", [0, 1, -3, 2.5, "four", None, True, 10**12])
 def test_the_number_of_classes_is_at_least_two(num_classes):
-    with pytest.raises(InputError, match="num_classes is .* at least 2: background and one class"):
+    with pytest.raises(InputError, match=r"num_classes is .* from 2 \(background and one class\) to 10,000"):
         maskrcnn_tiny(num_classes=num_classes)
 
 
@@ -211,3 +211,20 @@ def test_a_model_says_what_it_is_in_one_line():
     assert "shorter side of 96" in repr(model) and "\n" not in repr(model)
     model.class_names = ["background", "cat", "dog"]
     assert "3 classes (background, cat, dog)" in repr(model)
+
+
+@pytest.mark.parametrize("build, option, hint", [
+    (maskrcnn_tiny, dict(weights="a.npz"), "'weights' is no option of this builder; npmaskrcnn.load"),
+    (maskrcnn_tiny, dict(class_names=["a"]), "'class_names' is no option of this builder; set model.class_names"),
+    (maskrcnn_resnet50_fpn, dict(seed=1), "'seed' is no option of this builder; give a generator, rng="),
+    (maskrcnn_resnet_fpn, dict(body=50), "50 is no body; there are resnet18, resnet34, resnet50"),
+])
+def test_an_option_of_another_place_is_led_there(build, option, hint):
+    with pytest.raises(InputError, match=hint):
+        build(**option)
+
+
+def test_numbers_of_numpy_in_the_options_can_be_saved(tmp_path):
+    model = maskrcnn_tiny(np.int64(3), min_size=np.int64(96), image_mean=np.array([.4, .5, .6]), rpn_nms_thresh=np.float32(.5))
+    assert json.loads(json.dumps(model.architecture)) == json.loads(json.dumps(maskrcnn_tiny(
+        3, min_size=96, image_mean=(.4, .5, .6), rpn_nms_thresh=.5).architecture))

@@ -62,6 +62,9 @@ def polygons_to_mask(polygons, height, width, name="segmentation"):
            [0, 1, 1, 1, 0, 0],
            [0, 0, 0, 0, 0, 0]])
     """
+    for side, value in (("height", height), ("width", width)):
+        if not isinstance(value, (int, np.integer)) or value < 1:
+            raise InputError(f"{name}: {side} must be a whole number of at least 1, got {value!r:.60}")
     masks = [_rasterise(corners, height, width, name) for corners in judge_polygons(polygons, name)]
     if len(masks) == 1:
         return masks[0]
@@ -103,6 +106,8 @@ def _judge_corners(polygon, name):
     if len(polygon) < 6:
         raise InputError(f"{name} has {len(polygon) // 2} corners, expected at least three")
     try:
+        if any(isinstance(value, (bool, str)) for value in polygon):
+            raise TypeError
         corners = np.array(polygon, np.float64)
     except (TypeError, ValueError, OverflowError):
         corners = np.zeros(0)

@@ -44,17 +44,35 @@ def detections_to_coco(detections, image_ids, category_ids=None, mask_threshold=
     if len(detections) != len(image_ids):
         raise InputError(f"detections: {len(detections)} for {len(image_ids)} images, expected one for each")
     entries = []
-    for image_id, found in zip(image_ids, detections):
+    for i, (image_id, found) in enumerate(zip(image_ids, detections)):
+        _judge_found(found, f"detections[{i}]", None if category_ids is None else len(category_ids))
         for box, label, score, mask in zip(found.boxes, found.labels, found.scores, found.masks):
             x1, y1, x2, y2 = (_shortest(value) for value in box)
             entries.append({
-                "image_id": image_id,
-                "category_id": int(label) if category_ids is None else category_ids[label],
+                "image_id": _plain(image_id),
+                "category_id": int(label) if category_ids is None else _plain(category_ids[label]),
                 "bbox": [x1, y1, x2 - x1, y2 - y1],
                 "score": _shortest(score),
                 "segmentation": rle.encode(mask if mask.dtype == bool else mask > mask_threshold),
             })
     return entries
+
+
+def _judge_found(found, name, num_classes):
+    """Refuse what no results file can hold: numbers that are none, and labels without a category."""
+    if not isinstance(found, Detections):
+        raise InputError(f"{name}: expected Detections, got {type(found).__name__}")
+    if not (np.isfinite(found.boxes).all() and np.isfinite(found.scores).all()):
+        raise InputError(f"{name}: scores and boxes must be finite numbers, some are NaN or infinite")
+    wrong = found.labels[(found.labels < 1) | (found.labels >= (num_classes or np.inf))]
+    if len(wrong):
+        known = "from 1 on" if num_classes is None else f"1 to {num_classes - 1}, as in category_ids"
+        raise InputError(f"{name}: has a detection of label {wrong[0]}; labels are {known}")
+
+
+def _plain(value):
+    """A number of NumPy's as Python's, which JSON can hold."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def write_detections(path, detections, image_ids, category_ids=None, mask_threshold=0.5):

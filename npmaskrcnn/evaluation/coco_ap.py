@@ -63,14 +63,13 @@ def evaluate(dataset, detections, iou_types=("bbox", "segm"), mask_threshold=0.5
     the arrays, None in ``per_class``. Small, medium and large go by ``Target.area`` for the ground truth, by
     the box's or the mask's own area for a detection. Of an image, 100 detections per class are looked at.
     """
-    iou_types = (iou_types,) if isinstance(iou_types, str) else tuple(iou_types)
+    iou_types = (iou_types,) if isinstance(iou_types, str) else iou_types
     judge_options(iou_types, (), mask_threshold)
     class_names = judge_dataset(dataset, detections)
     matches = match_dataset(dataset, detections, class_names, iou_types, mask_threshold)
     results = {iou_type: Figures(*accumulate(matches[iou_type], len(class_names)), class_names)
                for iou_type in iou_types}
-    if iou_types:
-        _warn_of_missing_classes(results[iou_types[0]])
+    _warn_of_missing_classes(results[iou_types[0]])
     return Evaluation(results.get("bbox"), results.get("segm"), class_names, len(dataset))
 
 

@@ -6,6 +6,7 @@ for other images, labels outside the class list, scores that are not numbers, ma
 
 import numpy as np
 
+from npmaskrcnn.config import is_number
 from npmaskrcnn.errors import InputError
 
 IOU_TYPES = ("bbox", "segm")
@@ -29,14 +30,16 @@ def judge_dataset(dataset, detections):
 
 def judge_options(iou_types, iou_thresholds, mask_threshold):
     """Raise InputError for an option that has no meaning."""
+    if not isinstance(iou_types, (list, tuple)) or not len(iou_types):
+        raise InputError(f"iou_types: expected 'bbox', 'segm' or both in a tuple, got {iou_types!r:.60}")
     for iou_type in iou_types:
         if iou_type not in IOU_TYPES:
             raise InputError(f"iou type: expected 'bbox' or 'segm', got {iou_type!r}")
     for threshold in iou_thresholds:
         if not 0 < threshold <= 1:
             raise InputError(f"iou_threshold: expected a number above 0 and up to 1, got {threshold!r}")
-    if not 0 <= mask_threshold < 1:
-        raise InputError(f"mask_threshold: expected a number from 0 to below 1, got {mask_threshold!r}")
+    if not is_number(mask_threshold) or not 0 <= mask_threshold < 1:
+        raise InputError(f"mask_threshold: expected a number from 0 to below 1, got {mask_threshold!r:.60}")
 
 
 def target_of(dataset, i):
@@ -72,6 +75,9 @@ def judge_detections(detections, target, class_names, name, needs_masks, size=No
     if np.shape(detections.boxes) != (num, 4) and num or labels.shape != (num,) or scores.ndim != 1:
         raise InputError(f"{name}: expected boxes (D, 4), labels (D,) and scores (D,), got "
                          f"{np.shape(detections.boxes)}, {labels.shape} and {scores.shape}")
+    if num and not all(np.asarray(part).dtype.kind in "iuf" for part in (labels, scores, detections.boxes)):
+        raise InputError(f"{name}: boxes, labels and scores must be numbers, got {np.asarray(detections.boxes).dtype}, "
+                         f"{labels.dtype} and {scores.dtype}")
     if num and not (np.isfinite(scores).all() and np.isfinite(detections.boxes).all()):
         raise InputError(f"{name}: scores and boxes must be finite numbers, some are NaN or infinite")
     if num and (np.asarray(detections.boxes)[:, 2:] < np.asarray(detections.boxes)[:, :2]).any():

@@ -78,7 +78,7 @@ def judge_checkpoint_at(steps):
 def judge_item(item, index):
     """Return the image and the Target of a dataset's item."""
     if not isinstance(item, (tuple, list)) or len(item) != 2 or not isinstance(item[1], Target):
-        got = (f"a {type(item).__name__}" if not isinstance(item, (tuple, list)) else
+        got = (type(item).__name__ if not isinstance(item, (tuple, list)) else
                f"({', '.join(type(part).__name__ for part in item)})")
         raise InputError(f"image {index} of the dataset: dataset[{index}] must be a pair (image, Target), got {got:.80}")
     return item

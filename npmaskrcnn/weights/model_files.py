@@ -13,6 +13,7 @@ import warnings
 import numpy as np
 
 from ..errors import InputError, InputWarning
+from ..nn.state import COUNTER
 from .architecture import count_classes, infer_architecture
 from .coco_names import COCO_NAMES
 from .files import as_path, sha256_prefix
@@ -232,7 +233,7 @@ def _fill(model, arrays, path):
         report = model.load_state_dict(arrays)
     except InputError as error:
         raise InputError(f"{_class_difference(model, arrays)}{error}") from None
-    dtypes = {name: arrays[name].dtype for name in report.loaded if arrays[name].dtype.kind == "f"}
+    dtypes = {name: arrays[name].dtype for name in report.loaded if not name.endswith(COUNTER)}
     cast = [name for name, dtype in dtypes.items() if dtype != model.dtype]
     if cast:
         warnings.warn(f"{path}: {len(cast)} arrays were cast to {model.dtype}, the first {cast[0]!r} "

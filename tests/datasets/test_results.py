@@ -1,5 +1,6 @@
 """Detections as COCO results: out, back in, and what is refused on the way in."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -88,6 +89,25 @@ def test_an_empty_file_of_results_is_no_detection(tmp_path):
 def test_as_many_ids_as_detections_are_needed():
     with pytest.raises(InputError, match="2 for 1 images"):
         detections_to_coco(example(), [1])
+
+
+def test_ids_of_numpys_numbers_can_be_written(tmp_path):
+    write_detections(tmp_path / "r.json", example(), np.array([40, 41]), np.array([0, 7, 90]))
+    assert [e["category_id"] for e in json.loads((tmp_path / "r.json").read_text())] == [90, 7, 90]
+
+
+@pytest.mark.parametrize("change, message", [
+    (dict(labels=np.array([1, 3, 2])), r"detections\[0\]: has a detection of label 3; labels are 1 to 2"),
+    (dict(labels=np.array([1, -1, 2])), "has a detection of label -1"),
+    (dict(scores=np.array([.5, np.nan, .1], np.float32)), r"detections\[0\]: scores and boxes must be finite"),
+    (dict(boxes=np.full((3, 4), np.inf, np.float32)), "scores and boxes must be finite"),
+])
+def test_what_no_results_file_can_hold_is_refused(tmp_path, change, message):
+    found = dataclasses.replace(example()[0], **change)
+    with pytest.raises(InputError, match=message):
+        write_detections(tmp_path / "r.json", [found, example()[1]], [40, "b"], Dataset.category_ids)
+    with pytest.raises(InputError, match="expected Detections, got int"):
+        write_detections(tmp_path / "r.json", [3], [1])
 
 
 class Named(Dataset):

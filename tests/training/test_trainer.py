@@ -526,7 +526,7 @@ def test_a_dataset_of_nothing_but_crowds_is_refused(make, boxes):
         make(dataset=Crowds())
 
 
-@pytest.mark.parametrize("item, got", [(3, "got a int"), ((np.zeros((8, 8, 3)), {}), r"got \(ndarray, dict\)")])
+@pytest.mark.parametrize("item, got", [(3, "got int"), ((np.zeros((8, 8, 3)), {}), r"got \(ndarray, dict\)")])
 def test_a_dataset_that_gives_something_else_is_named(make, boxes, item, got):
     class Wrong(boxes):
         def __getitem__(self, index):
