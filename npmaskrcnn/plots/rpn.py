@@ -127,7 +127,8 @@ def proposals(trace, num_before=12, num_after=12, size=3.6):
         if not len(rows):
             say_nothing(ax, "no proposal")
         ax.set_title(text)
-    level_legend(figure, trace.top_k_levels[before], title="Level: boxes in the first two panels")
+    level_legend(figure, trace.top_k_levels[np.concatenate([before, kept])], all_levels=False,
+                 title="Level: boxes drawn in the first and the last panel")
     figure.suptitle("Move, then thin out", x=0.01, ha="left")
     figure.set_label(f"Three panels: the {len(before)} anchors of highest objectness, the same after their "
                      f"deltas, and the best {len(kept)} of {count(len(trace.proposals), 'proposal')} "
@@ -145,10 +146,11 @@ def best_rows(scores, num_best):
     return np.argsort(-np.asarray(scores), kind="stable")[:num_best]
 
 
-def level_legend(figure, levels, num_levels=5, title="Level: boxes"):
-    """Which colour is which level, and how many boxes come from it."""
+def level_legend(figure, levels, num_levels=5, title="Level: boxes", all_levels=True):
+    """Which colour is which level, and how many boxes come from it; levels that have none only if `all_levels`."""
     counts = np.bincount(np.asarray(levels, int), minlength=num_levels)
     handles = [Line2D([], [], color=level_color(level), linewidth=4,
-                      label=f"{LEVEL_NAMES[level]}: {counts[level]:,}") for level in range(num_levels)]
-    figure.legend(handles=handles, loc="outside lower center", ncols=num_levels, title=title,
+                      label=f"{LEVEL_NAMES[level]}: {counts[level]:,}") for level in range(num_levels)
+               if counts[level] or all_levels]
+    figure.legend(handles=handles, loc="outside lower center", ncols=max(len(handles), 1), title=title,
                   title_fontsize=SMALL)
