@@ -136,8 +136,9 @@ def precision_recall(part, class_names=None, area=0, max_detections=-1, title=No
         class_names = ["background", *part.class_names]
     precision = np.asarray(getattr(part, "precision", part), np.float64)[:, :, :, area, max_detections]
     present = np.flatnonzero((precision >= 0).any(axis=(0, 1)))   # classes that have ground truth
-    figure, axes = panels(1, 2, 4.8, 3.7)
+    figure, axes = panels(1, 2, 5.8, 3.7)
     curves_ax, ap_ax = axes[0]
+    beside = dict(title_fontsize=SMALL, loc="upper left", bbox_to_anchor=(1.01, 1))     # curves may be anywhere inside
     thresholds = IOU_THRESHOLDS if len(precision) == 10 else np.linspace(0.5, 0.95, len(precision))
     curves_ax.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.03),
                   title="Precision against recall, mean of the classes")
@@ -154,14 +155,14 @@ def precision_recall(part, class_names=None, area=0, max_detections=-1, title=No
         shade = i / max(len(thresholds) - 1, 1)
         curves_ax.plot(recall, mean_curve[i], color=_shade(shade), linewidth=2 if i == 0 else 1.2,
                        label=f"{thresholds[i]:.2f}   {mean_curve[i].mean():.3f}")
-    curves_ax.legend(title="IoU    AP", title_fontsize=SMALL, handlelength=1.2, loc="lower left")
+    curves_ax.legend(title="IoU    AP", handlelength=1.2, **beside)
     ap = precision[:, :, present].mean(axis=1)                              # (T, classes present)
     for column, k in enumerate(present[:len(CLASS_COLORS)]):
         ap_ax.plot(thresholds, ap[:, column], color=class_color(k + 1), marker="o", markersize=3,
                    label=f"{class_name(k + 1, class_names)}   {ap[:, column].mean():.3f}")
     ap_ax.plot(thresholds, ap.mean(axis=1), color=INK, linewidth=2, linestyle="dashed",
                label=f"mean of {len(present)}   {ap.mean():.3f}")
-    ap_ax.legend(title="class   AP", title_fontsize=SMALL, loc="lower left")
+    ap_ax.legend(title="class   AP", **beside)
     for ax in (curves_ax, ap_ax):
         ax.grid(color="#E5E7EB", linewidth=0.6)
     if title:

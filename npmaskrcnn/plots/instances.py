@@ -15,6 +15,7 @@ from npmaskrcnn.plots.style import (INK, MUTED, NORMAL, class_color, class_name,
                                     new_figure, panels, say_nothing, show_image, styled)
 
 MASK_THRESHOLD = 0.5   # of a predicted probability, as everywhere
+MOST_LABELS = 15       # of a crowded field only masks and boxes can be told apart, and labels would hide them
 
 
 @styled
@@ -44,7 +45,7 @@ def instances(image, boxes, labels=None, scores=None, masks=None, class_names=No
     size : float
         Width of the new figure in inches.
     text : bool
-        Write class and score at each box.
+        Write class and score at each box, unless there are more than 15.
 
     Returns
     -------
@@ -130,7 +131,11 @@ def gallery(images, detections=None, targets=None, class_names=None, min_score=0
 
 def draw_instances(ax, boxes, labels, scores=None, masks=None, class_names=None, truth=False, text=False,
                    linewidth=1.6):
-    """Draw instances on an axes that shows their image; the best, which come first, end on top."""
+    """Draw instances on an axes that shows their image; the best, which come first, end on top.
+
+    More than `MOST_LABELS` of them go without their texts.
+    """
+    text = text and len(boxes) <= MOST_LABELS
     for i in reversed(range(len(boxes))):
         color = class_color(labels[i])
         if masks is not None and len(masks):

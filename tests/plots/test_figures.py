@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -154,6 +155,22 @@ def test_precision_recall_leaves_out_classes_without_ground_truth():
     assert "circle   0.750" in legend and "star   0.250" in legend
     assert not any("square" in text for text in legend)
     assert "no ground truth" in words(plots.precision_recall(precision[:, :, 1:2]))
+
+
+def test_the_legends_of_precision_and_recall_lie_beside_the_curves():
+    figure = plots.precision_recall(np.full((10, 101, 1, 4, 3), 0.04))      # curves at the bottom
+    figure.canvas.draw()
+    for ax in figure.axes:
+        assert ax.get_legend().get_window_extent().x0 >= ax.get_window_extent().x1
+        assert ax.get_legend().get_window_extent().x1 <= figure.bbox.x1
+
+
+@pytest.mark.parametrize("number, labelled", [(15, True), (16, False)])
+def test_a_crowded_field_goes_without_labels(number, labelled):
+    x = np.arange(number, dtype=float)
+    boxes = np.stack([2 * x, x, 2 * x + 2, x + 3], axis=1)
+    figure = plots.instances(np.zeros((40, 60, 3)), boxes, np.ones(number, int), np.full(number, 0.75))
+    assert any("0.75" in text for text in words(figure)) == labelled
 
 
 def test_sampling_points_are_those_of_roi_align():
