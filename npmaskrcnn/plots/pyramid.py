@@ -2,8 +2,8 @@
 
 A feature map has dozens of channels and a screen has three. So a map is shown by its three principal
 components, as red, green and blue: cells of the same colour hold similar vectors. (Colours of two maps
-cannot be compared.) Maps are stretched over the pixels that they describe, so that all panels align. A map of
-answers about anchors is laid where these are: a cell's anchors are centred on its upper left corner.
+cannot be compared.) Maps are stretched over the pixels that they describe, so that all panels align. A
+map of answers about anchors is laid where these are: they are centred on their cell's upper left corner.
 """
 
 import numpy as np
@@ -128,8 +128,8 @@ def level_panels(trace, rows, size, headroom, extra_columns=0):
 def show_answers(ax, values, padded_size, **imshow_options):
     """Draw one number per cell, an answer about an anchor, with each cell centred where its anchors are.
 
-    Anchors sit on their cell's upper left corner, so the map lies half a cell further up and left than the
-    pixels that the cells stand for; at the right and lower edge half a cell of the image, grey, has no anchor.
+    Anchors sit on their cell's upper left corner, so the map lies half a cell further up and left than
+    the pixels that the cells stand for; at the right and lower edge a strip of the image, grey, has none.
 
     Parameters
     ----------

@@ -88,8 +88,8 @@ def objectness(trace, size=2.1):
             draw_boxes(ax, ground_truth_boxes(trace), "white", linewidth=1, linestyle=DASHED, halo=False)
     figure.colorbar(heat, ax=axes, label="objectness (probability)", shrink=0.8, aspect=30)
     rows = "three rows" if per_cell == 3 else f"{per_cell} rows"
-    figure.suptitle("Objectness (width × height of the anchor): an object lights up where an anchor of its size "
-                    "is centred", x=0.01, ha="left")
+    figure.suptitle("Objectness (width × height of the anchor): an object lights up where an anchor of its "
+                    "size is centred", x=0.01, ha="left")
     figure.set_label(f"Heat maps of objectness in {rows} for the anchor shapes and {num_levels} columns for "
                      f"the pyramid levels; the highest value is on {LEVEL_NAMES[best]}.")
     return figure
@@ -147,7 +147,7 @@ def best_rows(scores, num_best):
 
 
 def level_legend(figure, levels, num_levels=5, title="Level: boxes", all_levels=True):
-    """Which colour is which level, and how many boxes come from it; levels that have none only if `all_levels`."""
+    """Which colour is which level, and how many boxes come from it; those that have none if `all_levels`."""
     counts = np.bincount(np.asarray(levels, int), minlength=num_levels)
     handles = [Line2D([], [], color=level_color(level), linewidth=4,
                       label=f"{LEVEL_NAMES[level]}: {counts[level]:,}") for level in range(num_levels)

@@ -10,7 +10,7 @@ import numpy as np
 from npmaskrcnn import ops
 from npmaskrcnn.plots.flow import funnel, funnel_steps
 from npmaskrcnn.plots.page import MARGIN, PANEL, PITCH, SURE, WIDTH, Page, column
-from npmaskrcnn.plots.pyramid import feature_picture, input_image
+from npmaskrcnn.plots.pyramid import feature_picture, input_image, show_answers
 from npmaskrcnn.plots.sheet_heads import draw_detections, draw_proposals, draw_regions
 from npmaskrcnn.plots.style import (LEVEL_NAMES, MUTED, count, draw_boxes, faded, level_color, show_image,
                                     styled)
@@ -83,7 +83,7 @@ def _pyramid(page, trace, top, panel, row):
         belief = ops.sigmoid(np.asarray(trace.objectness[level], np.float64)).max(axis=2)
         ax = page.panel(column(2 + level), rows[2], PANEL, panel, f"objectness, highest {belief.max():.2f}")
         show_image(ax, faded(picture), axis_labels=False)
-        show_image(ax, belief, size, axis_labels=False, cmap="YlOrRd", vmin=0, vmax=1, alpha=np.sqrt(belief))
+        show_answers(ax, belief, size, cmap="YlOrRd", vmin=0, vmax=1, alpha=np.sqrt(belief))
     _pyramid_arrows(page, rows, panel, len(trace.body_features), len(trace.features))
     for name, y in (("3  FPN", rows[1]), ("4  RPN", rows[2])):
         page.text(column(2) - 0.17, y + panel / 2, name, size=11, rotation=90, va="center", ha="center",
