@@ -110,7 +110,7 @@ def test_weights_of_whole_numbers_are_cast_with_a_warning(model, tmp_path):
     state = model.state_dict()
     state["rpn.head.cls_logits.bias"] = np.zeros(3, np.int64)
     write_npz(tmp_path / "a.npz", state, {})
-    with pytest.warns(InputWarning, match="1 arrays were cast to float32, the first 'rpn.head.cls_logits.bias' from int64"):
+    with pytest.warns(InputWarning, match="a.npz: 1 array cast to float32, the first 'rpn.head.cls_logits.bias' from int64"):
         load_into(maskrcnn_tiny(3, min_size=64, max_size=64), tmp_path / "a.npz")
 
 

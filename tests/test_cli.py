@@ -173,7 +173,7 @@ def test_weights_of_other_classes_are_trained_on_with_new_heads(capsys, tmp_path
     annotations = write_coco(ShapesDataset(4, seed=1, kinds=("ring", "star")), tmp_path / "data")
     common = ["train", "coco", "--annotations", annotations, "--images", tmp_path / "data", "--steps", 1,
               "--batch-size", 2, "--out", tmp_path / "run", "--weights", data_file("tiny.npz")]
-    assert "the model has circle, square, triangle" in error_line(capsys, *common)
+    assert "the classes are ring, star; the model's are circle, square, triangle" in error_line(capsys, *common)
     code, out, errors = run(capsys, *common, "--new-heads", "--min-size", 64)
     assert code == 0, errors
     assert "random at first, for 2 classes: roi_heads.box_predictor.cls_score" in out
@@ -325,3 +325,11 @@ def test_advice_for_lack_of_memory_names_only_options_that_there_are(capsys, tmp
     monkeypatch.setattr("npmaskrcnn.commands.detect.load_model", run_out)
     monkeypatch.setattr("npmaskrcnn.training.train", run_out)
     assert error_line(capsys, *command, "--out", tmp_path).endswith(f"use {advice}")
+
+
+def test_one_thing_is_named_as_one(capsys, tmp_path):
+    annotations = write_coco(ShapesDataset(1, seed=1, min_objects=1, max_objects=1, kinds=("star",)), tmp_path)
+    assert "1 image, 1 object, 1 class)" in repr(CocoDataset(annotations, tmp_path))
+    code, out, errors = run(capsys, "train", "coco", "--annotations", annotations, "--images", tmp_path, "--steps", 1,
+                            "--batch-size", 1, "--out", tmp_path / "run")
+    assert code == 0 and "training on 1 image, 1 a step" in out, errors

@@ -47,8 +47,9 @@ def judge_classes(model, dataset, what):
     """Raise `InputError` unless the model and the dataset agree on the classes."""
     if model.num_classes != len(dataset.class_names) or (
             model.class_names and list(model.class_names[1:]) != list(dataset.class_names[1:])):
-        raise InputError(f"{what} has the classes {', '.join(dataset.class_names[1:])}; the model has "
-                         f"{', '.join(model.class_names[1:]) if model.class_names else model.num_classes - 1}")
+        ours = ("are " + ", ".join(model.class_names[1:]) if model.class_names
+                else f"have no names, and there are {model.num_classes - 1}")
+        raise InputError(f"{what}: the classes are {', '.join(dataset.class_names[1:])}; the model's {ours}")
 
 
 def save_figure(figure, path, dpi=100):

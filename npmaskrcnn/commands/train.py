@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..models import BODIES
+from ..words import count
 from .common import check_at_least, judge_classes, load_model
 
 DEFAULT_STEPS = 2000
@@ -137,7 +138,7 @@ def _coco_model(options, num_classes, rng):
     if options.new_heads:
         from ..weights import CLASS_LAYERS, load_with_new_heads
         model = load_with_new_heads(options.weights, num_classes, rng, **size)
-        print(f"random at first, for {num_classes - 1} classes: {', '.join(CLASS_LAYERS)}; all else is from {options.weights}")
+        print(f"random at first, for {count(num_classes - 1, 'class')}: {', '.join(CLASS_LAYERS)}; all else is from {options.weights}")
         return model
     model = _stored_model(options)
     if model is not None:

@@ -23,6 +23,7 @@ from npmaskrcnn.evaluation import rle
 from npmaskrcnn.images import read_image
 from npmaskrcnn.structures import Target, mask_extents
 from npmaskrcnn.weights.files import as_path
+from npmaskrcnn.words import count
 
 
 class CocoDataset:
@@ -87,8 +88,8 @@ class CocoDataset:
 
     def __repr__(self):
         num_objects = sum(map(len, self._annotations.values()))
-        return (f"CocoDataset({str(self.annotation_file)!r}: {len(self)} images, {num_objects} objects, "
-                f"{len(self.class_names) - 1} classes)")
+        return (f"CocoDataset({str(self.annotation_file)!r}: {count(len(self), 'image')}, {count(num_objects, 'object')}, "
+                f"{count(len(self.class_names) - 1, 'class')})")
 
     @property
     def num_objects(self):

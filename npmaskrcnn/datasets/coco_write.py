@@ -15,6 +15,7 @@ from PIL import Image
 from npmaskrcnn.errors import InputError, InputWarning
 from npmaskrcnn.evaluation import rle
 from npmaskrcnn.weights.files import as_path
+from npmaskrcnn.words import count
 
 
 def write_coco(dataset, folder, overwrite=False):
@@ -88,7 +89,7 @@ def warn_of_shared_images(train, validation):
              if digest(train.path(i)) == digest(validation.path(j))]
     if pairs:
         i, j = pairs[0]
-        warnings.warn(f"{len(pairs)} pictures are in both sets, for example {train.path(i)} and "
+        warnings.warn(f"{count(len(pairs), 'picture')} in both sets, for example {train.path(i)} and "
                       f"{validation.path(j)}; what was trained on says nothing about new pictures",
                       InputWarning, stacklevel=2)
     return pairs

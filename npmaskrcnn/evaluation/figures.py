@@ -10,6 +10,8 @@ T overlap thresholds, R recall points, K classes without background, A area rang
 
 import numpy as np
 
+from npmaskrcnn.words import count
+
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 AREA_RANGES = {"all": (0.0, 1e10), "small": (0.0, 32.0 ** 2), "medium": (32.0 ** 2, 96.0 ** 2),
                "large": (96.0 ** 2, 1e10)}
@@ -119,7 +121,7 @@ class Evaluation:
     def summary(self):
         """The twelve figures, and AP class by class, as a table of text."""
         kinds = {title: f for title, f in (("box", self.bbox), ("mask", self.segm)) if f is not None}
-        lines = [f"COCO figures over {self.num_images} images",
+        lines = [f"COCO figures over {count(self.num_images, 'image')}",
                  f"{'':6} {'IoU':9} {'area':7} {'per image':>9}" + "".join(f"{title:>8}" for title in kinds)]
         for name, (_, threshold, area, max_detections) in FIGURES.items():
             iou = "0.50:0.95" if threshold is None else f"{threshold:.2f}"

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..config import is_number
 from ..errors import InputError, InputWarning
+from ..words import count
 from . import schedule as schedules
 from .divergence import is_finite
 from .options import judge_count
@@ -135,7 +136,7 @@ def _judge(trainer, arrays, meta, facts):
     if name != own_name:
         raise InputError(f"was trained with {name}, this run has {own_name}")
     if facts["num_images"] != trainer.order.num_images:
-        raise InputError(f"was trained on {facts['num_images']} images, "
+        raise InputError(f"was trained on {count(facts['num_images'], 'image')}, "
                          f"this dataset has {trainer.order.num_images}")
     order, position = arrays[ORDER], facts["position"]
     if not (order.ndim == 1 and 0 <= position <= len(order) and len(order) in (0, trainer.order.num_images)

@@ -71,8 +71,8 @@ def train(model, dataset, num_steps=800, out_dir=None, optimizer="adamw", lr=Non
     if resume is not None:
         trainer.resume(resume)
         if trainer.step >= num_steps:
-            raise InputError(f"{resume}: has {trainer.step} steps behind it already, "
-                             f"and {num_steps} steps in all are wanted; ask for more")
+            raise InputError(f"{resume}: has {count(trainer.step, 'step')} behind it already, "
+                             f"and {count(num_steps, 'step')} in all wanted; ask for more")
     trainer.run(num_steps - trainer.step)
     if trainer.average is not None:
         trainer.average.put_in_place()

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import InputError, InputWarning
 from ..nn.state import COUNTER
+from ..words import count
 from .architecture import count_classes, infer_architecture
 from .coco_names import COCO_NAMES
 from .files import as_path, sha256_prefix
@@ -189,7 +190,7 @@ def _judged_state(model, path):
     state = model.state_dict()
     bad = [name for name, value in state.items() if not np.isfinite(value).all()]
     if bad:
-        warnings.warn(f"{path}: {len(bad)} arrays with NaN or infinite numbers, the first {bad[0]!r}; the model "
+        warnings.warn(f"{path}: {count(len(bad), 'array')} with NaN or infinite numbers, the first {bad[0]!r}; the model "
                       "is saved as it is, but it cannot detect anything", InputWarning, stacklevel=3)
     return state
 
@@ -236,7 +237,7 @@ def _fill(model, arrays, path):
     dtypes = {name: arrays[name].dtype for name in report.loaded if not name.endswith(COUNTER)}
     cast = [name for name, dtype in dtypes.items() if dtype != model.dtype]
     if cast:
-        warnings.warn(f"{path}: {len(cast)} arrays were cast to {model.dtype}, the first {cast[0]!r} "
+        warnings.warn(f"{path}: {count(len(cast), 'array')} cast to {model.dtype}, the first {cast[0]!r} "
                       f"from {dtypes[cast[0]]}", InputWarning, stacklevel=3)
     return report
 

@@ -397,7 +397,7 @@ def test_pictures_shared_by_training_and_validation_are_found_by_content(tmp_pat
                          for seed, folder in ((1, tmp_path / "train"), (2, tmp_path / "val")))
     assert warn_of_shared_images(train, validation) == []
     (tmp_path / "val" / "000002.png").write_bytes((tmp_path / "train" / "000001.png").read_bytes())
-    with pytest.warns(InputWarning, match="1 pictures are in both sets.*000001.png and .*000002.png"):
+    with pytest.warns(InputWarning, match="1 picture in both sets.*000001.png and .*000002.png"):
         assert warn_of_shared_images(train, validation) == [(1, 2)]
 
 
