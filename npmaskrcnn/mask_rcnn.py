@@ -153,7 +153,7 @@ class MaskRCNN(nn.Module):
         listed = f" ({', '.join(names[:4])}{', ...' * (len(names) > 4)})" if names else ""
         builder = self.architecture["builder"] if self.architecture else "built by hand"
         return (f"MaskRCNN({builder}, {self.num_classes} classes{listed}, {self.num_parameters():,} trainable parameters, "
-                f"images resized to a shorter side of {self.config.min_size} and a longer of at most {self.config.max_size} pixels)")
+                f"min_size {self.config.min_size}, max_size {self.config.max_size})")
 
     # ---- inference --------------------------------------------------------------------------------
 

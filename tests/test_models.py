@@ -208,7 +208,7 @@ def test_bodies_are_the_documented_ones():
 def test_a_model_says_what_it_is_in_one_line():
     model = maskrcnn_tiny(3, min_size=96)
     assert "maskrcnn_tiny" in repr(model) and "3 classes," in repr(model) and f"{model.num_parameters():,}" in repr(model)
-    assert "shorter side of 96" in repr(model) and "\n" not in repr(model)
+    assert "min_size 96, max_size 128" in repr(model) and "\n" not in repr(model)
     model.class_names = ["background", "cat", "dog"]
     assert "3 classes (background, cat, dog)" in repr(model)
 

@@ -82,7 +82,8 @@ def _judge_model_options(options):
     new_heads = getattr(options, "new_heads", False)
     if new_heads and options.weights is None:
         raise InputError("--new-heads goes with --weights: all else comes from that file")
-    if len(given) > 1 and given != ["--model", "--min-size"] and not (new_heads and given == ["--weights", "--min-size"]):
+    together = [["--model", "--min-size"]] + [["--weights", "--min-size"]] * new_heads
+    if len(given) > 1 and given not in together:
         raise InputError(f"{given[0]} and {given[1]} exclude each other: the file of {given[0]} says what the model is")
 
 
@@ -138,7 +139,8 @@ def _coco_model(options, num_classes, rng):
     if options.new_heads:
         from ..weights import CLASS_LAYERS, load_with_new_heads
         model = load_with_new_heads(options.weights, num_classes, rng, **size)
-        print(f"random at first, for {count(num_classes - 1, 'class')}: {', '.join(CLASS_LAYERS)}; all else is from {options.weights}")
+        print(f"random at first, for {count(num_classes - 1, 'class')}: {', '.join(CLASS_LAYERS)}; all else is from "
+              f"{options.weights}")
         return model
     model = _stored_model(options)
     if model is not None:

@@ -37,7 +37,8 @@ def write_coco(dataset, folder, overwrite=False):
     """
     folder = Path(as_path(folder, "folder"))
     if not (hasattr(dataset, "class_names") and hasattr(dataset, "__getitem__")):
-        raise InputError(f"dataset: expected a dataset with class_names, as in write_coco(dataset, folder), got {dataset!r:.60}")
+        raise InputError("dataset: expected a dataset with class_names, as in write_coco(dataset, folder), got "
+                         f"{dataset!r:.60}")
     annotation_file = folder / "instances.json"
     if annotation_file.exists() and not overwrite:
         raise InputError(f"{annotation_file}: is there already; overwrite=True replaces it")
