@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import weakref
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from npmaskrcnn import __version__, cli, load
+from npmaskrcnn.commands import common
 from npmaskrcnn.datasets import CocoDataset, ShapesDataset, read_detections, write_coco
 from npmaskrcnn.evaluation import rle
 from npmaskrcnn.images import read_image
@@ -125,6 +127,21 @@ def test_detect_keeps_what_is_done_when_it_is_interrupted_and_holds_one_image_at
     assert code == 130 and "1 of 3 images" in out and "interrupted" in errors[-1]
     assert {e["file_name"] for e in json.loads((tmp_path / "detections.json").read_text())} == {str(pictures[0])}
     assert max(most) == 1
+
+
+def test_an_interruption_while_a_figure_is_freed_is_not_lost(tmp_path):
+    class Figure:
+        def savefig(self, file, **options):
+            file.write(b"picture")
+
+        def clear(self):
+            artist = Figure()
+            artist.axes = artist                                            # a circle, for the collector to find
+            weakref.finalize(artist, os.kill, os.getpid(), signal.SIGINT)   # when it is taken away
+
+    with pytest.raises(KeyboardInterrupt):
+        common.save_figure(Figure(), tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes() == b"picture"
 
 
 def test_detect_takes_patterns_and_points_from_a_folder_to_them(capsys, tmp_path):

@@ -54,10 +54,13 @@ def judge_classes(model, dataset, what):
 
 def save_figure(figure, path, dpi=100):
     """Write a figure as PNG, whole or not at all, and free it; `InputError` if the file cannot be written."""
+    from ..training.interrupt import uninterrupted
+
     with atomic_writer(path) as file:
         figure.savefig(file, dpi=dpi, format="png")
-    figure.clear()
-    gc.collect()            # a figure is full of circles, which else wait, images and all, for their turn
+    with uninterrupted():   # Python ignores a Ctrl-C that comes while it takes objects away
+        figure.clear()
+        gc.collect()        # a figure is full of circles, which else wait, images and all, for their turn
 
 
 class ProgressLine:
