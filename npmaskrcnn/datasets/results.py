@@ -162,13 +162,13 @@ class _Finder:
 
     @classmethod
     def of_images(cls, dataset):
-        names = [_base_name(name) for name in getattr(dataset, "file_names", ())]
+        names = [_base_name(name) for name in getattr(dataset, "file_names", None) or ()]
         return cls("image_id", "file_name", dataset.image_ids, names)
 
     @classmethod
     def of_classes(cls, dataset):
         return cls("category_id", "category_name", dataset.category_ids[1:],
-                   list(getattr(dataset, "class_names", ()))[1:], first=1)
+                   list(getattr(dataset, "class_names", None) or ())[1:], first=1)
 
     def __call__(self, entry, what):
         written = entry.get(self.name_key)
