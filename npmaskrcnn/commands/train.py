@@ -67,6 +67,7 @@ def run(options):
 
     check_at_least("--seed", options.seed, 0)
     check_at_least("--min-size", getattr(options, "min_size", None), 1)
+    check_at_least("--mask-weight", options.mask_weight, 0)
     _judge_model_options(options)
     make = _shapes if options.source == "shapes" else _coco
     steps, model, dataset, validation = make(options)
