@@ -35,6 +35,7 @@ from npmaskrcnn.training import Muon, WarmupCosine
 from npmaskrcnn.weights import write_npz
 
 STEPS, BATCH_SIZE, TEST_IMAGES, EXAMPLES, NUM_CLASSES = 300, 2, 100, 3, 4
+SHOWN_SIDE = 16     # pixels; smaller objects are counted, but not among the examples
 CROWDED = dict(min_objects=4, max_objects=7)
 BRANCHES = ("sigmoid", "softmax", "semantic")
 RESULT = Path(__file__).resolve().parent.parent / "results" / "softmax_masks.npz"
@@ -156,7 +157,7 @@ def test_branches(model, branches):
             box, truth = target.boxes[i:i + 1], target.masks[i]
             ious = [[mask_iou(paste_masks(all_masks[name][i:i + 1, :, :, k], box, truth.shape)[0] > 0.5, truth)
                      for k in range(1, NUM_CLASSES)] for name in BRANCHES]
-            rows.append((index, i, label, neighbours(target, i), ious))
+            rows.append((index, i, label, neighbours(target, i), ious, min(box[0, 2] - box[0, 0], box[0, 3] - box[0, 1])))
             crops.append(np.stack([all_masks[name][i] for name in BRANCHES]))
     precision = {name: evaluate(dataset, found, iou_types=("segm",)).segm for name, found in detections.items()}
     return precision, rows, crops
@@ -169,10 +170,11 @@ def main():
     ious = np.array([row[4] for row in rows], np.float32)                       # (objects, branches, classes 1..3)
     labels = np.array([row[2] for row in rows])
     own = ious[np.arange(len(rows)), :, labels - 1]
-    worst = np.argsort(own[:, 1] - own[:, 0], kind="stable")[:EXAMPLES]         # where sigmoid gains most over softmax
-    worst = np.concatenate([worst, np.argsort(own[:, 0] - own[:, 1], kind="stable")[:EXAMPLES]])    # and loses most
-    merged = np.argsort(own[:, 2] - own[:, 0], kind="stable")[:EXAMPLES]        # where semantic targets fall behind
-    chosen = np.concatenate([worst, merged])
+    large = np.flatnonzero([row[5] >= SHOWN_SIDE for row in rows])
+    differences = (own[:, 1] - own[:, 0],       # where sigmoid gains most over softmax
+                   own[:, 0] - own[:, 1],       # and loses most
+                   own[:, 2] - own[:, 0])       # where semantic targets fall behind
+    chosen = np.concatenate([large[np.argsort(values[large], kind="stable")[:EXAMPLES]] for values in differences])
     arrays = {"image": np.array([row[0] for row in rows], np.int16), "object": np.array([row[1] for row in rows], np.int8),
               "label": labels.astype(np.int8), "neighbours": np.array([row[3] for row in rows], np.int8),
               "iou": np.round(ious, 3).astype(np.float16), "example": chosen.astype(np.int16),
