@@ -1,13 +1,16 @@
 """Training the real tiny model: resumption to the last bit, checkpoints as models, one image by heart."""
 
+import re
+
 import numpy as np
 import pytest
 
+from npmaskrcnn.cli import main
 from npmaskrcnn.datasets import ShapesDataset
 from npmaskrcnn.errors import InputError
 from npmaskrcnn.models import maskrcnn_tiny
 from npmaskrcnn.structures import Detections, Target
-from npmaskrcnn.training import AdamW, Trainer, TrainingDiverged, WarmupCosine, overfit_one_image
+from npmaskrcnn.training import AdamW, Trainer, TrainingDiverged, WarmupCosine
 from npmaskrcnn.training.overfit import measure
 from npmaskrcnn.weights import load
 
@@ -78,13 +81,16 @@ def test_divergence_of_the_real_model_is_one_message():
     assert "\n" not in str(error.value) and error.value.step > 1
 
 
-def test_one_image_is_learnt_by_heart():
-    image, target = ShapesDataset(1000)[5]
-    assert target.area.tolist() == [839, 421]           # small objects: the bar is for 400 pixels and more
-    result = overfit_one_image(maskrcnn_tiny(), image, target, steps=150, rng=0)
-    # measured: boxes 0.99, masks 0.953 and 0.931
-    assert (result.box_iou > 0.9).all() and (result.mask_iou > 0.9).all(), str(result)
-    assert result.extra == 0 and (result.scores > 0.9).all(), str(result)
+def test_one_image_is_learnt_by_heart(capsys):
+    assert main(["overfit"]) == 0
+    printed = capsys.readouterr().out
+    rows = [[float(value) for value in line.split()] for line in printed.splitlines()
+            if re.fullmatch(r" +\d+ +\d+( +\d\.\d+){3}", line)]
+    assert len(rows) >= 2
+    for _, pixels, score, box_iou, mask_iou in rows:
+        # measured, with one and with two threads: scores .99, boxes .99, masks .94 and .96
+        assert pixels >= 400 and min(score, box_iou, mask_iou) > 0.9, printed
+    assert "passed" in printed and "0 other detections" in printed
 
 
 def test_measure_matches_each_object_once_and_within_its_class():
