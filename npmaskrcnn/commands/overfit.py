@@ -32,7 +32,7 @@ def run(options):
     check_at_least("--seed", options.seed, 0)
     image, target = image_of_large_objects(ShapesDataset(1000, seed=options.seed))
     result = overfit_one_image(maskrcnn_tiny(rng=np.random.default_rng(options.seed)), image, target, options.steps,
-                               np.random.default_rng(options.seed), batch_size=2, log_every=25,
+                               np.random.default_rng(options.seed), lr=1e-2, batch_size=2, log_every=25,
                                loss_weights={"loss_mask": 2.0})     # thus small masks pass with something to spare
     print(result)
     good = bool((result.box_iou > BAR).all() and (result.mask_iou > BAR).all())
