@@ -11,7 +11,7 @@ from ..models import BODIES
 from ..words import count
 from .common import check_at_least, judge_classes, load_model
 
-DEFAULT_STEPS = 2000
+DEFAULT_STEPS = 1800
 # Masks are learnt last. In 1,000 steps of shapes a factor of 2 brought mask AP from .713 to .721 and box AP from .751
 # to .768 (one seed); 4 brought .719 and .758.
 SHAPES_MASK_WEIGHT = 2.0
