@@ -6,7 +6,7 @@ Both sides are given the same shapes and numbers and take turns within one run, 
 disturbs them alike; the last column is the median of the ratios of neighbouring turns (below 1, NumPy is
 the quicker). torch runs in the default and in the channels-last layout, and the faster one counts. On a
 machine that is busy with other things, `--threads 1 --cpu-time` still tells how much work each side
-does. Needs torch.
+does. Large operations share their pieces out among the cores, as within a model. Needs torch.
 """
 
 import argparse
@@ -31,6 +31,7 @@ import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 
 from npmaskrcnn import ops  # noqa: E402
+from npmaskrcnn.ops.threads import one_product_a_core  # noqa: E402
 
 torch.set_num_threads(args.threads)
 rng = np.random.default_rng(0)
@@ -207,7 +208,8 @@ def measure(name, numpy_run, torch_run):
     began = time.perf_counter()
     for turn in range(args.repeats + 2):
         for key, run in runs.items():
-            both = run()
+            with one_product_a_core(key == "numpy"):
+                both = run()
             if turn >= 2:  # the first turns fill caches and start threads
                 times[key].append(both)
         if turn >= 4 and time.perf_counter() - began > 4:  # enough for the large ones

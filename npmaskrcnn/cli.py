@@ -179,6 +179,8 @@ def _refuse_empty(options):
     for name, value in vars(options).items():
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, str) and not text.strip():
+                if name in ("images", "source", "destination") and options.command in ("detect", "export"):
+                    raise InputError("an empty file name was given")
                 raise InputError(f"--{name.replace('_', '-')}: is empty; give a name, or leave the option out")
 
 

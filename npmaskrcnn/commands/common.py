@@ -1,6 +1,7 @@
 """What several commands need: a checked output folder, a loaded model, predictions with progress."""
 
 import gc
+import math
 import sys
 import time
 from pathlib import Path
@@ -33,9 +34,9 @@ def load_model(weights):
 
 
 def check_at_least(name, value, least):
-    """Raise `InputError` if the option was given and is too small."""
-    if value is not None and value < least:
-        raise InputError(f"{name} is {value}, but must be at least {least}")
+    """Raise `InputError` if the option was given and is too small, or no finite number."""
+    if value is not None and not least <= value < math.inf:
+        raise InputError(f"{name} is {value}, but must be {'at least' if value < least else 'finite and at least'} {least}")
 
 
 def class_names_of(model):

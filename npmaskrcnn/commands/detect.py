@@ -2,8 +2,8 @@
 
 For each picture it writes an overlay (``NAME-detections.png``) and a label map (``NAME-labels.png``, 16 bit:
 pixel value i is the i-th detection, 0 none), and for all of them together ``detections.json`` in COCO's results
-format with run-length encoded masks. After Ctrl-C it holds the pictures that were done. Nothing that is there already is
-replaced, unless --overwrite says so.
+format with run-length encoded masks. After Ctrl-C detections.json holds the pictures that were done. Nothing that is
+there already is replaced, unless --overwrite says so.
 """
 
 import glob

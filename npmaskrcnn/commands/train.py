@@ -1,7 +1,8 @@
 """``npmaskrcnn train``: train a model on toy shapes, or on your own images in COCO format.
 
 Writes into the output folder: log.csv (losses, learning rate, gradient norms), validation.csv, curves.png,
-checkpoint.npz (what --resume takes) and, at the end, model.npz (what --weights takes).
+gradients.png, checkpoint.npz (what --resume takes), checkpoint-000100.npz and so on (--checkpoint-at) and, at the
+end, model.npz (what --weights takes).
 """
 
 import numpy as np
@@ -12,8 +13,8 @@ from ..words import count
 from .common import check_at_least, judge_classes, load_model
 
 DEFAULT_STEPS = 1800
-# Masks are learnt last. In 1,000 steps of shapes a factor of 2 brought mask AP from .713 to .721 and box AP from .751
-# to .768 (one seed); 4 brought .719 and .758.
+# Masks are learnt last. In 1,000 steps of shapes a factor of 2 brought mask AP from .713 to .721 and box AP from
+# .751 to .768, 4 brought .719 and .758 (one seed; two seeds differ by as much as .01).
 SHAPES_MASK_WEIGHT = 2.0
 NUM_SHAPES = 100_000     # not from --steps: a run that is taken up for more steps has the same images
 MODELS = ("tiny",) + tuple(BODIES) + ("resnet50_v2",)
@@ -88,7 +89,9 @@ def _judge_model_options(options):
     new_heads = getattr(options, "new_heads", False)
     if new_heads and options.weights is None:
         raise InputError("--new-heads goes with --weights: all else comes from that file")
-    together = [["--model", "--min-size"]] + [["--weights", "--min-size"]] * new_heads
+    together = [["--model", "--min-size"]]
+    if new_heads:
+        together.append(["--weights", "--min-size"])
     if len(given) > 1 and given not in together:
         raise InputError(f"{given[0]} and {given[1]} exclude each other: the file of {given[0]} says what the model is")
 
@@ -140,8 +143,6 @@ def _coco_model(options, num_classes, rng):
     from .. import models
 
     size = {} if options.min_size is None else {"min_size": options.min_size}
-    if size and options.model in (None, "tiny"):
-        size["max_size"] = 2 * options.min_size             # images are not squares: leave the longer side room
     if options.new_heads:
         from ..weights import CLASS_LAYERS, load_with_new_heads
         model = load_with_new_heads(options.weights, num_classes, rng, **size)
@@ -152,6 +153,8 @@ def _coco_model(options, num_classes, rng):
     if model is not None:
         return model
     if options.model in (None, "tiny"):
+        if size:
+            size["max_size"] = 2 * options.min_size         # images are not squares: leave the longer side room
         return models.maskrcnn_tiny(num_classes, rng=rng, **size)
     if options.model == "resnet50_v2":
         return models.maskrcnn_resnet50_fpn_v2(num_classes=num_classes, rng=rng, **size)

@@ -142,7 +142,9 @@ def _one_image(found, size, path):
 
 
 class _Finder:
-    """Finds what an entry belongs to: by its name where it has one, else by its id.
+    """Finds what an entry belongs to.
+
+    No name: by its id. A name: by the name. A name that several have: by its id, and the name must agree.
 
     Parameters
     ----------
@@ -158,7 +160,7 @@ class _Finder:
         self.by_id = {value: i for i, value in enumerate(ids, start=first)}
         self.count = Counter(names)
         self.by_name = {name: i for i, name in enumerate(names, start=first)}
-        self.written = {}       # as the entries name what was found: two pictures must not become one
+        self.spellings = {}     # as the entries name what was found: two pictures must not become one
 
     @classmethod
     def of_images(cls, dataset):
@@ -183,8 +185,8 @@ class _Finder:
             if self.names[found - self.first] != name:
                 raise InputError(f"{what}: {self.id_key} {entry[self.id_key]!r} is "
                                  f"{self.names[found - self.first]!r} in the dataset, not {name!r}")
-        if self.written.setdefault(found, written) != written:
-            raise InputError(f"{what}: {self.name_key} {written!r} and {self.written[found]!r} are both taken for "
+        if self.spellings.setdefault(found, written) != written:
+            raise InputError(f"{what}: {self.name_key} {written!r} and {self.spellings[found]!r} are both taken for "
                              f"the dataset's {name!r}")
         return found
 

@@ -130,9 +130,6 @@ class Linear(Module):
         self.bias.add_grad(dbias)
         return dx
 
-    def __call__(self, x):
-        return self.forward(x)[0]
-
     def to_disk(self, name, array):
         """(in, out) -> (out, in), with the columns of a flattened input in (C, y, x) order."""
         if name != "weight":

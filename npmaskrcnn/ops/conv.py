@@ -6,8 +6,10 @@ Nearly as good, and much less to copy: lay out only the kw neighbours along x (1
 kh rows of the kernel then has its product, with the same layout moved by one image row, and the products
 add up. Both gradients are products too. The gradient of the weight is `neighbours.T @ dy`. The gradient
 of the input asks, for one input pixel, which outputs saw it: again a window, now of `dy`, met by the
-kernel turned round. So one routine, `_correlate`, is the forward pass, the backward pass and the
-transposed convolution. Slow twin: `reference.conv2d`.
+kernel turned round. So one routine, `_correlate`, is the forward pass, the gradient of the input, and a
+transposed convolution whose stamps overlap; where they do not overlap, as in the mask head, each stamp is a
+plain product. All go block by block, and `threads.share_out` gives each core its share of the blocks.
+Slow twin: `reference.conv2d`.
 
 N images, H x W pixels, C_in and C_out channels, kernel kh x kw; `oh, ow` is the output's size.
 """
@@ -173,6 +175,7 @@ def _correlate(x, weight, stride, padding, out_size, groups, bias=None):
     to go.
     """
     kh, kw, c_group, c_out = weight.shape
+    # groups first, so that each group's product is written in place
     y = np.empty((groups, len(x) * math.prod(out_size), c_out // groups), x.dtype)
     matrices = weight.reshape(kh, kw * c_group, groups, 1, -1).transpose(0, 2, 3, 1, 4)
 
@@ -200,7 +203,9 @@ def _weight_gradient(x, dy, weight_shape, stride, padding, groups):
         for block, neighbours in _neighbours(x, blocks, (kh, kw), stride, padding, dy.shape[1:3], groups):
             for a, row in enumerate(neighbours):
                 images, pixels = row.shape[1:3]
-                if images == 1 or pixels < c_out:  # small maps: less work to join them than to add their products
+                # A product for each map gives a matrix for each, and these are added up. If a map has fewer pixels
+                # than there are outputs, one product of all maps' pixels strung together is less work.
+                if images == 1 or pixels < c_out:
                     images, pixels = 1, images * pixels
                 row = row.reshape(groups, images, pixels, -1)
                 dy_block = dy_pixels[:, block].reshape(groups, images, pixels, -1)
@@ -227,12 +232,12 @@ def _input_gradient(dy, weight, size, stride, padding, groups):
         before = kh - 1 - padding[0], kw - 1 - padding[1]
         return _correlate(dy, turned[::-1, ::-1], stride, before, size, groups)
     dx = np.zeros((len(dy), *size, c_group * groups), dy.dtype)
-    for y in range(min(sy, size[0])):
-        for x in range(min(sx, size[1])):
-            part = turned[(y + padding[0]) % sy :: sy, (x + padding[1]) % sx :: sx]
-            before = len(part) - 1 - (y + padding[0]) // sy, part.shape[1] - 1 - (x + padding[1]) // sx
+    for row in range(min(sy, size[0])):
+        for column in range(min(sx, size[1])):
+            part = turned[(row + padding[0]) % sy :: sy, (column + padding[1]) % sx :: sx]
+            before = len(part) - 1 - (row + padding[0]) // sy, part.shape[1] - 1 - (column + padding[1]) // sx
             if part.size:
-                phase = dx[:, y::sy, x::sx]
+                phase = dx[:, row::sy, column::sx]
                 phase[...] = _correlate(dy, part[::-1, ::-1], (1, 1), before, phase.shape[1:3], groups)
     return dx
 
@@ -273,8 +278,9 @@ def _neighbours(x, blocks, kernel, stride, padding, out_size, groups):
     (_, h, w, c), (kh, kw), (sy, sx), (oh, ow) = x.shape, kernel, stride, out_size
     is_inside = padding == (0, 0) and (oh - 1) * sy < h and (ow - 1) * sx < w
     nothing_to_lay_out = kernel == (1, 1) and is_inside and groups == 1
-    # Input row i * sy + a is number i + a // sy of those that leave the remainder a % sy: kept apart by
-    # remainder, all that kernel row a meets is one piece of the buffer.
+    # Stride 2, kernel 3: kernel rows 0 and 2 meet the even input rows, row 1 the odd ones, and row 2 meets what
+    # row 0 meets one output row further down. In general input row i * sy + a is number i + a // sy of those that
+    # leave the remainder a % sy: kept apart by remainder, all that kernel row a meets is one piece of the buffer.
     remainders, further = min(sy, kh), (kh - 1) // sy
     if blocks and not nothing_to_lay_out:
         most_images, most_rows = max(block[1] for block in blocks), max(block[3] for block in blocks)

@@ -14,6 +14,7 @@ import concurrent.futures
 import contextlib
 import ctypes
 import os
+import sys
 
 import numpy as np
 
@@ -26,19 +27,21 @@ _helpers = None  # the other threads, once they have been needed
 
 @contextlib.contextmanager
 def one_product_a_core(worthwhile=True):
-    """Within, `share_out` uses all cores, and NumPy's products one each. May be nested; also a decorator.
+    """Within, `share_out` uses all cores (at most `MOST_CORES`), and NumPy's products one each.
 
-    Nothing changes if it is not `worthwhile`: too little work to be torn into pieces. As many cores as NumPy's products would use, so ``OPENBLAS_NUM_THREADS`` holds here as well; at most
-    `MOST_CORES`.
+    May be nested; also a decorator. Nothing changes if it is not `worthwhile`, that is, if there is too little
+    work to be torn into pieces. All cores are as many as NumPy's products would use, so
+    ``OPENBLAS_NUM_THREADS`` holds here as well. The setting is the process's: the products of other threads
+    run on one core meanwhile.
     """
     global _cores
     before = _product_threads.get() if worthwhile and _cores == 1 else 1
     if before == 1:
         yield
         return
-    _cores = min(before, MOST_CORES)
-    _product_threads.set(1)
     try:
+        _cores = min(before, MOST_CORES)
+        _product_threads.set(1)
         yield
     finally:
         _product_threads.set(before)
@@ -51,7 +54,8 @@ def share_out(work, pieces, fewest=2):
     Parameters
     ----------
     work : callable
-        Must not write where another part reads or writes.
+        Must not write where another part reads or writes, nor call `share_out`: helpers that wait for helpers
+        would wait for ever.
     pieces : sequence
         Anything that has a length and can be sliced, such as a list of blocks or a range of rows.
     fewest : int
@@ -75,21 +79,32 @@ def share_out(work, pieces, fewest=2):
     def work_elsewhere(part):
         with np.errstate(**errors):
             return work(part)
-    answers = [_helpers.submit(work_elsewhere, part) for part in others]
-    return [work(mine)] + [answer.result() for answer in answers]
+    answers = []
+    try:
+        for part in others:
+            answers.append(_helpers.submit(work_elsewhere, part))
+        return [work(mine)] + [answer.result() for answer in answers]
+    finally:
+        concurrent.futures.wait(answers)    # an error or Ctrl-C leaves only when nobody computes any more
 
 
 class _ProductThreads:
     """The number of threads of NumPy's matrix products, where these are OpenBLAS's."""
 
     def __init__(self):
-        core = getattr(np, "_core", None) or np.core
-        library = ctypes.CDLL(core._multiarray_umath.__file__)      # and the libraries that it has loaded
         self._get = self._set = None
-        for name in ("scipy_openblas_{}_num_threads64_", "openblas_{}_num_threads64_", "openblas_{}_num_threads"):
-            if hasattr(library, name.format("set")):
-                self._get, self._set = (getattr(library, name.format(verb)) for verb in ("get", "set"))
-                break
+        products = sys.modules.get("numpy._core._multiarray_umath") or sys.modules.get("numpy.core._multiarray_umath")
+        try:
+            library = ctypes.CDLL(products.__file__)        # and the libraries that it has loaded
+        except (AttributeError, OSError, TypeError):
+            return
+        for prefix, suffix in (("scipy_", "64_"), ("scipy_", ""), ("", "64_"), ("", "")):
+            get, set_, parallel = (getattr(library, f"{prefix}openblas_{name}{suffix}", None)
+                                   for name in ("get_num_threads", "set_num_threads", "get_parallel"))
+            # 1: with threads of its own. Under OpenMP (2) the number would be a matter of each thread.
+            if get and set_ and parallel and parallel() == 1:
+                self._get, self._set = get, set_
+                return
 
     def get(self):
         """Return it; 1 where it cannot be told, so that nothing is shared out."""

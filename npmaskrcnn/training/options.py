@@ -1,11 +1,11 @@
 """What a trainer is told, judged before the first step: a wrong option should cost a second, not an hour."""
 
-import difflib
 import math
 import numbers
 
 import numpy as np
 
+from ..checks import checked_loss_weights
 from ..config import is_number
 from ..errors import InputError
 from ..structures import Target
@@ -100,16 +100,11 @@ def judge_scale_jitter(value):
 
 def judge_loss_weights(weights):
     """Return a weight for each of the five losses, 1 for those not given."""
-    if not isinstance(weights or {}, dict):
-        raise InputError(f"loss_weights must be a dict of name to factor, got {weights!r:.60}")
-    for name, value in (weights or {}).items():
-        if name not in LOSSES:
-            near = difflib.get_close_matches(name, LOSSES, 1, 0.3)
-            guess = f", did you mean {near[0]!r}?" if near else ""
-            raise InputError(f"loss_weights: no loss {name!r}{guess} (there are {', '.join(LOSSES)})")
-        if not (is_number(value) and value >= 0):
-            raise InputError(f"loss_weights: {name} must be finite and at least 0, got {value!r}")
-    return {name: float((weights or {}).get(name, 1.0)) for name in LOSSES}
+    weights = checked_loss_weights(weights, LOSSES)
+    for name, value in weights.items():
+        if value < 0:
+            raise InputError(f"loss_weights[{name!r}] is {value!r}, but must be at least 0")
+    return {name: float(value) for name, value in weights.items()}
 
 
 def judge_classes(model, dataset, name="dataset"):

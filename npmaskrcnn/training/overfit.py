@@ -90,7 +90,6 @@ def overfit_one_image(model, image, target, steps=150, rng=0, lr=2e-2, batch_siz
     result : Overfit
         After 150 steps of two copies, with a rate of 0.01 and the mask loss counted twice, a healthy tiny model
         has a box IoU and a mask IoU above 0.9 on every object of at least 400 pixels (``npmaskrcnn overfit``).
-        Those of barely 400 may end a little lower: a mask of 28 x 28 cells says no more about them.
     """
     schedule = WarmupCosine(judge_positive(lr, "lr"), judge_count(steps, "steps"), warmup=steps // 10)
     optimizer = Muon(model.named_parameters(), lr)

@@ -188,7 +188,7 @@ class Trainer:
             raise
         return self.log.arrays()
 
-    @one_product_a_core()
+    @one_product_a_core()       # the optimiser's products, too: a switch costs more than they gain by a second core
     def train_step(self):
         """Do one step and return its row of the log; an interruption leaves the state before or after it."""
         began = time.perf_counter()

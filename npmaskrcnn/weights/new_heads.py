@@ -5,6 +5,7 @@ last layers are about the classes that it was trained for. So one who has few pi
 those last layers anew for other classes, and trains from there (transfer learning; Girshick et al. 2014, 3).
 """
 
+from ..config import check_known
 from ..errors import InputError
 from .model_files import load
 
@@ -34,16 +35,20 @@ def load_with_new_heads(path, num_classes, rng=None, **config):
     Raises
     ------
     InputError
-        If the file cannot be read, or an option does not exist.
+        If the file cannot be read, or an option does not exist or makes a model that the file does not fit.
     """
     from .. import models  # here, because models reads weight files
 
     stored = load(path)
     builder, settings = stored.architecture["builder"], stored.architecture["config"]
-    if wrong := [name for name in config if name not in settings]:
-        raise InputError(f"{wrong[0]!r} is no option of {builder}; there are {', '.join(settings)}")
+    check_known(config, settings, f"option of {builder}")
+    if builder == "maskrcnn_tiny" and "min_size" in config:
+        config.setdefault("max_size", 2 * config["min_size"])   # images are not squares: leave the longer side room
     model = getattr(models, builder)(num_classes=num_classes, rng=rng, **{**settings, **config})
     kept = {key: array for key, array in stored.state_dict().items() if not key.startswith(CLASS_LAYERS)}
-    model.load_state_dict(kept, strict=False)
+    report = model.load_state_dict(kept, strict=False)
+    if (report.wrong_shape or report.unexpected
+            or any(not name.startswith(CLASS_LAYERS) for name in report.missing)):
+        raise InputError(f"{path}: its weights do not fit a model with {config}: {report}")
     model.untrained = True
     return model

@@ -49,6 +49,20 @@ def test_an_error_in_another_thread_reaches_the_caller(three_cores):
         share_out(work, range(6))
 
 
+def test_an_error_waits_until_the_other_threads_are_done(three_cores):
+    may_go_on, done = threading.Event(), []
+
+    def work(part):
+        if 0 in part:
+            threading.Timer(0.2, may_go_on.set).start()
+            raise ZeroDivisionError
+        assert may_go_on.wait(20)
+        done.append(part)
+    with pytest.raises(ZeroDivisionError):
+        share_out(work, range(6))
+    assert sorted(map(list, done)) == [[2, 3], [4, 5]]
+
+
 @pytest.mark.parametrize("what", ["raise", "ignore"])
 def test_other_threads_treat_an_overflow_as_the_caller_does(three_cores, what):
     def work(part):
@@ -108,7 +122,11 @@ def test_a_forked_process_makes_its_own_threads(three_cores):
         warnings.simplefilter("ignore", DeprecationWarning)     # that forking a process with threads is unwise
         child = os.fork()
     if child == 0:
-        os._exit(0 if share_out(list, range(6)) == [[0, 1], [2, 3], [4, 5]] else 1)
+        code = 1
+        try:
+            code = 0 if share_out(list, range(6)) == [[0, 1], [2, 3], [4, 5]] else 1
+        finally:
+            os._exit(code)
     assert os.waitpid(child, 0)[1] == 0
 
 
@@ -140,6 +158,8 @@ def test_linear_and_transposed_convolution_are_the_same_on_one_core_and_on_three
     for cores in (1, 3):
         monkeypatch.setattr(threads, "_cores", cores)
         y, cache = ops.linear_forward(rows, matrix, np.ones(20))
-        outcomes.append((y, *ops.linear_backward(y, cache), ops.conv_transpose2d_forward(maps, stamp, np.ones(6), 2)[0]))
+        stamped, stamp_cache = ops.conv_transpose2d_forward(maps, stamp, np.ones(6), 2)
+        outcomes.append((y, *ops.linear_backward(y, cache),
+                         stamped, *ops.conv_transpose2d_backward(stamped, stamp_cache)))
     for one, three in zip(*outcomes):
         np.testing.assert_allclose(one, three, rtol=1e-13, atol=1e-12)      # BLAS may sum a longer product otherwise

@@ -197,5 +197,5 @@ def test_new_heads_keep_everything_but_the_layers_that_name_classes(tmp_path, mo
 
 def test_new_heads_take_no_option_that_the_model_does_not_have(tmp_path, model):
     save(model, tmp_path / "m.npz")
-    with pytest.raises(InputError, match="'min_sise' is no option of maskrcnn_tiny; there are min_size"):
+    with pytest.raises(InputError, match="'min_sise' is no option of maskrcnn_tiny; the nearest is 'min_size'"):
         load_with_new_heads(tmp_path / "m.npz", 3, min_sise=9)
