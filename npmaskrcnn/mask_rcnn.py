@@ -37,7 +37,8 @@ from .stages.transform import Transform, resize_target, scale_boxes
 from .structures import Detections
 from .trace import build_trace
 
-# Numbers in a batch from which on a prediction's operations are large enough to share out their pieces.
+# Numbers in a batch from which on a prediction's operations are large enough to share out their pieces, and arrays
+# so large that they come and go one by one.
 LARGE_BATCH = 3 * 512 * 512
 LOSS_NAMES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg")
 BOX_POOLED_SIZE, MASK_POOLED_SIZE = 7, 14
@@ -287,10 +288,11 @@ class MaskRCNN(nn.Module):
         check_targets(targets, images, self.num_classes, self.class_names)
         weights = checked_loss_weights(loss_weights, LOSS_NAMES)
         check_rng(rng)
-        keep_freed_memory()
         self.untrained = False
         self.zero_grad()
         batch = self.transform.forward(images, self.dtype, rng)
+        if batch.images.size < LARGE_BATCH:     # for large arrays it saves no time, and costs memory
+            keep_freed_memory()
         input_targets = [resize_target(target, size) for target, size in zip(targets, batch.image_sizes)]
         trunk = self.forward_trunk(batch.images)
         plan = self.make_plan(trunk, batch, input_targets, rng)
@@ -358,6 +360,7 @@ class MaskRCNN(nn.Module):
             One weight for each of the five losses: the gradient of the sum by that loss.
         trunk : Trunk
         caches : dict
+            Of the heads; each is taken out when it has been used, so that its memory is free for the next.
         need_dbatch : bool
 
         Returns
@@ -365,16 +368,16 @@ class MaskRCNN(nn.Module):
         dbatch : (N, H', W', 3) ndarray or None
         """
         heads = self.roi_heads
-        dmask_logits = mask_loss_backward(weights["loss_mask"], caches["mask_loss"])
-        dhidden = heads.mask_predictor.backward(dmask_logits, caches["mask_predictor"])
-        dpooled = heads.mask_head.backward(dhidden, caches["mask_head"])
-        dmask_levels = self.mask_pooler.backward(dpooled, caches["mask_pooler"])
+        dmask_logits = mask_loss_backward(weights["loss_mask"], caches.pop("mask_loss"))
+        dhidden = heads.mask_predictor.backward(dmask_logits, caches.pop("mask_predictor"))
+        dpooled = heads.mask_head.backward(dhidden, caches.pop("mask_head"))
+        dmask_levels = self.mask_pooler.backward(dpooled, caches.pop("mask_pooler"))
 
         dclass_logits, dbox_deltas = box_losses_backward(
-            weights["loss_classifier"], weights["loss_box_reg"], caches["box_losses"])
-        dhidden = heads.box_predictor.backward(dclass_logits, dbox_deltas, caches["box_predictor"])
-        dpooled = heads.box_head.backward(dhidden, caches["box_head"])
-        dbox_levels = self.box_pooler.backward(dpooled, caches["box_pooler"])
+            weights["loss_classifier"], weights["loss_box_reg"], caches.pop("box_losses"))
+        dhidden = heads.box_predictor.backward(dclass_logits, dbox_deltas, caches.pop("box_predictor"))
+        dpooled = heads.box_head.backward(dhidden, caches.pop("box_head"))
+        dbox_levels = self.box_pooler.backward(dpooled, caches.pop("box_pooler"))
 
         dobjectness, ddeltas = rpn_losses_backward(
             weights["loss_objectness"], weights["loss_rpn_box_reg"], caches["rpn_losses"])
@@ -382,6 +385,7 @@ class MaskRCNN(nn.Module):
         for dlevel, dbox_level, dmask_level in zip(dfeatures, dbox_levels, dmask_levels):
             dlevel += dbox_level                        # join P2..P5: RPN head + box pooler + mask pooler;
             dlevel += dmask_level                       # zip ends at P5: P6 feeds the RPN head alone
+        del dbox_levels, dmask_levels, dbox_level, dmask_level      # as large as the pyramid, and no longer needed
         return self.backbone.backward(dfeatures, trunk.caches["backbone"], need_dbatch)
 
     # ---- looking inside ---------------------------------------------------------------------------
