@@ -260,7 +260,7 @@ def test_names_that_the_terminal_cannot_show_and_a_foreign_backend_do_no_harm(tm
     ([], "COMMAND"),
     (["detect", PICTURE, "--weights", ""], "--weights"),
     (["detect", PICTURE, "--classes", ""], "--classes"),
-    (["detect", ""], "--images"),
+    (["detect", ""], "an empty file name"),
     (["evaluate", "--detections", ""], "--detections"),
     (["evaluate", "--annotations", "", "--images", ""], "--annotations"),
     (["demo", "--out", ""], "--out"),
