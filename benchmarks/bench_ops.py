@@ -31,7 +31,7 @@ import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 
 from npmaskrcnn import ops  # noqa: E402
-from npmaskrcnn.ops.threads import one_product_a_core  # noqa: E402
+from npmaskrcnn.fast.threads import one_product_a_core  # noqa: E402
 
 torch.set_num_threads(args.threads)
 rng = np.random.default_rng(0)
