@@ -72,13 +72,11 @@ def roi_align_forward(features, rois, output_size, spatial_scale=1.0, sampling_r
     array([[2., 4.]])
     """
     features, rois = in_one_dtype(features, rois)
-    output_size, channels = both(output_size), features.shape[3]
+    output_size = both(output_size)
     regions = region_weights(rois, features.shape[1:3], output_size, spatial_scale, sampling_ratio, aligned)
-    y = np.empty((len(rois), *output_size, channels), dtype=features.dtype)
+    y = np.empty((len(rois), *output_size, features.shape[3]), dtype=features.dtype)
     for r, (image, rows, columns, weight_y, weight_x) in enumerate(regions):
-        window = features[image, rows, columns]  # (h', w', C)
-        pooled_y = weight_y @ window.reshape(len(window), -1)  # (P, w' * C)
-        y[r] = weight_x @ pooled_y.reshape(output_size[0], -1, channels)
+        y[r] = weight_x @ np.tensordot(weight_y, features[image, rows, columns], 1)
     return y, RoIAlignCache(features.shape, output_size, regions)
 
 
@@ -87,11 +85,9 @@ def roi_align_backward(dy, cache):
 
     The regions get no gradient: torchvision (and the paper) treat their coordinates as constants.
     """
-    dfeatures, channels = np.zeros(cache.features_shape, dtype=dy.dtype), dy.shape[3]
+    dfeatures = np.zeros(cache.features_shape, dtype=dy.dtype)
     for r, (image, rows, columns, weight_y, weight_x) in enumerate(cache.regions):
-        dpooled_y = weight_x.T @ dy[r]  # (P, w', C)
-        dwindow = weight_y.T @ dpooled_y.reshape(len(weight_y), -1)  # (h', w' * C)
-        dfeatures[image, rows, columns] += dwindow.reshape(len(dwindow), -1, channels)
+        dfeatures[image, rows, columns] += np.tensordot(weight_y.T, weight_x.T @ dy[r], 1)
     return dfeatures
 
 
@@ -126,13 +122,13 @@ def roi_align_matrix(rois, map_size, output_size, spatial_scale=1.0, sampling_ra
     array([[0.25, 0.25, 0.  , 0.25, 0.25, 0.  ]])
     """
     rois, (n, h, w), output_size = as_float_boxes(rois), map_size, both(output_size)
-    rows_of = [sparse.csr_matrix((0, n * h * w), dtype=rois.dtype)]
+    rows_of = [sparse.csr_matrix((0, n * h * w))]
     regions = region_weights(rois, (h, w), output_size, spatial_scale, sampling_ratio, aligned)
     for image, rows, columns, weight_y, weight_x in regions:
         whole_y, whole_x = np.zeros((output_size[0], n, h), rois.dtype), np.zeros((output_size[1], w), rois.dtype)
         whole_y[:, image, rows], whole_x[:, columns] = weight_y, weight_x
         rows_of.append(sparse.kron(whole_y.reshape(-1, n * h), whole_x))  # weight_y[p, y] * weight_x[q, x]
-    return sparse.vstack(rows_of, format="csr")
+    return sparse.vstack(rows_of, format="csr", dtype=rois.dtype)
 
 
 def region_weights(rois, map_size, output_size, *sampling):
