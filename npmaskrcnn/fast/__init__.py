@@ -30,9 +30,10 @@ from .resample import (
 from .roi_align import roi_align, roi_align_backward, roi_align_forward, roi_align_matrix
 
 BUILT_ON = {
-    "nms": ("box_iou",),
-    "batched_nms": ("nms", "box_iou"),
-    "batched_nms_best": ("batched_nms", "nms", "box_iou"),
+    "box_iou": ("box_area",),
+    "nms": ("box_iou", "box_area"),
+    "batched_nms": ("nms", "box_iou", "box_area"),
+    "batched_nms_best": ("batched_nms", "nms", "box_iou", "box_area"),
     "conv2d": ("conv2d_forward",),
     "conv2d_add_relu": ("conv2d_forward", "relu_forward"),
     "conv2d_weight_gradient": ("conv2d_backward",),

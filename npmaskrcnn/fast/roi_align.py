@@ -15,7 +15,8 @@ from scipy import sparse
 
 from ..plain import roi_align as plain
 from ..plain.boxes import as_float_boxes
-from ..plain.roi_align import both, in_one_dtype
+from ..plain.roi_align import in_one_dtype
+from ..plain.windows import pair
 
 
 class RoIAlignMatrixCache(NamedTuple):
@@ -25,18 +26,27 @@ class RoIAlignMatrixCache(NamedTuple):
 
 def roi_align_forward(features, rois, output_size, spatial_scale=1.0, sampling_ratio=-1, aligned=False):
     """See plain."""
-    if sampling_ratio <= 0:
-        return plain.roi_align_forward(features, rois, output_size, spatial_scale, sampling_ratio, aligned)
     features, rois = in_one_dtype(features, rois)
     n, h, w, c = features.shape
-    matrix = roi_align_matrix(rois, (n, h, w), output_size, spatial_scale, sampling_ratio, aligned)
-    y = matrix @ features.reshape(n * h * w, c)
-    return y.reshape(len(rois), *both(output_size), c), RoIAlignMatrixCache(features.shape, matrix)
+    num_bins_y, num_bins_x = output_size = pair(output_size)
+    sampling = (spatial_scale, sampling_ratio, aligned)
+    if sampling_ratio > 0:
+        matrix = roi_align_matrix(rois, (n, h, w), output_size, *sampling)
+        y = matrix @ features.reshape(n * h * w, c)
+        return y.reshape(len(rois), num_bins_y, num_bins_x, c), RoIAlignMatrixCache(features.shape, matrix)
+
+    regions = _dense_factors(rois, (h, w), output_size, *sampling)
+    y = np.empty((len(rois), num_bins_y, num_bins_x, c), dtype=features.dtype)
+    for r, (image, rows, columns, weight_y, weight_x) in enumerate(regions):
+        window = features[image, rows, columns]  # (h', w', C)
+        pooled_y = weight_y @ window.reshape(len(window), -1)  # (P, w' * C)
+        np.matmul(weight_x, pooled_y.reshape(num_bins_y, -1, c), out=y[r])
+    return y, plain.RoIAlignCache(features.shape, output_size, regions)
 
 
 def roi_align_backward(dy, cache):
     """See plain."""
-    if not isinstance(cache, RoIAlignMatrixCache):
+    if isinstance(cache, plain.RoIAlignCache):
         return plain.roi_align_backward(dy, cache)
     n, h, w, c = cache.features_shape
     return (cache.matrix.T @ dy.reshape(-1, c)).reshape(n, h, w, c)
@@ -51,14 +61,14 @@ def roi_align_matrix(rois, map_size, output_size, spatial_scale=1.0, sampling_ra
     """The bilinear weights of all regions at once, summed per cell. See plain."""
     rois = as_float_boxes(rois)
     n, h, w = map_size
-    num_bins_y, num_bins_x = both(output_size)
+    num_bins_y, num_bins_x = pair(output_size)
     image = rois[:, 0].astype(np.int32)
     sampling = (spatial_scale, sampling_ratio, aligned)
     cells_y, weights_y = _merged(*_axis_weights(rois[:, 2], rois[:, 4], h, num_bins_y, *sampling))
     cells_x, weights_x = _merged(*_axis_weights(rois[:, 1], rois[:, 3], w, num_bins_x, *sampling))
     cells_y = (image[:, None, None] * h + cells_y) * w  # (R, P, 2g): index of the first cell of a row
 
-    # Outer product: every y neighbour with every x neighbour, (R, P, Q, 2g, 2g).
+    # Outer product: every y neighbor with every x neighbor, (R, P, Q, 2g, 2g).
     weights = weights_y[:, :, None, :, None] * weights_x[:, None, :, None, :]
     cells = cells_y[:, :, None, :, None] + cells_x[:, None, :, None, :]
     used = weights != 0
@@ -71,19 +81,8 @@ def roi_align_matrix(rois, map_size, output_size, spatial_scale=1.0, sampling_ra
 def _axis_weights(low, high, length, num_bins, spatial_scale, sampling_ratio, aligned):
     """Which cells the bins of each region read along one axis, and with which weights.
 
-    Parameters
-    ----------
-    low, high : (R,) float ndarray
-        First and last coordinate of each region in image pixels.
-    length : int
-        Cells of the map along the axis.
-
-    Returns
-    -------
-    cells : (R, num_bins, 2g) int32 ndarray
-        The two neighbours of each of g sample points. A cell may occur several times.
-    weights : (R, num_bins, 2g) float ndarray
-        0 where there is nothing to read: a point outside the map, or beyond this region's own g.
+    Two arrays (R, num_bins, 2g): the two neighbors of each of g sample points (a cell may occur several times), and
+    weights that are 0 where there is nothing to read: a point outside the map, or beyond this region's own g.
     """
     dtype = low.dtype
     offset = 0.5 if aligned else 0.0
@@ -110,8 +109,8 @@ def _axis_weights(low, high, length, num_bins, spatial_scale, sampling_ratio, al
     share = inside / count  # bool / float keeps the float's dtype
     weights = np.stack([(1 - fraction) * share, fraction * share], axis=-1)
     cells = np.stack([lower, upper], axis=-1)
-    neighbours = (len(low), num_bins, 2 * len(i))
-    return cells.reshape(neighbours), weights.reshape(neighbours)
+    neighbors = (len(low), num_bins, 2 * len(i))
+    return cells.reshape(neighbors), weights.reshape(neighbors)
 
 
 def _merged(cells, weights):
@@ -126,9 +125,8 @@ def _merged(cells, weights):
 
 def _dense_factors(rois, map_size, output_size, *sampling):
     """Per region: image, window (rows, columns) of the map that it reads, and the two dense factors."""
-    _, h, w = map_size
-    all_y = _axis_weights(rois[:, 2], rois[:, 4], h, output_size[0], *sampling)
-    all_x = _axis_weights(rois[:, 1], rois[:, 3], w, output_size[1], *sampling)
+    all_y = _axis_weights(rois[:, 2], rois[:, 4], map_size[0], output_size[0], *sampling)
+    all_x = _axis_weights(rois[:, 1], rois[:, 3], map_size[1], output_size[1], *sampling)
     factors = []
     for image, cells_y, weights_y, cells_x, weights_x in zip(rois[:, 0].astype(int), *all_y, *all_x):
         rows, weight_y = _dense_factor(cells_y, weights_y)

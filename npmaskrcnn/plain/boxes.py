@@ -68,13 +68,13 @@ def box_iou(boxes1, boxes2):
     >>> box_iou(np.array([[0., 0., 2., 2.]]), np.array([[1., 1., 3., 3.]]))
     array([[0.14285714]])
     """
-    boxes1, boxes2 = as_float_boxes(boxes1)[:, None], as_float_boxes(boxes2)  # (N, 1, 4) and (M, 4)
-    top_left = np.maximum(boxes1[..., :2], boxes2[..., :2])  # (N, M, 2)
-    bottom_right = np.minimum(boxes1[..., 2:], boxes2[..., 2:])
-    width, height = np.moveaxis(np.maximum(bottom_right - top_left, 0), -1, 0)
+    left1, top1, right1, bottom1 = as_float_boxes(boxes1).T[:, :, None]  # (N, 1) each
+    left2, top2, right2, bottom2 = as_float_boxes(boxes2).T  # (M,) each
+    width = np.maximum(np.minimum(right1, right2) - np.maximum(left1, left2), 0)  # (N, M)
+    height = np.maximum(np.minimum(bottom1, bottom2) - np.maximum(top1, top2), 0)
     inter = width * height
     with np.errstate(divide="ignore", invalid="ignore"):  # two empty boxes: 0/0 is nan, and no accident
-        return inter / ((box_area(boxes1) + box_area(boxes2)) - inter)
+        return inter / ((box_area(boxes1)[:, None] + box_area(boxes2)) - inter)
 
 
 def clip_boxes_to_image(boxes, size):

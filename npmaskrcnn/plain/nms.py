@@ -79,11 +79,9 @@ def batched_nms(boxes, scores, idxs, iou_threshold):
     if len(boxes) <= COORDINATE_TRICK_LIMIT:
         offsets = idxs.astype(boxes.dtype) * (boxes.max(initial=-np.inf) + boxes.dtype.type(1))
         return nms(boxes + offsets[:, None], scores, iou_threshold)
-    keep = []
-    for label in np.unique(idxs):
-        members = np.flatnonzero(idxs == label)
-        keep.append(members[nms(boxes[members], scores[members], iou_threshold)])
-    keep = np.sort(np.concatenate(keep))  # input order first, so that the stable sort leaves ties in it
+    classes = [np.flatnonzero(idxs == label) for label in np.unique(idxs)]
+    keep = np.concatenate([own[nms(boxes[own], scores[own], iou_threshold)] for own in classes])
+    keep = np.sort(keep)  # input order first, so that the stable sort leaves ties in it
     return keep[np.argsort(-scores[keep], kind="stable")]
 
 

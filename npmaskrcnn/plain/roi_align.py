@@ -20,6 +20,7 @@ import numpy as np
 from scipy import sparse
 
 from .boxes import as_float_boxes
+from .windows import pair
 
 
 class RoIAlignCache(NamedTuple):
@@ -72,7 +73,7 @@ def roi_align_forward(features, rois, output_size, spatial_scale=1.0, sampling_r
     array([[2., 4.]])
     """
     features, rois = in_one_dtype(features, rois)
-    output_size = both(output_size)
+    output_size = pair(output_size)
     regions = region_weights(rois, features.shape[1:3], output_size, spatial_scale, sampling_ratio, aligned)
     y = np.empty((len(rois), *output_size, features.shape[3]), dtype=features.dtype)
     for r, (image, rows, columns, weight_y, weight_x) in enumerate(regions):
@@ -121,7 +122,7 @@ def roi_align_matrix(rois, map_size, output_size, spatial_scale=1.0, sampling_ra
     >>> roi_align_matrix(rois, (1, 2, 3), 1, sampling_ratio=1).toarray()
     array([[0.25, 0.25, 0.  , 0.25, 0.25, 0.  ]])
     """
-    rois, (n, h, w), output_size = as_float_boxes(rois), map_size, both(output_size)
+    rois, (n, h, w), output_size = as_float_boxes(rois), map_size, pair(output_size)
     rows_of = [sparse.csr_matrix((0, n * h * w))]
     regions = region_weights(rois, (h, w), output_size, spatial_scale, sampling_ratio, aligned)
     for image, rows, columns, weight_y, weight_x in regions:
@@ -202,10 +203,10 @@ def roi_pool_forward(features, rois, output_size, spatial_scale=1.0):
     """
     features, rois = in_one_dtype(features, rois)
     n, h, w, c = features.shape
-    top, bottom = _bin_edges(rois[:, 2], rois[:, 4], h, both(output_size)[0], spatial_scale)
-    left, right = _bin_edges(rois[:, 1], rois[:, 3], w, both(output_size)[1], spatial_scale)
+    top, bottom = _bin_edges(rois[:, 2], rois[:, 4], h, pair(output_size)[0], spatial_scale)
+    left, right = _bin_edges(rois[:, 1], rois[:, 3], w, pair(output_size)[1], spatial_scale)
     values, numbers = features.reshape(-1, c), np.arange(n * h * w).reshape(n, h, w)
-    argmax = np.full((len(rois), *both(output_size), c), -1)
+    argmax = np.full((len(rois), *pair(output_size), c), -1)
     for r, p, q in np.ndindex(argmax.shape[:3]):
         bin_numbers = numbers[int(rois[r, 0]), top[r, p]:bottom[r, p], left[r, q]:right[r, q]].ravel()
         if bin_numbers.size:
@@ -251,8 +252,3 @@ def in_one_dtype(features, rois):
     if features.dtype.kind != "f":
         features = features.astype(as_float_boxes(rois).dtype)
     return features, rois.astype(features.dtype, copy=False)
-
-
-def both(size):
-    """Bins along y and x, as a pair of ints."""
-    return (int(size), int(size)) if np.ndim(size) == 0 else (int(size[0]), int(size[1]))

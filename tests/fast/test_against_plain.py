@@ -156,9 +156,23 @@ def test_every_fast_form_has_a_plain_form_of_the_same_signature():
             assert inspect.signature(form) == inspect.signature(getattr(ops, name)), name
 
 
-def test_what_fast_forms_are_built_on_are_operations():
-    for name, parts in fast.BUILT_ON.items():
-        assert hasattr(fast, name) and all(part in ops.__all__ for part in parts), name
+def operations_called_by(code):
+    """Names of the operations that a plain form's code calls, functions inside it included."""
+    names = {name for name in code.co_names if name in ops.__all__}
+    return names.union(*(operations_called_by(part) for part in code.co_consts if inspect.iscode(part)))
+
+
+def test_fast_forms_declare_all_operations_that_their_plain_form_calls():
+    calls = {}
+    with ops.plain():
+        for name in ops.__all__[2:]:
+            calls[name] = operations_called_by(inspect.unwrap(getattr(ops, name)).__code__) - {name}
+    for _ in calls:     # also those that these call in turn
+        calls = {name: parts.union(*(calls[part] for part in parts)) for name, parts in calls.items()}
+    assert calls["batched_nms_best"] == {"batched_nms", "nms", "box_iou", "box_area"}
+    for name, parts in calls.items():
+        if hasattr(fast, name):
+            assert set(fast.BUILT_ON.get(name, ())) == parts, name
 
 
 # ---- blocks ----
