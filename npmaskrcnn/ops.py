@@ -58,7 +58,7 @@ def using(**functions):
     which calls it by name. A forward and its backward share their cache and are exchanged together: where only one
     of them is given, the other one is the plain one, so that one's own forward returns the plain cache, or one's
     own backward takes it. Blocks may be nested, and the inner one wins; within or around `plain`, one's own
-    functions stay.
+    functions stay. (An own function that calls the operation that it stands in for calls itself.)
 
     Parameters
     ----------

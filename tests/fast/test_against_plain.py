@@ -5,7 +5,9 @@ import inspect
 import numpy as np
 import pytest
 
+import npmaskrcnn
 from npmaskrcnn import fast, ops
+from npmaskrcnn.datasets import ShapesDataset
 
 
 def both_hands(work):
@@ -146,6 +148,18 @@ def test_random_boxes_have_the_same_iou_and_keep_the_same(dtype):
 
         for quick, slow in zip(*both_hands(work)):
             np.testing.assert_array_equal(quick, slow)
+
+
+def test_a_training_step_has_the_same_losses_and_gradients_on_both_hands():
+    images, targets = zip(*(ShapesDataset(2, seed=3)[i] for i in range(2)))
+    model = npmaskrcnn.maskrcnn_tiny(rng=np.random.default_rng(0)).astype(np.float64)
+
+    def work():
+        losses = model.loss_and_grads(list(images), list(targets), np.random.default_rng(1))
+        return [np.array(loss) for loss in losses.values()] + list(model.grad_dict().values())
+
+    # float64, in which no decision (a proposal, a sample) is near enough to another to depend on the order of a sum
+    assert_same(*both_hands(work), 1e-9)
 
 
 def test_every_fast_form_has_a_plain_form_of_the_same_signature():
