@@ -1,4 +1,4 @@
-"""Changing an image's size, quickly: matrices of which only the weights are kept that are not zero. See `plain.resample`.
+"""Changing an image's size, quickly: of the matrices only the weights that are not zero. See `plain.resample`.
 
 Maps of twice the size, which is what a pyramid asks for, are made and summed up by slices.
 """

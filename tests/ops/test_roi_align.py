@@ -1,4 +1,4 @@
-"""RoIAlign, on both hands, against hand values, its slow twin, its matrix, its adjoint, and torchvision's own answers."""
+"""RoIAlign, on both hands: hand values, its slow twin, its matrix, its adjoint, and torchvision's own answers."""
 
 import json
 from pathlib import Path
