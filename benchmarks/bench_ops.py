@@ -1,15 +1,17 @@
 """Times of every dense operation, forward and backward, beside torch's.
 
-    python benchmarks/bench_ops.py [--only NAME] [--repeats 15] [--threads 2] [--cpu-time]
+    python benchmarks/bench_ops.py [--only NAME] [--repeats 15] [--threads 2] [--cpu-time] [--plain]
 
 Both sides are given the same shapes and numbers and take turns within one run, so that a noisy machine
-disturbs them alike; the last column is the median of the ratios of neighbouring turns (below 1, NumPy is
-the quicker). torch runs in the default and in the channels-last layout, and the faster one counts. On a
+disturbs them alike; the last columns are medians of the ratios of neighboring turns (below 1, NumPy is
+the quicker). With `--plain` the plain operations take turns with both, and how many times as long as the fast ones
+they need comes last. torch runs in the default and in the channels-last layout, and the faster one counts. On a
 machine that is busy with other things, `--threads 1 --cpu-time` still tells how much work each side
 does. Large operations share their pieces out among the cores, as within a model. Needs torch.
 """
 
 import argparse
+import contextlib
 import os
 import time
 
@@ -17,6 +19,7 @@ parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.R
 parser.add_argument("--only", default="", help="run only cases whose name contains this")
 parser.add_argument("--repeats", type=int, default=15)
 parser.add_argument("--threads", type=int, default=2)
+parser.add_argument("--plain", action="store_true", help="also time the plain operations")
 parser.add_argument("--cpu-time", action="store_true", help="count the processor's time, not the clock's")
 args = parser.parse_args()
 clock = time.process_time if args.cpu_time else time.perf_counter
@@ -31,7 +34,7 @@ import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 
 from npmaskrcnn import ops  # noqa: E402
-from npmaskrcnn.ops.threads import one_product_a_core  # noqa: E402
+from npmaskrcnn.fast.passes import LARGE_BATCH  # noqa: E402
 
 torch.set_num_threads(args.threads)
 rng = np.random.default_rng(0)
@@ -195,7 +198,8 @@ def numpy_case(forward, backward):
 def main():
     print(f"{'':24}{'forward, ms':>18}{'backward, ms':>22}{'ratio NumPy / torch':>26}")
     sides = f"{'':24}{'NumPy':>10}{'torch':>8}{'NumPy':>14}{'torch':>8}"
-    print(f"{sides}{'fwd':>12}{'bwd':>7}{'both':>7}   torch's layout")
+    plain = "   plain / fast" if args.plain else ""
+    print(f"{sides}{'fwd':>12}{'bwd':>7}{'both':>7}   torch's layout{plain}")
     for name, forward, backward, torch_run in [*(convolution_case(*c) for c in CONVOLUTIONS), *other_cases()]:
         if args.only in name:
             measure(name, numpy_case(forward, backward), torch_run)
@@ -204,12 +208,18 @@ def main():
 def measure(name, numpy_run, torch_run):
     layouts = {layout: torch_run(layout) for layout in ("default", "channels last")}
     runs = {"numpy": numpy_run, **layouts}
+    if args.plain:
+        runs["plain"] = numpy_run
     times = {key: [] for key in runs}
     began = time.perf_counter()
     for turn in range(args.repeats + 2):
         for key, run in runs.items():
-            with one_product_a_core(key == "numpy"):
-                both = run()
+            with ops.plain() if key == "plain" else contextlib.nullcontext():
+                if key in ("numpy", "plain"):
+                    with ops.whole_pass(LARGE_BATCH, training=True):
+                        both = run()
+                else:
+                    both = run()
             if turn >= 2:  # the first turns fill caches and start threads
                 times[key].append(both)
         if turn >= 4 and time.perf_counter() - began > 4:  # enough for the large ones
@@ -221,6 +231,8 @@ def measure(name, numpy_run, torch_run):
     forward, backward = np.median(mine / its, axis=0)
     both = np.median(mine.sum(axis=1) / its.sum(axis=1))
     ratios = f"{forward:12.2f}{backward:7.2f}{both:7.2f}"
+    if args.plain:
+        best = f"{best:13}{np.median(times['plain'].sum(axis=1) / mine.sum(axis=1)):14.2f}"
     print(f"{name:24}{f1:10.2f}{f2:8.2f}{b1:14.2f}{b2:8.2f}{ratios}   {best}", flush=True)
 
 

@@ -20,12 +20,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import nn
+from . import nn, ops
 from .checks import check_finite, check_rng, check_targets, checked_images, checked_loss_weights
 from .config import check_fraction
 from .errors import InputError, InputWarning
-from .memory import keep_freed_memory
-from .ops.threads import one_product_a_core
 from .stages.anchors import AnchorGenerator
 from .stages.box_head import FastRCNNPredictor, box_losses_backward, box_losses_forward, select_detections
 from .stages.mask_head import MaskRCNNPredictor, mask_loss_backward, mask_loss_forward, select_masks
@@ -37,9 +35,6 @@ from .stages.transform import Transform, resize_target, scale_boxes
 from .structures import Detections
 from .trace import build_trace
 
-# Numbers in a batch from which on a prediction's operations are large enough to share out their pieces, and arrays
-# so large that they come and go one by one.
-LARGE_BATCH = 3 * 512 * 512
 LOSS_NAMES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg")
 BOX_POOLED_SIZE, MASK_POOLED_SIZE = 7, 14
 MASK_SIZE = 2 * MASK_POOLED_SIZE
@@ -197,7 +192,7 @@ class MaskRCNN(nn.Module):
         if not images:
             return []
         batch = self.transform.forward(images, self.dtype)
-        with one_product_a_core(batch.images.size > LARGE_BATCH):
+        with ops.whole_pass(batch.images.size):
             found = self.infer(batch, score_threshold, iou_threshold, progress)
             check_finite({"objectness": found.objectness, "class logits": found.class_logits,
                           "mask logits": found.mask_logits})
@@ -252,7 +247,6 @@ class MaskRCNN(nn.Module):
 
     # ---- training ---------------------------------------------------------------------------------
 
-    @one_product_a_core()
     def loss_and_grads(self, images, targets, rng, loss_weights=None, return_dimages=False):
         """Compute the five losses on a batch, and leave their gradient in every parameter's ``.grad``.
 
@@ -291,13 +285,12 @@ class MaskRCNN(nn.Module):
         self.untrained = False
         self.zero_grad()
         batch = self.transform.forward(images, self.dtype, rng)
-        if batch.images.size < LARGE_BATCH:     # for large arrays it saves no time, and costs memory
-            keep_freed_memory()
-        input_targets = [resize_target(target, size) for target, size in zip(targets, batch.image_sizes)]
-        trunk = self.forward_trunk(batch.images)
-        plan = self.make_plan(trunk, batch, input_targets, rng)
-        losses, caches = self.losses_for(trunk, plan)
-        dbatch = self.backward(weights, trunk, caches, need_dbatch=return_dimages)
+        with ops.whole_pass(batch.images.size, training=True):
+            input_targets = [resize_target(target, size) for target, size in zip(targets, batch.image_sizes)]
+            trunk = self.forward_trunk(batch.images)
+            plan = self.make_plan(trunk, batch, input_targets, rng)
+            losses, caches = self.losses_for(trunk, plan)
+            dbatch = self.backward(weights, trunk, caches, need_dbatch=return_dimages)
         losses = {name: float(loss) for name, loss in losses.items()}
         return (losses, self.transform.backward(dbatch, batch)) if return_dimages else losses
 

@@ -1,7 +1,7 @@
-"""Slow twins: every fast operation once more, in plain loops, straight from its definition.
+"""Slow twins: the operations that make the most of arrays once more, in loops, straight from the definition.
 
 Nothing here is meant to be fast. Each function is the definition written down, one number at a time,
-so that it can be checked by eye; the tests run the fast operations of `npmaskrcnn.ops` against these
+so that it can be checked by eye; the tests run the operations of `npmaskrcnn.ops` against these
 twins, and the notebooks show them first.
 """
 
@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-# ---- images and feature maps: convolution, pooling, resampling ----
+# ---- images and feature maps: convolution, pooling, normalization, upsampling ----
 
 
 def conv2d(x, weight, bias=None, stride=1, padding=0, groups=1):
@@ -60,7 +60,7 @@ def max_pool2d(x, kernel_size, stride, padding=0):
 
 
 def batch_norm(x, weight, bias, eps=1e-5):
-    """Normalise each channel of (N, H, W, C) features by its own mean and variance over the batch."""
+    """Normalize each channel of (N, H, W, C) features by its own mean and variance over the batch."""
     y = np.zeros_like(x)
     for channel in range(x.shape[3]):
         values = x[..., channel]
@@ -84,32 +84,11 @@ def upsample_nearest(x, size):
     return y
 
 
-def resize_bilinear(x, size):
-    """Each output pixel of an (H, W, C) image is a weighted mean of the four pixels around its centre."""
-    h, w, c = x.shape
-    y = np.zeros((*size, c), x.dtype)
-    for i, j in np.ndindex(*size):
-        y1, y2, ly = _neighbours(i, h, size[0], x.dtype)
-        x1, x2, lx = _neighbours(j, w, size[1], x.dtype)
-        top = (1 - lx) * x[y1, x1] + lx * x[y1, x2]
-        bottom = (1 - lx) * x[y2, x1] + lx * x[y2, x2]
-        y[i, j] = (1 - ly) * top + ly * bottom
-    return y
-
-
-def _neighbours(i, in_size, out_size, dtype):
-    """The two input pixels beside the centre of output pixel i, and how far it lies towards the second."""
-    ratio = float(dtype.type(in_size) / dtype.type(out_size))
-    source = max(float(dtype.type((i + 0.5) * ratio - 0.5)), 0.0)  # the one rounding of torch's float32
-    first = min(int(source), in_size - 1)
-    return first, min(first + 1, in_size - 1), min(source - first, 1.0)
-
-
 def _pair(value):
     return tuple(value) if isinstance(value, (tuple, list)) else (value, value)
 
 
-# ---- boxes and regions: IoU, NMS, RoIAlign, RoIPool ----
+# ---- boxes and regions: IoU, NMS, RoIAlign, RoIPool; the loss over classes ----
 
 
 def box_iou(boxes1, boxes2):
@@ -137,17 +116,6 @@ def nms(boxes, scores, iou_threshold):
     keep = []
     for i in best_first:
         if not any(_iou_of_two(boxes[i].tolist(), boxes[j].tolist()) > iou_threshold for j in keep):
-            keep.append(i)
-    return np.array(keep, dtype=np.int64)
-
-
-def batched_nms(boxes, scores, idxs, iou_threshold):
-    """As `nms`, but only boxes of the same class (the same number in `idxs`) suppress each other."""
-    best_first = sorted(range(len(boxes)), key=lambda i: -scores[i])
-    keep = []
-    for i in best_first:
-        rivals = [j for j in keep if idxs[j] == idxs[i]]
-        if not any(_iou_of_two(boxes[i].tolist(), boxes[j].tolist()) > iou_threshold for j in rivals):
             keep.append(i)
     return np.array(keep, dtype=np.int64)
 
@@ -215,24 +183,6 @@ def softmax_cross_entropy(logits, labels):
     for row, label in zip(logits.tolist(), labels):
         total += -math.log(math.exp(row[label]) / sum(math.exp(logit) for logit in row))
     return total / max(len(labels), 1)
-
-
-def binary_cross_entropy_with_logits(logits, targets):
-    """Mean over all elements of ``-t log(p) - (1 - t) log(1 - p)`` with ``p = 1 / (1 + exp(-logit))``."""
-    total = 0.0
-    for x, t in zip(logits.ravel().tolist(), targets.ravel().tolist()):
-        p = 1 / (1 + math.exp(-x))
-        total += -t * math.log(p) - (1 - t) * math.log(1 - p)
-    return total / max(logits.size, 1)
-
-
-def smooth_l1(pred, target, beta):
-    """Sum over all elements of ``d^2 / (2 beta)`` where ``|d| < beta`` and ``|d| - beta / 2`` elsewhere."""
-    total = 0.0
-    for p, t in zip(pred.ravel().tolist(), target.ravel().tolist()):
-        d = abs(p - t)
-        total += d * d / (2 * beta) if d < beta else d - beta / 2
-    return total
 
 
 def _two(size):

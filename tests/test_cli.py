@@ -17,7 +17,7 @@ from npmaskrcnn.commands import common
 from npmaskrcnn.datasets import CocoDataset, ShapesDataset, read_detections, write_coco
 from npmaskrcnn.evaluation import rle
 from npmaskrcnn.images import read_image
-from npmaskrcnn.ops.boxes import box_iou
+from npmaskrcnn.ops import box_iou
 from npmaskrcnn.shipped import data_file
 
 SAMPLE = data_file("shapes/instances.json")

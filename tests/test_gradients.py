@@ -10,7 +10,7 @@ import pytest
 
 from npmaskrcnn import maskrcnn_tiny
 from npmaskrcnn.datasets import ShapesDataset
-from npmaskrcnn.ops.threads import one_product_a_core
+from npmaskrcnn.fast.threads import one_product_a_core
 from npmaskrcnn.mask_rcnn import LOSS_NAMES
 from npmaskrcnn.stages.transform import resize_target
 from npmaskrcnn.structures import Target

@@ -7,7 +7,7 @@ every one with box IoU and mask IoU above 0.9, and the command says so.
 import numpy as np
 
 from ..errors import InputError
-from ..ops.boxes import box_iou
+from ..ops import box_iou
 from .common import check_at_least
 
 BAR, LEAST_PIXELS = 0.9, 400

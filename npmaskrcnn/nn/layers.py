@@ -48,7 +48,10 @@ class Conv2d(Module):
 
     def backward(self, dy, cache, need_dx=True):
         """Return dx (None if not `need_dx`), add to the gradients of weight and bias."""
-        dx, dweight, dbias = ops.conv2d_backward(dy, cache, need_dx=need_dx)
+        if need_dx:
+            dx, dweight, dbias = ops.conv2d_backward(dy, cache)
+        else:
+            dx, (dweight, dbias) = None, ops.conv2d_weight_gradient(dy, cache)
         self.weight.add_grad(dweight)
         if dbias is not None:
             self.bias.add_grad(dbias)

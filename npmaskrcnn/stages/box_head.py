@@ -162,5 +162,5 @@ def select_detections(class_logits, box_deltas, proposals, image_size, weights, 
     boxes = ops.clip_boxes_to_image(boxes, image_size)
     large = ops.remove_small_boxes(boxes, MIN_DETECTION_SIZE)                                       # 4
     rois, labels, scores, boxes = rois[large], labels[large], scores[large], boxes[large]
-    keep = ops.batched_nms(boxes, scores, labels, nms_thresh, max_kept=detections_per_img)          # 5, 6
+    keep = ops.batched_nms_best(boxes, scores, labels, nms_thresh, detections_per_img)              # 5, 6
     return Candidates(rois, labels, scores, boxes, keep)

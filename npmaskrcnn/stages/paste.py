@@ -11,7 +11,6 @@ Source: torchvision `paste_masks_in_image`, whose rounding (towards zero) and ``
 import numpy as np
 
 from .. import ops
-from ..ops.threads import share_out
 
 PADDING = 1     # cells of zeros around the small mask
 
@@ -75,9 +74,5 @@ def paste_masks(masks, boxes, image_size):
     scale = float(side + 2 * PADDING) / side
     expanded = expand_boxes(boxes, scale).astype(np.int64)      # towards zero, as torch converts
 
-    def paste(numbers):
-        for k in numbers:
-            paste_mask(padded[k], expanded[k], pasted[k])
-
-    share_out(paste, range(len(masks)), fewest=8)
+    ops.for_each(lambda k: paste_mask(padded[k], expanded[k], pasted[k]), range(len(masks)))
     return pasted

@@ -134,8 +134,8 @@ def propose(objectness, deltas, anchors, image_size, pre_nms_top_n, post_nms_top
     boxes = ops.clip_boxes_to_image(boxes, image_size)                                              # 3
     keep = ops.remove_small_boxes(boxes, MIN_PROPOSAL_SIZE)                                         # 4
     keep = keep[scores[keep] >= score_thresh]
-    keep = keep[ops.batched_nms(boxes[keep], scores[keep], levels[keep], nms_thresh,                # 5
-                                max_kept=post_nms_top_n)]                                           # 6
+    keep = keep[ops.batched_nms_best(boxes[keep], scores[keep], levels[keep], nms_thresh,           # 5
+                                     post_nms_top_n)]                                               # 6
     return Proposals(boxes[keep], scores[keep], keep, top_k, boxes, scores, levels)
 
 

@@ -12,7 +12,7 @@ References: Ghiasi et al. 2021, "Simple copy-paste" (scale jitter with crop and 
 
 import numpy as np
 
-from ..ops.resample import resize_bilinear, resize_nearest
+from ..ops import resize_bilinear, resize_nearest
 from ..structures import Target, mask_extents
 
 MIN_VISIBLE = 16  # pixels; what the cut leaves of an object has to be at least this large to teach anything

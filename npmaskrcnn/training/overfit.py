@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..ops.boxes import box_iou
+from ..ops import box_iou
 from .muon import Muon
 from .options import judge_count, judge_positive
 from .schedule import WarmupCosine

@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import InputError
 from ..weights.files import as_path
 from ..words import count
-from ..ops.threads import one_product_a_core
+from ..fast.threads import one_product_a_core
 from . import checkpoint
 from .augment import augment, without_crowds
 from .divergence import TrainingDiverged, bad_term, first_bad_gradient, first_bad_input, first_bad_weight

@@ -1,4 +1,7 @@
-"""Box arithmetic: areas, IoU, clipping, filtering, and the deltas between boxes and anchors."""
+"""Areas, IoU, clipping, filtering and deltas of boxes against hand values, slow twins and torchvision, to the bit.
+
+IoU has two forms, so all of it runs on both hands.
+"""
 
 import json
 import math
@@ -9,8 +12,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from npmaskrcnn import reference
-from npmaskrcnn.ops.boxes import (box_area, box_iou, clip_boxes_to_image, decode_boxes, encode_boxes,
+from npmaskrcnn.ops import (box_area, box_iou, clip_boxes_to_image, decode_boxes, encode_boxes,
                                   remove_small_boxes)
+
+pytestmark = pytest.mark.usefixtures("hand")
 
 REFERENCE = np.load(Path(__file__).parents[1] / "reference" / "ops_boxes.npz")
 META = json.loads(str(REFERENCE["meta"]))
@@ -90,7 +95,7 @@ def test_small_is_judged_in_the_dtype_of_the_boxes():
 
 
 @pytest.mark.parametrize("weights, expected", [
-    # centres 30, 60 -> 36, 58 in a 40 x 80 anchor: 6/40 and -2/80; sizes 48/40 and 64/80
+    # centers 30, 60 -> 36, 58 in a 40 x 80 anchor: 6/40 and -2/80; sizes 48/40 and 64/80
     ((1, 1, 1, 1), [0.15, -0.025, math.log(1.2), math.log(0.8)]),
     ((10, 10, 5, 5), [1.5, -0.25, 5 * math.log(1.2), 5 * math.log(0.8)]),
 ])

@@ -1,4 +1,4 @@
-"""What every forward/backward pair of `npmaskrcnn.ops` promises, whatever it computes."""
+"""What every forward/backward pair of `npmaskrcnn.ops` promises on both hands, whatever it computes."""
 
 import copy
 
@@ -7,6 +7,8 @@ import pytest
 import scipy.sparse
 
 from npmaskrcnn import ops
+
+pytestmark = pytest.mark.usefixtures("hand")
 
 ROIS = np.array([[0, 1.0, 2.0, 9.5, 7.0], [1, 0.0, 0.5, 4.0, 11.0], [1, 3.0, 3.0, 3.5, 20.0]])
 TARGETS = np.linspace(0, 1, 20).reshape(5, 4)
@@ -35,6 +37,12 @@ PAIRS = {
         (
             lambda x: ops.frozen_batch_norm_forward(x, *np.linspace(0.5, 3, 12, dtype=x.dtype).reshape(4, 3)),
             [(2, 5, 7, 3)],
+        )
+    ],
+    "stored_batch_norm": [
+        (
+            lambda x, w, b: ops.stored_batch_norm_forward(x, w, b, *np.array([[0.5, 1, 2], [3, 4, 5]], x.dtype)),
+            [(2, 5, 7, 3), (3,), (3,)],
         )
     ],
     "upsample_nearest": [

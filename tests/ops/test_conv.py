@@ -1,8 +1,12 @@
+"""Convolution and transposed convolution, on both hands, against hand values, slow twins and differences."""
+
 import numpy as np
 import pytest
 
 from npmaskrcnn import ops, reference
 from tests.helpers import check_gradient
+
+pytestmark = pytest.mark.usefixtures("hand")
 
 # kernel, stride, padding, groups, image size: all different along y and x wherever they can be
 CASES = [
@@ -70,33 +74,52 @@ def test_inference_form_equals_forward_bit_for_bit():
     np.testing.assert_array_equal(ops.conv2d(x, weight, bias, 2, 1, 2), y)
 
 
-def test_without_bias_its_gradient_is_none_and_dx_can_be_skipped():
+def test_without_bias_its_gradient_is_none():
     rng = np.random.default_rng(3)
     x, weight, _ = example((3, 3), 1, (5, 6), rng)
     y, cache = ops.conv2d_forward(x, weight, padding=1)
+    assert ops.conv2d_backward(rng.standard_normal(y.shape), cache)[2] is None
+
+
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_weight_gradient_is_that_of_backward_bit_for_bit(has_bias):
+    rng = np.random.default_rng(3)
+    x, weight, bias = example((3, 2), 2, (5, 6), rng)
+    y, cache = ops.conv2d_forward(x, weight, bias if has_bias else None, (2, 1), 1, 2)
     dy = rng.standard_normal(y.shape)
-    dx, dweight, dbias = ops.conv2d_backward(dy, cache)
-    assert dbias is None
-    skipped, same_dweight, _ = ops.conv2d_backward(dy, cache, need_dx=False)
-    assert skipped is None
-    np.testing.assert_array_equal(same_dweight, dweight)
+    dweight, dbias = ops.conv2d_weight_gradient(dy, cache)
+    _, same_dweight, same_dbias = ops.conv2d_backward(dy, cache)
+    np.testing.assert_array_equal(dweight, same_dweight)
+    assert dbias is same_dbias is None if not has_bias else (dbias == same_dbias).all()
 
 
-@pytest.mark.parametrize("block_bytes", [1, 3000, 10**9])
+@pytest.mark.parametrize("has_shortcut", [True, False])
+@pytest.mark.parametrize("relu", [True, False])
 @pytest.mark.parametrize("groups", [1, 2])
-def test_size_of_the_blocks_does_not_show(monkeypatch, block_bytes, groups):
-    rng = np.random.default_rng(4)
-    x, weight, bias = example((3, 2), groups, (11, 9), rng, num_images=3)
+def test_sum_and_relu_are_added_to_a_convolution_bit_for_bit(has_shortcut, relu, groups):
+    rng = np.random.default_rng(8)
+    x, weight, bias = example((3, 3), groups, (9, 7), rng, np.float32)
+    y, _ = ops.conv2d_forward(x, weight, bias, 2, 1, groups)
+    shortcut = rng.standard_normal(y.shape).astype(np.float32) if has_shortcut else None
+    expected = y if shortcut is None else y + shortcut
+    expected = np.maximum(expected, 0) if relu else expected
+    given = [x, weight, bias] + ([shortcut] if has_shortcut else [])
+    before = [array.copy() for array in given]
+    result = ops.conv2d_add_relu(x, weight, bias, 2, 1, groups, shortcut, relu)
+    np.testing.assert_array_equal(result, expected)
+    for array, old in zip(given, before):
+        np.testing.assert_array_equal(array, old)       # nothing is written to,
+        assert not np.shares_memory(array, result)      # and the result is memory of its own
+    assert result.dtype == np.float32
 
-    def run():
-        y, cache = ops.conv2d_forward(x, weight, bias, (2, 1), 1, groups)
-        return y, *ops.conv2d_backward(np.cos(y), cache)
 
-    whole = run()
-    monkeypatch.setattr("npmaskrcnn.ops.conv.BLOCK_BYTES", block_bytes)
-    monkeypatch.setattr("npmaskrcnn.ops.conv.BLOCK_PIXELS", 1)
-    for blocked, expected in zip(run(), whole):
-        np.testing.assert_allclose(blocked, expected, rtol=0, atol=1e-11)  # sums of float64 in another order
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_sum_with_a_shortcut_that_is_the_input_itself(kernel):
+    x = np.random.default_rng(9).standard_normal((2, 5, 6, 4))
+    weight = np.random.default_rng(10).standard_normal((kernel, kernel, 4, 4))
+    y = ops.conv2d_add_relu(x, weight, padding=kernel // 2, shortcut=x)
+    expected = np.maximum(ops.conv2d(x, weight, padding=kernel // 2) + x, 0)
+    np.testing.assert_array_equal(y, expected)
 
 
 def test_conv2d_accepts_views_that_are_not_contiguous():

@@ -1,4 +1,7 @@
-"""The three losses: hand values, twins, gradients, extreme logits, empty batches."""
+"""The three losses against hand values, torchvision's numbers, a slow twin and differences.
+
+They have one form only, so they run once.
+"""
 
 import math
 
@@ -7,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from npmaskrcnn import reference
-from npmaskrcnn.ops.losses import (
+from npmaskrcnn.ops import (
     binary_cross_entropy_with_logits_backward,
     binary_cross_entropy_with_logits_forward,
     binary_cross_entropy_with_logits_per_element,
@@ -74,15 +77,10 @@ def test_smooth_l1_with_beta_zero_is_plain_l1():
     assert_array_equal(smooth_l1_backward(1.0, cache), [0, -1])
 
 
-def test_losses_agree_with_their_twins(rng):
+def test_cross_entropy_agrees_with_its_twin(rng):
     logits, labels = rng.standard_normal((9, 5)), rng.integers(0, 5, 9)
-    targets = rng.random((9, 5))
     assert_allclose(softmax_cross_entropy_forward(logits, labels)[0],
                     reference.softmax_cross_entropy(logits, labels), rtol=1e-13)
-    assert_allclose(binary_cross_entropy_with_logits_forward(logits, targets)[0],
-                    reference.binary_cross_entropy_with_logits(logits, targets), rtol=1e-13)
-    assert_allclose(smooth_l1_forward(logits, targets, 0.7)[0],
-                    reference.smooth_l1(logits, targets, 0.7), rtol=1e-13)
 
 
 def pairs(rng, dtype=np.float64):

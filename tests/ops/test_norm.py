@@ -1,8 +1,12 @@
+"""Batch norms, on both hands, against hand values, a slow twin, float64 and differences."""
+
 import numpy as np
 import pytest
 
 from npmaskrcnn import ops, reference
 from tests.helpers import check_gradient
+
+pytestmark = pytest.mark.usefixtures("hand")
 
 
 def example(rng, shape=(2, 5, 3, 6), dtype=np.float64):
@@ -15,8 +19,8 @@ def test_batch_norm_by_hand():
     # one channel 1, 2, 3, 4: mean 2.5, biased variance 1.25, unbiased 5 / 3
     x = np.array([1.0, 2, 3, 4]).reshape(1, 2, 2, 1)
     y, cache = ops.batch_norm_forward(x, np.array([2.0]), np.array([10.0]), eps=0.0)
-    normalised = np.array([-1.5, -0.5, 0.5, 1.5]) / np.sqrt(1.25)
-    np.testing.assert_allclose(y.ravel(), 10 + 2 * normalised, rtol=1e-14)
+    normalized = np.array([-1.5, -0.5, 0.5, 1.5]) / np.sqrt(1.25)
+    np.testing.assert_allclose(y.ravel(), 10 + 2 * normalized, rtol=1e-14)
     np.testing.assert_allclose(cache.mean, [2.5], rtol=1e-14)
     np.testing.assert_allclose(cache.unbiased_var, [5 / 3], rtol=1e-14)
 
@@ -94,3 +98,51 @@ def test_frozen_batch_norm_equals_batch_norm_on_the_batchs_own_statistics():
     y, cache = ops.batch_norm_forward(x, weight, bias)
     frozen, _ = ops.frozen_batch_norm_forward(x, weight, bias, cache.mean, x.var(axis=(0, 1, 2)))
     np.testing.assert_allclose(frozen, y, rtol=0, atol=1e-12)
+
+
+def test_stored_batch_norm_by_hand():
+    # (3 - 1) / sqrt(4) = 1 and (7 - 1) / sqrt(4) = 3, times 5, plus 7
+    statistics = [np.array([5.0]), np.array([7.0]), np.array([1.0]), np.array([4.0])]
+    y, cache = ops.stored_batch_norm_forward(np.array([3.0, 7.0]).reshape(1, 1, 2, 1), *statistics, eps=0.0)
+    np.testing.assert_array_equal(y.ravel(), [12, 22])
+    dx, dweight, dbias = ops.stored_batch_norm_backward(np.array([2.0, 4.0]).reshape(1, 1, 2, 1), cache)
+    np.testing.assert_array_equal(dx.ravel(), [5, 10])
+    np.testing.assert_array_equal(dweight, [2 * 1 + 4 * 3])
+    np.testing.assert_array_equal(dbias, [6])
+
+
+def test_stored_batch_norm_backward_is_the_derivative():
+    rng = np.random.default_rng(5)
+    mean, var = rng.standard_normal(6), rng.uniform(0.1, 4, 6)
+    check_gradient(
+        lambda x, weight, bias: ops.stored_batch_norm_forward(x, weight, bias, mean, var, 1e-3),
+        ops.stored_batch_norm_backward,
+        example(rng),
+        rng,
+        names=["x", "weight", "bias"],
+    )
+
+
+def test_stored_and_frozen_batch_norm_give_the_same_to_the_bit():
+    x, weight, bias = example(np.random.default_rng(6), dtype=np.float32)
+    mean, var = x.mean(axis=(0, 1, 2)) + 1, x.var(axis=(0, 1, 2))
+    stored, stored_cache = ops.stored_batch_norm_forward(x, weight, bias, mean, var)
+    frozen, frozen_cache = ops.frozen_batch_norm_forward(x, weight, bias, mean, var)
+    np.testing.assert_array_equal(stored, frozen)
+    dy = np.random.default_rng(7).standard_normal(x.shape).astype(np.float32)
+    dx = ops.stored_batch_norm_backward(dy, stored_cache)[0]
+    np.testing.assert_array_equal(dx, ops.frozen_batch_norm_backward(dy, frozen_cache))
+
+
+def test_frozen_batch_norm_keeps_nothing_but_a_number_a_channel():
+    x, weight, bias = example(np.random.default_rng(8))
+    _, cache = ops.frozen_batch_norm_forward(x, weight, bias, bias, weight)
+    assert [array.shape for array in cache] == [(6,)]
+
+
+def test_stored_batch_norm_of_no_image_has_zero_gradients():
+    statistics = [np.ones(3, np.float32)] * 4
+    y, cache = ops.stored_batch_norm_forward(np.zeros((0, 4, 5, 3), np.float32), *statistics)
+    dx, dweight, dbias = ops.stored_batch_norm_backward(y, cache)
+    assert y.shape == dx.shape == (0, 4, 5, 3)
+    np.testing.assert_array_equal([dweight, dbias], np.zeros((2, 3)))

@@ -1,4 +1,4 @@
-"""RoIAlign: hand values, its twin, its matrix, its gradient, torchvision's own answers."""
+"""RoIAlign, on both hands: hand values, its slow twin, its matrix, its adjoint, and torchvision's own answers."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 from npmaskrcnn import reference
-from npmaskrcnn.ops.roi_align import roi_align, roi_align_backward, roi_align_forward, roi_align_matrix
+from npmaskrcnn.ops import roi_align, roi_align_backward, roi_align_forward, roi_align_matrix
+
+pytestmark = pytest.mark.usefixtures("hand")
 
 REFERENCE = np.load(Path(__file__).parents[1] / "reference" / "ops_boxes.npz")
 META = json.loads(str(REFERENCE["meta"]))

@@ -1,4 +1,4 @@
-"""RoIPool: hand values, its twin, its gradient, torchvision's own answers."""
+"""RoIPool against hand values, its slow twin, differences, and torchvision's own answers. It has one form only."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from npmaskrcnn import reference
-from npmaskrcnn.ops.roi_pool import roi_pool, roi_pool_backward, roi_pool_forward
+from npmaskrcnn.ops import roi_pool, roi_pool_backward, roi_pool_forward
 
 REFERENCE = np.load(Path(__file__).parents[1] / "reference" / "ops_boxes.npz")
 META = json.loads(str(REFERENCE["meta"]))

@@ -4,14 +4,12 @@ Both are linear, and they work on rows and columns one after the other: output r
 (nearest) or a mean of two (bilinear), which is a matrix with one or two numbers in each row. So
 resizing is ``rows @ image @ columns.T``, and its gradient is the same with the matrices transposed.
 Which input pixels meet an output pixel follows torch to the last bit, its float32 roundings included:
-a neighbour more or less would be a different image.
+a neighbor more or less would be a different image.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
-import scipy.sparse
 
 
 class ResampleCache(NamedTuple):
@@ -40,26 +38,14 @@ def upsample_nearest_forward(x, size):
     >>> y[0, 0, :, 0]
     array([1., 1., 2., 2.])
     """
-    n, h, w, c = x.shape
-    cache = ResampleCache((h, w), tuple(size))
-    if cache.out_size == (2 * h, 2 * w):  # every map of a batch whose sides are multiples of 32
-        y = np.empty((n, h, 2, w, 2, c), x.dtype)
-        y[...] = x[:, :, None, :, None]
-        return y.reshape(n, 2 * h, 2 * w, c), cache
-    return x[:, nearest_index(h, size[0], x.dtype)][:, :, nearest_index(w, size[1], x.dtype)], cache
+    rows, columns = (nearest_index(x.shape[1 + d], size[d], x.dtype) for d in (0, 1))
+    return x[:, rows][:, :, columns], ResampleCache(x.shape[1:3], tuple(size))
 
 
 def upsample_nearest_backward(dy, cache):
     """Return dx: each input pixel collects the gradients of its copies."""
-    (h, w), out_size = cache
-    if out_size == (2 * h, 2 * w):
-        cells = dy.reshape(len(dy), h, 2, w, 2, dy.shape[3])
-        dx = cells[:, :, 0, :, 0] + cells[:, :, 0, :, 1]
-        dx += cells[:, :, 1, :, 0]
-        dx += cells[:, :, 1, :, 1]
-        return dx
-    rows, columns = _nearest_matrix(h, out_size[0], dy.dtype), _nearest_matrix(w, out_size[1], dy.dtype)
-    return _apply(rows.T, _apply(columns.T, dy, axis=2), axis=1)
+    rows, columns = (np.eye(old, dtype=dy.dtype)[nearest_index(old, new, dy.dtype)] for old, new in zip(*cache))
+    return _along(_along(dy, columns.T, axis=2), rows.T, axis=1)
 
 
 def resize_nearest(masks, size):
@@ -90,9 +76,8 @@ def resize_bilinear(x, size):
     >>> resize_bilinear(ramp, (1, 6))[0, :, 0].round(3)
     array([0.   , 0.5  , 1.167, 1.833, 2.5  , 3.   ])
     """
-    rows = bilinear_matrix(x.shape[-3], size[0], x.dtype)
-    columns = bilinear_matrix(x.shape[-2], size[1], x.dtype)
-    return _apply(rows, _apply(columns, x, axis=-2), axis=-3)
+    rows, columns = (bilinear_matrix(x.shape[d - 3], size[d], x.dtype) for d in (0, 1))
+    return _along(_along(x, columns, axis=-2), rows, axis=-3)
 
 
 def resize_bilinear_forward(x, size):
@@ -102,9 +87,13 @@ def resize_bilinear_forward(x, size):
 
 def resize_bilinear_backward(dy, cache):
     """Return dx: ``rows.T @ dy @ columns``."""
-    (h, w), (height, width) = cache
-    rows, columns = bilinear_matrix(h, height, dy.dtype), bilinear_matrix(w, width, dy.dtype)
-    return _apply(columns.T, _apply(rows.T, dy, axis=-3), axis=-2)
+    rows, columns = (bilinear_matrix(old, new, dy.dtype) for old, new in zip(*cache))
+    return _along(_along(dy, columns.T, axis=-2), rows.T, axis=-3)
+
+
+def _along(x, matrix, axis):
+    """Multiply every line of `x` along `axis` by `matrix`."""
+    return np.moveaxis(np.tensordot(matrix, x, axes=(1, axis)), 0, axis)
 
 
 # ---- which input pixels meet an output pixel ----
@@ -138,25 +127,9 @@ def bilinear_neighbours(in_size, out_size, dtype=np.float32):
 
 
 def bilinear_matrix(in_size, out_size, dtype=np.float32):
-    """``(out_size, in_size)`` sparse matrix: a row holds the weights of the two pixels beside an output."""
+    """``(out_size, in_size)``: a row holds the weights of the two pixels beside an output, zeros elsewhere."""
     low, high, fraction = bilinear_neighbours(in_size, out_size, dtype)
-    weights = np.stack([1 - fraction, fraction], axis=1)
-    return _matrix(weights, np.stack([low, high], axis=1), in_size)
-
-
-def _nearest_matrix(in_size, out_size, dtype):
-    return _matrix(np.ones((out_size, 1), dtype), nearest_index(in_size, out_size, dtype)[:, None], in_size)
-
-
-def _matrix(weights, columns, in_size):
-    """A sparse matrix from each row's weights and their columns, both (rows, entries per row)."""
-    rows, entries = weights.shape
-    starts = np.arange(rows + 1) * entries
-    return scipy.sparse.csr_matrix((weights.ravel(), columns.ravel(), starts), shape=(rows, in_size))
-
-
-def _apply(matrix, x, axis):
-    """Multiply every line of `x` along `axis` by `matrix`."""
-    lines = np.moveaxis(x, axis, 0)
-    y = matrix @ lines.reshape(len(lines), math.prod(lines.shape[1:]))
-    return np.ascontiguousarray(np.moveaxis(y.reshape(len(y), *lines.shape[1:]), 0, axis))
+    matrix, row = np.zeros((out_size, in_size), dtype), np.arange(out_size)
+    matrix[row, low] += 1 - fraction
+    matrix[row, high] += fraction
+    return matrix

@@ -68,25 +68,13 @@ def box_iou(boxes1, boxes2):
     >>> box_iou(np.array([[0., 0., 2., 2.]]), np.array([[1., 1., 3., 3.]]))
     array([[0.14285714]])
     """
-    # Columns copied to lie contiguously, and results written in place: half the time for many boxes.
-    left1, top1, right1, bottom1 = as_float_boxes(boxes1).T[:, :, None]  # (N, 1)
-    left2, top2, right2, bottom2 = np.ascontiguousarray(as_float_boxes(boxes2).T)  # (M,)
-
-    inter = np.minimum(right1, right2)  # (N, M), like all below
-    inter -= np.maximum(left1, left2)
-    np.maximum(inter, 0, out=inter)
-    height = np.minimum(bottom1, bottom2)
-    height -= np.maximum(top1, top2)
-    np.maximum(height, 0, out=height)
-    inter *= height
-
-    area1 = (right1 - left1) * (bottom1 - top1)
-    area2 = (right2 - left2) * (bottom2 - top2)
-    union = np.add(area1, area2, out=height)
-    union -= inter
+    left1, top1, right1, bottom1 = as_float_boxes(boxes1).T[:, :, None]  # (N, 1) each
+    left2, top2, right2, bottom2 = as_float_boxes(boxes2).T  # (M,) each
+    width = np.maximum(np.minimum(right1, right2) - np.maximum(left1, left2), 0)  # (N, M)
+    height = np.maximum(np.minimum(bottom1, bottom2) - np.maximum(top1, top2), 0)
+    inter = width * height
     with np.errstate(divide="ignore", invalid="ignore"):  # two empty boxes: 0/0 is nan, and no accident
-        inter /= union
-    return inter
+        return inter / ((box_area(boxes1)[:, None] + box_area(boxes2)) - inter)
 
 
 def clip_boxes_to_image(boxes, size):
@@ -139,8 +127,8 @@ def remove_small_boxes(boxes, min_size):
     return np.flatnonzero((widths >= min_size) & (heights >= min_size))
 
 
-def _centre_form(boxes):
-    """Return centre x, centre y, width, height, each of shape (...)."""
+def _center_form(boxes):
+    """Return center x, center y, width, height, each of shape (...)."""
     widths, heights = boxes[..., 2] - boxes[..., 0], boxes[..., 3] - boxes[..., 1]
     return boxes[..., 0] + 0.5 * widths, boxes[..., 1] + 0.5 * heights, widths, heights
 
@@ -176,8 +164,8 @@ def encode_boxes(boxes, anchors, weights=(1, 1, 1, 1)):
     array([[0.5       , 0.        , 0.69314718, 0.        ]])
     """
     weight_x, weight_y, weight_w, weight_h = map(float, weights)
-    x, y, w, h = _centre_form(as_float_boxes(boxes))
-    anchor_x, anchor_y, anchor_w, anchor_h = _centre_form(as_float_boxes(anchors))
+    x, y, w, h = _center_form(as_float_boxes(boxes))
+    anchor_x, anchor_y, anchor_w, anchor_h = _center_form(as_float_boxes(anchors))
 
     tx = weight_x * (x - anchor_x) / anchor_w
     ty = weight_y * (y - anchor_y) / anchor_h
@@ -210,12 +198,12 @@ def decode_boxes(deltas, anchors, weights=(1, 1, 1, 1)):
 
     Examples
     --------
-    >>> decode_boxes(np.array([[0.5, 0., math.log(2), 0.]]), np.array([[0., 0., 10., 10.]]))
+    >>> decode_boxes(np.array([[0.5, 0., np.log(2), 0.]]), np.array([[0., 0., 10., 10.]]))
     array([[ 0.,  0., 20., 10.]])
     """
     weight_x, weight_y, weight_w, weight_h = map(float, weights)
     deltas = as_float_boxes(deltas)
-    anchor_x, anchor_y, anchor_w, anchor_h = _centre_form(as_float_boxes(anchors))
+    anchor_x, anchor_y, anchor_w, anchor_h = _center_form(as_float_boxes(anchors))
 
     x = deltas[..., 0] / weight_x * anchor_w + anchor_x
     y = deltas[..., 1] / weight_y * anchor_h + anchor_y

@@ -9,7 +9,7 @@ import pytest
 PROGRAM = """
 import resource, sys
 import numpy as np
-from npmaskrcnn.memory import keep_freed_memory
+from npmaskrcnn.fast.memory import keep_freed_memory
 
 if sys.argv[1] == "keep":
     keep_freed_memory()

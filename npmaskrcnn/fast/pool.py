@@ -1,58 +1,24 @@
-"""Max pooling: keep the largest number of every window, channel by channel.
-
-Backward, the whole gradient of an output goes to the one input that won; of several equal ones, to the
-first in reading order. The winner is found again by comparing the input with the output, so nothing but
-the two needs to be remembered. Slow twin: `reference.max_pool2d`.
-"""
-
-from typing import NamedTuple
+"""Max pooling, quickly: rows and columns one after the other, a block of rows at a time. See `plain.pool`."""
 
 import numpy as np
 
+from ..plain.pool import MaxPool2dCache
+from ..plain.windows import output_size, pair
 
 # Images are gone through in blocks of rows of about this size, so that the few steps on each find it in the
 # cache: twice as quick on a large map.
 BLOCK_BYTES = 2**18
 
 
-class MaxPool2dCache(NamedTuple):
-    x: np.ndarray  # (N, H, W, C)
-    y: np.ndarray  # (N, oh, ow, C)
-    kernel_size: tuple
-    stride: tuple
-    padding: tuple
-
-
 def max_pool2d_forward(x, kernel_size, stride, padding=0):
-    """Take the maximum of each window.
-
-    Parameters
-    ----------
-    x : (N, H, W, C) float ndarray
-    kernel_size, stride, padding : int or (along y, along x)
-        Padding counts as -inf, so it never wins; at most half the kernel.
-
-    Returns
-    -------
-    y : (N, oh, ow, C) float ndarray
-        ``oh = (H + 2 * padding - kernel_size) // stride + 1``; what does not fill a last step is not seen.
-    cache : MaxPool2dCache
-
-    Examples
-    --------
-    >>> x = np.arange(12.0).reshape(1, 3, 4, 1)
-    >>> y, cache = max_pool2d_forward(x, kernel_size=2, stride=2)
-    >>> y[0, :, :, 0]
-    array([[5., 7.]])
-    """
-    kernel_size, stride, padding = _pair(kernel_size), _pair(stride), _pair(padding)
+    """The maximum along x of the maxima along y. See plain."""
+    kernel_size, stride, padding = pair(kernel_size), pair(stride), pair(padding)
     n, h, w, c = x.shape
-    oh, ow = ((x.shape[d + 1] + 2 * padding[d] - kernel_size[d]) // stride[d] + 1 for d in (0, 1))
+    oh, ow = output_size(x.shape, kernel_size, stride, padding)
     if kernel_size == (1, 1) and padding == (0, 0):  # P6 of the pyramid: every second pixel
         y = x[:, :: stride[0], :: stride[1]].copy()
         return y, MaxPool2dCache(x, y, kernel_size, stride, padding)
 
-    # the maximum of a window is the maximum along x of the maxima along y
     y = np.full((n, oh, ow, c), -np.inf, x.dtype)
     for image, rows in _row_blocks(x, oh, stride):
         tall = np.full((rows[1] - rows[0], w, c), -np.inf, x.dtype)
@@ -65,7 +31,7 @@ def max_pool2d_forward(x, kernel_size, stride, padding=0):
 
 
 def max_pool2d_backward(dy, cache):
-    """Return dx: each dy added at the first maximum of its window."""
+    """See plain."""
     x, y, kernel_size, stride, padding = cache
     (_, h, w, _), (_, oh, ow, _) = x.shape, y.shape
     dx = np.zeros(x.shape, dy.dtype)
@@ -107,7 +73,3 @@ def _places(size, outputs, kernel_size, stride, padding):
             slice(first * stride + offset, last * stride + offset + 1, stride),
             slice(first - start, last + 1 - start),
         )
-
-
-def _pair(value):
-    return tuple(value) if isinstance(value, (tuple, list)) else (value, value)

@@ -1,193 +1,132 @@
-"""Convolution: the same small linear map applied to every window of an image.
+"""Convolution, quickly: large products of what fits into the cache, shared out among the cores.
 
 Lay the window under each output pixel out as one long row (its pixels are C-vectors, so a 3x3 window
 of 64 channels is a row of 576 numbers) and a convolution is one matrix product: `windows @ weight`.
-Nearly as good, and much less to copy: lay out only the kw neighbours along x (192 numbers); each of the
+Nearly as good, and much less to copy: lay out only the kw neighbors along x (192 numbers); each of the
 kh rows of the kernel then has its product, with the same layout moved by one image row, and the products
-add up. Both gradients are products too. The gradient of the weight is `neighbours.T @ dy`. The gradient
+add up. Both gradients are products too. The gradient of the weight is `neighbors.T @ dy`. The gradient
 of the input asks, for one input pixel, which outputs saw it: again a window, now of `dy`, met by the
-kernel turned round. So one routine, `_correlate`, is the forward pass, the gradient of the input, and a
-transposed convolution whose stamps overlap; where they do not overlap, as in the mask head, each stamp is a
-plain product. All go block by block, and `threads.share_out` gives each core its share of the blocks.
-Slow twin: `reference.conv2d`.
-
-N images, H x W pixels, C_in and C_out channels, kernel kh x kw; `oh, ow` is the output's size.
+kernel turned round; so `_correlate` is the forward pass and the gradient of the input. A transposed convolution
+is done here if its stamps do not overlap, as in the mask head: each stamp is then a plain product. All go block by
+block, and `threads.share_out` gives each core its share of the blocks. See `plain.conv`.
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
-from npmaskrcnn.ops.threads import share_out
+from ..plain import conv as plain
+from ..plain.conv import Conv2dCache, ConvTranspose2dCache
+from ..plain.windows import output_size, pair
+from .threads import share_out
 
-# Neighbours are laid out in blocks of about this size, so that the products find them in the cache,
+# Neighbors are laid out in blocks of about this size, so that the products find them in the cache,
 BLOCK_BYTES = 2**19
 # but of at least so many pixels, since each product also has to read the whole weight.
 BLOCK_PIXELS = 512
 
 
-class Conv2dCache(NamedTuple):
-    x: np.ndarray  # (N, H, W, C_in)
-    weight: np.ndarray  # (kh, kw, C_in / groups, C_out)
-    has_bias: bool
-    stride: tuple  # (along y, along x)
-    padding: tuple  # (above and below, left and right)
-    groups: int
-
-
 def conv2d_forward(x, weight, bias=None, stride=1, padding=0, groups=1):
-    """Slide `weight` over zero-padded images (a correlation, as in every network library).
-
-    ``y[n, i, j] = bias + sum over (a, b) of x[n, i * stride + a - padding, ...] @ weight[a, b]``, and j and b
-    go along x as i and a go along y.
-
-    Parameters
-    ----------
-    x : (N, H, W, C_in) float ndarray
-    weight : (kh, kw, C_in / groups, C_out) float ndarray
-    bias : (C_out,) float ndarray, optional
-    stride, padding : int or (along y, along x)
-        Padding is in pixels on each side, with zeros.
-    groups : int
-        Splits the channels into this many separate convolutions: group g maps the g-th share of
-        the input channels to the g-th share of the output channels.
-
-    Returns
-    -------
-    y : (N, oh, ow, C_out) float ndarray
-        ``oh = (H + 2 * padding - kh) // stride + 1``; input that does not fill a last step is not seen.
-    cache : Conv2dCache
-
-    Examples
-    --------
-    >>> x = np.arange(12.0).reshape(1, 3, 4, 1)
-    >>> blur = np.full((2, 2, 1, 1), 0.25)
-    >>> y, cache = conv2d_forward(x, blur)
-    >>> y[0, :, :, 0]
-    array([[2.5, 3.5, 4.5],
-           [6.5, 7.5, 8.5]])
-    """
-    cache = Conv2dCache(x, weight, bias is not None, _pair(stride), _pair(padding), groups)
+    """See plain."""
+    cache = Conv2dCache(x, weight, bias is not None, pair(stride), pair(padding), groups)
     return conv2d(x, weight, bias, stride, padding, groups), cache
 
 
+def conv2d_backward(dy, cache):
+    """See plain."""
+    x, weight, _, stride, padding, groups = cache
+    dx = _input_gradient(dy, weight, x.shape[1:3], stride, padding, groups)
+    return dx, *conv2d_weight_gradient(dy, cache)
+
+
 def conv2d(x, weight, bias=None, stride=1, padding=0, groups=1):
-    """`conv2d_forward` without the cache, for inference."""
-    stride, padding = _pair(stride), _pair(padding)
-    out_size = _output_size(x.shape[1:3], weight.shape[:2], stride, padding)
-    return _correlate(x, weight, stride, padding, out_size, groups, bias)
+    """See plain."""
+    return conv2d_add_relu(x, weight, bias, stride, padding, groups, relu=False)
 
 
-def conv2d_backward(dy, cache, need_dx=True):
-    """Return ``(dx, dweight, dbias)``; dbias is None without a bias, dx is None if not `need_dx`.
-
-    ``dweight[a, b] = sum over pixels of x[seen at (a, b)].T @ dy`` and
-    ``dx[pixel] = sum over (a, b) of dy[output that saw the pixel at (a, b)] @ weight[a, b].T``.
-    The first layer of a network has nobody to hand dx to.
-    """
+def conv2d_weight_gradient(dy, cache):
+    """Without a gradient by the input. See plain."""
     x, weight, has_bias, stride, padding, groups = cache
-    dbias = _sum_over_pixels(dy) if has_bias else None
     dweight = _weight_gradient(x, dy, weight.shape, stride, padding, groups)
-    dx = _input_gradient(dy, weight, x.shape[1:3], stride, padding, groups) if need_dx else None
-    return dx, dweight, dbias
+    return dweight, _sum_over_pixels(dy) if has_bias else None
 
 
-class ConvTranspose2dCache(NamedTuple):
-    x: np.ndarray  # (N, H, W, C_in)
-    weight: np.ndarray  # (kh, kw, C_in, C_out)
-    has_bias: bool
-    stride: tuple
+def conv2d_add_relu(x, weight, bias=None, stride=1, padding=0, groups=1, shortcut=None, relu=True):
+    """The sum and the ReLU are done to each block of the convolution while it is in the cache. See plain."""
+    stride, padding = pair(stride), pair(padding)
+    size = output_size(x.shape, weight.shape, stride, padding)
+    return _correlate(x, weight, stride, padding, size, groups, bias, shortcut, relu)
 
 
 def conv_transpose2d_forward(x, weight, bias=None, stride=1):
-    """Stamp ``x[n, i, j] @ weight`` onto a larger image at ``(i, j) * stride``; overlapping stamps add up.
+    """Stamps that do not overlap: one product, whose pieces are put in their places. See plain."""
+    stride = pair(stride)
+    (n, h, w, c_in), (kh, kw, _, c_out) = x.shape, weight.shape
+    if (kh, kw) != stride:
+        return plain.conv_transpose2d_forward(x, weight, bias, stride)
+    matrix = weight.transpose(2, 0, 1, 3).reshape(c_in, kh * kw * c_out)
+    y = np.empty((n, h, kh, w, kw, c_out), x.dtype)
 
-    This is a convolution's gradient by its input, used as a layer: in the mask head, kernel 2 and
-    stride 2 turn every pixel into 2 x 2 pixels.
+    def multiply(images):
+        for image in images:
+            stamps = x[image].reshape(h * w, c_in) @ matrix
+            y[image] = stamps.reshape(h, w, kh, kw, c_out).transpose(0, 2, 1, 3, 4)
+            if bias is not None:
+                y[image] += bias
 
-    Parameters
-    ----------
-    x : (N, H, W, C_in) float ndarray
-    weight : (kh, kw, C_in, C_out) float ndarray
-    bias : (C_out,) float ndarray, optional
-    stride : int or (along y, along x)
-
-    Returns
-    -------
-    y : (N, (H - 1) * stride + kh, (W - 1) * stride + kw, C_out) float ndarray
-    cache : ConvTranspose2dCache
-    """
-    stride = _pair(stride)
-    (n, h, w, _), (kh, kw, c_in, c_out) = x.shape, weight.shape
-    if (kh, kw) == stride:  # stamps that do not overlap: one product, whose pieces are put in their places
-        matrix = weight.transpose(2, 0, 1, 3).reshape(c_in, kh * kw * c_out)
-        y = np.empty((n, h, kh, w, kw, c_out), x.dtype)
-
-        def multiply(images):
-            for image in images:
-                stamps = x[image].reshape(h * w, c_in) @ matrix
-                y[image] = stamps.reshape(h, w, kh, kw, c_out).transpose(0, 2, 1, 3, 4)
-                if bias is not None:
-                    y[image] += bias
-
-        share_out(multiply, range(n))
-        y = y.reshape(n, h * kh, w * kw, c_out)
-    else:
-        size = (h - 1) * stride[0] + kh, (w - 1) * stride[1] + kw
-        y = _input_gradient(x, weight.transpose(0, 1, 3, 2), size, stride, (0, 0), groups=1)
-        if bias is not None:
-            y += bias
-    return y, ConvTranspose2dCache(x, weight, bias is not None, stride)
+    share_out(multiply, range(n))
+    return y.reshape(n, h * kh, w * kw, c_out), ConvTranspose2dCache(x, weight, bias is not None, stride)
 
 
 def conv_transpose2d_backward(dy, cache):
-    """Return ``(dx, dweight, dbias)``: the transpose of a transpose is the convolution again."""
+    """Each stamp's gradient, cut out of dy, is one row of the two products. See plain."""
     x, weight, has_bias, stride = cache
-    dbias = _sum_over_pixels(dy) if has_bias else None
     (n, h, w, _), (kh, kw, c_in, c_out) = x.shape, weight.shape
-    if (kh, kw) == stride:  # each stamp's gradient, cut out of dy, is one row of the two products
-        matrix, dx = weight.transpose(2, 0, 1, 3).reshape(c_in, kh * kw * c_out), np.empty_like(x)
+    if (kh, kw) != stride:
+        return plain.conv_transpose2d_backward(dy, cache)
+    matrix, dx = weight.transpose(2, 0, 1, 3).reshape(c_in, kh * kw * c_out), np.empty_like(x)
 
-        def multiply(images):
-            dmatrix = np.zeros_like(matrix)
-            for image in images:
-                dstamps = dy[image].reshape(h, kh, w, kw, c_out).transpose(0, 2, 1, 3, 4).reshape(h * w, -1)
-                dx[image] = (dstamps @ matrix.T).reshape(h, w, c_in)
-                dmatrix += x[image].reshape(h * w, c_in).T @ dstamps
-            return dmatrix
+    def multiply(images):
+        dmatrix = np.zeros_like(matrix)
+        for image in images:
+            dstamps = dy[image].reshape(h, kh, w, kw, c_out).transpose(0, 2, 1, 3, 4).reshape(h * w, -1)
+            dx[image] = (dstamps @ matrix.T).reshape(h, w, c_in)
+            dmatrix += x[image].reshape(h * w, c_in).T @ dstamps
+        return dmatrix
 
-        dmatrix = sum(share_out(multiply, range(n)))
-        dweight = dmatrix.reshape(c_in, kh, kw, c_out).transpose(1, 2, 0, 3)
-    else:
-        dweight = _weight_gradient(dy, x, (kh, kw, c_out, c_in), stride, (0, 0), groups=1).transpose(0, 1, 3, 2)
-        dx = _correlate(dy, weight.transpose(0, 1, 3, 2), stride, (0, 0), (h, w), groups=1)
-    return dx, np.ascontiguousarray(dweight), dbias
+    dweight = sum(share_out(multiply, range(n))).reshape(c_in, kh, kw, c_out).transpose(1, 2, 0, 3)
+    return dx, np.ascontiguousarray(dweight), _sum_over_pixels(dy) if has_bias else None
 
 
 # ---- the three products ----
 
 
-def _correlate(x, weight, stride, padding, out_size, groups, bias=None):
+def _correlate(x, weight, stride, padding, out_size, groups, bias=None, shortcut=None, relu=False):
     """``y[i, j] = bias + sum over (a, b) of x[i * stride + a - padding, ...] @ weight[a, b]``.
 
     Outside the image x is zero. `padding` may be negative (start inside the image); `out_size` says how far
-    to go.
+    to go. On top of that come the shortcut and the ReLU.
     """
     kh, kw, c_group, c_out = weight.shape
     # groups first, so that each group's product is written in place
     y = np.empty((groups, len(x) * math.prod(out_size), c_out // groups), x.dtype)
     matrices = weight.reshape(kh, kw * c_group, groups, 1, -1).transpose(0, 2, 3, 1, 4)
+    if shortcut is not None:
+        added = shortcut.reshape(-1, groups, c_out // groups).transpose(1, 0, 2)
 
     def multiply(blocks):
-        for block, neighbours in _neighbours(x, blocks, (kh, kw), stride, padding, out_size, groups):
-            first, *others = neighbours
+        for block, neighbors in _neighbors(x, blocks, (kh, kw), stride, padding, out_size, groups):
+            first, *others = neighbors
             out = y[:, block].reshape(*first.shape[:3], -1)  # a view: (groups, images, pixels, c_out / groups)
             np.matmul(first, matrices[0], out=out)
             for a, row in enumerate(others, start=1):
                 out += row @ matrices[a]
             if bias is not None:
                 out += bias.reshape(groups, 1, 1, -1)
+            if shortcut is not None:
+                out += added[:, block].reshape(out.shape)
+            if relu:
+                np.maximum(out, 0, out=out)
 
     share_out(multiply, _blocks(x, (kh, kw), stride, out_size))
     return y.transpose(1, 0, 2).reshape(len(x), *out_size, c_out)
@@ -200,8 +139,8 @@ def _weight_gradient(x, dy, weight_shape, stride, padding, groups):
 
     def multiply(blocks):
         dmatrices = np.zeros((kh, groups, kw * c_group, c_out // groups), dy.dtype)
-        for block, neighbours in _neighbours(x, blocks, (kh, kw), stride, padding, dy.shape[1:3], groups):
-            for a, row in enumerate(neighbours):
+        for block, neighbors in _neighbors(x, blocks, (kh, kw), stride, padding, dy.shape[1:3], groups):
+            for a, row in enumerate(neighbors):
                 images, pixels = row.shape[1:3]
                 # A product for each map gives a matrix for each, and these are added up. If a map has fewer pixels
                 # than there are outputs, one product of all maps' pixels strung together is less work.
@@ -248,7 +187,7 @@ def _sum_over_pixels(dy):
     return np.ones(len(pixels), dy.dtype) @ pixels
 
 
-# ---- neighbours ----
+# ---- neighbors ----
 
 
 def _blocks(x, kernel, stride, out_size):
@@ -261,18 +200,18 @@ def _blocks(x, kernel, stride, out_size):
     if n * oh * ow == 0:
         return []
     row_bytes = min(sy, kh) * ow * kw * c * x.itemsize
-    further = (kh - 1) // sy  # rows of neighbours beyond those of the block
+    further = (kh - 1) // sy  # rows of neighbors beyond those of the block
     rows = min(oh, max(BLOCK_BYTES // row_bytes - further, -(-BLOCK_PIXELS // ow)))
     images = 1 if rows < oh else min(n, max(1, BLOCK_BYTES // (row_bytes * (oh + further))))
     return [(image, min(images, n - image), row, min(rows, oh - row))
             for image in range(0, n, images) for row in range(0, oh, rows)]
 
 
-def _neighbours(x, blocks, kernel, stride, padding, out_size, groups):
-    """Yield ``(pixels, neighbours)`` for each block.
+def _neighbors(x, blocks, kernel, stride, padding, out_size, groups):
+    """Yield ``(pixels, neighbors)`` for each block.
 
     `pixels` is the block as a slice of the ``N * oh * ow`` output pixels. For each row a of the kernel,
-    ``neighbours[a]`` is (groups, images, pixels, kw * C_in / groups): the kw input pixels that each of those
+    ``neighbors[a]`` is (groups, images, pixels, kw * C_in / groups): the kw input pixels that each of those
     output pixels meets there. They lie in a buffer that the next block overwrites.
     """
     (_, h, w, c), (kh, kw), (sy, sx), (oh, ow) = x.shape, kernel, stride, out_size
@@ -314,11 +253,3 @@ def _seen_through(x, top, left, height, width):
     if y1 < y2 and x1 < x2:
         frame[:, y1 - top : y2 - top, x1 - left : x2 - left] = x[:, y1:y2, x1:x2]
     return frame
-
-
-def _output_size(size, kernel, stride, padding):
-    return tuple((size[d] + 2 * padding[d] - kernel[d]) // stride[d] + 1 for d in (0, 1))
-
-
-def _pair(value):
-    return tuple(value) if isinstance(value, (tuple, list)) else (value, value)

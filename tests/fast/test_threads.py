@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from npmaskrcnn import ops
-from npmaskrcnn.ops import threads
-from npmaskrcnn.ops.threads import one_product_a_core, share_out
+from npmaskrcnn.fast import conv, threads
+from npmaskrcnn.fast.threads import one_product_a_core, share_out
 
 
 @pytest.fixture
@@ -132,8 +132,8 @@ def test_a_forked_process_makes_its_own_threads(three_cores):
 
 @pytest.mark.parametrize("kernel, stride, padding, groups", [(3, 1, 1, 1), (3, 2, 1, 2), (1, 1, 0, 1), (1, 2, 0, 1)])
 def test_convolution_is_the_same_on_one_core_and_on_three(monkeypatch, kernel, stride, padding, groups):
-    monkeypatch.setattr(ops.conv, "BLOCK_BYTES", 2 ** 12)
-    monkeypatch.setattr(ops.conv, "BLOCK_PIXELS", 8)
+    monkeypatch.setattr(conv, "BLOCK_BYTES", 2 ** 12)
+    monkeypatch.setattr(conv, "BLOCK_PIXELS", 8)
     rng = np.random.default_rng(0)
     x = rng.standard_normal((5, 13, 10, 4))
     weight = rng.standard_normal((kernel, kernel, 4 // groups, 6))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npmaskrcnn.ops.pointwise import sigmoid, softmax
+from .linear import sigmoid, softmax
 
 # ---- softmax cross-entropy: exactly one of K classes is right ----
 

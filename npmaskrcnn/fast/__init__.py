@@ -1,0 +1,42 @@
+"""The quick forms: the same names, signatures and results as in `plain`, by blocks, cores and sparse matrices.
+
+Nobody has to read this to understand the model. An operation without a quicker form has only its plain one.
+Some quick forms do the work of other operations by themselves; `BUILT_ON` says of which, so that `ops.using` can
+put the plain form in their place, which calls those others by name.
+"""
+
+from .boxes import box_iou
+from .conv import (
+    conv2d,
+    conv2d_add_relu,
+    conv2d_backward,
+    conv2d_forward,
+    conv2d_weight_gradient,
+    conv_transpose2d_backward,
+    conv_transpose2d_forward,
+)
+from .linear import linear_backward, linear_forward
+from .nms import batched_nms, batched_nms_best, nms
+from .norm import batch_norm_backward, batch_norm_forward
+from .passes import for_each, whole_pass
+from .pool import max_pool2d_backward, max_pool2d_forward
+from .resample import (
+    resize_bilinear,
+    resize_bilinear_backward,
+    resize_bilinear_forward,
+    upsample_nearest_backward,
+    upsample_nearest_forward,
+)
+from .roi_align import roi_align, roi_align_backward, roi_align_forward, roi_align_matrix
+
+BUILT_ON = {
+    "box_iou": ("box_area",),
+    "nms": ("box_iou", "box_area"),
+    "batched_nms": ("nms", "box_iou", "box_area"),
+    "batched_nms_best": ("batched_nms", "nms", "box_iou", "box_area"),
+    "conv2d": ("conv2d_forward",),
+    "conv2d_add_relu": ("conv2d_forward", "relu_forward"),
+    "conv2d_weight_gradient": ("conv2d_backward",),
+    "resize_bilinear_forward": ("resize_bilinear",),
+    "roi_align": ("roi_align_forward",),
+}

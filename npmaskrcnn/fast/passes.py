@@ -1,0 +1,28 @@
+"""A whole pass, quickly: each core works on pieces of its own, and freed memory is kept for the next step."""
+
+import contextlib
+
+from .memory import keep_freed_memory
+from .threads import one_product_a_core, share_out
+
+# Numbers in a batch from which on a prediction's operations are large enough to share out their pieces, and arrays
+# so large that they come and go one by one.
+LARGE_BATCH = 3 * 512 * 512
+
+
+def for_each(work, pieces):
+    """Within a whole pass, the pieces are shared out among the cores. See plain."""
+    def work_through(part):
+        for piece in part:
+            work(piece)
+
+    share_out(work_through, pieces, fewest=8)
+
+
+@contextlib.contextmanager
+def whole_pass(numbers, training=False):
+    """See plain."""
+    if training and numbers < LARGE_BATCH:  # for large arrays it saves no time, and costs memory
+        keep_freed_memory()
+    with one_product_a_core(training or numbers > LARGE_BATCH):
+        yield

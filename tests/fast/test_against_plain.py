@@ -1,0 +1,231 @@
+"""Every fast form against its plain form, on random shapes and options; and fast forms in blocks of all sizes."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+import npmaskrcnn
+from npmaskrcnn import fast, ops
+from npmaskrcnn.datasets import ShapesDataset
+
+
+def both_hands(work):
+    """What `work` returns on the fast hand and on the plain one."""
+    quick = work()
+    with ops.plain():
+        return quick, work()
+
+
+def assert_same(quick, slow, tolerance):
+    """Compare all arrays, measured against the largest number of each."""
+    assert len(quick) == len(slow)
+    for one, two in zip(quick, slow):
+        if two is None:
+            assert one is None
+            continue
+        assert one.shape == two.shape and one.dtype == two.dtype
+        np.testing.assert_allclose(one, two, rtol=0, atol=tolerance * max(np.abs(two).max(initial=0), 1))
+
+
+# float64: the same sums in another order. float32: sums of up to some hundred terms, each rounded to 6e-8.
+PRECISIONS = [(np.float64, 1e-12), (np.float32, 5e-6)]
+
+
+def random_convolution(rng, dtype):
+    """Images, weight, bias (or None), stride, padding, groups."""
+    kernel, stride, padding = rng.integers(1, 6, 2), rng.integers(1, 4, 2), rng.integers(0, 4, 2)
+    groups = int(rng.choice([1, 1, 2, 3]))
+    size = np.maximum(rng.integers(1, 12, 2), kernel - 2 * padding)      # at least one window
+    c_in, c_out = groups * rng.integers(1, 5), groups * rng.integers(1, 5)
+    x = rng.standard_normal((rng.integers(1, 4), *size, c_in)).astype(dtype)
+    weight = rng.standard_normal((*kernel, c_in // groups, c_out)).astype(dtype)
+    bias = rng.standard_normal(c_out).astype(dtype) if rng.random() < 0.5 else None
+    return x, weight, bias, tuple(map(int, stride)), tuple(map(int, padding)), groups
+
+
+@pytest.mark.parametrize("dtype, tolerance", PRECISIONS)
+def test_300_random_convolutions_and_their_gradients(dtype, tolerance):
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        arguments = random_convolution(rng, dtype)
+
+        def work():
+            y, cache = ops.conv2d_forward(*arguments)
+            dy = np.random.default_rng(1).standard_normal(y.shape).astype(dtype)
+            return (y, ops.conv2d(*arguments), ops.conv2d_add_relu(*arguments, shortcut=dy),
+                    *ops.conv2d_backward(dy, cache), *ops.conv2d_weight_gradient(dy, cache))
+
+        assert_same(*both_hands(work), tolerance)
+
+
+@pytest.mark.parametrize("dtype, tolerance", PRECISIONS)
+def test_random_transposed_convolutions_and_their_gradients(dtype, tolerance):
+    rng = np.random.default_rng(1)
+    for _ in range(60):
+        kernel = tuple(map(int, rng.integers(1, 4, 2)))
+        stride = kernel if rng.random() < 0.7 else tuple(map(int, rng.integers(1, 4, 2)))
+        c_in, c_out = rng.integers(1, 6, 2)
+        x = rng.standard_normal((rng.integers(1, 5), *rng.integers(1, 7, 2), c_in)).astype(dtype)
+        weight = rng.standard_normal((*kernel, c_in, c_out)).astype(dtype)
+        bias = rng.standard_normal(c_out).astype(dtype) if rng.random() < 0.5 else None
+
+        def work():
+            y, cache = ops.conv_transpose2d_forward(x, weight, bias, stride)
+            return y, *ops.conv_transpose2d_backward(np.cos(y), cache)
+
+        assert_same(*both_hands(work), tolerance)
+
+
+@pytest.mark.parametrize("dtype, tolerance", PRECISIONS)
+def test_random_batch_norms_poolings_and_linear_layers(dtype, tolerance):
+    rng = np.random.default_rng(2)
+    for _ in range(60):
+        x = rng.standard_normal((rng.integers(1, 4), *rng.integers(4, 30, 2), rng.integers(1, 9))).astype(dtype)
+        scale, bias = rng.standard_normal((2, x.shape[3])).astype(dtype)
+        kernel, stride = rng.integers(1, 5, 2), rng.integers(1, 4, 2)
+        pooling = (tuple(kernel), tuple(stride), tuple(rng.integers(0, kernel // 2 + 1)))
+        weight = rng.standard_normal((x.shape[3], 7)).astype(dtype)
+
+        def work():
+            normed, norm_cache = ops.batch_norm_forward(x, scale, bias)
+            pooled, pool_cache = ops.max_pool2d_forward(x, *pooling)
+            y, linear_cache = ops.linear_forward(x.reshape(-1, x.shape[3]), weight)
+            return (normed, norm_cache.mean, norm_cache.unbiased_var, *ops.batch_norm_backward(np.cos(x), norm_cache),
+                    pooled, ops.max_pool2d_backward(np.cos(pooled), pool_cache),
+                    y, *ops.linear_backward(np.cos(y), linear_cache))
+
+        assert_same(*both_hands(work), tolerance)
+
+
+@pytest.mark.parametrize("dtype, tolerance", PRECISIONS)
+def test_random_resizings(dtype, tolerance):
+    rng = np.random.default_rng(3)
+    for _ in range(60):
+        size = rng.integers(1, 20, 2)
+        new_size = tuple(map(int, 2 * size if rng.random() < 0.5 else rng.integers(0, 40, 2)))
+        x = rng.standard_normal((rng.integers(1, 4), *size, rng.integers(1, 5))).astype(dtype)
+
+        def work():
+            nearest, nearest_cache = ops.upsample_nearest_forward(x, new_size)
+            y, cache = ops.resize_bilinear_forward(x, new_size)
+            return (nearest, ops.upsample_nearest_backward(np.cos(nearest), nearest_cache),
+                    y, ops.resize_bilinear_backward(np.cos(y), cache))
+
+        assert_same(*both_hands(work), tolerance)
+
+
+# Coordinates are the same to the bit, so both floor every point to the same cells.
+@pytest.mark.parametrize("dtype, tolerance", PRECISIONS)
+def test_random_regions(dtype, tolerance):
+    rng = np.random.default_rng(4)
+    for _ in range(60):
+        features = rng.standard_normal((rng.integers(1, 4), *rng.integers(1, 20, 2), rng.integers(1, 5))).astype(dtype)
+        corners = rng.uniform(-20, 80, (rng.integers(0, 9), 4))
+        rois = np.concatenate([rng.integers(0, len(features), (len(corners), 1)), corners], axis=1).astype(dtype)
+        options = dict(output_size=tuple(map(int, rng.integers(1, 8, 2))), spatial_scale=rng.choice([1, 0.25, 0.3]),
+                       sampling_ratio=int(rng.choice([-1, 1, 2, 3])), aligned=bool(rng.integers(2)))
+
+        def work():
+            y, cache = ops.roi_align_forward(features, rois, **options)
+            matrix = ops.roi_align_matrix(rois, features.shape[:3], **options)
+            return y, ops.roi_align_backward(np.cos(y), cache), matrix.toarray()
+
+        assert_same(*both_hands(work), tolerance)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_random_boxes_have_the_same_iou_and_keep_the_same(dtype):
+    rng = np.random.default_rng(5)
+    for _ in range(60):
+        corners = rng.integers(0, 12, (rng.integers(0, 150), 2)) * 8        # many boxes that are equal, or without area
+        boxes = np.concatenate([corners, corners + rng.integers(0, 5, corners.shape) * 8], axis=1).astype(dtype)
+        scores, idxs = rng.integers(0, 30, len(boxes)) / 30, rng.integers(0, 4, len(boxes))
+
+        def work():
+            return (ops.box_iou(boxes, boxes[::2]), ops.nms(boxes, scores, 1 / 3),
+                    ops.batched_nms(boxes, scores, idxs, 0.25), ops.batched_nms_best(boxes, scores, idxs, 0.5, 9))
+
+        for quick, slow in zip(*both_hands(work)):
+            np.testing.assert_array_equal(quick, slow)
+
+
+def test_a_training_step_has_the_same_losses_and_gradients_on_both_hands():
+    images, targets = zip(*(ShapesDataset(2, seed=3)[i] for i in range(2)))
+    model = npmaskrcnn.maskrcnn_tiny(rng=np.random.default_rng(0)).astype(np.float64)
+
+    def work():
+        losses = model.loss_and_grads(list(images), list(targets), np.random.default_rng(1))
+        return [np.array(loss) for loss in losses.values()] + list(model.grad_dict().values())
+
+    # float64, in which no decision (a proposal, a sample) is near enough to another to depend on the order of a sum
+    assert_same(*both_hands(work), 1e-9)
+
+
+def test_every_fast_form_has_a_plain_form_of_the_same_signature():
+    forms = {name: form for name, form in vars(fast).items() if inspect.isfunction(form)}
+    assert len(forms) > 20
+    for name, form in forms.items():
+        with ops.plain():
+            assert inspect.signature(form) == inspect.signature(getattr(ops, name)), name
+
+
+def operations_called_by(code):
+    """Names of the operations that a plain form's code calls, functions inside it included."""
+    names = {name for name in code.co_names if name in ops.__all__}
+    return names.union(*(operations_called_by(part) for part in code.co_consts if inspect.iscode(part)))
+
+
+def test_fast_forms_declare_all_operations_that_their_plain_form_calls():
+    calls = {}
+    with ops.plain():
+        for name in ops.__all__[2:]:
+            calls[name] = operations_called_by(inspect.unwrap(getattr(ops, name)).__code__) - {name}
+    for _ in calls:     # also those that these call in turn
+        calls = {name: parts.union(*(calls[part] for part in parts)) for name, parts in calls.items()}
+    assert calls["batched_nms_best"] == {"batched_nms", "nms", "box_iou", "box_area"}
+    for name, parts in calls.items():
+        if hasattr(fast, name):
+            assert set(fast.BUILT_ON.get(name, ())) == parts, name
+
+
+# ---- blocks ----
+
+
+@pytest.mark.parametrize("block_bytes", [1, 3000, 10**9])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_size_of_the_blocks_of_a_convolution_does_not_show(monkeypatch, block_bytes, groups):
+    rng = np.random.default_rng(4)
+    x = rng.standard_normal((3, 11, 9, 4))
+    weight, bias = rng.standard_normal((3, 2, 4 // groups, 8)), rng.standard_normal(8)
+    shortcut = rng.standard_normal((3, 6, 10, 8))
+
+    def run():
+        y, cache = ops.conv2d_forward(x, weight, bias, (2, 1), 1, groups)
+        summed = ops.conv2d_add_relu(x, weight, bias, (2, 1), 1, groups, shortcut)
+        return y, summed, *ops.conv2d_backward(np.cos(y), cache)
+
+    whole = run()
+    monkeypatch.setattr("npmaskrcnn.fast.conv.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("npmaskrcnn.fast.conv.BLOCK_PIXELS", 1)
+    for blocked, expected in zip(run(), whole):
+        np.testing.assert_allclose(blocked, expected, rtol=0, atol=1e-11)  # sums of float64 in another order
+
+
+@pytest.mark.parametrize("block_bytes", [1, 300, 10**9])
+def test_size_of_the_blocks_of_a_pooling_does_not_show(monkeypatch, block_bytes):
+    rng = np.random.default_rng(3)
+    x = rng.integers(0, 5, (2, 11, 8, 3)).astype(float)
+    y, cache = ops.max_pool2d_forward(x, 3, 2, 1)
+    dy = rng.integers(-5, 5, y.shape).astype(float)  # whole numbers add up to the same in any order
+    dx = ops.max_pool2d_backward(dy, cache)
+    monkeypatch.setattr("npmaskrcnn.fast.pool.BLOCK_BYTES", block_bytes)
+    blocked, cache = ops.max_pool2d_forward(x, 3, 2, 1)
+    np.testing.assert_array_equal(blocked, y)
+    np.testing.assert_array_equal(ops.max_pool2d_backward(dy, cache), dx)
+
+
+def test_pieces_of_work_are_each_done_once():
+    done = []
+    ops.for_each(done.append, range(50))
+    assert sorted(done) == list(range(50))
