@@ -9,7 +9,12 @@ import math
 
 import numpy as np
 
+from .loop import Listener
 from .state import named_owners
+
+
+# What Python and NumPy raise where a number is none: as an index, as a size, in a factorisation.
+BREAKS = (ArithmeticError, LookupError, ValueError)
 
 
 class TrainingDiverged(ArithmeticError):
@@ -36,9 +41,46 @@ class TrainingDiverged(ArithmeticError):
             f"try a tenth; {last}")
 
 
-def bad_term(losses):
-    """Return ``(name, value)`` of the first loss that is not finite, or None."""
-    return next(((name, value) for name, value in losses.items() if not math.isfinite(value)), None)
+class Divergence(Listener):
+    """Raises `TrainingDiverged` before the weights move, if a loss or the gradient is not finite.
+
+    A context manager around each step, and a listener in it: numbers that overflowed may also break a pass half-way,
+    anywhere and with many errors. The weights or statistics then show who is to blame.
+    """
+
+    def __init__(self, trainer):
+        self.trainer = trainer
+
+    def __enter__(self):
+        self.batch = None   # that of the pass that is under way
+
+    def drawn(self, loop, batch):
+        """A pass begins."""
+        self.batch = batch
+
+    def differentiated(self, loop, batch):
+        """A pass has ended: look at the losses."""
+        self.batch = None
+        bad = next(((name, value) for name, value in batch.losses.items() if not math.isfinite(value)), None)
+        if bad:
+            raise self.diverged(batch, *bad, first_bad_input(loop.model, *zip(*batch.items)))
+
+    def clipped(self, loop, batch):
+        """Look at the gradient."""
+        if not math.isfinite(batch.grad_norm):
+            tensor = first_bad_gradient(loop.model) or "none by itself, their sum of squares is too large"
+            raise self.diverged(batch, "gradient norm", batch.grad_norm, tensor)
+
+    def __exit__(self, kind, error, traceback):
+        if self.batch is not None and isinstance(error, BREAKS):
+            tensor = first_bad_weight(self.trainer.model)
+            if tensor:
+                raise self.diverged(self.batch, "the forward pass", "broken", tensor) from None
+
+    def diverged(self, batch, term, value, tensor):
+        """Return the error to raise."""
+        return TrainingDiverged(self.trainer.step + 1, batch.indices, term, value, tensor,
+                                self.trainer.optimizer.lr, self.trainer.last_checkpoint)
 
 
 def first_bad_input(model, images, targets):
@@ -79,7 +121,7 @@ def _first_bad_activation(model, image, target):
     """Look for it in a trace, stage by stage; a trace of a broken model may itself break."""
     try:
         trace = model.trace(image, target)
-    except Exception:  # noqa: BLE001 -- whatever breaks here broke because of the numbers that we look for
+    except Exception:  # noqa: BLE001 -- a search for the cause must not put an error of its own in the place of the news
         return None
     for source, prefix in ((trace, ""), (getattr(trace, "training", None), "training.")):
         for name, value in vars(source).items() if source is not None else ():

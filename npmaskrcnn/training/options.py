@@ -10,6 +10,7 @@ from ..config import is_number
 from ..errors import InputError
 from ..structures import Target
 from .log import LOSSES
+from .loop import Listener
 
 LARGEST_COUNT = 10 ** 9
 SMALLEST_ZOOM, LARGEST_ZOOM = 0.1, 10   # beyond these a picture is a dot, or a single object's inside
@@ -73,6 +74,17 @@ def judge_checkpoint_at(steps):
     if not isinstance(steps, (list, tuple, set, range, np.ndarray)):
         raise InputError(f"checkpoint_at must be a list of steps, got {steps!r:.60}")
     return {judge_count(step, "checkpoint_at") for step in steps}
+
+
+class JudgedItems(Listener):
+    """Judges the images and targets of a step when they have been read."""
+
+    def drawn(self, loop, batch):
+        """Raise InputError at the first that is no pair of an image and a Target that fits it and the model."""
+        for index, item in zip(batch.indices, batch.items):
+            image, target = judge_item(item, index)
+            target.check(image.shape[:2], loop.model.num_classes, loop.model.class_names,
+                         f"image {index} of the dataset")
 
 
 def judge_item(item, index):

@@ -101,15 +101,6 @@ def test_frozen_parameters_are_left_alone(cls):
 
 
 @pytest.mark.parametrize("cls", [SGD, AdamW])
-def test_decay_can_spare_vectors(cls):
-    matrix, vector = Parameter(np.ones((2, 3))), Parameter(np.ones(3))
-    matrix.grad, vector.grad = np.zeros((2, 3)), np.zeros(3)
-    cls([matrix, vector], lr=0.1, weight_decay=0.5, decay_vectors=False).step()
-    np.testing.assert_allclose(matrix.data, 0.95, rtol=1e-15)  # 1 - lr * decay
-    np.testing.assert_array_equal(vector.data, 1.0)
-
-
-@pytest.mark.parametrize("cls", [SGD, AdamW])
 def test_state_round_trip_continues_bit_for_bit(cls):
     rng = np.random.default_rng(3)
     grads = rng.standard_normal((6, 4, 5))

@@ -3,6 +3,7 @@
 import io
 import os
 import signal
+import warnings
 
 import numpy as np
 import pytest
@@ -321,6 +322,18 @@ def test_other_settings_at_resumption_are_reported(make, tmp_path):
     make(out_dir=tmp_path).run(1)
     with pytest.warns(InputWarning, match=r"stored, which had schedule.warmup 3 \(here 2\), batch_size 4 \(here 2\)$"):
         make(batch_size=2, schedule=WarmupCosine(0.01, 10, warmup=2)).resume(tmp_path / "checkpoint.npz")
+
+
+@pytest.mark.parametrize("stored, reported", [(True, False), (False, True)])
+def test_an_option_that_is_no_more_is_reported_only_where_it_mattered(make, tmp_path, stored, reported):
+    make(out_dir=tmp_path).run(1)
+    arrays, meta = read_npz(tmp_path / "checkpoint.npz")
+    meta["training"]["optimizer"]["decay_vectors"] = stored     # as checkpoints of earlier versions have it
+    write_npz(tmp_path / "old.npz", arrays, meta)
+    trainer = make()
+    with pytest.warns(InputWarning, match="decay_vectors False") if reported else warnings.catch_warnings():
+        warnings.simplefilter("always" if reported else "error")
+        assert trainer.resume(tmp_path / "old.npz").step == 1
 
 
 # ---- interruption ---------------------------------------------------------------------------------
