@@ -5,13 +5,13 @@ regardless. So every loss and the norm of the gradient are looked at before the 
 of them is not finite, the tensors are searched for the first bad one, in the order in which numbers flow.
 """
 
+import contextlib
 import math
 
 import numpy as np
 
 from .loop import Listener
 from .state import named_owners
-
 
 # What Python and NumPy raise where a number is none: as an index, as a size, in a factorisation.
 BREAKS = (ArithmeticError, LookupError, ValueError)
@@ -42,45 +42,40 @@ class TrainingDiverged(ArithmeticError):
 
 
 class Divergence(Listener):
-    """Raises `TrainingDiverged` before the weights move, if a loss or the gradient is not finite.
+    """Raises `TrainingDiverged` before the weights move, if a loss or the gradient is not finite."""
 
-    A context manager around each step, and a listener in it: numbers that overflowed may also break a pass half-way,
-    anywhere and with many errors. The weights or statistics then show who is to blame.
-    """
-
-    def __init__(self, trainer):
-        self.trainer = trainer
-
-    def __enter__(self):
-        self.batch = None   # that of the pass that is under way
+    @contextlib.contextmanager
+    def step_of(self, loop):
+        """Hold this context around a step: numbers that overflowed may break the pass anywhere, with many an error."""
+        self.batch = None   # whose pass is under way
+        try:
+            yield
+        except BREAKS:
+            tensor = first_bad_weight(loop.model) if self.batch is not None else None
+            if tensor is None:
+                raise
+            raise self._diverged(loop, self.batch, "the forward pass", "broken", tensor) from None
 
     def drawn(self, loop, batch):
-        """A pass begins."""
+        """The pass begins."""
         self.batch = batch
 
     def differentiated(self, loop, batch):
-        """A pass has ended: look at the losses."""
+        """The pass has ended: look at the losses."""
         self.batch = None
         bad = next(((name, value) for name, value in batch.losses.items() if not math.isfinite(value)), None)
         if bad:
-            raise self.diverged(batch, *bad, first_bad_input(loop.model, *zip(*batch.items)))
+            raise self._diverged(loop, batch, *bad, first_bad_input(loop.model, *zip(*batch.items)))
 
     def clipped(self, loop, batch):
-        """Look at the gradient."""
+        """Look at the gradients, all at once: one bad number makes their length a bad one."""
         if not math.isfinite(batch.grad_norm):
             tensor = first_bad_gradient(loop.model) or "none by itself, their sum of squares is too large"
-            raise self.diverged(batch, "gradient norm", batch.grad_norm, tensor)
+            raise self._diverged(loop, batch, "gradient norm", batch.grad_norm, tensor)
 
-    def __exit__(self, kind, error, traceback):
-        if self.batch is not None and isinstance(error, BREAKS):
-            tensor = first_bad_weight(self.trainer.model)
-            if tensor:
-                raise self.diverged(self.batch, "the forward pass", "broken", tensor) from None
-
-    def diverged(self, batch, term, value, tensor):
-        """Return the error to raise."""
-        return TrainingDiverged(self.trainer.step + 1, batch.indices, term, value, tensor,
-                                self.trainer.optimizer.lr, self.trainer.last_checkpoint)
+    def _diverged(self, trainer, batch, term, value, tensor):
+        return TrainingDiverged(trainer.step + 1, batch.indices, term, value, tensor, trainer.optimizer.lr,
+                                trainer.last_checkpoint)
 
 
 def first_bad_input(model, images, targets):

@@ -25,7 +25,16 @@ from .optimizers import clip_gradients
 
 
 class Loop:
-    """Trains a model on a dataset, step by step, without a word. `Trainer` explains the arguments."""
+    """Trains a model on a dataset, step by step, and without a word.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Draws the order of the images, the mirroring and the model's samples.
+    listeners : iterable of Listener
+    model, dataset, optimizer, schedule, batch_size, clip_norm, loss_weights, flip, scale_jitter
+        See `Trainer`.
+    """
 
     def __init__(self, model, dataset, optimizer, rng, schedule=None, batch_size=4, clip_norm=10.0,
                  loss_weights=None, flip=True, scale_jitter=None, listeners=()):

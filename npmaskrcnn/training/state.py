@@ -2,8 +2,7 @@
 
 The weights are the obvious state of a training. To go on after an interruption as if nothing had happened,
 bit for bit, the rest has to be kept as well: the running statistics of BatchNorm, which image comes next, and
-the state of the random generator.
-So `AllOrNothing` lets no step end half-way.
+the state of the random generator. And no step may end half-way, with some of it moved and some not: `AllOrNothing`.
 """
 
 import contextlib
@@ -82,40 +81,31 @@ class WeightAverage(Listener):
 class AllOrNothing(Listener):
     """Whatever stops a step, the state of the training is the one before it or the one after it.
 
-    A context manager around each step, and a listener in it. Until the weights move, a step that is stopped is undone;
-    from then on Ctrl-C waits for its end, log and checkpoints included.
-
-    Parameters
-    ----------
-    loop : Loop
+    Until the weights move, a step that is stopped is undone; from then on Ctrl-C waits for its end.
     """
 
-    def __init__(self, loop):
-        self.loop = loop
-
-    def __enter__(self):
-        loop = self.loop
-        self.rng, self.lr = loop.rng.bit_generator.state, loop.optimizer.lr
-        self.place = loop.order.order, loop.order.position
-        self.data = [(owner, owner.data) for _, owner in named_owners(loop.model)]
-        self.moving = None
+    @contextlib.contextmanager
+    def step_of(self, loop):
+        """Hold this context around a step."""
+        rng, lr, order = loop.rng.bit_generator.state, loop.optimizer.lr, loop.order
+        place = order.order, order.position
+        data = [(owner, owner.data) for _, owner in named_owners(loop.model)]
+        self.is_moving = False
+        with contextlib.ExitStack() as self.held:
+            try:
+                yield
+            except BaseException:
+                if not self.is_moving:
+                    loop.rng.bit_generator.state, loop.optimizer.lr = rng, lr
+                    order.order, order.position = place
+                    for owner, array in data:  # forward replaces the statistics, it does not write into them
+                        owner.data = array
+                raise
 
     def clipped(self, loop, batch):
-        """Hold Ctrl-C back."""
-        moving = uninterrupted()
-        moving.__enter__()
-        self.moving, self.data = moving, None
-
-    def __exit__(self, *error):
-        if self.moving is not None:
-            return self.moving.__exit__(*error)
-        if error[0] is not None:
-            loop = self.loop
-            loop.rng.bit_generator.state, loop.optimizer.lr = self.rng, self.lr
-            loop.order.order, loop.order.position = self.place
-            for owner, array in self.data:  # forward replaces the statistics, it does not write into them
-                owner.data = array
-        return False
+        """Hold Ctrl-C back: next, the weights move."""
+        self.held.enter_context(uninterrupted())
+        self.is_moving = True
 
 
 def rng_to_json(rng):

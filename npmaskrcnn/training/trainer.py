@@ -114,8 +114,9 @@ class Trainer(Loop):
         self.validation_log = Log(AP_COLUMNS, self.path("validation.csv"))
         self.progress = Progress(judge_count(log_every, "log_every", 0), stream)
         self.seconds, self.last_checkpoint = 0.0, None
-        self.divergence, self.all_or_nothing, self.record = Divergence(self), AllOrNothing(self), Record()
+        self.divergence, self.all_or_nothing, self.record = Divergence(), AllOrNothing(), Record()
         averages = [] if self.average is None else [self.average]
+        # The judges come before `all_or_nothing` lets the weights move; a checkpoint comes when all else is up to date.
         self.listeners = [JudgedItems(), self.divergence, self.all_or_nothing, *averages, self.record,
                           checkpoint.Checkpoints()]
 
@@ -186,7 +187,7 @@ class Trainer(Loop):
         self.record.begin()
         with (one_product_a_core(),     # the optimiser's products, too: a switch costs more than they gain by two cores
               np.errstate(over="ignore", invalid="ignore", divide="ignore"),    # `Divergence` says it better
-              self.all_or_nothing, self.divergence):
+              self.all_or_nothing.step_of(self), self.divergence.step_of(self)):
             self.one_step()
         return self.record.row
 

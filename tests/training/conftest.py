@@ -1,4 +1,8 @@
-"""A model that trains in a millisecond a step, with the interface and the part names of the real one."""
+"""A model that trains in a millisecond a step, with the interface and the part names of the real one.
+
+What is tested on it are the loop and those who listen: they know no more of a model than this one has. That the real
+model trains in the same way is held in `test_real_model`.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,8 @@
-"""Image, boxes and masks move together."""
+"""Image, boxes and masks move together.
+
+Flips and zooms of images of known ellipses are held against what the moved pixels say: each box against the extent of
+its mask, each mask against the colour under it, and a few against numbers known by hand.
+"""
 
 import math
 

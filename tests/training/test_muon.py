@@ -1,4 +1,8 @@
-"""Muon: same directions, equal strength; hidden matrices only; the rest as AdamW does it."""
+"""Muon: same directions, equal strength; hidden matrices only; the rest as AdamW does it.
+
+Orthogonalisation is held against the singular value decomposition and against the polynomial applied to the matrix
+itself; a step against the rule written out by hand; what is not hidden against `AdamW`, bit for bit.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,8 @@
-"""The loop: what it writes, how it is interrupted and taken up, what it refuses."""
+"""The trainer: what it writes, how it is interrupted and taken up, what it refuses.
+
+Log, figures and checkpoints are held against the run that wrote them; a run that was stopped, by Ctrl-C, a signal or an
+error, and taken up again against one that was not, bit for bit; messages against the words that a person needs.
+"""
 
 import io
 import os
@@ -476,6 +480,20 @@ def test_divergence_names_the_first_bad_gradient_in_backward_order(make, fake_mo
 def test_a_learning_rate_far_too_high_ends_in_one_message(make):
     with pytest.raises(TrainingDiverged, match="learning rate 1e.30"):
         make(lr=1e30, optimizer=SGD, schedule=None, clip_norm=None).run(20)
+
+
+@pytest.mark.parametrize("error", [IndexError("nan"), OverflowError("inf"), InputError("not finite")])
+def test_a_pass_that_breaks_on_broken_numbers_is_a_divergence(make, fake_model, error):
+    class Breaking(fake_model):
+        def loss_and_grads(self, *args):
+            if self.calls == 2:
+                self.rpn.head.running_mean.data = np.full(3, np.inf, np.float32)   # where a real pass overflows first
+                raise error
+            return super().loss_and_grads(*args)
+    trainer = make(Breaking())
+    with pytest.raises(TrainingDiverged, match="step 3: the forward pass is broken .*weight rpn.head.running_mean"):
+        trainer.run(5)
+    assert trainer.step == 2 and np.isfinite(trainer.model.rpn.head.running_mean.data).all()    # undone
 
 
 def test_an_error_that_is_no_divergence_passes_through(make, fake_model):
