@@ -1,7 +1,7 @@
 """Checkpoints: the whole state of a training in one file, so that nothing is lost but a moment.
 
 A checkpoint is a weight file with more in it. The model's arrays have their usual names, so `npmaskrcnn.load`
-reads it as a model; beside them are the optimiser's running means (``optimizer/...``), the average of the
+reads it as a model; beside them are the optimizer's running means (``optimizer/...``), the average of the
 weights (``average/...``) and the order of the images (``order``). The step, the state of the random
 generator, the schedule and what the model is are in the JSON entry. It is written to a temporary file that is
 then renamed: whatever happens meanwhile, the previous checkpoint stays whole.
@@ -80,7 +80,7 @@ def load_checkpoint(trainer, path):
     Raises
     ------
     InputError
-        If the file is damaged, is no checkpoint, or belongs to another model, optimiser or dataset.
+        If the file is damaged, is no checkpoint, or belongs to another model, optimizer or dataset.
 
     Warns
     -----

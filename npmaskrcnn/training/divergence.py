@@ -116,7 +116,7 @@ def _first_bad_activation(model, image, target):
     """Look for it in a trace, stage by stage; a trace of a broken model may itself break."""
     try:
         trace = model.trace(image, target)
-    except Exception:  # noqa: BLE001 -- a search for the cause must not put an error of its own in the place of the news
+    except Exception:  # noqa: BLE001 -- the search for a cause must not put an error of its own in the place of it
         return None
     for source, prefix in ((trace, ""), (getattr(trace, "training", None), "training.")):
         for name, value in vars(source).items() if source is not None else ():

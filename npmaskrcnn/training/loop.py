@@ -1,7 +1,7 @@
 """The training loop in plain sight: draw, loss, clip, step; again.
 
 A step *draws* a few images that the model has not seen for a while, asks the model for its five *losses* and their
-gradients, *clips* the gradients if all of them together are too long, and lets the optimiser *step*: every weight
+gradients, *clips* the gradients if all of them together are too long, and lets the optimizer *step*: every weight
 moves a little downhill. That is all of it, and `Loop.one_step` says it in as many lines:
 
 >>> from npmaskrcnn import datasets, maskrcnn_tiny, training

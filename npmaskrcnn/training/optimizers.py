@@ -1,6 +1,6 @@
-r"""Optimisers: how a gradient becomes a change of the weights.
+r"""Optimizers: how a gradient becomes a change of the weights.
 
-The gradient says which way is uphill; an optimiser decides how far to walk downhill. `SGD` walks in the
+The gradient says which way is uphill; an optimizer decides how far to walk downhill. `SGD` walks in the
 direction of a running sum of gradients (momentum), so that what points the same way step after step adds up
 and what flips its sign cancels. `AdamW` keeps two running means for every single weight, of the gradient
 and of its square, and divides one by the root of the other: a weight whose gradients are small takes
@@ -28,7 +28,7 @@ BLOCK = 1 << 16  # numbers updated at a time: what a formula computes on the way
 
 
 class Optimizer:
-    """What all optimisers share: the parameters, their state arrays, blocks, saving and loading.
+    """What all optimizers share: the parameters, their state arrays, blocks, saving and loading.
 
     A subclass names its state arrays in `slots` and defines ``_update(w, g, *state, lr, t)``, which changes a block
     of weights and of their state in place.
@@ -92,7 +92,7 @@ class Optimizer:
         Raises
         ------
         InputError
-            If entries are missing, unexpected or of another shape: the state of another model or optimiser.
+            If entries are missing, unexpected or of another shape: the state of another model or optimizer.
         """
         expected, got = ({key: np.shape(value) for key, value in state.items()}
                          for state in (self.state_dict(), mapping))
@@ -103,8 +103,8 @@ class Optimizer:
         if any(wrong.values()):
             listing = (f"{len(keys)} {kind} ({', '.join(keys[:3])}{', ...' * (len(keys) > 3)})"
                        for kind, keys in wrong.items() if keys)
-            raise InputError(f"{type(self).__name__}: this optimiser state belongs to another model or "
-                             f"optimiser: {'; '.join(listing)}")
+            raise InputError(f"{type(self).__name__}: this optimizer state belongs to another model or "
+                             f"optimizer: {'; '.join(listing)}")
         for path, parameter in self.parameters.items():
             for slot in self.state[path]:
                 self.state[path][slot] = np.array(mapping[f"{path}/{slot}"], parameter.data.dtype, order="C")

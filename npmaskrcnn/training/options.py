@@ -40,7 +40,7 @@ def judge_fraction(value, name):
 
 
 def judge_parts(model, optimizer, schedule):
-    """Raise InputError unless these are a model, an optimiser over its own parameters, a schedule or None."""
+    """Raise InputError unless these are a model, an optimizer over its own parameters, a schedule or None."""
     if not hasattr(model, "loss_and_grads"):
         raise InputError(f"model must be a MaskRCNN, got {model!r:.60}")
     if not hasattr(optimizer, "parameters"):
@@ -92,7 +92,8 @@ def judge_item(item, index):
     if not isinstance(item, (tuple, list)) or len(item) != 2 or not isinstance(item[1], Target):
         got = (type(item).__name__ if not isinstance(item, (tuple, list)) else
                f"({', '.join(type(part).__name__ for part in item)})")
-        raise InputError(f"image {index} of the dataset: dataset[{index}] must be a pair (image, Target), got {got:.80}")
+        raise InputError(f"image {index} of the dataset: dataset[{index}] must be a pair (image, Target), "
+                         f"got {got:.80}")
     return item
 
 

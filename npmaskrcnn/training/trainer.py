@@ -39,7 +39,7 @@ class Trainer(Loop):
     optimizer : SGD, AdamW or Muon
         Over ``model.named_parameters()``.
     schedule : WarmupCosine, WarmupSteps or None
-        None keeps the optimiser's own rate.
+        None keeps the optimizer's own rate.
     batch_size : int
         Images a step.
     rng : np.random.Generator or int
@@ -85,7 +85,7 @@ class Trainer(Loop):
     ------
     InputError
         If an option is out of range, the dataset is empty or all crowds, its classes are not the model's, or
-        the optimiser's parameters are another model's.
+        the optimizer's parameters are another model's.
     """
 
     def __init__(self, model, dataset, optimizer, schedule=None, batch_size=4, rng=0, out_dir=None,
@@ -185,7 +185,7 @@ class Trainer(Loop):
     def train_step(self):
         """Do one step and return its row of the log; an interruption leaves the state before or after it."""
         self.record.begin()
-        with (one_product_a_core(),     # the optimiser's products, too: a switch costs more than they gain by two cores
+        with (one_product_a_core(),     # the optimizer's products, too: a switch costs more than they gain by two cores
               np.errstate(over="ignore", invalid="ignore", divide="ignore"),    # `Divergence` says it better
               self.all_or_nothing.step_of(self), self.divergence.step_of(self)):
             self.one_step()

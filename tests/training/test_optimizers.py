@@ -1,8 +1,8 @@
-"""The optimisers walk torch's paths, keep dtypes, and save and load their state.
+"""The optimizers walk torch's paths, keep dtypes, and save and load their state.
 
 Weights after each of a few steps are held against those that torch stored (tests/reference/optimizers.npz), in float64
-and to 1e-12, clipping against torch's `clip_grad_norm_`; blocks that do not divide the weights, frozen parameters, other
-memory orders and a broken gradient against what they should leave unchanged.
+and to 1e-12, clipping against torch's `clip_grad_norm_`; frozen parameters, other memory orders and a broken gradient
+against what they should leave unchanged; a state that went and came back against one that never left.
 """
 
 from pathlib import Path

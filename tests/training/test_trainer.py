@@ -274,7 +274,7 @@ def test_a_checkpoint_of_another_run_is_refused_and_changes_nothing(make, fake_m
         assert_same(before, everything(trainer))
 
 
-def test_optimiser_state_of_another_model_is_refused(make, tmp_path):
+def test_optimizer_state_of_another_model_is_refused(make, tmp_path):
     from npmaskrcnn.weights import write_npz
     make(out_dir=tmp_path).run(1)
     arrays, meta = read_npz(tmp_path / "checkpoint.npz")
@@ -522,7 +522,8 @@ def test_an_error_that_is_no_divergence_passes_through(make, fake_model):
     (dict(lr=-1e-3), "lr must be"), (dict(lr="a"), "lr must be"),
     (dict(scale_jitter=(0.001, 1)), "scale_jitter must be a pair of numbers .*from 0.1 to 10"),
     (dict(scale_jitter=(1, 100)), "scale_jitter"), (dict(scale_jitter=[1]), "scale_jitter"),
-    (dict(loss_weights=[1]), "loss_weights must be a dict"), (dict(loss_weights={"loss_mask": "a"}), "'loss_mask'. is 'a', but must be"),
+    (dict(loss_weights=[1]), "loss_weights must be a dict"),
+    (dict(loss_weights={"loss_mask": "a"}), "'loss_mask'. is 'a', but must be"),
     (dict(checkpoint_at=3), "checkpoint_at must be a list of steps, got 3"),
     (dict(rng="a"), "rng must be"), (dict(rng=-1), "rng must be .* got -1"), (dict(rng=None), "rng must be"),
     (dict(schedule=0.1), "schedule must be a WarmupCosine"), (dict(flip="no"), "flip must be True or False, got 'no'"),
@@ -544,7 +545,7 @@ def test_parts_that_are_none_are_refused(fake_model, boxes):
         SGD(model, 0.1)
 
 
-def test_an_optimiser_of_another_model_is_refused(fake_model, boxes):
+def test_an_optimizer_of_another_model_is_refused(fake_model, boxes):
     with pytest.raises(InputError, match="optimizer: holds the parameters of another model; build it from this"):
         Trainer(fake_model(), boxes(), SGD(fake_model().named_parameters(), 0.1))
 
