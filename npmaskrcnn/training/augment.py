@@ -4,7 +4,7 @@ A mirrored circle is a circle, a smaller triangle is a triangle. Showing the mod
 what does not matter. In detection the picture never changes alone: box, mask and pixels have to move
 together, or the model learns from a lie. Every function here takes and returns all of them.
 
-`zoom` keeps the size of the picture (it cuts, or fills with the mean colour): the model resizes every
+`zoom` keeps the size of the picture (it cuts, or fills with the mean color): the model resizes every
 picture to its working size, so a picture that was merely enlarged would come out as it went in.
 
 References: Ghiasi et al. 2021, "Simple copy-paste" (scale jitter with crop and pad).

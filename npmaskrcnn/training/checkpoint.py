@@ -1,7 +1,7 @@
 """Checkpoints: the whole state of a training in one file, so that nothing is lost but a moment.
 
 A checkpoint is a weight file with more in it. The model's arrays have their usual names, so `npmaskrcnn.load`
-reads it as a model; beside them are the optimiser's running means (``optimizer/...``), the average of the
+reads it as a model; beside them are the optimizer's running means (``optimizer/...``), the average of the
 weights (``average/...``) and the order of the images (``order``). The step, the state of the random
 generator, the schedule and what the model is are in the JSON entry. It is written to a temporary file that is
 then renamed: whatever happens meanwhile, the previous checkpoint stays whole.
@@ -16,12 +16,31 @@ from ..config import is_number
 from ..errors import InputError, InputWarning
 from ..words import count
 from . import schedule as schedules
-from .divergence import is_finite
+from .divergence import TrainingDiverged, first_bad_weight, is_finite
+from .loop import Listener
 from .options import judge_count
 from .state import rng_from_json, rng_to_json
 
 VERSION = 1  # of the "training" part; the file format has a version of its own
 OPTIMIZER, AVERAGE, ORDER = "optimizer/", "average/", "order"
+
+
+class Checkpoints(Listener):
+    """Writes the checkpoints of a `Trainer` when they are due."""
+
+    def stepped(self, trainer, batch):
+        """Write ``checkpoint.npz`` or a numbered one, but broken weights never over good ones."""
+        due = trainer.checkpoint_every and trainer.step % trainer.checkpoint_every == 0
+        if trainer.out_dir is None or not (due or trainer.step in trainer.checkpoint_at):
+            return
+        tensor = first_bad_weight(trainer.model)
+        if tensor:
+            raise TrainingDiverged(trainer.step, batch.indices, "a weight", "not finite", tensor,
+                                   trainer.optimizer.lr, trainer.last_checkpoint)
+        if due:
+            trainer.save()
+        if trainer.step in trainer.checkpoint_at:
+            trainer.save(f"checkpoint-{trainer.step:06d}.npz")
 
 
 def save_checkpoint(trainer, path):
@@ -61,7 +80,7 @@ def load_checkpoint(trainer, path):
     Raises
     ------
     InputError
-        If the file is damaged, is no checkpoint, or belongs to another model, optimiser or dataset.
+        If the file is damaged, is no checkpoint, or belongs to another model, optimizer or dataset.
 
     Warns
     -----
@@ -86,6 +105,8 @@ def load_checkpoint(trainer, path):
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: its training state is incomplete ({error!r})") from None
     now = _facts(trainer)
+    if facts["optimizer"].get("decay_vectors") is True:     # an option that is no more; True is what is done today
+        del facts["optimizer"]["decay_vectors"]
     changed = _dict_differences(*({name: part.get(name) for name in SETTINGS} for part in (facts, now)))
     if changed:
         warnings.warn(f"{path}: this is not the run that was stored, which had {changed}", InputWarning, stacklevel=3)

@@ -5,11 +5,16 @@ regardless. So every loss and the norm of the gradient are looked at before the 
 of them is not finite, the tensors are searched for the first bad one, in the order in which numbers flow.
 """
 
+import contextlib
 import math
 
 import numpy as np
 
+from .loop import Listener
 from .state import named_owners
+
+# What Python and NumPy raise where a number is none: as an index, as a size, in a factorisation.
+BREAKS = (ArithmeticError, LookupError, ValueError)
 
 
 class TrainingDiverged(ArithmeticError):
@@ -36,9 +41,41 @@ class TrainingDiverged(ArithmeticError):
             f"try a tenth; {last}")
 
 
-def bad_term(losses):
-    """Return ``(name, value)`` of the first loss that is not finite, or None."""
-    return next(((name, value) for name, value in losses.items() if not math.isfinite(value)), None)
+class Divergence(Listener):
+    """Raises `TrainingDiverged` before the weights move, if a loss or the gradient is not finite."""
+
+    @contextlib.contextmanager
+    def step_of(self, loop):
+        """Hold this context around a step: numbers that overflowed may break the pass anywhere, with many an error."""
+        self.batch = None   # whose pass is under way
+        try:
+            yield
+        except BREAKS:
+            tensor = first_bad_weight(loop.model) if self.batch is not None else None
+            if tensor is None:
+                raise
+            raise self._diverged(loop, self.batch, "the forward pass", "broken", tensor) from None
+
+    def drawn(self, loop, batch):
+        """The pass begins."""
+        self.batch = batch
+
+    def differentiated(self, loop, batch):
+        """The pass has ended: look at the losses."""
+        self.batch = None
+        bad = next(((name, value) for name, value in batch.losses.items() if not math.isfinite(value)), None)
+        if bad:
+            raise self._diverged(loop, batch, *bad, first_bad_input(loop.model, *zip(*batch.items)))
+
+    def clipped(self, loop, batch):
+        """Look at the gradients, all at once: one bad number makes their length a bad one."""
+        if not math.isfinite(batch.grad_norm):
+            tensor = first_bad_gradient(loop.model) or "none by itself, their sum of squares is too large"
+            raise self._diverged(loop, batch, "gradient norm", batch.grad_norm, tensor)
+
+    def _diverged(self, trainer, batch, term, value, tensor):
+        return TrainingDiverged(trainer.step + 1, batch.indices, term, value, tensor, trainer.optimizer.lr,
+                                trainer.last_checkpoint)
 
 
 def first_bad_input(model, images, targets):
@@ -79,7 +116,7 @@ def _first_bad_activation(model, image, target):
     """Look for it in a trace, stage by stage; a trace of a broken model may itself break."""
     try:
         trace = model.trace(image, target)
-    except Exception:  # noqa: BLE001 -- whatever breaks here broke because of the numbers that we look for
+    except Exception:  # noqa: BLE001 -- the search for a cause must not put an error of its own in the place of it
         return None
     for source, prefix in ((trace, ""), (getattr(trace, "training", None), "training.")):
         for name, value in vars(source).items() if source is not None else ():

@@ -1,6 +1,6 @@
 """Ctrl-C at the right moment.
 
-An interruption may come anywhere, in the middle of an optimiser's step too, when half of the weights are new
+An interruption may come anywhere, in the middle of an optimizer's step too, when half of the weights are new
 and half are old. `uninterrupted` holds it back for the few milliseconds that such a change takes; everywhere
 else it acts at once.
 """

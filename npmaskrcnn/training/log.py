@@ -8,10 +8,13 @@ step: about a thousandth is healthy, a millionth means that it stands still, a t
 import csv
 import math
 import os
+import time
 
 import numpy as np
 
 from ..errors import InputError
+from .loop import Listener
+from .optimizers import squared_length
 
 LOSSES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg")
 PARTS = {  # name of a part: what the paths of its parameters begin with
@@ -25,6 +28,35 @@ COLUMNS = ("step", "seconds", "learning_rate", *LOSSES, "loss_total", "grad_norm
            *(f"grad_norm_{part}" for part in PARTS), *(f"update_ratio_{part}" for part in PARTS))
 AP_COLUMNS = ("step", "seconds", *(f"{kind}_{name}" for kind in ("bbox", "segm")
                                    for name in ("AP", "AP50", "AP75", "APs", "APm", "APl")))
+
+
+class Record(Listener):
+    """Measures a step, and writes its row into the log of a `Trainer`."""
+
+    def begin(self):
+        """Start the clock."""
+        self.began = time.perf_counter()
+
+    def differentiated(self, trainer, batch):
+        """Measure the gradients, part by part, before they are clipped."""
+        self.norms = by_part({path: squared_length(p.grad) for path, p in trainer.optimizer.parameters.items()
+                              if p.grad is not None})
+
+    def clipped(self, trainer, batch):
+        """Keep the weights, so that the length of the step can be told."""
+        self.before = {path: p.data.copy() for path, p in trainer.optimizer.parameters.items()}
+
+    def stepped(self, trainer, batch):
+        """Write the row."""
+        total = sum(trainer.loss_weights[name] * value for name, value in batch.losses.items())
+        ratios = update_ratios(self.before, trainer.optimizer.parameters)
+        self.before = None
+        trainer.seconds += time.perf_counter() - self.began
+        self.row = dict(step=trainer.step, seconds=round(trainer.seconds, 3), learning_rate=trainer.optimizer.lr,
+                        **batch.losses, loss_total=total, grad_norm=batch.grad_norm,
+                        **{f"grad_norm_{part}": value for part, value in self.norms.items()},
+                        **{f"update_ratio_{part}": value for part, value in ratios.items()})
+        trainer.log.append(**self.row)
 
 
 class Log:
@@ -124,3 +156,12 @@ def by_part(values):
     """
     return {part: math.sqrt(sum(value for path, value in values.items() if path.startswith(prefix)))
             for part, prefix in PARTS.items()}
+
+
+def update_ratios(before, parameters):
+    """Return, part by part, how long a step was against the weights that it changed; `before` is used up."""
+    weights = by_part({path: squared_length(value) for path, value in before.items()})
+    for path, value in before.items():
+        value -= parameters[path].data
+    updates = by_part({path: squared_length(value) for path, value in before.items()})
+    return {part: updates[part] / weights[part] if weights[part] else 0.0 for part in updates}

@@ -61,7 +61,12 @@ def orthogonalise(matrix):
 
 
 class Muon(AdamW):
-    """Muon for hidden weight matrices, AdamW for everything else.
+    r"""Muon for hidden weight matrices, AdamW for everything else.
+
+    .. math::
+        m \leftarrow \mu m + (1 - \mu) g, \quad
+        o = \mathrm{orthogonalise}(\mu m + (1 - \mu) g), \quad
+        w \leftarrow (1 - \eta \lambda) w - \eta \sqrt{\max(1, \text{outputs} / \text{inputs})} \, o
 
     Parameters
     ----------
@@ -70,6 +75,7 @@ class Muon(AdamW):
     lr : float
         Of the hidden matrices; a step changes each by about this much in every direction.
     momentum : float
+        :math:`\mu`.
     adam_ratio : float
         AdamW's learning rate for the rest, as a share of `lr`.
     weight_decay : float
@@ -92,18 +98,17 @@ class Muon(AdamW):
         """Return the options that do not change from step to step, for the checkpoint."""
         return {**super().settings(), "name": "Muon", "momentum": self.momentum, "adam_ratio": self.adam_ratio}
 
-    def _update_parameter(self, path, parameter, decay):
-        if path not in self.hidden:
-            own_lr = self.lr
-            self.lr = own_lr * self.adam_ratio                      # AdamW's update reads self.lr
-            super()._update_parameter(path, parameter, decay)
-            self.lr = own_lr
-            return
-        mean, grad = self.state[path]["momentum_buffer"], parameter.grad
-        mean += (1 - self.momentum) * (grad - mean)
-        ahead = grad + self.momentum * (mean - grad)                # Nesterov: where the mean will be next
-        outputs = ahead.shape[-1]                                   # (kh, kw, C_in, C_out) or (C_in, C_out)
-        direction = orthogonalise(ahead.reshape(-1, outputs))
-        scale = self.lr * max(1.0, outputs / len(direction)) ** 0.5
-        parameter.data *= 1 - self.lr * decay
-        parameter.data -= scale * direction.reshape(ahead.shape)
+    def _update_parameter(self, path, parameter, lr):
+        """Change a hidden matrix whole, because its directions are; anything else by AdamW's blocks."""
+        if path in self.hidden:
+            self._update_matrix(parameter.data, parameter.grad, *self.state[path].values(), lr)
+        else:
+            super()._update_parameter(path, parameter, lr * self.adam_ratio)
+
+    def _update_matrix(self, w, g, m, lr):
+        m += (1 - self.momentum) * (g - m)
+        ahead = g + self.momentum * (m - g)                         # Nesterov: where the mean will be next
+        o = orthogonalise(ahead.reshape(-1, ahead.shape[-1]))       # of (kh, kw, C_in, C_out) or (C_in, C_out)
+        inputs, outputs = o.shape
+        w *= 1 - lr * self.weight_decay
+        w -= lr * max(1.0, outputs / inputs) ** 0.5 * o.reshape(w.shape)

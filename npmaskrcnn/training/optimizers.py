@@ -1,18 +1,20 @@
-"""Optimisers: how a gradient becomes a change of the weights.
+r"""Optimizers: how a gradient becomes a change of the weights.
 
-The gradient says which way is uphill; an optimiser decides how far to walk downhill. `SGD` walks in the
+The gradient says which way is uphill; an optimizer decides how far to walk downhill. `SGD` walks in the
 direction of a running sum of gradients (momentum), so that what points the same way step after step adds up
 and what flips its sign cancels. `AdamW` keeps two running means for every single weight, of the gradient
 and of its square, and divides one by the root of the other: a weight whose gradients are small takes
 steps as large as one whose gradients are large. That is why it needs no tuning per layer and why it learns
 a small Mask R-CNN from nothing in a few hundred steps, where SGD is still finding its feet.
 Weight decay pulls every weight towards zero a little; in AdamW it acts on the weight itself and not through
-the running means ("decoupled"), in SGD it is added to the gradient.
+the running means ("decoupled"), in SGD it is added to the gradient. Before either, `clip_gradients` keeps one
+huge gradient from throwing the weights far away.
 
-The rules are torch's, number for number. They run in place and in blocks: an update is a dozen
-passes over memory, and a block that stays in the processor's cache makes eleven of them nearly free.
+The rules are torch's, number for number, and each `_update` is its formula: :math:`w` the weights, :math:`g` their
+gradient, :math:`\eta` the learning rate, :math:`\lambda` the decay, :math:`t` the number of the update.
 
-References: Sutskever et al. 2013 (momentum); Kingma and Ba 2015 (Adam); Loshchilov and Hutter 2019 (AdamW).
+References: Sutskever et al. 2013 (momentum); Kingma and Ba 2015 (Adam); Loshchilov and Hutter 2019 (AdamW);
+Pascanu et al. 2013, "On the difficulty of training recurrent neural networks" (clipping).
 """
 
 import math
@@ -21,15 +23,15 @@ import numpy as np
 
 from ..config import is_number
 from ..errors import InputError
-from .gradients import named
 
-BLOCK = 1 << 16  # numbers updated at a time: one block's arrays stay in cache (1.7x on the full model's fc6)
+BLOCK = 1 << 16  # numbers updated at a time: what a formula computes on the way is small and stays in cache
 
 
 class Optimizer:
-    """What all optimisers share: the parameters, their state arrays, blocks, saving and loading.
+    """What all optimizers share: the parameters, their state arrays, blocks, saving and loading.
 
-    A subclass names its state arrays in `slots` and defines `_update`.
+    A subclass names its state arrays in `slots` and defines ``_update(w, g, *state, lr, t)``, which changes a block
+    of weights and of their state in place.
 
     Parameters
     ----------
@@ -38,9 +40,6 @@ class Optimizer:
     lr : float
         Learning rate; may be changed between steps (``optimizer.lr = ...``).
     weight_decay : float
-    decay_vectors : bool
-        True (torch's way) decays every parameter; False spares the one-dimensional ones, which are biases
-        and normalisation scales.
 
     Raises
     ------
@@ -50,17 +49,15 @@ class Optimizer:
 
     slots = ()  # names of the per-weight state arrays, torch's names
 
-    def __init__(self, parameters, lr, weight_decay=0.0, decay_vectors=True):
+    def __init__(self, parameters, lr, weight_decay=0.0):
         self.parameters = {path: p for path, p in named(parameters) if p.trainable}
         if not self.parameters:
             raise InputError(f"{type(self).__name__}: none of the parameters is trainable")
         self.lr = _at_least_zero(lr, "lr")
         self.weight_decay = _at_least_zero(weight_decay, "weight_decay")
-        self.decay_vectors = decay_vectors
         self.steps = dict.fromkeys(self.parameters, 0)  # updates that each parameter has had
         self.state = {path: {slot: np.zeros(p.data.shape, p.data.dtype) for slot in self.slots_of(path)}
                       for path, p in self.parameters.items()}
-        self._scratch = {}
 
     def slots_of(self, path):
         """Name the state arrays that the parameter at `path` needs."""
@@ -69,35 +66,23 @@ class Optimizer:
     def step(self):
         """Change every parameter that has a gradient, in place. One without a gradient is left alone."""
         for path, parameter in self.parameters.items():
-            if parameter.grad is None:
-                continue
-            if not parameter.data.flags.c_contiguous:  # a flat view of it would be a copy, the update lost
-                parameter.data = np.ascontiguousarray(parameter.data)
-            self.steps[path] += 1
-            decay = self.weight_decay if self.decay_vectors or parameter.data.ndim > 1 else 0.0
-            self._update_parameter(path, parameter, decay)
+            if parameter.grad is not None:
+                if not parameter.data.flags.c_contiguous:  # a flat view of it would be a copy, the update lost
+                    parameter.data = np.ascontiguousarray(parameter.data)
+                self.steps[path] += 1
+                self._update_parameter(path, parameter, self.lr)
 
-    def _update_parameter(self, path, parameter, decay):
+    def _update_parameter(self, path, parameter, lr):
         """Change one parameter, block by block."""
-        weight, grad = parameter.data.reshape(-1), parameter.grad.reshape(-1)
-        states = [array.reshape(-1) for array in self.state[path].values()]
-        scratch = self._scratch_of(weight.dtype)
-        for start in range(0, weight.size, BLOCK):
-            block = slice(start, min(start + BLOCK, weight.size))
-            self._update(weight[block], grad[block], *(s[block] for s in states),
-                         scratch[:block.stop - start], decay, self.steps[path])
-
-    def _scratch_of(self, dtype):
-        if dtype not in self._scratch:
-            self._scratch[dtype] = np.empty(BLOCK, dtype)
-        return self._scratch[dtype]
+        arrays = [array.reshape(-1) for array in (parameter.data, parameter.grad, *self.state[path].values())]
+        for start in range(0, parameter.data.size, BLOCK):
+            self._update(*(array[start:start + BLOCK] for array in arrays), lr, self.steps[path])
 
     def state_dict(self):
         """Copy the state: ``"<parameter path>/<slot>"`` and ``"<parameter path>/step"`` to ndarray."""
         state = {}
         for path in self.parameters:
-            for slot, array in self.state[path].items():
-                state[f"{path}/{slot}"] = array.copy()
+            state.update((f"{path}/{slot}", array.copy()) for slot, array in self.state[path].items())
             state[f"{path}/step"] = np.array(self.steps[path], np.int64)
         return state
 
@@ -107,21 +92,19 @@ class Optimizer:
         Raises
         ------
         InputError
-            If entries are missing, unexpected or of another shape: the state of another model or optimiser.
+            If entries are missing, unexpected or of another shape: the state of another model or optimizer.
         """
-        expected = {f"{path}/{slot}": p.data.shape
-                    for path, p in self.parameters.items() for slot in self.state[path]}
-        expected.update((f"{path}/step", ()) for path in self.parameters)
-        got = {key: np.shape(value) for key, value in mapping.items()}
+        expected, got = ({key: np.shape(value) for key, value in state.items()}
+                         for state in (self.state_dict(), mapping))
         wrong = {"missing": [key for key in expected if key not in got],
                  "unexpected": [key for key in got if key not in expected],
                  "of another shape": [f"{key} {got[key]} for {shape}" for key, shape in expected.items()
-                                      if key in got and got[key] != shape]}
+                                      if got.get(key, shape) != shape]}
         if any(wrong.values()):
             listing = (f"{len(keys)} {kind} ({', '.join(keys[:3])}{', ...' * (len(keys) > 3)})"
                        for kind, keys in wrong.items() if keys)
-            raise InputError(f"{type(self).__name__}: this optimiser state belongs to another model or "
-                             f"optimiser: {'; '.join(listing)}")
+            raise InputError(f"{type(self).__name__}: this optimizer state belongs to another model or "
+                             f"optimizer: {'; '.join(listing)}")
         for path, parameter in self.parameters.items():
             for slot in self.state[path]:
                 self.state[path][slot] = np.array(mapping[f"{path}/{slot}"], parameter.data.dtype, order="C")
@@ -135,7 +118,7 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    parameters, lr, weight_decay, decay_vectors
+    parameters, lr, weight_decay
         See `Optimizer`.
     momentum : float
         :math:`\mu`, in 0 ... 1.
@@ -154,23 +137,17 @@ class SGD(Optimizer):
 
     slots = ("momentum_buffer",)
 
-    def __init__(self, parameters, lr, momentum=0.9, weight_decay=0.0, decay_vectors=True):
-        super().__init__(parameters, lr, weight_decay, decay_vectors)
+    def __init__(self, parameters, lr, momentum=0.9, weight_decay=0.0):
+        super().__init__(parameters, lr, weight_decay)
         self.momentum = _below_one(momentum, "momentum")
 
     def settings(self):
         """Return the options that do not change from step to step, for the checkpoint."""
-        return {"name": "SGD", "momentum": self.momentum, "weight_decay": self.weight_decay,
-                "decay_vectors": self.decay_vectors}
+        return {"name": "SGD", "momentum": self.momentum, "weight_decay": self.weight_decay}
 
-    def _update(self, weight, grad, momentum_buffer, scratch, decay, step):
-        momentum_buffer *= self.momentum
-        momentum_buffer += grad
-        if decay:
-            np.multiply(weight, decay, out=scratch)
-            momentum_buffer += scratch
-        np.multiply(momentum_buffer, self.lr, out=scratch)
-        weight -= scratch
+    def _update(self, w, g, b, lr, t):
+        b[:] = self.momentum * b + g + self.weight_decay * w
+        w -= lr * b
 
 
 class AdamW(Optimizer):
@@ -180,13 +157,13 @@ class AdamW(Optimizer):
         w \leftarrow (1 - \eta \lambda) w, \quad
         m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad
         v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
-        w \leftarrow w - \eta \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
+        w \leftarrow w - \frac{\eta}{1 - \beta_1^t} \frac{m}{\sqrt{v} / \sqrt{1 - \beta_2^t} + \epsilon}
 
     The two divisions by :math:`1 - \beta^t` undo the bias of running means that began at zero.
 
     Parameters
     ----------
-    parameters, lr, weight_decay, decay_vectors
+    parameters, lr, weight_decay
         See `Optimizer`; the default decay is torch's.
     betas : (float, float)
         How much of the running mean of the gradient, and of its square, survives a step.
@@ -206,33 +183,88 @@ class AdamW(Optimizer):
 
     slots = ("exp_avg", "exp_avg_sq")
 
-    def __init__(self, parameters, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, decay_vectors=True):
-        super().__init__(parameters, lr, weight_decay, decay_vectors)
+    def __init__(self, parameters, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2):
+        super().__init__(parameters, lr, weight_decay)
         self.betas = (_below_one(betas[0], "betas[0]"), _below_one(betas[1], "betas[1]"))
         self.eps = _at_least_zero(eps, "eps")
 
     def settings(self):
         """Return the options that do not change from step to step, for the checkpoint."""
-        return {"name": "AdamW", "betas": list(self.betas), "eps": self.eps,
-                "weight_decay": self.weight_decay, "decay_vectors": self.decay_vectors}
+        return {"name": "AdamW", "betas": list(self.betas), "eps": self.eps, "weight_decay": self.weight_decay}
 
-    def _update(self, weight, grad, exp_avg, exp_avg_sq, scratch, decay, step):
+    def _update(self, w, g, m, v, lr, t):
         beta1, beta2 = self.betas
-        if decay:
-            weight *= 1 - self.lr * decay
-        exp_avg *= beta1
-        np.multiply(grad, 1 - beta1, out=scratch)
-        exp_avg += scratch
-        exp_avg_sq *= beta2
-        np.multiply(grad, grad, out=scratch)
-        scratch *= 1 - beta2
-        exp_avg_sq += scratch
-        np.sqrt(exp_avg_sq, out=scratch)
-        scratch *= 1 / math.sqrt(1 - beta2 ** step)
-        scratch += self.eps
-        np.divide(exp_avg, scratch, out=scratch)
-        scratch *= self.lr / (1 - beta1 ** step)
-        weight -= scratch
+        w *= 1 - lr * self.weight_decay
+        m[:] = beta1 * m + (1 - beta1) * g
+        v[:] = beta2 * v + (1 - beta2) * g ** 2
+        root = np.sqrt(v) * (1 / math.sqrt(1 - beta2 ** t))
+        w -= lr / (1 - beta1 ** t) * (m / (root + self.eps))
+
+
+def clip_gradients(parameters, max_norm):
+    """Shorten all gradients by one common factor, so that together they are at most `max_norm` long.
+
+    The direction of the step stays what it was; only a rare huge gradient is kept from throwing the weights far away.
+    torch's rule: the factor is ``max_norm / (norm + 1e-6)``, at most 1.
+
+    Parameters
+    ----------
+    parameters : iterable of Parameter, or of (str, Parameter)
+        Their ``grad`` is changed in place.
+    max_norm : float
+        Infinity only measures.
+
+    Returns
+    -------
+    norm : float
+        The length before clipping.
+    """
+    parameters = [p for _, p in named(parameters) if p.grad is not None]
+    norm = gradient_norm(parameters)
+    factor = max_norm / (norm + 1e-6)
+    if factor < 1:  # False for a NaN as well, which clipping must not spread over every gradient
+        for parameter in parameters:
+            parameter.grad *= factor
+    return norm
+
+
+def gradient_norm(parameters):
+    """Return the length of all gradients together, as one vector.
+
+    Parameters
+    ----------
+    parameters : iterable of Parameter, or of (str, Parameter)
+        Those without a gradient count as zero.
+
+    Returns
+    -------
+    norm : float
+
+    Examples
+    --------
+    >>> from npmaskrcnn.nn.module import Parameter
+    >>> a, b = Parameter(np.zeros(2)), Parameter(np.zeros(1))
+    >>> a.grad, b.grad = np.array([1.0, 2.0]), np.array([2.0])
+    >>> gradient_norm([a, b])
+    3.0
+    """
+    return math.sqrt(sum(squared_length(p.grad) for _, p in named(parameters) if p.grad is not None))
+
+
+def squared_length(array):
+    """Return the sum of squares as a float; a single product in BLAS, with no temporary."""
+    flat = array.reshape(-1)
+    return float(np.dot(flat, flat))
+
+
+def named(parameters):
+    """Yield ``(name, Parameter)`` from named or bare parameters, or a mapping; bare ones are numbered."""
+    if hasattr(parameters, "items"):
+        parameters = parameters.items()
+    if not hasattr(parameters, "__iter__"):
+        raise InputError(f"parameters must be model.named_parameters(), got a {type(parameters).__name__}")
+    for i, entry in enumerate(parameters):
+        yield entry if isinstance(entry, tuple) else (str(i), entry)
 
 
 def _at_least_zero(value, name):

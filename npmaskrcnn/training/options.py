@@ -10,6 +10,7 @@ from ..config import is_number
 from ..errors import InputError
 from ..structures import Target
 from .log import LOSSES
+from .loop import Listener
 
 LARGEST_COUNT = 10 ** 9
 SMALLEST_ZOOM, LARGEST_ZOOM = 0.1, 10   # beyond these a picture is a dot, or a single object's inside
@@ -39,7 +40,7 @@ def judge_fraction(value, name):
 
 
 def judge_parts(model, optimizer, schedule):
-    """Raise InputError unless these are a model, an optimiser over its own parameters, a schedule or None."""
+    """Raise InputError unless these are a model, an optimizer over its own parameters, a schedule or None."""
     if not hasattr(model, "loss_and_grads"):
         raise InputError(f"model must be a MaskRCNN, got {model!r:.60}")
     if not hasattr(optimizer, "parameters"):
@@ -75,12 +76,24 @@ def judge_checkpoint_at(steps):
     return {judge_count(step, "checkpoint_at") for step in steps}
 
 
+class JudgedItems(Listener):
+    """Judges the images and targets of a step when they have been read."""
+
+    def drawn(self, loop, batch):
+        """Raise InputError at the first that is no pair of an image and a Target that fits it and the model."""
+        for index, item in zip(batch.indices, batch.items):
+            image, target = judge_item(item, index)
+            target.check(image.shape[:2], loop.model.num_classes, loop.model.class_names,
+                         f"image {index} of the dataset")
+
+
 def judge_item(item, index):
     """Return the image and the Target of a dataset's item."""
     if not isinstance(item, (tuple, list)) or len(item) != 2 or not isinstance(item[1], Target):
         got = (type(item).__name__ if not isinstance(item, (tuple, list)) else
                f"({', '.join(type(part).__name__ for part in item)})")
-        raise InputError(f"image {index} of the dataset: dataset[{index}] must be a pair (image, Target), got {got:.80}")
+        raise InputError(f"image {index} of the dataset: dataset[{index}] must be a pair (image, Target), "
+                         f"got {got:.80}")
     return item
 
 

@@ -28,6 +28,7 @@ class Progress:
         self.log_every, self._stream = log_every, stream
         self._open_line = 0  # characters of an unfinished line on the terminal
         self._last = -math.inf
+        self._pace = None   # seconds a step, the recent ones counting most
 
     @property
     def stream(self):
@@ -39,17 +40,24 @@ class Progress:
             self._close_line()
             print(text, file=self.stream, flush=True)
 
-    def step(self, step, num_steps, row, images_per_second, seconds_left):
+    def begin(self):
+        """Forget how long the steps of an earlier run took."""
+        self._pace = None
+
+    def step(self, row, num_steps, batch_size, seconds):
         """Show one step.
 
         Parameters
         ----------
-        step, num_steps : int
         row : dict of str to float
             The step's row of the log.
-        images_per_second, seconds_left : float
+        num_steps, batch_size : int
+        seconds : float
+            That this step took.
         """
-        now = time.monotonic()
+        step, now = row["step"], time.monotonic()
+        seconds = max(seconds, 1e-9)
+        self._pace = seconds if self._pace is None else 0.9 * self._pace + 0.1 * seconds
         on_terminal = self._on_terminal()
         due = step % max(self.log_every, 1) == 0 or step in (1, num_steps) or now - self._last > PATIENCE
         if not self.log_every or not (on_terminal or due):
@@ -57,8 +65,8 @@ class Progress:
         self._last = now
         parts = "  ".join(f"{short} {row[name]:.3f}" for name, short in SHORT.items())
         self._line(f"step {step:>{len(str(num_steps))}}/{num_steps}  total {row['loss_total']:.3f}  {parts}  "
-                   f"lr {row['learning_rate']:.2e}  {images_per_second:.1f} images/s  "
-                   f"{duration(seconds_left)} left", on_terminal)
+                   f"lr {row['learning_rate']:.2e}  {batch_size / self._pace:.1f} images/s  "
+                   f"{duration(self._pace * (num_steps - step))} left", on_terminal)
         if step == num_steps:
             self._close_line()
 

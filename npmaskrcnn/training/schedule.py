@@ -1,7 +1,7 @@
 """The learning rate as a function of the step.
 
 The first steps of a fresh network are its wildest: the heads are random, the gradients large and the
-optimiser knows nothing yet about their size. So the rate starts near zero and climbs in a straight line
+optimizer knows nothing yet about their size. So the rate starts near zero and climbs in a straight line
 (*warm-up*). At the end the opposite holds: the weights jitter around a good place, and only smaller steps let
 them settle. The *cosine* shrinks the rate smoothly to zero over the whole run; the *staircase* of the
 original papers divides it by ten at chosen steps. Both are pure functions: ``learning_rate(step)`` depends on

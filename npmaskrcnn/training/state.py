@@ -1,8 +1,8 @@
-"""What else moves while a model trains: statistics, the order of the images, an average of the weights.
+"""What else moves while a model trains: statistics, the random generator, an average of the weights.
 
 The weights are the obvious state of a training. To go on after an interruption as if nothing had happened,
 bit for bit, the rest has to be kept as well: the running statistics of BatchNorm, which image comes next, and
-the state of the random generator.
+the state of the random generator. And no step may end half-way, with some of it moved and some not: `AllOrNothing`.
 """
 
 import contextlib
@@ -11,6 +11,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..nn.module import Buffer, Parameter
+from .interrupt import uninterrupted
+from .loop import Listener
 
 
 def named_owners(model):
@@ -21,34 +23,7 @@ def named_owners(model):
                 yield (f"{path}.{name}" if path else name), value
 
 
-class DataOrder:
-    """Which images come next: a shuffled pass over the dataset, then another one.
-
-    A batch may reach over the end of a pass, so every batch is full, and in any pass every image comes once.
-
-    Parameters
-    ----------
-    num_images : int
-    rng : np.random.Generator
-        Asked for one permutation a pass.
-    """
-
-    def __init__(self, num_images, rng):
-        self.num_images, self.rng = num_images, rng
-        self.order, self.position = np.zeros(0, np.int64), 0
-
-    def next(self, count):
-        """Return the indices of the next `count` images, a list of int."""
-        indices = []
-        for _ in range(count):
-            if self.position == len(self.order):
-                self.order, self.position = self.rng.permutation(self.num_images), 0
-            indices.append(int(self.order[self.position]))
-            self.position += 1
-        return indices
-
-
-class WeightAverage:
+class WeightAverage(Listener):
     r"""An exponential moving average of weights and statistics, for evaluation.
 
     Late in training the weights circle around a good point; their average is nearer to it than any of them.
@@ -72,6 +47,10 @@ class WeightAverage:
         self.owners = {key: owner for key, owner in named_owners(model) if owner.data.dtype.kind == "f"}
         self.decay = decay
         self.averages = {key: owner.data.copy() for key, owner in self.owners.items()}
+
+    def stepped(self, loop, batch):
+        """Take the new weights in."""
+        self.update(loop.step)
 
     def update(self, step):
         """Move the average towards the weights as they are after `step` steps."""
@@ -99,20 +78,34 @@ class WeightAverage:
                 owner.data = own[key]
 
 
-@contextlib.contextmanager
-def all_or_nothing(trainer):
-    """Undo what a step has moved that did not come to its end: random state, order of images, statistics."""
-    rng, order = trainer.rng.bit_generator.state, trainer.order
-    place = order.order, order.position
-    data = [(owner, owner.data) for _, owner in named_owners(trainer.model)]
-    try:
-        yield
-    except BaseException:
-        trainer.rng.bit_generator.state = rng
-        order.order, order.position = place
-        for owner, array in data:  # forward replaces the statistics, it does not write into them
-            owner.data = array
-        raise
+class AllOrNothing(Listener):
+    """Whatever stops a step, the state of the training is the one before it or the one after it.
+
+    Until the weights move, a step that is stopped is undone; from then on Ctrl-C waits for its end.
+    """
+
+    @contextlib.contextmanager
+    def step_of(self, loop):
+        """Hold this context around a step."""
+        rng, lr, order = loop.rng.bit_generator.state, loop.optimizer.lr, loop.order
+        place = order.order, order.position
+        data = [(owner, owner.data) for _, owner in named_owners(loop.model)]
+        self.is_moving = False
+        with contextlib.ExitStack() as self.held:
+            try:
+                yield
+            except BaseException:
+                if not self.is_moving:
+                    loop.rng.bit_generator.state, loop.optimizer.lr = rng, lr
+                    order.order, order.position = place
+                    for owner, array in data:  # forward replaces the statistics, it does not write into them
+                        owner.data = array
+                raise
+
+    def clipped(self, loop, batch):
+        """Hold Ctrl-C back: next, the weights move."""
+        self.held.enter_context(uninterrupted())
+        self.is_moving = True
 
 
 def rng_to_json(rng):

@@ -1,15 +1,12 @@
-"""The training loop: draw, mirror, run forward and backward, look, step; again.
+"""The training loop with all the care that hours of computing deserve.
 
-A step takes four images that the model has not seen for a while, asks it for the five losses and their
-gradients, and moves every weight a little downhill. All the rest of this file is care: that nobody has to
-guess what is going on (a line, a log, curves), that nothing is lost (checkpoints), and that a training which
-goes wrong says so at once and in words.
+The loop itself is in `loop`, and there is no other: a `Trainer` is that loop with listeners. They see to it that
+nobody has to guess what is going on (a line, a log, curves), that nothing is lost (checkpoints), and that a training
+which goes wrong says so at once and in words.
 """
 
 import contextlib
-import functools
 import os
-import time
 
 import numpy as np
 
@@ -18,24 +15,20 @@ from ..weights.files import as_path
 from ..words import count
 from ..fast.threads import one_product_a_core
 from . import checkpoint
-from .augment import augment, without_crowds
-from .divergence import TrainingDiverged, bad_term, first_bad_gradient, first_bad_input, first_bad_weight
-from .gradients import clip_gradients, squared_length
+from .divergence import Divergence, TrainingDiverged, first_bad_weight
 from .interrupt import terminate_as_interrupt, uninterrupted
-from .log import AP_COLUMNS, COLUMNS, Log, by_part
-from .options import (judge_checkpoint_at, judge_classes, judge_count, judge_dataset, judge_flag, judge_fraction,
-                      judge_item, judge_loss_weights, judge_objects, judge_parts, judge_positive, judge_rng,
+from .log import AP_COLUMNS, COLUMNS, Log, Record
+from .loop import Loop
+from .options import (JudgedItems, judge_checkpoint_at, judge_classes, judge_count, judge_dataset, judge_flag,
+                      judge_fraction, judge_loss_weights, judge_objects, judge_parts, judge_positive, judge_rng,
                       judge_scale_jitter)
 from .progress import Progress, chance_levels
-from .state import DataOrder, WeightAverage, all_or_nothing
+from .state import AllOrNothing, WeightAverage
 from .validation import average_precision, draw_curves
 
-# Overflow is looked for here, in so many words; NumPy's warnings about it would come first and say less.
-QUIET = functools.partial(np.errstate, over="ignore", invalid="ignore", divide="ignore")
 
-
-class Trainer:
-    """Trains a model on a dataset, step by step.
+class Trainer(Loop):
+    """Trains a model on a dataset, step by step: the `Loop`, with a log, checkpoints, progress and a watch over it.
 
     Parameters
     ----------
@@ -46,7 +39,7 @@ class Trainer:
     optimizer : SGD, AdamW or Muon
         Over ``model.named_parameters()``.
     schedule : WarmupCosine, WarmupSteps or None
-        None keeps the optimiser's own rate.
+        None keeps the optimizer's own rate.
     batch_size : int
         Images a step.
     rng : np.random.Generator or int
@@ -84,12 +77,15 @@ class Trainer:
         Spent in them.
     log, validation_log : Log
     average : WeightAverage or None
+    last_checkpoint : str or None
+    listeners : list of Listener
+        In the order in which they hear of a step; more may be added.
 
     Raises
     ------
     InputError
         If an option is out of range, the dataset is empty or all crowds, its classes are not the model's, or
-        the optimiser's parameters are another model's.
+        the optimizer's parameters are another model's.
     """
 
     def __init__(self, model, dataset, optimizer, schedule=None, batch_size=4, rng=0, out_dir=None,
@@ -97,31 +93,32 @@ class Trainer:
                  checkpoint_every=100, log_every=20, flip=True, scale_jitter=None, weight_average=None,
                  stream=None):
         judge_parts(model, optimizer, schedule)
-        self.model, self.dataset, self.optimizer, self.schedule = model, dataset, optimizer, schedule
-        self.batch_size = judge_count(batch_size, "batch_size")
-        self.clip_norm = None if clip_norm is None else judge_positive(clip_norm, "clip_norm")
-        self.loss_weights = judge_loss_weights(loss_weights)
+        judge_dataset(dataset)
+        judge_objects(dataset)
+        super().__init__(model, dataset, optimizer, judge_rng(rng), schedule, judge_count(batch_size, "batch_size"),
+                         None if clip_norm is None else judge_positive(clip_norm, "clip_norm"),
+                         judge_loss_weights(loss_weights), judge_flag(flip, "flip"), judge_scale_jitter(scale_jitter))
         self.eval_every = None if eval_every is None else judge_count(eval_every, "eval_every")
         self.checkpoint_at = judge_checkpoint_at(checkpoint_at)
         self.checkpoint_every = (None if checkpoint_every is None
                                  else judge_count(checkpoint_every, "checkpoint_every"))
-        self.flip, self.scale_jitter = judge_flag(flip, "flip"), judge_scale_jitter(scale_jitter)
-        num_images = judge_dataset(dataset)
-        judge_objects(dataset)
         judge_classes(model, dataset)
         self.validation = validation
         if validation is not None:
             judge_dataset(validation, "validation")
             judge_classes(model, validation, "validation")
-        self.rng = judge_rng(rng)
-        self.order = DataOrder(num_images, self.rng)
         self.average = None if weight_average is None else WeightAverage(
             model, judge_fraction(weight_average, "weight_average"))
         self.out_dir = _folder(out_dir)
         self.log = Log(COLUMNS, self.path("log.csv"))
         self.validation_log = Log(AP_COLUMNS, self.path("validation.csv"))
         self.progress = Progress(judge_count(log_every, "log_every", 0), stream)
-        self.step, self.seconds, self.last_checkpoint = 0, 0.0, None
+        self.seconds, self.last_checkpoint = 0.0, None
+        self.divergence, self.all_or_nothing, self.record = Divergence(), AllOrNothing(), Record()
+        averages = [] if self.average is None else [self.average]
+        # The judges come before `all_or_nothing` lets the weights move; a checkpoint comes when all else is up to date.
+        self.listeners = [JudgedItems(), self.divergence, self.all_or_nothing, *averages, self.record,
+                          checkpoint.Checkpoints()]
 
     def path(self, name):
         """Return the path of a file in the output folder, None if there is none."""
@@ -162,16 +159,13 @@ class Trainer:
         self.progress.say(f"training on {count(len(self.dataset), 'image')}, {self.batch_size} a step, "
                           f"steps {self.step + 1} to {last}{into}")
         self.progress.say(chance_levels(self.model.num_classes))
-        pace = None  # seconds a step, the recent ones counting most
+        self.progress.begin()
         try:
             with terminate_as_interrupt():
                 while self.step < last:
                     before = self.seconds
                     row = self.train_step()
-                    took = max(self.seconds - before, 1e-9)
-                    pace = took if pace is None else 0.9 * pace + 0.1 * took
-                    seconds_left = pace * (last - self.step)
-                    self.progress.step(self.step, last, row, self.batch_size / pace, seconds_left)
+                    self.progress.step(row, last, self.batch_size, self.seconds - before)
                     if self.step == last or (self.eval_every and self.step % self.eval_every == 0):
                         self.evaluate()
                         draw_curves(self)
@@ -188,35 +182,14 @@ class Trainer:
             raise
         return self.log.arrays()
 
-    @one_product_a_core()       # the optimiser's products, too: a switch costs more than they gain by a second core
     def train_step(self):
         """Do one step and return its row of the log; an interruption leaves the state before or after it."""
-        began = time.perf_counter()
-        lr = self.optimizer.lr if self.schedule is None else self.schedule.learning_rate(self.step)
-        parameters = self.optimizer.parameters
-        with all_or_nothing(self), QUIET():
-            indices, images, targets = self._draw()
-            losses = self._losses_and_gradients(indices, images, targets, lr)
-            norms = by_part({path: squared_length(p.grad)
-                             for path, p in parameters.items() if p.grad is not None})
-            norm = self._clip(indices, lr)
-        with uninterrupted(), QUIET():
-            before = {path: p.data.copy() for path, p in parameters.items()}
-            self.optimizer.lr = lr
-            self.optimizer.step()
-            self.step += 1
-            if self.average is not None:
-                self.average.update(self.step)
-            total = sum(self.loss_weights[name] * value for name, value in losses.items())
-            ratios = update_ratios(before, parameters)
-            self.seconds += time.perf_counter() - began
-            row = dict(step=self.step, seconds=round(self.seconds, 3), learning_rate=lr, **losses,
-                       loss_total=total, grad_norm=norm,
-                       **{f"grad_norm_{part}": value for part, value in norms.items()},
-                       **{f"update_ratio_{part}": value for part, value in ratios.items()})
-            self.log.append(**row)
-            self._keep_checkpoints(indices, lr)
-        return row
+        self.record.begin()
+        with (one_product_a_core(),     # the optimizer's products, too: a switch costs more than they gain by two cores
+              np.errstate(over="ignore", invalid="ignore", divide="ignore"),    # `Divergence` says it better
+              self.all_or_nothing.step_of(self), self.divergence.step_of(self)):
+            self.one_step()
+        return self.record.row
 
     def evaluate(self):
         """Measure average precision on the validation set, if any; with the averaged weights, if any."""
@@ -239,57 +212,6 @@ class Trainer:
             self.last_checkpoint = path
         return path
 
-    # ---- the parts of a step --------------------------------------------------------------------
-
-    def _draw(self):
-        """Return the indices, images and targets of the next batch."""
-        indices, images, targets = self.order.next(self.batch_size), [], []
-        for index in indices:
-            image, target = judge_item(self.dataset[index], index)
-            target.check(image.shape[:2], self.model.num_classes, self.model.class_names,
-                         f"image {index} of the dataset")
-            image, target = augment(image, without_crowds(target), self.rng, self.flip, self.scale_jitter)
-            images.append(image)
-            targets.append(target)
-        return indices, images, targets
-
-    def _losses_and_gradients(self, indices, images, targets, lr):
-        try:
-            losses = self.model.loss_and_grads(images, targets, self.rng, self.loss_weights)
-        except Exception:  # numbers that overflowed may break the pass anywhere, and with any message
-            tensor = first_bad_weight(self.model)
-            if tensor is None:
-                raise
-            raise self._diverged(indices, "the forward pass", "broken", tensor, lr) from None
-        bad = bad_term(losses)
-        if bad:
-            raise self._diverged(indices, *bad, first_bad_input(self.model, images, targets), lr)
-        return losses
-
-    def _clip(self, indices, lr):
-        max_norm = float("inf") if self.clip_norm is None else self.clip_norm
-        norm = clip_gradients(self.optimizer.parameters, max_norm)
-        if not np.isfinite(norm):
-            tensor = first_bad_gradient(self.model) or "none by itself, their sum of squares is too large"
-            raise self._diverged(indices, "gradient norm", norm, tensor, lr)
-        return norm
-
-    def _keep_checkpoints(self, indices, lr):
-        due = self.checkpoint_every and self.step % self.checkpoint_every == 0
-        if self.out_dir is None or not (due or self.step in self.checkpoint_at):
-            return
-        tensor = first_bad_weight(self.model)
-        if tensor:  # never over a good one
-            raise TrainingDiverged(self.step, indices, "a weight", "not finite", tensor, lr,
-                                   self.last_checkpoint)
-        if due:
-            self.save()
-        if self.step in self.checkpoint_at:
-            self.save(f"checkpoint-{self.step:06d}.npz")
-
-    def _diverged(self, indices, term, value, tensor, lr):
-        return TrainingDiverged(self.step + 1, indices, term, value, tensor, lr, self.last_checkpoint)
-
     def _judge_folder(self, resumed=None):
         """Refuse a folder that holds a run, unless its checkpoint lies in the (real) folder `resumed`, this one."""
         if self.out_dir is None or resumed == os.path.realpath(self.out_dir):
@@ -306,15 +228,6 @@ class Trainer:
                              else "nothing is saved, because no folder was named" if self.out_dir is None
                              else "nothing is saved, because no step was done" if not self.step
                              else "nothing is saved, because weights are not finite"))
-
-
-def update_ratios(before, parameters):
-    """Return, part by part, how long a step was against the weights that it changed; `before` is used up."""
-    weights = by_part({path: squared_length(value) for path, value in before.items()})
-    for path, value in before.items():
-        value -= parameters[path].data
-    updates = by_part({path: squared_length(value) for path, value in before.items()})
-    return {part: updates[part] / weights[part] if weights[part] else 0.0 for part in updates}
 
 
 def _folder(path):

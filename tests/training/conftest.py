@@ -1,4 +1,8 @@
-"""A model that trains in a millisecond a step, with the interface and the part names of the real one."""
+"""A model that trains in a millisecond a step, with the interface and the part names of the real one.
+
+What is tested on it are the loop and those who listen: they know no more of a model than this one has. That the real
+model trains in the same way is held in `test_real_model`.
+"""
 
 import numpy as np
 import pytest
@@ -23,7 +27,7 @@ class Layer(Module):
 
 
 class FakeModel(Module):
-    """Regresses the mean colour of the images, through five layers with Mask R-CNN's part names.
+    """Regresses the mean color of the images, through five layers with Mask R-CNN's part names.
 
     ``losses["loss_mask"]`` and so on are the squared errors of one layer each. Uses `rng` as the real model
     does and moves a running mean, so that a resumed run shows whether all was restored.
@@ -46,15 +50,15 @@ class FakeModel(Module):
         self.zero_grad()
         self.untrained = False
         self.calls += 1
-        colour = np.stack([np.asarray(image, np.float32).mean((0, 1)) for image in images]) / 255
-        colour = colour[rng.permutation(len(colour))] * np.float32(1 + 0.1 * rng.random())
+        color = np.stack([np.asarray(image, np.float32).mean((0, 1)) for image in images]) / 255
+        color = color[rng.permutation(len(color))] * np.float32(1 + 0.1 * rng.random())
         layers = [module for _, module in self.named_modules() if isinstance(module, Layer)]
         losses = {}
         for name, layer in zip(LOSSES, layers):
-            y = colour @ layer.weight.data + layer.bias.data
+            y = color @ layer.weight.data + layer.bias.data
             losses[name] = float((y ** 2).mean())
             dy = 2 * y / y.size * np.float32((loss_weights or {}).get(name, 1))
-            layer.weight.add_grad(colour.T @ dy)
+            layer.weight.add_grad(color.T @ dy)
             layer.bias.add_grad(dy.sum(axis=0))
             layer.running_mean.data = 0.9 * layer.running_mean.data + np.float32(0.1) * y.mean(axis=0)
         if self.calls == self.explode_at:
@@ -69,7 +73,7 @@ class FakeModel(Module):
 
 
 class Boxes:
-    """A dataset of grey images with one box each, the same box, and a noise of the image's own."""
+    """A dataset of gray images with one box each, the same box, and a noise of the image's own."""
 
     class_names = ["background", "circle", "square", "triangle"]
 

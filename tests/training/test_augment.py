@@ -1,4 +1,8 @@
-"""Image, boxes and masks move together."""
+"""Image, boxes and masks move together.
+
+Flips and zooms of images of known ellipses are held against what the moved pixels say: each box against the extent of
+its mask, each mask against the color under it, and a few against numbers known by hand.
+"""
 
 import math
 
@@ -11,7 +15,7 @@ from npmaskrcnn.training.augment import augment, flip_horizontal, without_crowds
 
 
 def scene(rng, size=(40, 64), num_objects=3):
-    """A black image with filled ellipses of colours of their own; the colour tells which object it is."""
+    """A black image with filled ellipses of colors of their own; the color tells which object it is."""
     y, x = np.mgrid[:size[0], :size[1]]
     image, masks = np.zeros((*size, 3), np.uint8), []
     for i in range(num_objects):
@@ -54,7 +58,7 @@ def test_zoom_moves_boxes_with_masks(seed, scale):
     # a nearest-pixel mask begins in the first output pixel whose source is inside: less than one pixel away
     assert np.abs(zoomed.boxes - mask_extents(zoomed.masks)).max(initial=0) < 1
     for label, mask in zip(zoomed.labels, zoomed.masks):
-        # colours blend at the edges only, over one pixel of the source
+        # colors blend at the edges only, over one pixel of the source
         inner = binary_erosion(mask, np.ones((3, 3)), iterations=math.ceil(scale), border_value=0)
         np.testing.assert_allclose(zoomed_image[inner], 60 * label / 255, atol=1e-6)
 
@@ -86,7 +90,7 @@ def test_a_cut_object_gets_the_box_of_what_remains():
     np.testing.assert_array_equal(zoomed.boxes, [[20, 8, 30, 18]])
 
 
-def test_a_small_picture_is_framed_in_the_mean_colour():
+def test_a_small_picture_is_framed_in_the_mean_color():
     image, target = scene(np.random.default_rng(1))
     framed, zoomed = zoom(image, target, 0.5, (1, 1))
     np.testing.assert_allclose(framed[:20, :, 0], image[..., 0].mean() / 255, rtol=1e-5)  # 20 rows above

@@ -1,4 +1,8 @@
-"""Muon: same directions, equal strength; hidden matrices only; the rest as AdamW does it."""
+"""Muon: same directions, equal strength; hidden matrices only; the rest as AdamW does it.
+
+Orthogonalization is held against the singular value decomposition and against the polynomial applied to the matrix
+itself; a step against the rule written out by hand; what is not hidden against `AdamW`, bit for bit.
+"""
 
 import numpy as np
 import pytest
@@ -75,7 +79,8 @@ def test_vectors_and_outer_layers_are_adamws():
 def test_the_tiny_models_hidden_matrices_are_body_pyramid_and_heads():
     hidden = Muon(maskrcnn_tiny().named_parameters()).hidden
     assert "roi_heads.box_head.fc6.weight" in hidden and "backbone.fpn.layer_blocks.0.0.weight" in hidden
-    assert not any(name in path for path in hidden for name in ("body.conv1", "cls_", "bbox_pred", "mask_predictor", "bn"))
+    outer = ("body.conv1", "cls_", "bbox_pred", "mask_predictor", "bn")
+    assert not any(name in path for path in hidden for name in outer)
 
 
 def test_the_state_goes_and_comes_back():
@@ -86,7 +91,8 @@ def test_the_state_goes_and_comes_back():
         parameter.grad = rng.normal(size=parameter.data.shape)
     optimizer.step()
     state = optimizer.state_dict()
-    assert set(state) == {"a.weight/momentum_buffer", "a.weight/step", "a.bias/exp_avg", "a.bias/exp_avg_sq", "a.bias/step"}
+    assert set(state) == {"a.weight/momentum_buffer", "a.weight/step",
+                          "a.bias/exp_avg", "a.bias/exp_avg_sq", "a.bias/step"}
     twin = Muon([(name, Parameter(p.data.copy())) for name, p in parameters])
     twin.load_state_dict(state)
     for name, value in twin.state_dict().items():

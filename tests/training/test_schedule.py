@@ -1,4 +1,7 @@
-"""Learning rates as functions of the step."""
+"""Learning rates as functions of the step.
+
+The curves are held against their properties (straight up, then down) and against values known by hand.
+"""
 
 import math
 

@@ -1,8 +1,13 @@
-"""The loop: what it writes, how it is interrupted and taken up, what it refuses."""
+"""The trainer: what it writes, how it is interrupted and taken up, what it refuses.
+
+Log, figures and checkpoints are held against the run that wrote them; a run that was stopped, by Ctrl-C, a signal or an
+error, and taken up again against one that was not, bit for bit; messages against the words that a person needs.
+"""
 
 import io
 import os
 import signal
+import warnings
 
 import numpy as np
 import pytest
@@ -269,7 +274,7 @@ def test_a_checkpoint_of_another_run_is_refused_and_changes_nothing(make, fake_m
         assert_same(before, everything(trainer))
 
 
-def test_optimiser_state_of_another_model_is_refused(make, tmp_path):
+def test_optimizer_state_of_another_model_is_refused(make, tmp_path):
     from npmaskrcnn.weights import write_npz
     make(out_dir=tmp_path).run(1)
     arrays, meta = read_npz(tmp_path / "checkpoint.npz")
@@ -321,6 +326,18 @@ def test_other_settings_at_resumption_are_reported(make, tmp_path):
     make(out_dir=tmp_path).run(1)
     with pytest.warns(InputWarning, match=r"stored, which had schedule.warmup 3 \(here 2\), batch_size 4 \(here 2\)$"):
         make(batch_size=2, schedule=WarmupCosine(0.01, 10, warmup=2)).resume(tmp_path / "checkpoint.npz")
+
+
+@pytest.mark.parametrize("stored, reported", [(True, False), (False, True)])
+def test_an_option_that_is_no_more_is_reported_only_where_it_mattered(make, tmp_path, stored, reported):
+    make(out_dir=tmp_path).run(1)
+    arrays, meta = read_npz(tmp_path / "checkpoint.npz")
+    meta["training"]["optimizer"]["decay_vectors"] = stored     # as checkpoints of earlier versions have it
+    write_npz(tmp_path / "old.npz", arrays, meta)
+    trainer = make()
+    with pytest.warns(InputWarning, match="decay_vectors False") if reported else warnings.catch_warnings():
+        warnings.simplefilter("always" if reported else "error")
+        assert trainer.resume(tmp_path / "old.npz").step == 1
 
 
 # ---- interruption ---------------------------------------------------------------------------------
@@ -465,6 +482,20 @@ def test_a_learning_rate_far_too_high_ends_in_one_message(make):
         make(lr=1e30, optimizer=SGD, schedule=None, clip_norm=None).run(20)
 
 
+@pytest.mark.parametrize("error", [IndexError("nan"), OverflowError("inf"), InputError("not finite")])
+def test_a_pass_that_breaks_on_broken_numbers_is_a_divergence(make, fake_model, error):
+    class Breaking(fake_model):
+        def loss_and_grads(self, *args):
+            if self.calls == 2:
+                self.rpn.head.running_mean.data = np.full(3, np.inf, np.float32)   # where a real pass overflows first
+                raise error
+            return super().loss_and_grads(*args)
+    trainer = make(Breaking())
+    with pytest.raises(TrainingDiverged, match="step 3: the forward pass is broken .*weight rpn.head.running_mean"):
+        trainer.run(5)
+    assert trainer.step == 2 and np.isfinite(trainer.model.rpn.head.running_mean.data).all()    # undone
+
+
 def test_an_error_that_is_no_divergence_passes_through(make, fake_model):
     class Broken(fake_model):
         def loss_and_grads(self, *args):
@@ -491,7 +522,8 @@ def test_an_error_that_is_no_divergence_passes_through(make, fake_model):
     (dict(lr=-1e-3), "lr must be"), (dict(lr="a"), "lr must be"),
     (dict(scale_jitter=(0.001, 1)), "scale_jitter must be a pair of numbers .*from 0.1 to 10"),
     (dict(scale_jitter=(1, 100)), "scale_jitter"), (dict(scale_jitter=[1]), "scale_jitter"),
-    (dict(loss_weights=[1]), "loss_weights must be a dict"), (dict(loss_weights={"loss_mask": "a"}), "'loss_mask'. is 'a', but must be"),
+    (dict(loss_weights=[1]), "loss_weights must be a dict"),
+    (dict(loss_weights={"loss_mask": "a"}), "'loss_mask'. is 'a', but must be"),
     (dict(checkpoint_at=3), "checkpoint_at must be a list of steps, got 3"),
     (dict(rng="a"), "rng must be"), (dict(rng=-1), "rng must be .* got -1"), (dict(rng=None), "rng must be"),
     (dict(schedule=0.1), "schedule must be a WarmupCosine"), (dict(flip="no"), "flip must be True or False, got 'no'"),
@@ -513,7 +545,7 @@ def test_parts_that_are_none_are_refused(fake_model, boxes):
         SGD(model, 0.1)
 
 
-def test_an_optimiser_of_another_model_is_refused(fake_model, boxes):
+def test_an_optimizer_of_another_model_is_refused(fake_model, boxes):
     with pytest.raises(InputError, match="optimizer: holds the parameters of another model; build it from this"):
         Trainer(fake_model(), boxes(), SGD(fake_model().named_parameters(), 0.1))
 
