@@ -35,20 +35,21 @@ def count(weights, scene, task):
     import scenes
 
     import npmaskrcnn
+    from npmaskrcnn.nn import FORGET
     from npmaskrcnn.stages.transform import resize_target
     model = npmaskrcnn.load(weights)
     images, targets = scenes.read(scene)
     batch = model.transform.forward(images[:1], model.dtype)
     if task == "train":
         targets = [resize_target(targets[0], batch.image_sizes[0])]
-        trunk = model.forward_trunk(batch.images)
-        chosen = model.make_plan(trunk, batch, targets, np.random.default_rng(0)).rois
+        trunk = model.forward_trunk(batch.images, FORGET)
+        chosen = model.make_plan(trunk, batch.image_sizes, targets, np.random.default_rng(0)).rois
         num_rois, num_masks = len(chosen.rois), len(chosen.mask_rois)
         print(f"training: {num_rois} RoIs sampled, {num_masks} of them positive")
     else:
-        found = model.infer(batch)
-        num_rois, num_masks = len(found.proposals[0].boxes), len(found.candidates[0].keep)
-        print(f"prediction: {num_rois} proposals, {len(found.candidates[0].rois)} candidates, "
+        found, = model.infer(batch)
+        num_rois, num_masks = len(found.proposals), len(found.detection_rows)
+        print(f"prediction: {num_rois} proposals, {len(found.candidate_rois)} candidates, "
               f"{num_masks} detections")
     stages = macs.stage_macs(model, batch.images.shape[1:3], 1, num_rois, num_masks)
     print(f"products of a forward pass: {sum(stages.values()) / 1e9:.1f} billion multiply-adds ("

@@ -53,8 +53,8 @@ def prepare(model, size, num_proposals, folder, name):
     config = model.config = dataclasses.replace(model.config, **options)
     model.transform = type(model.transform)(config.min_size, config.max_size, config.image_mean,
                                             config.image_std)
-    found = model.infer(model.transform.forward([image], model.dtype), score_threshold=1.0)
-    scores = softmax(found.class_logits[0])[:, 1:]
+    found, = model.infer(model.transform.forward([image], model.dtype), score_threshold=1.0)
+    scores = softmax(found.class_logits)[:, 1:]
     options["box_score_thresh"] = float(np.quantile(scores, 1 - 1 / scores.shape[1]))
     model.architecture["config"].update(options)
     model.untrained = False

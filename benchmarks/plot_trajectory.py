@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.reference import cases, store  # noqa: E402
 
-COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#222222"]     # told apart by all eyes
+COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#222222"]     # told apart by all eyes
 
 
 def draw(ours, theirs, names):
@@ -25,13 +25,13 @@ def draw(ours, theirs, names):
     figure = Figure(figsize=(8.5, 6), layout="constrained", dpi=130)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     steps = np.arange(1, len(ours) + 1)
-    for our, their, name, colour in zip([*ours.T, ours.sum(axis=1)], [*theirs.T, theirs.sum(axis=1)],
-                                        [*names, "sum"], COLOURS):
+    for our, their, name, color in zip([*ours.T, ours.sum(axis=1)], [*theirs.T, theirs.sum(axis=1)],
+                                        [*names, "sum"], COLORS):
         label = name.replace("loss_", "")
-        above.plot(steps, their, color=colour, alpha=0.35, linewidth=6, solid_capstyle="round")
-        above.plot(steps, our, color=colour, linewidth=1.2, label=label)
+        above.plot(steps, their, color=color, alpha=0.35, linewidth=6, solid_capstyle="round")
+        above.plot(steps, our, color=color, linewidth=1.2, label=label)
         if name != "sum":
-            below.semilogy(steps, np.maximum(np.abs(our - their), 1e-18), color=colour, linewidth=1.2)
+            below.semilogy(steps, np.maximum(np.abs(our - their), 1e-18), color=color, linewidth=1.2)
     above.set_yscale("log")
     above.set_ylabel("loss")
     above.set_title("Twenty steps of SGD: torchvision (broad) and this package (thin)", loc="left",

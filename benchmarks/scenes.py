@@ -12,6 +12,7 @@ from pathlib import Path
 
 import checkout  # noqa: F401  (before the package)
 import numpy as np
+from scene_file import read, write  # noqa: F401  (who imports the scenes reads them too)
 
 import npmaskrcnn
 from npmaskrcnn.datasets import ShapesDataset
@@ -19,23 +20,6 @@ from npmaskrcnn.stages.box_head import select_detections
 from npmaskrcnn.structures import Target
 
 WARM_STEPS = 100
-
-
-def write(path, images, targets):
-    """Store float images and their targets."""
-    arrays = {"num_images": len(images)}
-    for i, (image, target) in enumerate(zip(images, targets)):
-        arrays.update({f"image{i}": image, f"boxes{i}": target.boxes, f"labels{i}": target.labels,
-                       f"masks{i}": target.masks})
-    np.savez(path, **arrays)
-
-
-def read(path):
-    """Return images and targets as `write` stored them."""
-    with np.load(path) as arrays:
-        indices = range(int(arrays["num_images"]))
-        return ([arrays[f"image{i}"] for i in indices],
-                [Target(arrays[f"boxes{i}"], arrays[f"labels{i}"], arrays[f"masks{i}"]) for i in indices])
 
 
 def tiny(folder, batch_size=4, weights=None):
@@ -90,14 +74,14 @@ def resnet50(folder, size=(800, 1088), weights=None, num_detections=50, **config
         adjust(model, image)
     model.untrained = False
     batch = model.transform.forward([image], model.dtype)
-    found = model.infer(batch, score_threshold=0.0 if weights is None else None)
+    found, = model.infer(batch, score_threshold=0.0 if weights is None else None)
     if weights is None:
-        threshold = threshold_for(model, found, batch, num_detections)
+        threshold = threshold_for(model, found, num_detections)
         model.config = dataclasses.replace(model.config, box_score_thresh=threshold)
         model.architecture["config"]["box_score_thresh"] = threshold
     weights_file, scene = Path(folder) / "resnet50.npz", Path(folder) / "resnet50-scene.npz"
     npmaskrcnn.save(model, weights_file)
-    write(scene, [image], [target_from(found.proposals[0].boxes, size, model.num_classes)])
+    write(scene, [image], [target_from(found.proposals, size, model.num_classes)])
     return weights_file, scene
 
 
@@ -120,20 +104,21 @@ def adjust(model, image):
             norm = getattr(block, f"bn{block.depth}")
             norm.weight.data = norm.weight.data * np.float32(0.25)  # else every block doubles the variance
     batch = model.transform.forward([image], model.dtype)
-    for level, features in zip(model.backbone.fpn.layer_blocks, model.backbone(batch.images)):
+    _, pyramid = model.backbone(batch.images)
+    for level, features in zip(model.backbone.fpn.layer_blocks, pyramid):
         level[0].weight.data = level[0].weight.data / features.std()
     predictor = model.roi_heads.box_predictor.cls_score.weight
-    logits = model.infer(batch, score_threshold=1.0).class_logits[0]
+    logits = model.infer(batch, score_threshold=1.0)[0].class_logits
     predictor.data = predictor.data * np.float32(2 / (logits - logits.mean(axis=0)).std())
 
 
-def threshold_for(model, found, batch, num_detections):
+def threshold_for(model, found, num_detections):
     """Return the score threshold at which about `num_detections` are left."""
     low, high = 0.0, 1.0
     for _ in range(20):
         threshold = (low + high) / 2
-        candidates = select_detections(found.class_logits[0], found.box_deltas[0], found.proposals[0].boxes,
-                                       batch.image_sizes[0], model.config.bbox_reg_weights, threshold,
+        candidates = select_detections(found.class_logits, found.box_deltas, found.proposals,
+                                       found.image_size, model.config.bbox_reg_weights, threshold,
                                        model.config.box_nms_thresh, 1000)
         low, high = (threshold, high) if len(candidates.keep) > num_detections else (low, threshold)
     return high

@@ -1,9 +1,9 @@
-"""Two processes that take turns: how the benchmarks compare npmaskrcnn with torchvision.
+"""Two processes that take turns: how the benchmarks compare npmaskrcnn with torchvision, or with another revision.
 
 Each side lives in its own process (`worker.py`) with the same number of threads, holds its model and images,
 and idles until it is told to run. A turn is one repetition that is not counted (it brings the side's data
 back into the processor's caches) and a few that are; then comes the other side's turn. A noisy machine
-disturbs neighbouring turns alike, so the ratio is taken turn by turn and its median is reported.
+disturbs neighboring turns alike, so the ratio is taken turn by turn and its median is reported.
 """
 
 import json
@@ -40,15 +40,19 @@ class Side:
 
     Parameters
     ----------
-    name : {"ours", "torchvision"}
+    name : {"ours", "plain", "torchvision"}
+        The package, the package with its plain hand, or the other library.
     weights, scene : path
     threads : int
+    checkout : path, optional
+        Of the package, if not the one that this file lies in.
     """
 
-    def __init__(self, name, weights, scene, threads):
-        environment = dict(os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    def __init__(self, name, weights, scene, threads, checkout=None):
+        checkout = str(checkout or Path(__file__).resolve().parent.parent)
+        environment = dict(os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads)), PYTHONPATH=checkout)
         self.name = name
-        command = [sys.executable, str(Path(__file__).with_name("worker.py"))]
+        command = [sys.executable, str(Path(__file__).with_name("worker.py")), checkout]
         self.process = subprocess.Popen(command, text=True, env=environment, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE)
         self.memory_at_start = self.tell(do="open", side=name, weights=str(weights), scene=str(scene),
@@ -102,7 +106,7 @@ class Comparison(NamedTuple):
     cpu_ratio: Summary
 
 
-def take_turns(ours, theirs, task, turns, times=3):
+def take_turns(ours, theirs, task, turns, times=3, uncounted=1):
     """Let two sides run a task alternately.
 
     Parameters
@@ -114,6 +118,8 @@ def take_turns(ours, theirs, task, turns, times=3):
         Of each side.
     times : int
         Counted repetitions in a turn; their median is the turn's time.
+    uncounted : int
+        Repetitions before those: none is needed where one takes seconds, and caches do not matter.
 
     Returns
     -------
@@ -125,7 +131,7 @@ def take_turns(ours, theirs, task, turns, times=3):
     for turn in range(turns):
         for side in (ours, theirs) if turn % 2 == 0 else (theirs, ours):    # A B, B A: none is always first
             time.sleep(PAUSE)
-            counted = side.tell(do="run", task=task, times=times + 1)[1:]
+            counted = side.tell(do="run", task=task, times=uncounted + times)[uncounted:]
             seconds[side].append([statistics.median(column) for column in zip(*counted)])
     wall, cpu = ([[pair[i] for pair in seconds[side]] for side in (ours, theirs)] for i in (0, 1))
     return Comparison(summary(wall[0]), summary(wall[1]), summary([a / b for a, b in zip(*wall)]),
@@ -141,19 +147,20 @@ def alone(side, task, turns, times=3):
     return summary(medians)
 
 
-def print_comparison(title, compared, per=1):
-    """Print one comparison; `per` divides the seconds (images in a batch)."""
+def print_comparison(title, compared, per=1, names=("npmaskrcnn", "torchvision"), spec=".2f"):
+    """Print one comparison; `per` divides the seconds (images in a batch), `spec` is the format of the ratios."""
     ours, theirs = (Summary(*(1e3 * v / per for v in side)) for side in (compared.ours, compared.theirs))
-    print(f"{title}\n  npmaskrcnn   {ours:.1f} ms\n  torchvision  {theirs:.1f} ms\n"
-          f"  ratio        {compared.ratio:.2f}   below 1: npmaskrcnn is quicker")
-    print(f"  ratio of processor time {compared.cpu_ratio:.2f}   "
+    width = max(map(len, names))
+    print(f"{title}\n  {names[0]:<{width}}  {ours:.1f} ms\n  {names[1]:<{width}}  {theirs:.1f} ms\n"
+          f"  {'ratio':<{width}}  {compared.ratio:{spec}}   below 1: {names[0]} is quicker")
+    print(f"  ratio of processor time {compared.cpu_ratio:{spec}}   "
           f"({1e3 * compared.ours_cpu.median / per:.1f} / {1e3 * compared.theirs_cpu.median / per:.1f} ms; "
           "includes threads that spin while they wait)", flush=True)
 
 
-def peak_memory(name, weights, scene, threads, task):
+def peak_memory(name, weights, scene, threads, task, checkout=None):
     """Return (peak, after loading) in MB beyond a fresh process that has imported its libraries."""
-    with Side(name, weights, scene, threads) as side:
+    with Side(name, weights, scene, threads, checkout) as side:
         peak = side.tell(do="memory", task=task)
         at_start = side.memory_at_start
     return peak / 1e6, (at_start["opened"] - at_start["imported"]) / 1e6

@@ -50,43 +50,46 @@ class StageClock:
         setattr(namespace, name, self.timed(stage, direction, getattr(namespace, name)))
 
     def watch_module(self, module, stage):
-        """Time one object's forward, backward and inference verb, and no other object's of its class."""
+        """Time one object's two verbs, and no other object's of its class."""
         own = type(module)
+        # A module's __call__ is its forward; what is no module, such as the anchors' generator, may have nothing else.
         verbs = {verb: self.timed(stage, "backward" if verb == "backward" else "forward", getattr(own, verb))
-                 for verb in ("forward", "backward", "__call__") if hasattr(own, verb)}
+                 for verb in ("forward", "backward") if hasattr(own, verb)}
+        if "forward" not in verbs:
+            verbs["__call__"] = self.timed(stage, "forward", own.__call__)
         module.__class__ = type(own.__name__, (own,), verbs)
 
 
 def watch_ours(clock, model, optimizer=None):
     """Put the stopwatch around every stage of one of our models."""
-    from npmaskrcnn import mask_rcnn, ops
-    from npmaskrcnn.stages import targets
+    from npmaskrcnn import mask_rcnn, network, ops
+    from npmaskrcnn.stages import matching, roi_heads, rpn
 
     heads = model.roi_heads
     for module, stage in [
             (model.backbone.body, "body"), (model.backbone.fpn, "fpn"), (model.rpn.head, "rpn head"),
-            (model.box_pooler, "box pooler"), (heads.box_head, "box head"), (heads.box_predictor, "box head"),
-            (model.mask_pooler, "mask pooler"), (heads.mask_head, "mask head"),
+            (heads.box_pooler, "box pooler"), (heads.box_head, "box head"), (heads.box_predictor, "box head"),
+            (heads.mask_pooler, "mask pooler"), (heads.mask_head, "mask head"),
             (heads.mask_predictor, "mask head"), (model.transform, "transform"),
-            (model.anchor_generator, "anchors")]:
+            (model.rpn.anchor_generator, "anchors")]:
         clock.watch_module(module, stage)
-    for name, stage in [
-            ("checked_images", "input checks"), ("check_targets", "input checks"),
-            ("resize_target", "transform"), ("propose", "proposals"),
-            ("choose_anchors", "rpn targets"), ("choose_rois", "roi targets"), ("make_rois", "roi targets"),
-            ("select_detections", "detections"), ("select_masks", "paste"), ("scale_boxes", "paste"),
-            ("paste_masks", "paste")]:
-        clock.watch_function(mask_rcnn, name, stage)
-    for name in ("rpn_losses", "box_losses", "mask_loss"):
+    for owner, name, stage in [
+            (mask_rcnn, "_checked_images", "input checks"), (model, "_check_targets", "input checks"),
+            (mask_rcnn, "check_finite", "input checks"), (mask_rcnn, "resize_target", "transform"),
+            (model.rpn, "propose", "proposals"), (model.rpn, "choose", "rpn targets"),
+            (heads, "choose", "roi targets"), (network, "make_rois", "roi targets"),
+            (heads, "detect", "detections"), (mask_rcnn, "select_masks", "paste"),
+            (mask_rcnn, "scale_boxes", "paste"), (mask_rcnn, "paste_masks", "paste"),
+            (roi_heads, "mask_targets", "mask targets"), (matching, "match", "matching"),
+            (rpn, "sample", "sampling"), (roi_heads, "sample", "sampling"),
+            (ops, "box_iou", "iou (matching)"),         # not that of nms: the fast forms do not pass the door
+            (ops, "batched_nms_best", "nms")]:
+        clock.watch_function(owner, name, stage)
+    for owner, name in [(rpn, "rpn_losses"), (roi_heads, "box_losses"), (roi_heads, "mask_loss")]:
         for direction in ("forward", "backward"):
-            clock.watch_function(mask_rcnn, f"{name}_{direction}", "losses", direction)
-    clock.watch_function(targets, "mask_targets", "mask targets")
-    clock.watch_function(targets, "match", "matching")
-    clock.watch_function(targets, "sample", "sampling")
-    clock.watch_function(ops, "box_iou", "iou (matching)")      # not that of nms: it has its own name for it
-    clock.watch_function(ops, "batched_nms", "nms")
+            clock.watch_function(owner, f"{name}_{direction}", "losses", direction)
     if optimizer is not None:
-        optimizer.step = clock.timed("optimiser", "forward", optimizer.step)
+        optimizer.step = clock.timed("optimizer", "forward", optimizer.step)
 
 
 def watch_torchvision(clock, twin, optimizer=None):
@@ -110,4 +113,4 @@ def watch_torchvision(clock, twin, optimizer=None):
             (twin.transform, "postprocess", "paste")]:
         clock.watch_function(owner, name, stage)
     if optimizer is not None:
-        optimizer.step = clock.timed("optimiser", "forward", optimizer.step)
+        optimizer.step = clock.timed("optimizer", "forward", optimizer.step)

@@ -4,6 +4,10 @@ Two numerical libraries in one process disturb each other: both keep threads tha
 each product, waiting for the next. So each side has its own process, and only one of them is told to work
 at a time. Started by `sides.py`; not meant to be run by hand.
 
+The package is that of the checkout that is named on the command line, or of the one that this file lies in. To be
+able to run another revision's, a side of ours uses only what every revision has: loading, predicting, losses and
+gradients, and the optimizer.
+
 Orders: ``{"do": "open", "side", "weights", "scene", "threads"}``, ``{"do": "run", "task", "times"}``,
 ``{"do": "memory", "task"}``, ``{"do": "stages", "task", "times"}``, ``{"do": "products", "shapes"}``.
 """
@@ -17,8 +21,8 @@ import time
 import warnings
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
-LEARNING_RATE = 1e-12       # all the optimiser's work, yet every repetition starts from the same weights
+HERE = Path(__file__).resolve().parent
+LEARNING_RATE = 1e-12       # all the optimizer's work, yet every repetition starts from the same weights
 
 
 def resident_bytes(which="VmRSS"):
@@ -50,17 +54,19 @@ class Ours:
     def __init__(self, threads):
         import npmaskrcnn
         import npmaskrcnn.training  # noqa: F401
+        for name in npmaskrcnn.__all__:
+            getattr(npmaskrcnn, name)   # or the memory of what is imported later would count as the model's
         self.library = npmaskrcnn
 
     def open(self, weights, scene):
         """Load model and scene."""
         import numpy as np
 
-        import scenes
+        import scene_file
         from npmaskrcnn.training.optimizers import AdamW
         self.np = np
         self.model = self.library.load(weights)
-        self.images, self.targets = scenes.read(scene)
+        self.images, self.targets = scene_file.read(scene)
         self.optimizer = None
         self.make_optimizer = lambda: AdamW(self.model.named_parameters(), LEARNING_RATE, weight_decay=1e-4)
 
@@ -88,6 +94,25 @@ class Ours:
         watch_ours(clock, self.model, self.optimizer)
 
 
+class Plain(Ours):
+    """npmaskrcnn with its plain hand, which does everything as the formulas read."""
+
+    def train(self):
+        """Make one training step."""
+        with self.library.ops.plain():
+            super().train()
+
+    def predict(self):
+        """Predict the first image."""
+        with self.library.ops.plain():
+            return super().predict()
+
+    def predict_batch(self):
+        """Predict all images in one call."""
+        with self.library.ops.plain():
+            return super().predict_batch()
+
+
 class Torchvision:
     """The same model in torchvision."""
 
@@ -101,9 +126,9 @@ class Torchvision:
     def open(self, weights, scene):
         """Load the weights into the twin; our own model is dropped again."""
         import npmaskrcnn
-        import scenes
+        import scene_file
         self.model = self.twins.twin_of(npmaskrcnn.load(weights))
-        images, targets = scenes.read(scene)
+        images, targets = scene_file.read(scene)
         self.images = [self.twins.to_torch(image) for image in images]
         self.targets = [self.twins.target_to_torch(target) for target in targets]
         self.optimizer = None
@@ -140,6 +165,9 @@ class Torchvision:
         self.torch.Tensor.backward = clock.timed("all stages", "backward", original)
 
 
+SIDES = {"ours": Ours, "plain": Plain, "torchvision": Torchvision}
+
+
 def product_rates(shapes, clock=time.perf_counter):
     """Return the best GFLOP/s of float32 matrix products (m, k) @ (k, n), of a handful of tries each."""
     import numpy as np
@@ -169,7 +197,7 @@ def obey(order, state):
     """Carry out one order and return the answer."""
     what = order["do"]
     if what == "open":
-        state["side"] = {"ours": Ours, "torchvision": Torchvision}[order["side"]](order["threads"])
+        state["side"] = SIDES[order["side"]](order["threads"])
         state["imported"] = resident_bytes()
         state["side"].open(order["weights"], order["scene"])
         forget_high_water()
@@ -206,6 +234,7 @@ def main():
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)                                   # whatever else is printed must not mix with the answers
     warnings.simplefilter("ignore")
+    sys.path[:0] = [str(HERE), sys.argv[1] if len(sys.argv) > 1 else str(HERE.parent)]
     state = {}
     for line in sys.stdin:
         answers.write(json.dumps(obey(json.loads(line), state)) + "\n")

@@ -10,9 +10,10 @@ The conventions, stated once:
 - **Label 0** is background. Masks of a target are bool, ``(N, H, W)``; predicted masks are probabilities.
 - **float32** in the model; every operation keeps its input's dtype, so a float64 model checks gradients.
 - **Randomness** enters only as an argument ``rng``. Same seed, same machine: same bits.
-- ``dname`` is the gradient of the loss with respect to ``name``. Nothing else starts with ``d``: box deltas
-  are ``tx, ty, tw, th``.
-- ``y, cache = forward(x)`` in training, ``dx = backward(dy, cache)``, and ``y = module(x)`` at inference.
+- ``d`` before another name is the gradient of the loss with respect to it: ``dx``, ``dfeatures``. Box deltas are
+  therefore ``tx, ty, tw, th``, and not dx and dy.
+- An operation is a pair, ``y, cache = name_forward(x)`` and ``dx = name_backward(dy, cache)``; a layer or a stage is a
+  module, ``y = module.forward(x, notes)`` and ``dx = module.backward(dy, notes)``, or ``y = module(x)`` without notes.
 - **Empty is valid** everywhere: no object, no proposal, no detection.
 
 Two deviations from torchvision, both on purpose: a pyramid level's scale is its exact stride (see
@@ -25,8 +26,8 @@ __version__ = "0.1.0"
 
 _HOMES = {      # where what one needs most is defined
     "Detections": "structures", "InputError": "errors", "InputWarning": "errors", "MaskRCNN": "mask_rcnn",
-    "Target": "structures", "Trace": "trace", "load": "weights", "maskrcnn_resnet50_fpn": "models",
-    "maskrcnn_resnet50_fpn_v2": "models", "maskrcnn_resnet_fpn": "models", "maskrcnn_tiny": "models", "save": "weights",
+    "Target": "structures", "Trace": "trace", "load": "weights", "maskrcnn_resnet50_fpn": "zoo",
+    "maskrcnn_resnet50_fpn_v2": "zoo", "maskrcnn_resnet_fpn": "zoo", "maskrcnn_tiny": "models", "save": "weights",
 }
 __all__ = list(_HOMES)
 

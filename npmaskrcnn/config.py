@@ -1,78 +1,88 @@
 """Every number that one may choose: names and defaults are those of torchvision's MaskRCNN constructor.
 
-A `Config` is frozen; `make_config` fills it from keyword arguments and refuses what does not exist
-(naming the nearest option that does) and what cannot be right (a threshold of 7, a batch of 0).
+Each option stands with what it may be. A `Config` is frozen; `make_config` fills it from keyword arguments and
+refuses what does not exist (naming the nearest option that does) and what cannot be right (a threshold of 7, a
+batch of 0).
 """
 
-import difflib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 
 from .errors import InputError
+from .judge import check_fraction, check_known, is_number
+
+
+def _at_least(least, whole=True):
+    def check(name, value):
+        if not is_number(value) or value < least or (whole and value != int(value)):
+            kind = "a whole number" if whole else "a number"
+            raise InputError(f"{name} is {value!r}, but must be {kind} of at least {least}")
+    return check
+
+
+def _numbers(length, positive):
+    def check(name, value):
+        if not isinstance(value, tuple) or len(value) != length or not all(is_number(v) for v in value):
+            raise InputError(f"{name} is {value!r}, but must be {length} numbers")
+        if positive and min(value) <= 0:
+            raise InputError(f"{name} is {value!r}, but its numbers must be positive")
+    return check
+
+
+def _check_sides(name, value):
+    sides = value if isinstance(value, tuple) else (value,)
+    if not sides or not all(is_number(side) and side >= 1 for side in sides):
+        raise InputError(f"{name} is {value!r}, but must be a number of pixels of at least 1, or a tuple of them")
+
+
+def _option(default, check=check_fraction):
+    return field(default=default, metadata={"check": check})
+
+
+_COUNT, _POSITIVE_COUNT = _at_least(0), _at_least(1)
 
 
 @dataclass(frozen=True)
 class Config:
-    """Options of the stages, in the order in which data flows; sizes in pixels of the resized image."""
+    """Options of the stages, in the order in which data flows; sizes in pixels of the resized image.
+
+    An option with no other range beside it is a fraction, from 0 to 1.
+    """
 
     # transform
-    min_size: object = 800                          # shorter side; a tuple: training draws one, inference takes the last
-    max_size: int = 1333                            # bound on the longer side
-    image_mean: tuple = (0.485, 0.456, 0.406)       # ImageNet's, of colours in 0..1
-    image_std: tuple = (0.229, 0.224, 0.225)
-    # anchors (Ren et al. 2015; Lin et al. 2017, 4.1)
-    anchor_sizes: tuple = ((32,), (64,), (128,), (256,), (512,))    # per level P2..P6
-    anchor_ratios: tuple = ((0.5, 1.0, 2.0),) * 5                   # height / width
+    min_size: object = _option(800, _check_sides)           # shorter side; of a tuple, training draws one,
+    max_size: int = _option(1333, _POSITIVE_COUNT)          # inference takes the last; bound on the longer side
+    image_mean: tuple = _option((0.485, 0.456, 0.406), _numbers(3, positive=False))     # ImageNet's, of colors in 0..1
+    image_std: tuple = _option((0.229, 0.224, 0.225), _numbers(3, positive=True))
+    # anchors (Ren et al. 2015; Lin et al. 2017, 4.1), per level P2..P6; ratios are height / width
+    anchor_sizes: tuple = ((32,), (64,), (128,), (256,), (512,))
+    anchor_ratios: tuple = ((0.5, 1.0, 2.0),) * 5
     # RPN
-    rpn_pre_nms_top_n_train: int = 2000             # per level
-    rpn_pre_nms_top_n_test: int = 1000
-    rpn_post_nms_top_n_train: int = 2000            # all levels together
-    rpn_post_nms_top_n_test: int = 1000
-    rpn_nms_thresh: float = 0.7
-    rpn_fg_iou_thresh: float = 0.7                  # an anchor with IoU >= this must find the object
-    rpn_bg_iou_thresh: float = 0.3                  # below this it is background
-    rpn_batch_size_per_image: int = 256             # anchors sampled for the losses
-    rpn_positive_fraction: float = 0.5
-    rpn_score_thresh: float = 0.0
+    rpn_pre_nms_top_n_train: int = _option(2000, _COUNT)    # per level
+    rpn_pre_nms_top_n_test: int = _option(1000, _COUNT)
+    rpn_post_nms_top_n_train: int = _option(2000, _COUNT)   # all levels together
+    rpn_post_nms_top_n_test: int = _option(1000, _COUNT)
+    rpn_nms_thresh: float = _option(0.7)
+    rpn_fg_iou_thresh: float = _option(0.7)                 # an anchor with IoU >= this must find the object
+    rpn_bg_iou_thresh: float = _option(0.3)                 # below this it is background
+    rpn_batch_size_per_image: int = _option(256, _POSITIVE_COUNT)   # anchors sampled for the losses
+    rpn_positive_fraction: float = _option(0.5)
+    rpn_score_thresh: float = _option(0.0)
     # box head
-    box_score_thresh: float = 0.05
-    box_nms_thresh: float = 0.5
-    box_detections_per_img: int = 100
-    box_fg_iou_thresh: float = 0.5
-    box_bg_iou_thresh: float = 0.5
-    box_batch_size_per_image: int = 512             # RoIs sampled for the losses
-    box_positive_fraction: float = 0.25
-    bbox_reg_weights: tuple = (10.0, 10.0, 5.0, 5.0)
+    box_score_thresh: float = _option(0.05)
+    box_nms_thresh: float = _option(0.5)
+    box_detections_per_img: int = _option(100, _COUNT)
+    box_fg_iou_thresh: float = _option(0.5)
+    box_bg_iou_thresh: float = _option(0.5)
+    box_batch_size_per_image: int = _option(512, _POSITIVE_COUNT)   # RoIs sampled for the losses
+    box_positive_fraction: float = _option(0.25)
+    bbox_reg_weights: tuple = _option((10.0, 10.0, 5.0, 5.0), _numbers(4, positive=True))
     # RoI levels (Lin et al. 2017, Eq. 1)
-    canonical_scale: float = 224                    # side of the box that is pooled from P`canonical_level`
-    canonical_level: int = 4
+    canonical_scale: float = _option(224, _at_least(1, whole=False))    # side of the box that is pooled from ...
+    canonical_level: int = _option(4, _COUNT)                           # ... this level
 
     def as_dict(self):
         """Return the options as a dict that JSON can hold."""
         return asdict(self)
-
-
-_FRACTIONS = {"rpn_nms_thresh", "rpn_fg_iou_thresh", "rpn_bg_iou_thresh", "rpn_positive_fraction",
-              "rpn_score_thresh", "box_score_thresh", "box_nms_thresh", "box_fg_iou_thresh",
-              "box_bg_iou_thresh", "box_positive_fraction"}
-_POSITIVE = {"max_size", "rpn_batch_size_per_image", "box_batch_size_per_image", "canonical_scale"}
-_COUNTS = {"rpn_pre_nms_top_n_train", "rpn_pre_nms_top_n_test", "rpn_post_nms_top_n_train",
-           "rpn_post_nms_top_n_test", "box_detections_per_img", "canonical_level"}
-_WHOLE = _COUNTS | {"max_size", "rpn_batch_size_per_image", "box_batch_size_per_image"}
-NUM_LEVELS = 5
-
-
-def is_number(value):
-    """Whether `value` is a finite real number and no truth value."""
-    try:
-        return not isinstance(value, (bool, str)) and float("-inf") < float(value) < float("inf")
-    except (TypeError, ValueError, OverflowError):
-        return False
-
-
-def check_fraction(name, value):
-    """Raise `InputError` unless `value` is a number in 0..1."""
-    if not is_number(value) or not 0 <= value <= 1:
-        raise InputError(f"{name} is {value!r}, but must be a number from 0 to 1")
 
 
 MISPLACED = {       # what people give to a builder that does not take it, and where it belongs
@@ -84,22 +94,15 @@ MISPLACED = {       # what people give to a builder that does not take it, and w
 }
 
 
-def check_known(names, options, what):
-    """Raise `InputError` for the first of `names` that is not among `options`, naming the nearest."""
-    for name in names:
-        if name not in options:
-            near = difflib.get_close_matches(str(name), options, n=1, cutoff=0.5)
-            hint = f"the nearest is {near[0]!r}" if near else f"there are {', '.join(options)}"
-            raise InputError(f"{name!r} is no {what}; {hint}")
-
-
-def make_config(defaults=None, **options):
+def make_config(defaults=None, num_levels=5, **options):
     """Build a checked `Config`.
 
     Parameters
     ----------
     defaults : dict
         Options that differ from torchvision's defaults in this builder.
+    num_levels : int
+        Of the pyramid: as many as there are tuples of anchor sizes and ratios.
     **options
         What the caller wants; wins over `defaults`.
 
@@ -108,52 +111,38 @@ def make_config(defaults=None, **options):
     InputError
         For an unknown option (naming the nearest) or a value out of range.
     """
-    names = [field.name for field in fields(Config)]
     for name in options:
         if name in MISPLACED:
             raise InputError(f"{name!r} is no option of this builder; {MISPLACED[name]}")
-    check_known(options, names, "option of the model")
-    options = {name: plain(value) for name, value in {**(defaults or {}), **options}.items()}
+    check_known(options, [option.name for option in fields(Config)], "option of the model")
+    options = {name: as_plain(value) for name, value in {**(defaults or {}), **options}.items()}
     if options.get("bbox_reg_weights", 0) is None:              # torchvision's way to say "the default"
         del options["bbox_reg_weights"]
     config = Config(**options)
-    for name in _FRACTIONS:
-        check_fraction(name, getattr(config, name))
-    for name in _POSITIVE | _COUNTS:
-        value, least = getattr(config, name), 0 if name in _COUNTS else 1
-        if not is_number(value) or value < least or (name in _WHOLE and value != int(value)):
-            kind = "a whole number" if name in _WHOLE else "a number"
-            raise InputError(f"{name} is {value!r}, but must be {kind} of at least {least}")
-    _check_sizes(config)
+    for option in fields(Config):
+        if "check" in option.metadata:
+            option.metadata["check"](option.name, getattr(config, option.name))
+    _check_anchors(config, num_levels)
+    if config.rpn_bg_iou_thresh > config.rpn_fg_iou_thresh or config.box_bg_iou_thresh > config.box_fg_iou_thresh:
+        raise InputError("a background IoU threshold (rpn_bg_iou_thresh, box_bg_iou_thresh) is above its "
+                         "foreground threshold")
     return config
 
 
-def plain(value):
+def as_plain(value):
     """Turn NumPy's numbers into Python's and lists into tuples, so that a config read from JSON equals the one written."""
     value = value.tolist() if hasattr(value, "tolist") else value
-    return tuple(plain(v) for v in value) if isinstance(value, (list, tuple)) else value
+    return tuple(as_plain(v) for v in value) if isinstance(value, (list, tuple)) else value
 
 
-def _check_sizes(config):
-    sizes = config.min_size if isinstance(config.min_size, tuple) else (config.min_size,)
-    if not sizes or not all(is_number(s) and s >= 1 for s in sizes):
-        raise InputError(f"min_size is {config.min_size!r}, but must be a number of pixels of at least 1, or a tuple of them")
-    for name, length in [("image_mean", 3), ("image_std", 3), ("bbox_reg_weights", 4)]:
-        value = getattr(config, name)
-        if not isinstance(value, tuple) or len(value) != length or not all(is_number(v) for v in value):
-            raise InputError(f"{name} is {value!r}, but must be {length} numbers")
-        if name != "image_mean" and min(value) <= 0:
-            raise InputError(f"{name} is {value!r}, but its numbers must be positive")
+def _check_anchors(config, num_levels):
     for name in ("anchor_sizes", "anchor_ratios"):
         value = getattr(config, name)
-        if not isinstance(value, tuple) or len(value) != NUM_LEVELS or not all(
+        if not isinstance(value, tuple) or len(value) != num_levels or not all(
                 isinstance(level, tuple) and level and all(is_number(v) and v > 0 for v in level) for level in value):
-            raise InputError(f"{name} is {value!r}, but must be {NUM_LEVELS} tuples of positive numbers, "
-                             "one for each level P2..P6")
+            raise InputError(f"{name} is {value!r}, but must be {num_levels} tuples of positive numbers, "
+                             f"one for each level P2..P{num_levels + 1}")
     per_cell = {len(s) * len(r) for s, r in zip(config.anchor_sizes, config.anchor_ratios)}
     if len(per_cell) != 1:
         raise InputError("anchor_sizes and anchor_ratios give different numbers of anchors per cell on different "
                          f"levels ({sorted(per_cell)}), but one RPN head serves all levels")
-    if config.rpn_bg_iou_thresh > config.rpn_fg_iou_thresh or config.box_bg_iou_thresh > config.box_fg_iou_thresh:
-        raise InputError("a background IoU threshold (rpn_bg_iou_thresh, box_bg_iou_thresh) is above its "
-                         "foreground threshold")

@@ -35,15 +35,8 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from npmaskrcnn.errors import InputError, InputWarning
-
-# The largest image, in pixels: as float32 it takes 12 bytes a pixel, and each mask pasted into it 4 more.
-MAX_PIXELS = 36_000_000
-# What lies behind transparent pixels: white, as on a page.
-ALPHA_BACKGROUND = 1.0
-# A float image that was resized with a sharp filter may leave 0..1 by this much; it is clipped.
-RANGE_TOLERANCE = 0.05
-
+from .errors import InputError, InputWarning
+from .judge import ALPHA_BACKGROUND, checked_image, judge_size, too_large_advice
 
 def as_float_image(image, name="image", dtype=np.float32):
     """Any image array as RGB in 0..1; the table of rules is at the top of this file.
@@ -74,20 +67,7 @@ def as_float_image(image, name="image", dtype=np.float32):
     """
     if isinstance(image, Image.Image):
         image = _pillow_to_array(image, name)
-    if isinstance(image, (str, os.PathLike)):
-        raise InputError(f"{name}: got the path {str(image)!r}, expected an array; read_image reads files")
-    if not isinstance(image, np.ndarray):
-        raise InputError(f"{name}: expected an (H, W, 3) array, got {type(image).__name__}")
-    _judge_shape(image.shape, name)
-    pixels = _scale(image, name, dtype)
-    if pixels.ndim == 2:
-        pixels = pixels[:, :, None]
-    if pixels.shape[2] in (2, 4):
-        alpha = pixels[:, :, -1:]
-        pixels = pixels[:, :, :-1] * alpha + ALPHA_BACKGROUND * (1 - alpha)
-    rgb = np.empty(pixels.shape[:2] + (3,), pixels.dtype)
-    rgb[...] = pixels
-    return rgb
+    return checked_image(image, name, dtype)
 
 
 def read_image(path):
@@ -130,7 +110,7 @@ def open_image(path):
     except UnidentifiedImageError:
         raise InputError(f"{name}: is not an image that can be read ({_first_bytes(path)})") from None
     except Image.DecompressionBombError:     # its own limit is another one
-        raise InputError(f"{name}: has too many pixels; {_too_large_advice()}") from None
+        raise InputError(f"{name}: has too many pixels; {too_large_advice()}") from None
     except Exception as error:   # Pillow's parsers let through whatever a damaged header makes them raise
         raise InputError(f"{name}: cannot be opened ({_one_line(error)})") from None
     try:
@@ -147,71 +127,6 @@ def open_image(path):
         image.close()
         raise InputError(f"{name}: is damaged or incomplete ({_one_line(error)})") from None
     return image
-
-
-def judge_size(size, name):
-    """InputError if an image of `size` ``(height, width)`` is empty or larger than `MAX_PIXELS`."""
-    height, width = size
-    if height < 1 or width < 1:
-        raise InputError(f"{name}: has no pixel ({width} x {height})")
-    if height * width > MAX_PIXELS:
-        raise InputError(f"{name}: {width} x {height} pixels, about {height * width * 12 / 2**20:.0f} MiB as "
-                         f"float32; {_too_large_advice()}")
-
-
-# ---- arrays ----
-
-def _judge_shape(shape, name):
-    """InputError unless an array of this shape can be an image of height, width and at most four channels."""
-    if 0 in shape and len(shape) in (2, 3):
-        raise InputError(f"{name}: has no pixel (shape {shape})")
-    if len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 2, 3, 4)):
-        return judge_size(shape[:2], name)
-    hint = ""
-    if len(shape) == 3 and shape[0] in (1, 3, 4):
-        hint = "; this looks like (C, H, W): np.moveaxis(image, 0, -1)"
-    elif len(shape) == 4:
-        hint = "; a batch? give a list of images, or one image: image[0]"
-    elif len(shape) == 3:
-        hint = f"; it has {shape[2]} channels: choose three"
-    raise InputError(f"{name}: shape {shape}, expected (H, W, 3) or (H, W){hint}")
-
-
-def _scale(image, name, dtype):
-    """The values as `dtype` in 0..1, by the rule of their type; a fresh array or the argument, unmodified."""
-    if image.dtype == bool:
-        return image.astype(dtype)
-    if image.dtype in (np.uint8, np.uint16):
-        full = np.iinfo(image.dtype).max
-        largest = image.max()
-        if image.dtype == np.uint8 and largest == 1:
-            _warn(f"{name}: uint8, but no value is above 1, so it is read as almost black; "
-                  "if 1 means white, multiply by 255")
-        if image.dtype == np.uint16 and 0 < largest <= 255:
-            _warn(f"{name}: uint16, but no value is above {largest}, so it is read as almost black; "
-                  "if 255 means white, use image.astype(np.uint8)")
-        return np.true_divide(image, full, dtype=dtype)
-    if image.dtype.kind == "f":
-        return _scale_float(image, name, dtype)
-    raise InputError(f"{name}: values of type {image.dtype}, expected uint8, uint16, bool or float in 0..1; "
-                     "for 0..255 use image.astype(np.uint8)")
-
-
-def _scale_float(image, name, dtype):
-    """Float values checked to lie in 0..1."""
-    with np.errstate(invalid="ignore"):   # NaN comes out as NaN
-        low, high = float(image.min()), float(image.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        row, column = (int(i) for i in np.argwhere(~np.isfinite(image))[0][:2])
-        raise InputError(f"{name}: the pixel in row {row}, column {column} is not finite "
-                         f"({np.count_nonzero(~np.isfinite(image))} such values)")
-    if low < -RANGE_TOLERANCE:
-        raise InputError(f"{name}: float values from {low:g} to {high:g}, expected 0..1; "
-                         "normalised already? give the plain image, the model normalises it")
-    if high > 1 + RANGE_TOLERANCE:
-        hint = "divide by 255" if high <= 256 else "divide by the value that means white"
-        raise InputError(f"{name}: float values up to {high:g}, expected 0..1; {hint}")
-    return np.clip(image, 0, 1).astype(dtype, copy=False)
 
 
 # ---- files ----
@@ -262,10 +177,6 @@ def _first_bytes(path):
     if start.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<svg")):
         return "it is a web page or XML"
     return f"it begins with {start[:8]!r}"
-
-
-def _too_large_advice():
-    return f"the limit is {MAX_PIXELS} pixels; make it smaller or cut it into tiles"
 
 
 def _one_line(error):

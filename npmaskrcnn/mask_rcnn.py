@@ -1,148 +1,64 @@
-"""Mask R-CNN: the stages wired together, forward, backward and at inference.
+"""The model's public door: judge what comes in, run the network, bring what comes out back to the caller.
 
-Forward, an image becomes a batch, the backbone makes a pyramid of feature maps, the RPN proposes regions
-on it, each region is pooled from the pyramid twice, once for the box head (what is it, where are its
-edges?) and once for the mask head (what is its outline?). Backward, the five losses send their gradients
-the same way up: from the heads into the pooled patches, from there into the pyramid, where they join with
-the RPN's, and through the pyramid into the body.
-
-The gradient stops at four places, because what happens there are decisions and not functions that one
-could differentiate: which anchor or RoI learns from which object (matching), which of them are sampled,
-which boxes are proposed (their coordinates are constants from there on), and to which pyramid level a
-RoI goes. `TrainingPlan` holds the outcome of all these decisions; given a plan, losses and gradients are
-an ordinary function of the parameters: `MaskRCNN.losses_for`, whose `backward` stands right below it.
-
-Source: He et al. 2017; names and numbers are torchvision's `MaskRCNN`.
+People have images of any size and ground truth in the pixels of those images; the network sees a batch of
+normalized, resized, padded ones. Here is the way in and the way back: `MaskRCNN.predict` finds objects,
+`MaskRCNN.loss_and_grads` is the first half of a training step (the optimizer is the other), and `MaskRCNN.trace`
+keeps every array on the way, for those who want to look. What is computed in between is in `network`.
 """
 
 import warnings
-from typing import NamedTuple
 
 import numpy as np
 
-from . import nn, ops
-from .checks import check_finite, check_rng, check_targets, checked_images, checked_loss_weights
-from .config import check_fraction
+from . import ops
 from .errors import InputError, InputWarning
-from .stages.anchors import AnchorGenerator
-from .stages.box_head import FastRCNNPredictor, box_losses_backward, box_losses_forward, select_detections
-from .stages.mask_head import MaskRCNNPredictor, mask_loss_backward, mask_loss_forward, select_masks
+from .judge import check_fraction, check_known, checked_image, is_number
+from .network import LOSS_NAMES, Network, silent
+from .nn import FORGET, Notes
+from .stages.box_head import box_loss_shares
+from .stages.mask_head import mask_loss_shares, select_masks
 from .stages.paste import paste_masks
-from .stages.roi_pooler import RoIPooler, make_rois
-from .stages.rpn import RPNHead, RPNSample, propose, rpn_losses_backward, rpn_losses_forward
-from .stages.targets import RoISample, choose_anchors, choose_rois
-from .stages.transform import Transform, resize_target, scale_boxes
-from .structures import Detections
-from .trace import build_trace
-
-LOSS_NAMES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg")
-BOX_POOLED_SIZE, MASK_POOLED_SIZE = 7, 14
-MASK_SIZE = 2 * MASK_POOLED_SIZE
+from .stages.roi_pooler import make_rois
+from .stages.rpn import rpn_loss_shares
+from .stages.transform import resize_target, scale_boxes
+from .structures import Detections, Target
+from .trace import TrainingTrace
 
 
-class Backbone(nn.Module):
-    """Body and feature pyramid."""
-
-    def __init__(self, body, fpn):
-        self.body, self.fpn = body, fpn
-
-    def forward(self, images):
-        """Return [P2..P6] and the cache."""
-        features, body_cache = self.body.forward(images)
-        features, fpn_cache = self.fpn.forward(features)
-        return features, {"body": body_cache, "fpn": fpn_cache}
-
-    def backward(self, dfeatures, cache, need_dx=False):
-        """Return the gradient by the images if `need_dx`, else None."""
-        return self.body.backward(self.fpn.backward(dfeatures, cache["fpn"]), cache["body"], need_dx)
-
-    def __call__(self, images):
-        return self.fpn(self.body(images))
-
-
-class RegionProposalNetwork(nn.Module):
-    """A name in the tree: ``rpn.head``."""
-
-    def __init__(self, head):
-        self.head = head
-
-
-class RoIHeads(nn.Module):
-    """A name in the tree: ``roi_heads.box_head``, ..., ``roi_heads.mask_predictor``."""
-
-    def __init__(self, box_head, box_predictor, mask_head, mask_predictor):
-        self.box_head, self.box_predictor = box_head, box_predictor
-        self.mask_head, self.mask_predictor = mask_head, mask_predictor
-        self.mask_size = MASK_SIZE
-
-
-class TrainingPlan(NamedTuple):
-    """All decisions of one training pass; constants for the backward pass."""
-
-    anchors: RPNSample
-    rois: RoISample
-
-
-class Trunk(NamedTuple):
-    """The differentiable first half of a training pass: pyramid and RPN outputs, with their caches."""
-
-    features: list          # [P2..P6]
-    objectness: list        # per level (N, h, w, A)
-    deltas: list            # per level (N, h, w, A, 4)
-    caches: dict
-
-
-class Inference(NamedTuple):
-    """Everything that inference computes on a batch, per stage; see `Trace` for what each is."""
-
-    body_features: list
-    features: list
-    anchors: list
-    objectness: list
-    deltas: list
-    proposals: list         # N Proposals
-    box_features: np.ndarray
-    class_logits: list      # N arrays
-    box_deltas: list
-    candidates: list        # N Candidates
-    mask_features: np.ndarray
-    mask_logits: list       # N arrays
-
-
-class MaskRCNN(nn.Module):
+class MaskRCNN(Network):
     """The model. Build it with `maskrcnn_tiny`, `maskrcnn_resnet50_fpn`, ... rather than by hand.
 
     Parameters
     ----------
-    body, fpn : Module
-    config : Config
+    backbone, rpn, roi_heads : Module
+        See `Network`.
+    transform : Transform
     num_classes : int
         With background.
-    box_head, mask_head : Module
-    box_channels, mask_channels : int
-        Channels that these heads put out; the mask predictor's hidden layer has `mask_channels` too.
-    fpn_channels : int
-        Channels of the pyramid's maps.
-    rpn_conv_depth : int
-    rng : np.random.Generator or None
+
+    Attributes
+    ----------
     class_names : list of str or None
         One for each class, background first.
+    architecture : dict or None
+        How to build this model again; filled in by the builder.
+    untrained : bool
+        Whether its weights, or those of its last layers, are random.
     """
 
-    def __init__(self, body, fpn, config, num_classes, box_head, box_channels, mask_head, mask_channels,
-                 fpn_channels, rpn_conv_depth=1, rng=None, class_names=None):
-        self.config, self.num_classes, self.class_names = config, num_classes, class_names
-        self.architecture = None            # filled in by the builder: how to build this model again
-        self.untrained = True
-        self.transform = Transform(config.min_size, config.max_size, config.image_mean, config.image_std)
-        self.anchor_generator = AnchorGenerator(config.anchor_sizes, config.anchor_ratios)
-        self.box_pooler = RoIPooler(BOX_POOLED_SIZE, config.canonical_scale, config.canonical_level)
-        self.mask_pooler = RoIPooler(MASK_POOLED_SIZE, config.canonical_scale, config.canonical_level)
-        self.backbone = Backbone(body, fpn)
-        num_anchors = self.anchor_generator.num_anchors_per_location()[0]
-        self.rpn = RegionProposalNetwork(RPNHead(fpn_channels, num_anchors, rpn_conv_depth, rng))
-        self.roi_heads = RoIHeads(box_head, FastRCNNPredictor(box_channels, num_classes, rng), mask_head,
-                                  MaskRCNNPredictor(mask_channels, mask_channels, num_classes, rng))
+    def __init__(self, backbone, rpn, roi_heads, transform, num_classes):
+        super().__init__(backbone, rpn, roi_heads)
+        self.transform, self.num_classes = transform, num_classes
+        self.class_names, self.architecture, self.untrained = None, None, True
+
+    @property
+    def config(self):
+        """The options, which RPN and heads go by; may be set to other ones."""
+        return self.rpn.config
+
+    @config.setter
+    def config(self, config):
+        self.rpn.config = self.roi_heads.config = config
 
     def __repr__(self):
         names = self.class_names or []
@@ -152,10 +68,6 @@ class MaskRCNN(nn.Module):
                 f"min_size {self.config.min_size}, max_size {self.config.max_size})")
 
     # ---- inference --------------------------------------------------------------------------------
-
-    def __call__(self, images):
-        """Do what `predict` does."""
-        return self.predict(images)
 
     def predict(self, images, score_threshold=None, iou_threshold=None, progress=None):
         """Find the objects in one image or several.
@@ -184,74 +96,45 @@ class MaskRCNN(nn.Module):
         """
         if progress is not None and not callable(progress):
             raise InputError(f"progress must be a function of the name of a stage, got {progress!r:.60}")
+        for name, value in (("score_threshold", score_threshold), ("iou_threshold", iou_threshold)):
+            if value is not None:
+                check_fraction(name, value)
         single = not isinstance(images, (list, tuple))
-        images = checked_images([images] if single else images, self.dtype)
+        images = _checked_images([images] if single else images, self.dtype)
         if self.untrained:
             warnings.warn("predicting with random weights: this model, or its last layers, have not been trained (nor "
                           "had they when it was saved), so its detections mean nothing", InputWarning, stacklevel=2)
         if not images:
             return []
-        batch = self.transform.forward(images, self.dtype)
+        batch, tell = self.transform.forward(images, self.dtype), progress or silent
         with ops.whole_pass(batch.images.size):
-            found = self.infer(batch, score_threshold, iou_threshold, progress)
-            check_finite({"objectness": found.objectness, "class logits": found.class_logits,
-                          "mask logits": found.mask_logits})
-            if progress:
-                progress("pasting")
-            results = self.postprocess(found, batch)
+            traces = self.infer(batch, score_threshold, iou_threshold, tell=tell)
+            tell("pasting")
+            results = [self.detections(trace, size) for trace, size in zip(traces, batch.original_sizes)]
         return results[0] if single else results
 
-    def infer(self, batch, score_threshold=None, iou_threshold=None, progress=None):
-        """Run all stages on an `ImageBatch` with running statistics, and keep what each stage said."""
-        config = self.config
-        score_threshold = config.box_score_thresh if score_threshold is None else score_threshold
-        iou_threshold = config.box_nms_thresh if iou_threshold is None else iou_threshold
-        check_fraction("score_threshold", score_threshold)
-        check_fraction("iou_threshold", iou_threshold)
-        tell = progress or (lambda stage: None)
-
-        tell("body")
-        body_features = self.backbone.body(batch.images)
-        tell("feature pyramid")
-        features = self.backbone.fpn(body_features)
-        tell("region proposals")
-        objectness, deltas = self.rpn.head(features)
-        anchors = self.anchors_for(features, batch)
-        proposals = self.proposals_for(objectness, deltas, anchors, batch.image_sizes,
-                                       config.rpn_pre_nms_top_n_test, config.rpn_post_nms_top_n_test)
-        tell("box head")
-        box_features = self.box_pooler(features[:4], make_rois([p.boxes for p in proposals]))
-        class_logits, box_deltas = self.roi_heads.box_predictor(self.roi_heads.box_head(box_features))
-        class_logits, box_deltas = (_split(values, [len(p.boxes) for p in proposals])
-                                    for values in (class_logits, box_deltas))
-        candidates = [select_detections(logits, moves, p.boxes, size, config.bbox_reg_weights, score_threshold,
-                                        iou_threshold, config.box_detections_per_img)
-                      for logits, moves, p, size in zip(class_logits, box_deltas, proposals, batch.image_sizes)]
-        tell("mask head")
-        mask_features = self.mask_pooler(features[:4], make_rois([c.boxes[c.keep] for c in candidates]))
-        mask_logits = self.roi_heads.mask_predictor(self.roi_heads.mask_head(mask_features))
-        mask_logits = _split(mask_logits, [len(c.keep) for c in candidates])
-        return Inference(body_features, features, anchors, objectness, deltas, proposals, box_features,
-                         class_logits, box_deltas, candidates, mask_features, mask_logits)
-
-    def postprocess(self, found, batch):
-        """Bring each image's detections back to its own coordinates: a list of `Detections`."""
-        results = []
-        for candidates, mask_logits, size, original_size in zip(found.candidates, found.mask_logits,
-                                                                batch.image_sizes, batch.original_sizes):
-            labels, scores = candidates.labels[candidates.keep], candidates.scores[candidates.keep]
-            boxes = scale_boxes(candidates.boxes[candidates.keep], size, original_size)
-            masks = paste_masks(select_masks(mask_logits, labels), boxes, original_size)
-            results.append(Detections(boxes, labels, scores, masks))
-        return results
+    def detections(self, trace, original_size):
+        """Return the `Detections` of a trace, in the coordinates of the image as it was given."""
+        check_finite({"objectness": trace.objectness, "class logits": [trace.class_logits],
+                      "mask logits": [] if trace.mask_logits is None else [trace.mask_logits]})
+        labels = trace.candidate_labels[trace.detection_rows]
+        boxes = scale_boxes(trace.detection_boxes, trace.image_size, original_size)
+        masks = None
+        if trace.mask_logits is not None:
+            masks = paste_masks(select_masks(trace.mask_logits, labels), boxes, original_size)
+        return Detections(boxes, labels, trace.candidate_scores[trace.detection_rows], masks)
 
     # ---- training ---------------------------------------------------------------------------------
 
-    def loss_and_grads(self, images, targets, rng, loss_weights=None, return_dimages=False):
+    def loss_and_grads(self, images, targets, rng, loss_weights=None, return_dimages=False, batch_statistics=True):
         """Compute the five losses on a batch, and leave their gradient in every parameter's ``.grad``.
 
-        Like torch in train mode it also moves the running statistics of the batch norms towards the batch's, so a
-        second call with the same arguments gives the same losses, but `predict` may answer a little differently.
+        Like torch in train mode it also moves the running statistics of the batch norms towards the batch's, so
+        `predict` may answer a little differently afterwards. With ``batch_statistics=False`` nothing in the model
+        changes but the gradients.
+
+        `rng` is asked, in torchvision's order, for the size of each image, then image by image for the RPN's positive
+        and negative anchors, then image by image for the heads' positive and negative RoIs.
 
         Parameters
         ----------
@@ -264,6 +147,8 @@ class MaskRCNN(nn.Module):
             Weight of a loss, by name, in the sum that is differentiated; 1 where absent.
         return_dimages : bool
             Also return the gradient by the images.
+        batch_statistics : bool
+            Whether batch norms use the batch's own statistics (training) or the stored ones (inference).
 
         Returns
         -------
@@ -278,108 +163,24 @@ class MaskRCNN(nn.Module):
         InputError
             If images, targets or weights are not what they should be, or do not fit together.
         """
-        images = checked_images(images, self.dtype)
-        check_targets(targets, images, self.num_classes, self.class_names)
-        weights = checked_loss_weights(loss_weights, LOSS_NAMES)
+        images = _checked_images(images, self.dtype)
+        self._check_targets(targets, images)
+        dlosses = checked_loss_weights(loss_weights, LOSS_NAMES)    # of L, the sum of weight * loss
         check_rng(rng)
-        self.untrained = False
+        if batch_statistics:
+            self.untrained = False
         self.zero_grad()
         batch = self.transform.forward(images, self.dtype, rng)
+        targets = [resize_target(target, size) for target, size in zip(targets, batch.image_sizes)]
+        notes = Notes(batch_statistics)
         with ops.whole_pass(batch.images.size, training=True):
-            input_targets = [resize_target(target, size) for target, size in zip(targets, batch.image_sizes)]
-            trunk = self.forward_trunk(batch.images)
-            plan = self.make_plan(trunk, batch, input_targets, rng)
-            losses, caches = self.losses_for(trunk, plan)
-            dbatch = self.backward(weights, trunk, caches, need_dbatch=return_dimages)
+            trunk = self.forward_trunk(batch.images, notes)
+            plan = self.make_plan(trunk, batch.image_sizes, targets, rng)
+            losses = self.losses_for(trunk, plan, notes)
+            del trunk, plan                             # what backward needs of them is in the notes
+            dbatch = self.backward(dlosses, notes, return_dimages)
         losses = {name: float(loss) for name, loss in losses.items()}
         return (losses, self.transform.backward(dbatch, batch)) if return_dimages else losses
-
-    def forward_trunk(self, images):
-        """Run backbone and RPN head on (N, H', W', 3), keeping what backward needs."""
-        features, backbone_cache = self.backbone.forward(images)
-        # fork: P2..P5 -> RPN head, box pooler, mask pooler; P6 -> RPN head only
-        objectness, deltas, head_cache = self.rpn.head.forward(features)
-        return Trunk(features, objectness, deltas, {"backbone": backbone_cache, "head": head_cache})
-
-    def make_plan(self, trunk, batch, targets, rng):
-        """Take all decisions of a training pass. No gradient: matches, samples and proposals are constants."""
-        config = self.config
-        anchors = self.anchors_for(trunk.features, batch)
-        proposals = self.proposals_for(trunk.objectness, trunk.deltas, anchors, batch.image_sizes,
-                                       config.rpn_pre_nms_top_n_train, config.rpn_post_nms_top_n_train)
-        anchor_sample, _ = choose_anchors(np.concatenate(anchors), targets, config, rng)
-        roi_sample, _ = choose_rois([p.boxes for p in proposals], targets, config, self.roi_heads.mask_size, rng)
-        return TrainingPlan(anchor_sample, roi_sample)
-
-    def losses_for(self, trunk, plan):
-        """Compute the five losses for given decisions; an ordinary function of the parameters.
-
-        Parameters
-        ----------
-        trunk : Trunk
-        plan : TrainingPlan
-
-        Returns
-        -------
-        losses : dict
-            Scalars of the model's dtype, under the names of `LOSS_NAMES`.
-        caches : dict
-            For `backward`, one entry per line below.
-        """
-        heads, levels, chosen = self.roi_heads, trunk.features[:4], plan.rois
-        losses, caches = {}, {}
-        losses["loss_objectness"], losses["loss_rpn_box_reg"], caches["rpn_losses"] = rpn_losses_forward(
-            trunk.objectness, trunk.deltas, plan.anchors)
-
-        pooled, caches["box_pooler"] = self.box_pooler.forward(levels, chosen.rois)
-        hidden, caches["box_head"] = heads.box_head.forward(pooled)
-        class_logits, box_deltas, caches["box_predictor"] = heads.box_predictor.forward(hidden)
-        losses["loss_classifier"], losses["loss_box_reg"], caches["box_losses"] = box_losses_forward(
-            class_logits, box_deltas, chosen.labels, chosen.delta_targets)
-
-        pooled, caches["mask_pooler"] = self.mask_pooler.forward(levels, chosen.mask_rois)
-        hidden, caches["mask_head"] = heads.mask_head.forward(pooled)
-        mask_logits, caches["mask_predictor"] = heads.mask_predictor.forward(hidden)
-        losses["loss_mask"], caches["mask_loss"] = mask_loss_forward(
-            mask_logits, chosen.mask_labels, chosen.mask_targets)
-        return {name: losses[name] for name in LOSS_NAMES}, caches
-
-    def backward(self, weights, trunk, caches, need_dbatch=False):
-        """Add the gradient of the weighted sum of the losses to every parameter: `losses_for` read upward.
-
-        Parameters
-        ----------
-        weights : dict
-            One weight for each of the five losses: the gradient of the sum by that loss.
-        trunk : Trunk
-        caches : dict
-            Of the heads; each is taken out when it has been used, so that its memory is free for the next.
-        need_dbatch : bool
-
-        Returns
-        -------
-        dbatch : (N, H', W', 3) ndarray or None
-        """
-        heads = self.roi_heads
-        dmask_logits = mask_loss_backward(weights["loss_mask"], caches.pop("mask_loss"))
-        dhidden = heads.mask_predictor.backward(dmask_logits, caches.pop("mask_predictor"))
-        dpooled = heads.mask_head.backward(dhidden, caches.pop("mask_head"))
-        dmask_levels = self.mask_pooler.backward(dpooled, caches.pop("mask_pooler"))
-
-        dclass_logits, dbox_deltas = box_losses_backward(
-            weights["loss_classifier"], weights["loss_box_reg"], caches.pop("box_losses"))
-        dhidden = heads.box_predictor.backward(dclass_logits, dbox_deltas, caches.pop("box_predictor"))
-        dpooled = heads.box_head.backward(dhidden, caches.pop("box_head"))
-        dbox_levels = self.box_pooler.backward(dpooled, caches.pop("box_pooler"))
-
-        dobjectness, ddeltas = rpn_losses_backward(
-            weights["loss_objectness"], weights["loss_rpn_box_reg"], caches["rpn_losses"])
-        dfeatures = self.rpn.head.backward(dobjectness, ddeltas, trunk.caches["head"])
-        for dlevel, dbox_level, dmask_level in zip(dfeatures, dbox_levels, dmask_levels):
-            dlevel += dbox_level                        # join P2..P5: RPN head + box pooler + mask pooler;
-            dlevel += dmask_level                       # zip ends at P5: P6 feeds the RPN head alone
-        del dbox_levels, dmask_levels, dbox_level, dmask_level      # as large as the pyramid, and no longer needed
-        return self.backbone.backward(dfeatures, trunk.caches["backbone"], need_dbatch)
 
     # ---- looking inside ---------------------------------------------------------------------------
 
@@ -391,8 +192,8 @@ class MaskRCNN(nn.Module):
         image : (H, W, 3) ndarray
             uint8, or float in 0..1.
         target : Target, optional
-            Then the training path is traced too (on running statistics, so that both paths see the same
-            features), under ``.training``.
+            Then the training path is traced too, under ``.training``: a training pass on running statistics, which
+            sees the very features that the test path sees.
         rng : np.random.Generator, optional
             For the sampling of the training path; ``default_rng(0)`` if absent.
 
@@ -400,12 +201,49 @@ class MaskRCNN(nn.Module):
         -------
         Trace
         """
-        image, = checked_images([image], self.dtype)
+        image, = _checked_images([image], self.dtype)
         if target is not None:
-            check_targets([target], [image], self.num_classes, self.class_names)
+            self._check_targets([target], [image])
         rng = np.random.default_rng(0) if rng is None else rng
         check_rng(rng)
-        return build_trace(self, image, target, rng)
+        # A training pass draws the size of its image: with the same generator, this is the very same pass.
+        batch = self.transform.forward([image], self.dtype, None if target is None else rng)
+        notes = FORGET if target is None else Notes(batch_statistics=False)
+        with ops.whole_pass(batch.images.size, training=target is not None):
+            trunk = self.forward_trunk(batch.images, notes)
+            trace, = self.infer(batch, trunk=trunk)
+            trace.training = None if target is None else self._trace_training(trunk, batch, target, rng, notes)
+        trace.image, trace.class_names = image, self.class_names
+        trace.strides = self.rpn.anchor_generator.strides([level.shape[1:3] for level in trunk.features],
+                                                          batch.images.shape[1:3])
+        trace.roi_levels = self.roi_heads.box_pooler.levels(make_rois([trace.proposals]))
+        if self.roi_heads.has_masks:
+            trace.mask_levels = self.roi_heads.mask_pooler.levels(make_rois([trace.detection_boxes]))
+        trace.detections = self.detections(trace, image.shape[:2])
+        return trace
+
+    def _trace_training(self, trunk, batch, target, rng, notes):
+        """Make the second half of a training pass, and return what it decided and noted."""
+        target = resize_target(target, batch.image_sizes[0])
+        plan = self.make_plan(trunk, batch.image_sizes, [target], rng)
+        losses = self.losses_for(trunk, plan, notes)
+        anchors, rois, heads = plan.anchors, plan.rois, notes["roi_heads"]
+        objectness_loss, anchor_box_loss = rpn_loss_shares(notes["rpn"]["losses"])
+        class_loss, box_loss = box_loss_shares(heads["box_losses"])
+        training = TrainingTrace(
+            gt_boxes=target.boxes, gt_labels=target.labels, anchor_iou=anchors.matchings[0].iou,
+            anchor_matches=anchors.matchings[0].matches, sampled_anchors=anchors.rows,
+            num_positive_anchors=anchors.num_positives, anchor_delta_targets=anchors.delta_targets,
+            anchor_objectness_loss=objectness_loss, anchor_box_loss=anchor_box_loss, candidates=rois.candidates[0],
+            candidate_iou=rois.matchings[0].iou, candidate_matches=rois.matchings[0].matches,
+            sampled_rois=rois.sampled[0], rois=rois.rois[:, 1:], roi_labels=rois.labels,
+            roi_levels=self.roi_heads.box_pooler.levels(rois.rois), roi_delta_targets=rois.delta_targets,
+            roi_class_loss=class_loss, roi_box_loss=box_loss, mask_rois=rois.mask_rois[:, 1:],
+            mask_labels=rois.mask_labels, losses={name: float(loss) for name, loss in losses.items()})
+        if self.roi_heads.has_masks:
+            training.mask_targets, training.mask_logits = rois.mask_targets, heads["mask_logits"]
+            training.mask_loss = mask_loss_shares(heads["mask_loss"])
+        return training
 
     def load_state_dict(self, mapping, strict=True):
         """Take weights; see `Module.load_state_dict`."""
@@ -413,20 +251,54 @@ class MaskRCNN(nn.Module):
         self.untrained = False
         return report
 
-    # ---- pieces that both need --------------------------------------------------------------------
-
-    def anchors_for(self, features, batch):
-        """Anchors per level for a batch."""
-        return self.anchor_generator([level.shape[1:3] for level in features], batch.images.shape[1:3], self.dtype)
-
-    def proposals_for(self, objectness, deltas, anchors, image_sizes, pre_nms_top_n, post_nms_top_n):
-        """Run `propose` for each image of the batch."""
-        config = self.config
-        return [propose([level[i].reshape(-1) for level in objectness], [level[i].reshape(-1, 4) for level in deltas],
-                        anchors, size, pre_nms_top_n, post_nms_top_n, config.rpn_nms_thresh, config.rpn_score_thresh)
-                for i, size in enumerate(image_sizes)]
+    def _check_targets(self, targets, images):
+        """Check that there is one `Target` for each image, of its size, with labels that the model knows."""
+        if not isinstance(targets, (list, tuple)) or not all(isinstance(target, Target) for target in targets):
+            raise InputError("targets must be a list of Target, one for each image")
+        if len(images) != len(targets) or not images:
+            raise InputError(f"got {len(images)} images and {len(targets)} targets; there must be one target for each "
+                             "image, and at least one")
+        for i, (image, target) in enumerate(zip(images, targets)):
+            target.check(image.shape[:2], self.num_classes, self.class_names, name=f"targets[{i}]")
 
 
-def _split(values, counts):
-    """Cut an array of all images' rows into one array per image."""
-    return np.split(values, np.cumsum(counts)[:-1])
+def _checked_images(images, dtype):
+    """Return a list of (H, W, 3) float images in 0..1, from a list of images or one (N, H, W, 3) array."""
+    if isinstance(images, np.ndarray) and images.ndim == 4:
+        images = list(images)
+    if not isinstance(images, (list, tuple)):
+        raise InputError(f"images is a {type(images).__name__}, but must be an (H, W, 3) array or a list of them")
+    return [_checked_image(image, f"images[{i}]", dtype) for i, image in enumerate(images)]
+
+
+def _checked_image(image, name, dtype):
+    if not isinstance(image, np.ndarray) and hasattr(image, "getbands"):
+        from .images import as_float_image      # here, because only who has a Pillow image needs Pillow
+        return as_float_image(image, name, dtype)
+    return checked_image(image, name, dtype)
+
+
+def checked_loss_weights(loss_weights, names):
+    """Return one weight for each of `names`: those given, 1 where absent."""
+    if not isinstance(loss_weights or {}, dict):
+        raise InputError(f"loss_weights must be a dict of name to factor, got {loss_weights!r:.60}")
+    check_known(loss_weights or {}, names, "loss")
+    weights = {**dict.fromkeys(names, 1.0), **(loss_weights or {})}
+    for name, weight in weights.items():
+        if not is_number(weight):
+            raise InputError(f"loss_weights[{name!r}] is {weight!r}, but must be a finite number")
+    return weights
+
+
+def check_rng(rng):
+    """Raise `InputError` unless `rng` draws as a generator of NumPy's does."""
+    if not (callable(getattr(rng, "random", None)) and callable(getattr(rng, "permutation", None))):
+        raise InputError(f"rng is {rng!r:.60}, but must be a generator, such as np.random.default_rng(0)")
+
+
+def check_finite(outputs):
+    """Raise `InputError` if any number that the model computed is not finite: its weights are broken."""
+    for name, arrays in outputs.items():
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise InputError(f"the model's {name} are not finite numbers: its weights are NaN, infinite or too "
+                             "large, perhaps from a training that diverged")

@@ -2,8 +2,8 @@
 
 `plain` holds every operation as its formula reads, `fast` quicker forms of many of them. What is called here as
 ``ops.name`` is the fast form where there is one, and else the plain form. A differentiable operation is a pair:
-``y, cache = name_forward(x, ...)`` and ``dx, ... = name_backward(dy, cache)``. Names, argument order and meaning
-are torchvision's, on NHWC arrays. Operations compute and do not judge their input: that happens where it enters the
+``y, cache = name_forward(x, ...)`` and ``dx, ... = name_backward(dy, cache)``. What torchvision has, has its name,
+argument order and meaning here, on NHWC arrays. Operations compute and do not judge their input: that happens where it enters the
 package.
 
 - ``with ops.plain():`` makes the whole model run on the plain forms, which a debugger can be stepped through.
@@ -26,7 +26,7 @@ _NAMES = {
     "boxes": "box_area box_iou clip_boxes_to_image decode_boxes encode_boxes remove_small_boxes",
     "conv": "conv2d conv2d_add_relu conv2d_backward conv2d_forward conv2d_weight_gradient conv_transpose2d_backward "
             "conv_transpose2d_forward",
-    "linear": "linear_backward linear_forward relu_backward relu_forward sigmoid softmax",
+    "linear": "linear_backward linear_forward relu_backward relu_forward relu_in_place sigmoid softmax",
     "losses": "binary_cross_entropy_with_logits_backward binary_cross_entropy_with_logits_forward "
               "binary_cross_entropy_with_logits_per_element smooth_l1_backward smooth_l1_forward "
               "smooth_l1_per_element softmax_cross_entropy_backward softmax_cross_entropy_forward "
@@ -34,15 +34,48 @@ _NAMES = {
     "nms": "batched_nms batched_nms_best nms",
     "norm": "batch_norm_backward batch_norm_forward frozen_batch_norm_backward frozen_batch_norm_forward "
             "stored_batch_norm_backward stored_batch_norm_forward",
-    "passes": "for_each whole_pass",
     "pool": "max_pool2d_backward max_pool2d_forward",
     "resample": "bilinear_neighbours resize_bilinear resize_bilinear_backward resize_bilinear_forward resize_nearest "
                 "upsample_nearest_backward upsample_nearest_forward",
     "roi_align": "roi_align roi_align_backward roi_align_forward roi_align_matrix roi_pool roi_pool_backward "
                  "roi_pool_forward",
 }
+
+# ---- two that are no mathematics: they tell a quick hand where much work comes together ----
+
+
+def for_each(work, pieces):
+    """Call ``work(piece)`` for each of several pieces that do not depend on each other.
+
+    Parameters
+    ----------
+    work : callable
+        Must not write where the work on another piece reads or writes.
+    pieces : sequence
+    """
+    for piece in pieces:
+        work(piece)
+
+
+@contextlib.contextmanager
+def whole_pass(numbers=None, training=False):
+    """Open around a whole forward, or forward and backward, pass; may be nested.
+
+    Parameters
+    ----------
+    numbers : int, optional
+        In the batch of images, if they are known: how much work is to come.
+    training : bool
+        Whether gradients are computed.
+    """
+    yield
+
+
+# ---- the hands ----
+
 _modules = {name: importlib.import_module(f".plain.{name}", __package__) for name in _NAMES}
 _plain = {name: getattr(_modules[home], name) for home, names in _NAMES.items() for name in names.split()}
+_plain.update(for_each=for_each, whole_pass=whole_pass)
 _fast = {name: getattr(fast, name) for name in _plain if hasattr(fast, name)}
 _in_use = {**_plain, **_fast}
 _exchanges = []  # one for each open block: somebody's own functions by name, or None for the plain hand

@@ -7,6 +7,7 @@ In a checkout they are in ``data/`` beside the package; in an installed wheel th
 from pathlib import Path
 
 from .errors import InputError
+from .weights import load
 
 TRAINED_TINY = "tiny.npz"
 
@@ -43,5 +44,4 @@ def trained_tiny(step=None):
     -------
     MaskRCNN
     """
-    from .weights import load
     return load(data_file(TRAINED_TINY if step is None else f"tiny-step-{step}.npz"))

@@ -15,8 +15,8 @@ from dataclasses import InitVar, dataclass
 
 import numpy as np
 
-from npmaskrcnn.errors import InputError
-from npmaskrcnn.target_checks import (as_area, as_boxes, as_flags, as_labels, as_masks, judge_boxes,
+from .errors import InputError
+from .target_checks import (as_area, as_boxes, as_flags, as_labels, as_masks, judge_boxes,
                                       judge_mask_size)
 
 
@@ -145,8 +145,9 @@ class Detections:
     labels : (D,) int64 ndarray
     scores : (D,) float32 ndarray
         Descending.
-    masks : (D, H, W) float32 ndarray
-        The probability, pixel by pixel, of belonging to the object; ``masks > 0.5`` is the usual mask.
+    masks : (D, H, W) float32 ndarray, or None
+        The probability, pixel by pixel, of belonging to the object; ``masks > 0.5`` is the usual mask. None if the
+        model has no mask branch.
 
     Examples
     --------
@@ -169,7 +170,8 @@ class Detections:
         """The detections that `index` picks (a slice, indices or a bool array), as Detections."""
         if np.ndim(index) == 0 and not isinstance(index, slice):
             index = [index]
-        return Detections(self.boxes[index], self.labels[index], self.scores[index], self.masks[index])
+        masks = None if self.masks is None else self.masks[index]
+        return Detections(self.boxes[index], self.labels[index], self.scores[index], masks)
 
     def __repr__(self):
         return self.table()

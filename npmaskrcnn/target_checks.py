@@ -12,7 +12,7 @@ import warnings
 
 import numpy as np
 
-from npmaskrcnn.errors import InputError, InputWarning
+from .errors import InputError, InputWarning
 
 # Below this IoU a box and the extent of its mask are taken to speak of different things.
 BOX_MASK_IOU = 0.5

@@ -1,4 +1,4 @@
-"""The benchmarks compare with torchvision; without it they say in one line what to install."""
+"""The benchmarks: what they say without torch, whose package a side runs, and where the stopwatch is put."""
 
 import os
 import subprocess
@@ -17,3 +17,34 @@ def test_without_torch_a_benchmark_says_what_to_install(tmp_path, script):
                             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(BENCHMARKS.parent)])})
     assert result.returncode == 1 and len(result.stderr.splitlines()) == 1
     assert "pip install torch torchvision" in result.stderr
+
+
+def test_two_revisions_are_compared_only_where_there_are_two(tmp_path):
+    command = [sys.executable, str(BENCHMARKS / "bench_revisions.py"), str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 2 and "there is no npmaskrcnn/" in result.stderr
+
+
+def test_a_side_runs_the_checkout_that_it_is_given(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import sides
+    package = tmp_path / "npmaskrcnn"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise SystemExit('the other one')")
+    with pytest.raises(SystemExit, match="the process of ours ended"):
+        sides.Side("ours", "no.npz", "no.npz", 1, tmp_path)
+
+
+def test_the_stage_clock_knows_every_stage_of_a_step_and_a_prediction(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import scenes
+    import sides
+    with sides.Side("ours", *scenes.tiny(tmp_path, batch_size=1), threads=1) as side:
+        seen = {task: side.tell(do="stages", task=task, times=1, cpu_time=False) for task in ("train", "predict")}
+    both = {"transform", "body", "fpn", "rpn head", "anchors", "proposals", "nms", "box pooler", "box head",
+            "mask pooler", "mask head", "input checks"}
+    own = {"train": {"iou (matching)", "matching", "sampling", "rpn targets", "roi targets", "mask targets", "losses",
+                     "optimizer"}, "predict": {"detections", "paste", "roi targets"}}
+    for task, answer in seen.items():
+        assert {stage for stage, *_ in answer["stages"]} == both | own[task]
+        assert sum(seconds for _, _, seconds, _ in answer["stages"]) > 0.8 * answer["total"]

@@ -8,10 +8,10 @@ in a random direction; the change of the loss must be what the gradient says.
 import numpy as np
 import pytest
 
-from npmaskrcnn import maskrcnn_tiny
+from npmaskrcnn import maskrcnn_tiny, ops
 from npmaskrcnn.datasets import ShapesDataset
-from npmaskrcnn.fast.threads import one_product_a_core
-from npmaskrcnn.mask_rcnn import LOSS_NAMES
+from npmaskrcnn.network import LOSS_NAMES
+from npmaskrcnn.nn import Notes
 from npmaskrcnn.stages.transform import resize_target
 from npmaskrcnn.structures import Target
 
@@ -51,20 +51,25 @@ def planned(model, images, targets, seed=0):
     rng = np.random.default_rng(seed)
     batch = model.transform.forward([image / 255.0 for image in images], model.dtype, rng)
     input_targets = [resize_target(target, size) for target, size in zip(targets, batch.image_sizes)]
-    return batch.images, model.make_plan(model.forward_trunk(batch.images), batch, input_targets, rng)
+    trunk = model.forward_trunk(batch.images, Notes())
+    return batch.images, model.make_plan(trunk, batch.image_sizes, input_targets, rng)
 
 
-def weighted_loss(model, images, plan):
-    losses, _ = model.losses_for(model.forward_trunk(images), plan)
+def losses_of(model, images, plan, notes):
+    return model.losses_for(model.forward_trunk(images, notes), plan, notes)
+
+
+def weighted_loss(model, images, plan, batch_statistics=True):
+    losses = losses_of(model, images, plan, Notes(batch_statistics))
     return sum(UNEVEN_WEIGHTS[name] * loss for name, loss in losses.items())
 
 
-def check_all_gradients(model, images, plan, only=None):
+def check_all_gradients(model, images, plan, only=None, batch_statistics=True):
     """Compare every parameter's gradient (or one), and the images', with differences along a random direction."""
     model.zero_grad()
-    trunk = model.forward_trunk(images)
-    _, caches = model.losses_for(trunk, plan)
-    dimages = model.backward(UNEVEN_WEIGHTS, trunk, caches, need_dbatch=True)
+    notes = Notes(batch_statistics)
+    losses_of(model, images, plan, notes)
+    dimages = model.backward(UNEVEN_WEIGHTS, notes, need_dimages=True)
     tensors = [(name, p.data, np.zeros_like(p.data) if p.grad is None else p.grad)
                for name, p in model.named_parameters()] + [("images", images, dimages)]
     rng = np.random.default_rng(7)
@@ -76,7 +81,8 @@ def check_all_gradients(model, images, plan, only=None):
         # to be nearly level is not held to a precision that differences do not have; and rounding for a zero.
         typical = max(np.linalg.norm(gradient) / np.sqrt(gradient.size), 1e-4)
         for step in STEPS:
-            measured = difference(value, step * direction, lambda: weighted_loss(model, images, plan)) / (2 * step)
+            measured = difference(value, step * direction,
+                                  lambda: weighted_loss(model, images, plan, batch_statistics)) / (2 * step)
             if abs(measured - expected) <= TOLERANCE * max(abs(expected), typical):
                 break
         else:
@@ -99,6 +105,12 @@ def test_every_parameter_of_the_model_on_two_non_square_images():
     images, plan = planned(model, *non_square_images())
     assert len(plan.rois.mask_labels) > 2 and plan.anchors.num_positives > 2
     check_all_gradients(model, images, plan)
+
+
+def test_every_parameter_on_stored_statistics():
+    model = small_model()
+    images, plan = planned(model, *non_square_images())     # moves the statistics away from their start, too
+    check_all_gradients(model, images, plan, batch_statistics=False)
 
 
 def test_every_parameter_on_an_image_without_objects():
@@ -136,10 +148,10 @@ def test_loss_and_grads_gives_the_plans_losses_and_gradients():
     gradients = model.grad_dict()
     batch, plan = planned(model, images, targets)
     model.zero_grad()
-    with one_product_a_core():      # as loss_and_grads: a sum over pixels is rounded otherwise in two halves
-        trunk = model.forward_trunk(batch)
-        expected, caches = model.losses_for(trunk, plan)
-        model.backward(UNEVEN_WEIGHTS, trunk, caches)
+    notes = Notes()
+    with ops.whole_pass(batch.size, training=True):     # as there: a sum over pixels is rounded otherwise in two halves
+        expected = losses_of(model, batch, plan, notes)
+        model.backward(UNEVEN_WEIGHTS, notes)
     assert losses == {name: float(value) for name, value in expected.items()}
     for name, gradient in model.grad_dict().items():
         np.testing.assert_array_equal(gradients[name], gradient)

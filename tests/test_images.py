@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from npmaskrcnn import images
+from npmaskrcnn import judge
 from npmaskrcnn.errors import InputError, InputWarning
 from npmaskrcnn.images import as_float_image, read_image
 
@@ -255,7 +255,7 @@ def test_any_single_damaged_byte_gives_a_picture_or_an_input_error(tmp_path):
 
 
 def test_a_file_beyond_the_limit_is_refused_by_its_header(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "MAX_PIXELS", HEIGHT * WIDTH - 1)
+    monkeypatch.setattr(judge, "MAX_PIXELS", HEIGHT * WIDTH - 1)
     path = saved(Image.fromarray(RGB), tmp_path / "a.png")
     with pytest.raises(InputError, match=r"a\.png: 7 x 5 pixels, .* limit is 34 pixels; .*tiles"):
         read_image(path)

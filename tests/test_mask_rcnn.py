@@ -1,5 +1,6 @@
 """The model as people use it: predict and loss_and_grads, with right, strange and wrong arguments."""
 
+import dataclasses
 import gc
 import tracemalloc
 import warnings
@@ -9,7 +10,9 @@ import pytest
 from PIL import Image
 
 from npmaskrcnn import InputError, InputWarning, Target, maskrcnn_tiny, ops
-from npmaskrcnn.mask_rcnn import LOSS_NAMES
+from npmaskrcnn.network import LOSS_NAMES
+from npmaskrcnn.nn import FORGET, Notes
+from npmaskrcnn.stages.transform import resize_target
 from tests.reference import cases
 
 IMAGES, TARGETS = cases.images_and_targets("tiny")      # 90 x 125 and 140 x 100
@@ -376,3 +379,48 @@ class TestLossAndGrads:
             model.loss_and_grads([IMAGE], [TARGET], np.random.default_rng(0), {"loss_masks": 1.0})
         for key, value in model.state_dict().items():
             np.testing.assert_array_equal(value, before[key])
+
+
+# ---- other parts handed to the same network ----
+
+
+def without_mask_branch():
+    """The tiny model with None in the places of the mask branch: Faster R-CNN."""
+    model = small()
+    heads = model.roi_heads
+    heads.mask_pooler = heads.mask_head = heads.mask_predictor = None
+    return model
+
+
+def test_without_a_mask_branch_there_are_four_losses_and_no_masks():
+    model, whole = without_mask_branch(), small()
+    image, target = IMAGE, TARGET
+    losses, expected = (m.loss_and_grads([image], [target], np.random.default_rng(0)) for m in (model, whole))
+    assert losses == {name: value for name, value in expected.items() if name != "loss_mask"}
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    found, with_masks = model.predict(image), whole.predict(image)
+    assert found.masks is None and found[:2].masks is None and len(found) == len(with_masks) > 0
+    trace = model.trace(image, target)
+    assert trace.mask_logits is None and "loss_mask" not in trace.training.losses
+    assert str(found).startswith("Detections(")
+
+
+def test_a_config_that_is_exchanged_is_gone_by():
+    model = small()
+    assert len(model.trace(IMAGE).proposals) > 3
+    model.config = dataclasses.replace(model.config, rpn_post_nms_top_n_test=3)
+    assert len(model.trace(IMAGE).proposals) == 3
+
+
+def test_losses_can_be_had_without_notes():
+    model = small()
+    batch = model.transform.forward([IMAGE / 255.0], model.dtype)
+    targets = [resize_target(TARGET, batch.image_sizes[0])]
+    trunk = model.forward_trunk(batch.images, FORGET)
+    plan = model.make_plan(trunk, batch.image_sizes, targets, np.random.default_rng(0))
+    losses = model.losses_for(trunk, plan, FORGET)
+    noted = Notes(batch_statistics=False)
+    expected = model.losses_for(model.forward_trunk(batch.images, noted), plan, noted)
+    assert FORGET == {} and list(losses) == list(LOSS_NAMES)
+    for name, loss in losses.items():       # norms are folded when nothing is noted: float32 rounds otherwise
+        np.testing.assert_allclose(loss, expected[name], rtol=1e-4)

@@ -37,7 +37,7 @@ def test_the_demo_needs_no_extras_and_windows_no_activation():
 
 
 def test_the_output_that_is_shown_is_what_the_code_prints(capsys):
-    block, = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    block = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0]
     shown, = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
     exec(compile(block, "README.md", "exec"), {})
     printed = capsys.readouterr().out

@@ -2,10 +2,11 @@
 
 `tests/reference/make_models.py` ran torchvision on the cases of `tests/reference/cases.py` and stored every
 stage's result. In float64 both sides agree to rounding, so every decision on the way (top-k, NMS, levels,
-samples) is the same and tolerances can be tight. In float32 rounding differs between any two convolutions, so
+samples) is the same and tolerances can be tight, on plain operations as on fast ones. In float32 rounding differs between any two convolutions, so
 stages before the first decision are compared closely and detections as sets.
 """
 
+import contextlib
 import json
 import zlib
 from typing import NamedTuple
@@ -13,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from npmaskrcnn.mask_rcnn import LOSS_NAMES
+from npmaskrcnn import ops
+from npmaskrcnn.network import LOSS_NAMES
 from npmaskrcnn.stages.roi_pooler import assign_levels
 from tests.reference import cases, store
 from tests.reference.fingerprint import assert_alike
@@ -30,19 +32,25 @@ class BothSides(NamedTuple):
     training: dict
 
 
-@pytest.fixture(scope="module", params=list(cases.CASES))
+# All bodies on the operations in use by default; on the plain ones, the small.
+ON_HANDS = [*((name, "fast") for name in cases.CASES), ("tiny", "plain"), ("resnet18", "plain")]
+
+
+@pytest.fixture(scope="module", params=ON_HANDS, ids=lambda param: f"{param[0]}, {param[1]}")
 def case(request):
     """Run one case in all its dtypes: a dict of `BothSides`."""
-    stored, _ = store.load(f"models_{request.param}")
-    model = cases.build(request.param, "float32")
-    images, targets = cases.images_and_targets(request.param)
+    name, hand = request.param
+    stored, _ = store.load(f"models_{name}")
+    model = cases.build(name, "float32")
+    images, targets = cases.images_and_targets(name)
     sides = {}
-    for dtype in reversed(cases.CASES[request.param].dtypes):       # float32 first: astype copies
+    for dtype in reversed(cases.CASES[name].dtypes):        # float32 first: astype copies
         training, prefix = {}, dtype + "/"
         model = model.astype(np.dtype(dtype)) if dtype == "float64" else model
-        stages = cases.stages_of(model, images)
-        if dtype == "float64":
-            training = cases.training_of(model, images, targets, cases.CASES[request.param].sample_seed)
+        with ops.plain() if hand == "plain" else contextlib.nullcontext():
+            stages = cases.stages_of(model, images)
+            if dtype == "float64":
+                training = cases.training_of(model, images, targets, cases.CASES[name].sample_seed)
         ours = {name[len(prefix):]: array for name, array in stored.items() if name.startswith(prefix)}
         sides[dtype] = BothSides(ours, stages, training)
     return sides
@@ -133,8 +141,8 @@ def test_the_cases_pool_from_every_level_and_know_both_norms():
     assert with_batch_norm == {"tiny", "resnet50_v2"}
 
 
-@pytest.mark.parametrize("case", [name for name in cases.CASES if "float32" in cases.CASES[name].dtypes],
-                         indirect=True)
+@pytest.mark.parametrize("case", [on_hand for on_hand in ON_HANDS if "float32" in cases.CASES[on_hand[0]].dtypes],
+                         indirect=True, ids=lambda param: f"{param[0]}, {param[1]}")
 class TestFloat32:
     def test_keeps_float32(self, single):
         _, stages, _ = single

@@ -17,7 +17,7 @@ import numpy as np
 
 from npmaskrcnn import maskrcnn_tiny
 from npmaskrcnn.datasets import ShapesDataset, shapes_test_set
-from npmaskrcnn.mask_rcnn import LOSS_NAMES
+from npmaskrcnn.network import LOSS_NAMES
 from npmaskrcnn.training import train
 
 STEPS, BATCH_SIZE, TEST_IMAGES, LAST = 300, 2, 100, 50

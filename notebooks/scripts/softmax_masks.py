@@ -21,14 +21,13 @@ from pathlib import Path
 
 import numpy as np
 
-from npmaskrcnn import maskrcnn_tiny, ops
+from npmaskrcnn import maskrcnn_tiny, nn, ops
 from npmaskrcnn.datasets import ShapesDataset
 from npmaskrcnn.evaluation import evaluate
 from npmaskrcnn.shipped import trained_tiny
 from npmaskrcnn.stages.mask_head import mask_loss_backward, mask_loss_forward
 from npmaskrcnn.stages.paste import paste_masks
 from npmaskrcnn.stages.roi_pooler import make_rois
-from npmaskrcnn.stages.targets import choose_rois
 from npmaskrcnn.stages.transform import resize_target
 from npmaskrcnn.structures import Detections
 from npmaskrcnn.training import Muon, WarmupCosine
@@ -54,10 +53,11 @@ class Branch:
         """One step on pooled RoIs; return the loss."""
         self.head.zero_grad()
         self.predictor.zero_grad()
-        hidden, head_cache = self.head.forward(pooled)
-        logits, cache = self.predictor.forward(hidden)
+        notes = nn.Notes()
+        hidden = self.head.forward(pooled, notes.of("head"))
+        logits = self.predictor.forward(hidden, notes.of("predictor"))
         loss, dlogits = loss_and_gradient(logits)
-        self.head.backward(self.predictor.backward(dlogits, cache), head_cache)
+        self.head.backward(self.predictor.backward(dlogits, notes["predictor"]), notes["head"])
         self.optimizer.lr = self.schedule.learning_rate(step)
         self.optimizer.step()
         return float(loss)
@@ -107,10 +107,11 @@ def train_branches(model):
     for step in range(STEPS):
         images, targets = zip(*(dataset[step * BATCH_SIZE + i] for i in range(BATCH_SIZE)))
         batch = model.transform.forward([image / np.float32(255) for image in images], model.dtype)
-        found = model.infer(batch)                              # running statistics: the rest of the model is at rest
+        trunk = model.forward_trunk(batch.images, nn.FORGET)    # running statistics: the rest of the model is at rest
+        proposals = model.rpn.propose(trunk.objectness, trunk.deltas, trunk.anchors, batch.image_sizes)
         targets = [resize_target(t, size) for t, size in zip(targets, batch.image_sizes)]
-        rois, _ = choose_rois([p.boxes for p in found.proposals], targets, model.config, 28, rng)
-        pooled, labels = model.mask_pooler(found.features[:4], rois.mask_rois), rois.mask_labels
+        rois = model.roi_heads.choose([p.boxes for p in proposals], targets, rng)
+        pooled, labels = model.roi_heads.mask_pooler(trunk.features[:4], rois.mask_rois), rois.mask_labels
         wanted = {"softmax": own_shares(labels, rois.mask_targets), "semantic": class_shares(targets, rois.mask_rois)}
         losses = {name: branch.learn(pooled, step, lambda logits: sigmoid_loss(logits, labels, rois.mask_targets)
                                      if name == "sigmoid" else softmax_loss(logits, wanted[name]))
@@ -144,10 +145,10 @@ def test_branches(model, branches):
     for index in range(TEST_IMAGES):
         image, target = dataset[index]
         batch = model.transform.forward([image / np.float32(255)], model.dtype)
-        found = model.infer(batch)
-        c = found.candidates[0]
-        labels, boxes, scores = c.labels[c.keep], c.boxes[c.keep], c.scores[c.keep]
-        true_features = model.mask_pooler(found.features[:4], make_rois([target.boxes]))
+        found, = model.infer(batch)
+        keep, boxes = found.detection_rows, found.detection_boxes
+        labels, scores = found.candidate_labels[keep], found.candidate_scores[keep]
+        true_features = model.roi_heads.mask_pooler(found.features[:4], make_rois([target.boxes]))
         all_masks = {}
         for name, branch in branches.items():
             masks = probabilities(name, branch(found.mask_features))[np.arange(len(labels)), :, :, labels]

@@ -53,23 +53,25 @@ class ShapesOfManySizes(ShapesDataset):
 class PyramidWithoutTopDown(FeaturePyramidNetwork):
     """The same layers as the feature pyramid, but every level keeps to itself."""
 
-    def forward(self, features):
-        """Return the five maps and the cache."""
-        laterals, inner = zip(*(conv.forward(x) for conv, x in zip(self.inner_blocks, features)))
-        outputs, layer = zip(*(conv.forward(x) for conv, x in zip(self.layer_blocks, laterals)))
-        p6, pool = ops.max_pool2d_forward(outputs[-1], 1, 2)
-        return [*outputs, p6], {"inner_blocks": inner, "layer_blocks": layer, "pool": pool}
+    def forward(self, features, notes):
+        """Return the five maps; notes as in the pyramid."""
+        outputs = []
+        for i, x in enumerate(features):
+            level = notes.of(i)
+            lateral = self.inner_blocks[i].forward(x, level.of("inner"))
+            outputs.append(self.layer_blocks[i].forward(lateral, level.of("layer")))
+        p6, notes["pool"] = ops.max_pool2d_forward(outputs[-1], 1, 2)
+        return outputs + [p6]
 
-    def backward(self, doutputs, cache):
+    def backward(self, doutputs, notes):
         """Return [dC2, dC3, dC4, dC5]."""
         *douts, dp6 = doutputs
-        douts[-1] = douts[-1] + ops.max_pool2d_backward(dp6, cache["pool"])
-        dlaterals = [conv.backward(d, c) for conv, d, c in zip(self.layer_blocks, douts, cache["layer_blocks"])]
-        return [conv.backward(d, c) for conv, d, c in zip(self.inner_blocks, dlaterals, cache["inner_blocks"])]
-
-    def __call__(self, features):
-        outputs = [layer(inner(x)) for inner, layer, x in zip(self.inner_blocks, self.layer_blocks, features)]
-        return [*outputs, ops.max_pool2d_forward(outputs[-1], 1, 2)[0]]
+        douts[-1] = douts[-1] + ops.max_pool2d_backward(dp6, notes["pool"])
+        dfeatures = []
+        for i, dout in enumerate(douts):
+            dlateral = self.layer_blocks[i].backward(dout, notes[i]["layer"])
+            dfeatures.append(self.inner_blocks[i].backward(dlateral, notes[i]["inner"]))
+        return dfeatures
 
 
 def build(with_top_down, seed):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..config import check_fraction
+from ..judge import check_fraction
 from ..errors import InputError
 from ..weights.files import atomic_writer
 from ..words import count

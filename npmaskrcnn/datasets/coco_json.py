@@ -19,7 +19,7 @@ from typing import NamedTuple
 from npmaskrcnn.datasets.polygons import judge_polygons
 from npmaskrcnn.errors import InputError, InputWarning
 from npmaskrcnn.evaluation import rle
-from npmaskrcnn.images import judge_size
+from npmaskrcnn.judge import judge_size
 from npmaskrcnn.weights.files import as_path
 
 

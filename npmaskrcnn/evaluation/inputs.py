@@ -6,7 +6,7 @@ for other images, labels outside the class list, scores that are not numbers, ma
 
 import numpy as np
 
-from npmaskrcnn.config import is_number
+from npmaskrcnn.judge import is_number
 from npmaskrcnn.errors import InputError
 
 IOU_TYPES = ("bbox", "segm")

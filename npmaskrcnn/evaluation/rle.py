@@ -4,8 +4,8 @@ Walk over a mask column by column, top to bottom, and count how long it stays th
 of background, so many of object, so many of background again, and so on. The list of these counts *is*
 the mask; the first count is always background, and is 0 if the first pixel belongs to the object. COCO
 files hold either the list itself ("uncompressed", used for crowds) or a string in which each count is
-written in a few printable characters ("compressed"). Areas, boxes and overlaps can be read off the
-counts directly, without ever unfolding the mask.
+written in a few printable characters ("compressed"). An area can be read off the counts directly, without
+ever unfolding the mask.
 
 An RLE is ``{"size": [height, width], "counts": list of int, or str}``, as in a COCO file. Bytes are
 accepted for the string, because pycocotools returns bytes.
@@ -103,76 +103,6 @@ def area(rle):
     3
     """
     return int(_read(rle)[2][1::2].sum())
-
-
-def to_box(rle):
-    """Return the tight box around the object as a (4,) float32 array (x1, y1, x2, y2); zeros if it is empty.
-
-    >>> to_box({"size": [2, 3], "counts": [2, 1, 1, 2]})
-    array([1., 0., 3., 2.], dtype=float32)
-    """
-    height, _, runs = _read(rle)
-    starts, ends = _object_intervals(runs)
-    if len(starts) == 0:
-        return np.zeros(4, dtype=np.float32)
-    first_column, last_column = starts // height, (ends - 1) // height
-    y1, y2 = (starts % height).min(), ((ends - 1) % height).max() + 1
-    if np.any(first_column != last_column):
-        y1, y2 = 0, height                                  # a run over a column's end touches bottom and top
-    return np.array([first_column[0], y1, last_column[-1] + 1, y2], dtype=np.float32)
-
-
-def iou(detections, ground_truths, is_crowd=None):
-    """Overlap of every detection with every ground truth, computed on the runs.
-
-    Parameters
-    ----------
-    detections, ground_truths : lists of D and of G RLEs
-        All of one size.
-    is_crowd : (G,) bool sequence, optional
-        For a crowd the overlap is divided by the area of the detection, not of the union: a detection that
-        lies inside a crowd is one of its many objects.
-
-    Returns
-    -------
-    iou : (D, G) float64 ndarray
-
-    Examples
-    --------
-    >>> left, all_ = {"size": [2, 2], "counts": [0, 2, 2]}, {"size": [2, 2], "counts": [0, 4]}
-    >>> iou([left], [all_, all_], is_crowd=[False, True])
-    array([[0.5, 1. ]])
-    """
-    is_crowd = np.asarray([False] * len(ground_truths) if is_crowd is None else is_crowd, dtype=bool)
-    if len(is_crowd) != len(ground_truths):
-        raise InputError(f"iou: {len(is_crowd)} crowd flags for {len(ground_truths)} ground truths")
-    det = [_read(rle) for rle in detections]
-    gt = [_read(rle) for rle in ground_truths]
-    sizes = {(height, width) for height, width, _ in det + gt}
-    if len(sizes) > 1:
-        raise InputError(f"iou: masks have different sizes: {sorted(sizes)}")
-
-    intersection = np.zeros((len(det), len(gt)))
-    det_area = np.array([runs[1::2].sum() for _, _, runs in det], dtype=np.float64).reshape(-1, 1)
-    gt_area = np.array([runs[1::2].sum() for _, _, runs in gt], dtype=np.float64).reshape(1, -1)
-    det_intervals = [_object_intervals(runs) for _, _, runs in det]
-    for g, (_, _, runs) in enumerate(gt):
-        # Object pixels before a position: flat along background runs, one more per pixel along object runs.
-        edges = np.concatenate([[0], np.cumsum(runs)])
-        pixels_before = np.concatenate([[0], np.cumsum(np.where(np.arange(len(runs)) % 2 == 1, runs, 0))])
-        for d, (starts, ends) in enumerate(det_intervals):
-            shared = np.interp(ends, edges, pixels_before) - np.interp(starts, edges, pixels_before)
-            intersection[d, g] = np.rint(shared.sum())
-    union = np.where(is_crowd, det_area, det_area + gt_area - intersection)
-    return intersection / np.maximum(union, 1)                  # two empty masks share nothing: 0
-
-
-def _object_intervals(runs):
-    """Return where the object's runs start and end (exclusive), as positions in column order."""
-    ends = np.cumsum(runs)[1::2]
-    lengths = runs[1::2]
-    starts = ends - lengths
-    return starts[lengths > 0], ends[lengths > 0]
 
 
 # ---- reading: everything is judged before it is believed ----

@@ -15,7 +15,7 @@ from .conv import (
     conv_transpose2d_backward,
     conv_transpose2d_forward,
 )
-from .linear import linear_backward, linear_forward
+from .linear import linear_backward, linear_forward, relu_in_place
 from .nms import batched_nms, batched_nms_best, nms
 from .norm import batch_norm_backward, batch_norm_forward
 from .passes import for_each, whole_pass
@@ -37,6 +37,7 @@ BUILT_ON = {
     "conv2d": ("conv2d_forward",),
     "conv2d_add_relu": ("conv2d_forward", "relu_forward"),
     "conv2d_weight_gradient": ("conv2d_backward",),
+    "relu_in_place": ("relu_forward",),
     "resize_bilinear_forward": ("resize_bilinear",),
     "roi_align": ("roi_align_forward",),
 }

@@ -20,9 +20,9 @@ def for_each(work, pieces):
 
 
 @contextlib.contextmanager
-def whole_pass(numbers, training=False):
+def whole_pass(numbers=None, training=False):
     """See plain."""
-    if training and numbers < LARGE_BATCH:  # for large arrays it saves no time, and costs memory
+    if training and numbers is not None and numbers < LARGE_BATCH:  # for large arrays it saves no time, and costs memory
         keep_freed_memory()
-    with one_product_a_core(training or numbers > LARGE_BATCH):
+    with one_product_a_core(training or (numbers or 0) > LARGE_BATCH):
         yield

@@ -21,7 +21,7 @@ from ..plain.windows import pair
 
 class RoIAlignMatrixCache(NamedTuple):
     features_shape: tuple  # (N, H, W, C)
-    matrix: sparse.csr_matrix  # (R*P*Q, N*H*W)
+    matrix: sparse.csr_matrix  # (R*P*Q, N*H*W), or None if there are no regions
 
 
 def roi_align_forward(features, rois, output_size, spatial_scale=1.0, sampling_ratio=-1, aligned=False):
@@ -30,6 +30,8 @@ def roi_align_forward(features, rois, output_size, spatial_scale=1.0, sampling_r
     n, h, w, c = features.shape
     num_bins_y, num_bins_x = output_size = pair(output_size)
     sampling = (spatial_scale, sampling_ratio, aligned)
+    if len(rois) == 0:  # as many pyramid levels as not: the sparse matrix alone would take half a millisecond
+        return np.zeros((0, num_bins_y, num_bins_x, c), features.dtype), RoIAlignMatrixCache(features.shape, None)
     if sampling_ratio > 0:
         matrix = roi_align_matrix(rois, (n, h, w), output_size, *sampling)
         y = matrix @ features.reshape(n * h * w, c)
@@ -49,6 +51,8 @@ def roi_align_backward(dy, cache):
     if isinstance(cache, plain.RoIAlignCache):
         return plain.roi_align_backward(dy, cache)
     n, h, w, c = cache.features_shape
+    if cache.matrix is None:
+        return np.zeros(cache.features_shape, dy.dtype)
     return (cache.matrix.T @ dy.reshape(-1, c)).reshape(n, h, w, c)
 
 

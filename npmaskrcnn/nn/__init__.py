@@ -1,9 +1,11 @@
-"""What owns parameters: the module tree, layers, normalisation, initialisation."""
+"""What owns parameters: the module tree and its notes, layers, normalization, initialization."""
 
 from . import init
-from .layers import Conv2d, ConvTranspose2d, Flatten, Linear, MaxPool2d, ReLU
-from .module import Buffer, Module, ModuleList, Parameter, Sequential
+from .layers import (Conv2d, ConvNormReLU, ConvTranspose2d, Flatten, Linear, MaxPool2d, ReLU, conv_norm_relu,
+                     conv_norm_relu_backward, relu)
+from .module import FORGET, Buffer, Module, ModuleList, Notes, Parameter, Sequential
 from .norm import BatchNorm2d, FrozenBatchNorm2d
 
-__all__ = ["BatchNorm2d", "Buffer", "Conv2d", "ConvTranspose2d", "Flatten", "FrozenBatchNorm2d", "Linear",
-           "MaxPool2d", "Module", "ModuleList", "Parameter", "ReLU", "Sequential", "init"]
+__all__ = ["FORGET", "BatchNorm2d", "Buffer", "Conv2d", "ConvNormReLU", "ConvTranspose2d", "Flatten",
+           "FrozenBatchNorm2d", "Linear", "MaxPool2d", "Module", "ModuleList", "Notes", "Parameter", "ReLU",
+           "Sequential", "conv_norm_relu", "conv_norm_relu_backward", "init", "relu"]

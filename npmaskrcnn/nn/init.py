@@ -44,7 +44,7 @@ def zeros(rng, shape):
 
 
 def draw(rule, rng, shape):
-    """Return a float32 array from `rule`, or zeros where `rng` is None (values will be loaded)."""
+    """Return a float32 array from `rule`, or zeros where `rng` is None: for weights that will be loaded."""
     if rng is None:
         return np.zeros(shape, dtype=np.float32)
     return rule(rng, shape).astype(np.float32)

@@ -1,30 +1,67 @@
-"""What owns numbers: parameters, buffers, and the modules that hold them in a tree.
+"""What owns numbers: parameters, buffers, and the modules that hold them in a tree; and the notes of a pass.
 
 A `Parameter` is an array that training changes, together with its gradient. A `Buffer` is an array that
 belongs to the model but is not trained (a running mean, say). A `Module` is a node of a tree: its
 attributes are parameters, buffers and child modules, and the path of attribute names from the root to an
 array is that array's key, the very key that torchvision uses (``backbone.body.layer1.0.conv1.weight``).
 
-Every module has three verbs::
+A module computes in two verbs, each of which is written once::
 
-    y, cache = module.forward(x)          # training: also returns what backward will need
-    dx       = module.backward(dy, cache) # adds to parameter.grad, returns the gradient by the input
-    y        = module(x)                  # inference: remembers nothing
+    y  = module.forward(x, notes)       # files in `notes` what backward will need
+    dx = module.backward(dy, notes)     # adds to parameter.grad, returns the gradient by the input
 
-In a batch norm the two ways differ in more than memory: `forward` normalises with the batch's own statistics
-and moves the stored ones, ``module(x)`` uses the stored ones. So a module with children defines both, each by
-the same verb of its children. What `backward` returns is fresh memory, which the caller may write to.
-
-The cache is handed to the caller and not kept on the module, because Mask R-CNN runs one module several
-times in one pass (the RPN head looks at five pyramid levels): a module that remembered "its" input
-would remember only the last one.
+`Notes` belong to the caller and not to the module, because Mask R-CNN runs one module several times in one
+pass (the RPN head looks at five pyramid levels): a module that remembered "its" input would remember only the
+last one. Who does not want to go back hands in `FORGET`, notes that keep nothing: ``module(x)`` does that,
+and every array is freed as soon as the next one exists. (The network as a whole, with its RPN and its heads, takes more
+than one `x` and uses its notes up on the way back; see `network`.)
 """
 
 import copy
 
 import numpy as np
 
-from .state import compare_state
+from ..judge import compare_state
+
+
+class Notes(dict):
+    """What a pass writes down for its way back: an operation's cache in a leaf, in a composite notes by child.
+
+    Backward reads the notes and leaves them as they are, so that one may go back twice.
+
+    Parameters
+    ----------
+    batch_statistics : bool
+        What batch norms do in this pass. True is training: they use the batch's own statistics, and move the
+        stored ones towards them. False: they use the stored ones and change nothing.
+    """
+
+    def __init__(self, batch_statistics=True):
+        super().__init__()
+        self.batch_statistics = batch_statistics
+
+    def of(self, name):
+        """Open notes for the child `name`, and return them."""
+        self[name] = child = type(self)(self.batch_statistics)
+        return child
+
+    def __setitem__(self, name, entry):
+        if name in self:
+            raise KeyError(f"{name!r} is in these notes already: every pass needs notes of its own")
+        super().__setitem__(name, entry)
+
+
+class _Forgetful(Notes):
+    def of(self, name):
+        return self
+
+    __getitem__ = of
+
+    def __setitem__(self, name, entry):
+        pass
+
+
+FORGET = _Forgetful(batch_statistics=False)
 
 
 class Parameter:
@@ -36,7 +73,7 @@ class Parameter:
     grad : ndarray of the same shape, or None
         None until the first `add_grad` after `Module.zero_grad`.
     trainable : bool
-        A parameter that is not trainable gets no gradient and is left alone by the optimisers.
+        A parameter that is not trainable gets no gradient and is left alone by the optimizers.
     """
 
     def __init__(self, data, trainable=True):
@@ -61,19 +98,19 @@ class Buffer:
 
 
 class Module:
-    """A node of the model's tree; see the module's paragraph for the three verbs."""
+    """A node of the model's tree; see the paragraph at the top for its two verbs."""
 
-    def forward(self, x):
-        """Return ``(y, cache)``; the training verb."""
+    def forward(self, x, notes):
+        """Return ``y``, and file in `notes` what `backward` needs; never write to `x`."""
         raise TypeError(f"{type(self).__name__} has no forward pass of its own")
 
-    def backward(self, dy, cache):
-        """Return ``dx`` and add to the parameters' gradients."""
+    def backward(self, dy, notes):
+        """Return ``dx``, memory of its own, and add to the parameters' gradients; write neither to `dy` nor `notes`."""
         raise TypeError(f"{type(self).__name__} has no backward pass of its own")
 
-    def __call__(self, x):
-        """Return ``y`` and remember nothing; the inference verb."""
-        return self.forward(x)[0]
+    def __call__(self, *inputs):
+        """Return ``y`` and remember nothing."""
+        return self.forward(*inputs, FORGET)
 
     # ---- the tree -------------------------------------------------------------------------------
 
@@ -89,23 +126,25 @@ class Module:
         for name, child in self.named_children():
             yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
 
-    def _named_arrays(self):
-        """Yield ``(key, module, name, value)`` for every parameter and buffer in the tree."""
+    def _owned_arrays(self):
+        """Yield ``(key, owning module, name there, Parameter or Buffer)`` for every array in the tree."""
         for path, module in self.named_modules():
             for name, value in vars(module).items():
                 if isinstance(value, (Parameter, Buffer)):
                     yield (f"{path}.{name}" if path else name), module, name, value
 
+    def named_arrays(self):
+        """Yield ``(key, Parameter or Buffer)`` for every array in the tree."""
+        for key, _, _, value in self._owned_arrays():
+            yield key, value
+
     def named_parameters(self):
         """Yield ``(key, Parameter)`` for every parameter, trainable or not."""
-        for key, _, _, value in self._named_arrays():
-            if isinstance(value, Parameter):
-                yield key, value
+        return ((key, value) for key, value in self.named_arrays() if isinstance(value, Parameter))
 
     def parameters(self):
         """Yield every `Parameter`."""
-        for _, parameter in self.named_parameters():
-            yield parameter
+        return (parameter for _, parameter in self.named_parameters())
 
     def num_parameters(self):
         """Count the numbers that training may change."""
@@ -145,7 +184,7 @@ class Module:
         state : dict of str to ndarray
         """
         return {key: np.array(module.to_disk(name, value.data), order="C")
-                for key, module, name, value in self._named_arrays()}
+                for key, module, name, value in self._owned_arrays()}
 
     def grad_dict(self):
         """Copy all gradients, under the same keys and in the same shapes as `state_dict`.
@@ -153,7 +192,7 @@ class Module:
         Parameters that are not trainable are absent; a trainable one that the loss did not reach is zero.
         """
         grads = {}
-        for key, module, name, value in self._named_arrays():
+        for key, module, name, value in self._owned_arrays():
             if isinstance(value, Parameter) and value.trainable:
                 grad = np.zeros_like(value.data) if value.grad is None else value.grad
                 grads[key] = np.array(module.to_disk(name, grad), order="C")
@@ -181,7 +220,7 @@ class Module:
         InputError
             If `strict` and the mapping does not fit; the message lists all differences at once.
         """
-        owners = {key: (module, name, value) for key, module, name, value in self._named_arrays()}
+        owners = {key: (module, name, value) for key, module, name, value in self._owned_arrays()}
         shapes = {key: module.to_disk(name, value.data).shape for key, (module, name, value) in owners.items()}
         report = compare_state(shapes, {key: np.shape(value) for key, value in mapping.items()})
         if strict:
@@ -195,7 +234,7 @@ class Module:
     def astype(self, dtype):
         """Return a copy of the model with every floating array in `dtype` (gradients are not copied)."""
         twin = copy.deepcopy(self)
-        for _, _, _, value in twin._named_arrays():
+        for _, value in twin.named_arrays():
             if np.issubdtype(value.data.dtype, np.floating):
                 value.data = value.data.astype(dtype)
             if isinstance(value, Parameter):
@@ -205,10 +244,8 @@ class Module:
     @property
     def dtype(self):
         """The dtype in which the model computes: that of its first parameter or floating buffer."""
-        for _, _, _, value in self._named_arrays():
-            if np.issubdtype(value.data.dtype, np.floating):
-                return value.data.dtype
-        return np.dtype(np.float32)
+        floating = (value.data.dtype for _, value in self.named_arrays() if value.data.dtype.kind == "f")
+        return next(floating, np.dtype(np.float32))
 
 
 class ModuleList(Module):
@@ -229,34 +266,19 @@ class ModuleList(Module):
 
 
 class Sequential(ModuleList):
-    """Modules in a row, each fed with the one before; the cache is the list of their caches."""
+    """Modules in a row, each fed with the output of the one before."""
 
     def __init__(self, *modules):
         super().__init__(modules)
 
-    def forward(self, x):
-        """Return the last module's output, and the caches in order."""
-        caches = []
-        for module in self:
-            x, cache = module.forward(x)
-            caches.append(cache)
-        return x, caches
-
-    def backward(self, dy, cache):
-        """Return the gradient by the first module's input."""
-        for module, module_cache in zip(reversed(list(self)), reversed(cache)):
-            dy = module.backward(dy, module_cache)
-        return dy
-
-    def __call__(self, x):
-        given = x
-        modules = list(self)
-        while modules:
-            module = modules.pop(0)
-            if modules and hasattr(modules[0], "fold_into") and hasattr(module, "with_norm"):
-                x = module.with_norm(x, modules.pop(0))         # a convolution takes its norm along
-            elif x is not given and hasattr(module, "in_place"):
-                x = module.in_place(x)                          # nobody else holds what the last module made
-            else:
-                x = module(x)
+    def forward(self, x, notes):
+        """Return the last module's output."""
+        for name, module in self.named_children():
+            x = module.forward(x, notes.of(name))
         return x
+
+    def backward(self, dy, notes):
+        """Return the gradient by the first module's input."""
+        for name, module in reversed(list(self.named_children())):
+            dy = module.backward(dy, notes[name])
+        return dy

@@ -1,9 +1,9 @@
-"""Normalisation layers: batch norm that learns its statistics, and batch norm that has been frozen.
+"""Normalization layers: batch norm that learns its statistics, and batch norm that has been frozen.
 
 Batch norm shifts and scales each channel to mean 0 and variance 1 over the batch, then lets the net
 choose a new scale (`weight`) and shift (`bias`). In training it uses the statistics of the batch in front
 of it and keeps a running average of them; at inference it uses that average, so that an image's result
-does not depend on its neighbours. Frozen batch norm always uses the stored average and trains nothing:
+does not depend on its neighbors. Frozen batch norm always uses the stored average and trains nothing:
 detectors fine-tuned on two images at a time use it, because two images are too few for statistics.
 """
 
@@ -33,43 +33,41 @@ class BatchNorm2d(Module):
         self.num_batches_tracked = Buffer(np.zeros((), dtype=np.int64))  # for torch's files: counted, never read
         self.eps, self.momentum = eps, momentum
 
-    def forward(self, x):
-        """Normalise with the batch's own statistics, and move the running ones towards them."""
+    def forward(self, x, notes):
+        """Normalize with the batch's own statistics and move the running ones, or with the running ones alone."""
+        if not notes.batch_statistics:
+            y, notes["cache"] = ops.stored_batch_norm_forward(
+                x, self.weight.data, self.bias.data, self.running_mean.data, self.running_var.data, self.eps)
+            return y
         y, cache = ops.batch_norm_forward(x, self.weight.data, self.bias.data, self.eps)
-        count = x.size // x.shape[-1]
-        if count:
+        notes["cache"] = cache
+        if x.size:
             self._track(self.running_mean, cache.mean)
             # The running variance is the unbiased one (divided by count - 1), as in torch.
             self._track(self.running_var, cache.unbiased_var)
             self.num_batches_tracked.data = self.num_batches_tracked.data + 1
-        return y, cache
+        return y
 
     def _track(self, buffer, batch_value):
         moved = (1.0 - self.momentum) * buffer.data + self.momentum * batch_value
         buffer.data = moved.astype(buffer.data.dtype)
 
-    def backward(self, dy, cache):
+    def backward(self, dy, notes):
         """Return dx, add to the gradients of weight and bias."""
-        dx, dweight, dbias = ops.batch_norm_backward(dy, cache)
+        backward = ops.batch_norm_backward if notes.batch_statistics else ops.stored_batch_norm_backward
+        dx, dweight, dbias = backward(dy, notes["cache"])
         self.weight.add_grad(dweight)
         self.bias.add_grad(dbias)
         return dx
 
-    def scale_and_shift(self):
-        """Return the two vectors with which inference computes ``y = x * scale + shift``."""
-        scale = self.weight.data * (self.running_var.data + self.eps) ** -0.5
-        return scale, self.bias.data - self.running_mean.data * scale
-
     def fold_into(self, weight, bias):
-        """Return weight and bias of the convolution that does what ``self(convolution(x))`` does."""
-        scale, shift = self.scale_and_shift()
-        return weight * scale, shift if bias is None else bias * scale + shift
+        """Return weight and bias of the convolution that does what a convolution and this norm do, at inference.
 
-    def __call__(self, x):
-        scale, shift = self.scale_and_shift()
-        y = x * scale
-        y += shift
-        return y
+        With running statistics the norm is ``y * scale + shift``, one number each a channel.
+        """
+        scale = self.weight.data * (self.running_var.data + self.eps) ** -0.5
+        shift = self.bias.data - self.running_mean.data * scale
+        return weight * scale, shift if bias is None else bias * scale + shift
 
 
 class FrozenBatchNorm2d(Module):
@@ -82,15 +80,14 @@ class FrozenBatchNorm2d(Module):
         self.running_var = Buffer(np.ones(num_features, dtype=np.float32))
         self.eps = eps
 
-    def forward(self, x):
-        """Return ``(y, cache)``."""
-        return ops.frozen_batch_norm_forward(x, self.weight.data, self.bias.data, self.running_mean.data,
-                                             self.running_var.data, self.eps)
+    def forward(self, x, notes):
+        """Scale and shift each channel."""
+        y, notes["cache"] = ops.frozen_batch_norm_forward(
+            x, self.weight.data, self.bias.data, self.running_mean.data, self.running_var.data, self.eps)
+        return y
 
-    def backward(self, dy, cache):
+    def backward(self, dy, notes):
         """Return dy scaled; there is nothing to train."""
-        return ops.frozen_batch_norm_backward(dy, cache)
+        return ops.frozen_batch_norm_backward(dy, notes["cache"])
 
-    scale_and_shift = BatchNorm2d.scale_and_shift
     fold_into = BatchNorm2d.fold_into
-    __call__ = BatchNorm2d.__call__

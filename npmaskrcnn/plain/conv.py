@@ -31,8 +31,7 @@ class Conv2dCache(NamedTuple):
 def conv2d_forward(x, weight, bias=None, stride=1, padding=0, groups=1):
     """Slide `weight` over zero-padded images (a correlation, as in every network library).
 
-    ``y[n, i, j] = bias + sum over (a, b) of x[n, i * stride + a - padding, ...] @ weight[a, b]``, and j and b
-    go along x as i and a go along y.
+    ``y[n, i, j] = bias + sum over (a, b) of x[n, i * stride + a - padding, j * stride + b - padding] @ weight[a, b]``.
 
     Parameters
     ----------
@@ -61,13 +60,13 @@ def conv2d_forward(x, weight, bias=None, stride=1, padding=0, groups=1):
            [6.5, 7.5, 8.5]])
     """
     cache = Conv2dCache(x, weight, bias is not None, pair(stride), pair(padding), groups)
-    oh, ow = output_size(x.shape, weight.shape, cache.stride, cache.padding)
-    matrices = _matrices(weight, groups)
-    y = np.zeros((groups, len(x) * oh * ow, weight.shape[3] // groups), x.dtype)
+    size = output_size(x.shape, weight.shape, cache.stride, cache.padding)
+    y = np.zeros((len(x), *size, weight.shape[3]), x.dtype)
     padded = pad(x, cache.padding)
-    for place, seen in windows(weight.shape, (oh, ow), cache.stride):
-        y += _by_group(padded[seen], groups) @ matrices[place]
-    y = _side_by_side(y, (len(x), oh, ow, weight.shape[3]))
+    for (a, b), place in windows(weight.shape, size, cache.stride):
+        seen = padded[place]
+        for inputs, outputs in _channels_of_groups(weight, groups):
+            y[outputs] += seen[inputs] @ weight[a, b][outputs]
     return (y if bias is None else y + bias), cache
 
 
@@ -78,13 +77,13 @@ def conv2d_backward(dy, cache):
     ``dx[pixel] = sum over (a, b) of dy[output that saw the pixel at (a, b)] @ weight[a, b].T``.
     """
     x, weight, has_bias, stride, padding, groups = cache
-    padded, matrices, dy_pixels = pad(x, padding), _matrices(weight, groups), _by_group(dy, groups)
-    dpadded, dmatrices = np.zeros_like(padded), np.zeros_like(matrices)
-    for place, seen in windows(weight.shape, dy.shape[1:3], stride):
-        dmatrices[place] = _by_group(padded[seen], groups).swapaxes(1, 2) @ dy_pixels
-        dseen = dy_pixels @ matrices[place].swapaxes(1, 2)
-        dpadded[seen] += _side_by_side(dseen, padded[seen].shape)
-    dweight = dmatrices.swapaxes(2, 3).reshape(weight.shape)
+    padded, dweight = pad(x, padding), np.zeros_like(weight)
+    dpadded = np.zeros_like(padded)
+    for (a, b), place in windows(weight.shape, dy.shape[1:3], stride):
+        seen, dseen = padded[place], dpadded[place]
+        for inputs, outputs in _channels_of_groups(weight, groups):
+            dseen[inputs] += dy[outputs] @ weight[a, b][outputs].T
+            dweight[a, b][outputs] = np.tensordot(seen[inputs], dy[outputs], axes=((0, 1, 2), (0, 1, 2)))
     return unpad(dpadded, padding), dweight, dy.sum(axis=(0, 1, 2)) if has_bias else None
 
 
@@ -161,20 +160,7 @@ def conv_transpose2d_backward(dy, cache):
     return dx, dweight, dy.sum(axis=(0, 1, 2)) if has_bias else None
 
 
-# ---- groups: each maps its own share of the channels ----
-
-
-def _matrices(weight, groups):
-    """(kh, kw, C_in / groups, C_out) -> (kh, kw, groups, C_in / groups, C_out / groups)."""
-    kh, kw, c_group, c_out = weight.shape
-    return weight.reshape(kh, kw, c_group, groups, c_out // groups).swapaxes(2, 3)
-
-
-def _by_group(features, groups):
-    """(N, h, w, C) -> (groups, N * h * w, C / groups)."""
-    return features.reshape(-1, groups, features.shape[3] // groups).swapaxes(0, 1)
-
-
-def _side_by_side(pixels, shape):
-    """(groups, N * h * w, C / groups) -> (N, h, w, C)."""
-    return pixels.swapaxes(0, 1).reshape(shape)
+def _channels_of_groups(weight, groups):
+    """List, for each group, its share of the input and of the output channels, as indices of arrays (..., C)."""
+    c_in, c_out = weight.shape[2], weight.shape[3] // groups
+    return [(np.s_[..., g * c_in : (g + 1) * c_in], np.s_[..., g * c_out : (g + 1) * c_out]) for g in range(groups)]

@@ -5,9 +5,9 @@ for each y changes by ``dy * weight`` for each x and by ``dy * x`` for each weig
 all rows, and their shares add up. Those sums are the two products of the backward pass: ``dy @ weight.T`` and
 ``x.T @ dy``.
 
-ReLU is the only nonlinearity inside the network. Sigmoid and softmax turn logits into probabilities at
+ReLU is the nonlinearity between the layers. Sigmoid and softmax turn logits into probabilities at
 its ends; the losses take the logits themselves, so the two need no backward. Both are written so that
-no exponential can overflow: only exponentials of numbers below zero are taken.
+no exponential can overflow: only exponentials of numbers not above zero are taken.
 """
 
 from typing import NamedTuple
@@ -63,6 +63,11 @@ def relu_forward(x):
     """``y = max(x, 0)``, for an `x` of any shape; returns ``(y, cache)``."""
     y = np.maximum(x, 0)
     return y, ReluCache(y)
+
+
+def relu_in_place(x):
+    """`relu_forward` without its cache, for an `x` that nobody else needs: its memory may be used for the result."""
+    return relu_forward(x)[0]
 
 
 def relu_backward(dy, cache):

@@ -3,8 +3,8 @@ region?), binary cross-entropy (is this anchor an object? is this mask pixel ins
 (how far are the box deltas off?). Each comes in two pieces: the loss of every single element, which is
 what a lesson plots, and its mean or sum, which is what training differentiates.
 
-All three take logits, never probabilities: log(sigmoid(x)) and log(softmax(x)) written out do not
-overflow, and their gradients collapse to the plain "prediction minus truth". An empty batch has loss
+The two cross-entropies take logits, never probabilities: log(sigmoid(x)) and log(softmax(x)) written out do
+not overflow, and their gradients collapse to the plain "prediction minus truth". An empty batch has loss
 zero and an empty gradient.
 """
 

@@ -56,9 +56,9 @@ def roi_align_forward(features, rois, output_size, spatial_scale=1.0, sampling_r
     Notes
     -----
     A sample point more than one cell outside the map counts as zero, one at most one cell outside as
-    the border. Meaning and order of rounding of the coordinates are torchvision's, so both floor the
-    same points to the same cells. The matrix holds weights already summed per cell, so results differ
-    from torchvision's in the last bits.
+    the border. The coordinates are rounded as in torchvision, step by step, so both find the same points
+    outside and count the same number of points. A bin's weights are added up before they meet the features,
+    so results differ from torchvision's in the last bits.
 
     References
     ----------
@@ -77,7 +77,8 @@ def roi_align_forward(features, rois, output_size, spatial_scale=1.0, sampling_r
     regions = region_weights(rois, features.shape[1:3], output_size, spatial_scale, sampling_ratio, aligned)
     y = np.empty((len(rois), *output_size, features.shape[3]), dtype=features.dtype)
     for r, (image, rows, columns, weight_y, weight_x) in enumerate(regions):
-        y[r] = weight_x @ np.tensordot(weight_y, features[image, rows, columns], 1)
+        patch = features[image, rows, columns]                  # weight_y @ patch @ weight_x.T, for each channel
+        y[r] = weight_x @ np.tensordot(weight_y, patch, 1)
     return y, RoIAlignCache(features.shape, output_size, regions)
 
 
@@ -157,10 +158,11 @@ def axis_weights(low, high, length, num_bins, spatial_scale, sampling_ratio, ali
     p = np.arange(num_bins, dtype=low.dtype)[:, None]
     for first, bin_size in zip(start, bin_sizes):
         grid = sampling_ratio if sampling_ratio > 0 else max(int(np.ceil(bin_size)), 0)
-        # Sample points, in torchvision's order of operations: another order may floor to another cell.
+        # Sample points, in torchvision's order of operations: another order may put one outside that is inside there.
         points = (first + p * bin_size) + (np.arange(grid, dtype=low.dtype) + 0.5) * bin_size / max(grid, 1)
         inside = (points >= -1) & (points <= length)  # what is farther out reads nothing; nearer, the border
         points = np.clip(points, 0, length - 1)[:, :, None]
+        # Only the cells from that of the first point to the neighbor of the last: all others have weight 0.
         cells = slice(int(points.min(initial=length - 1)), int(points.max(initial=0)) + 2)
         hats = np.maximum(0, 1 - np.abs(points - np.arange(length, dtype=low.dtype)[cells]))
         yield cells, (hats * inside[:, :, None]).sum(axis=1) / max(grid, 1)

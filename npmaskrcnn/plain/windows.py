@@ -40,4 +40,4 @@ def unpad(x, padding):
 
 def pair(value):
     """An int twice, or a pair as it is: (along y, along x)."""
-    return (value, value) if np.ndim(value) == 0 else tuple(value)
+    return tuple(value) if isinstance(value, (tuple, list)) else (value, value)

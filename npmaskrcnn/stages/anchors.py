@@ -4,9 +4,10 @@ On every cell of every pyramid level sit a few boxes of that level's size, one p
 not depend on the image's content; the network's work is only to say which of them cover an object and
 how they must be moved to cover it well. Small anchors sit on fine maps, large ones on coarse maps.
 
-Details are torchvision's: ratio is height / width, the cell's boxes are rounded to whole half-sides, the
-grid starts at the image's top left corner with no half-cell offset (so an anchor is centred on its cell's corner), and the stride is the padded image's
-size divided by the map's size, rounded down. Source: Ren et al. 2015, section 3.1.1; Lin et al. 2017, 4.1.
+Details are torchvision's: ratio is height / width, the cell's boxes are rounded to whole half-sides, the grid
+starts at the image's top left corner with no half-cell offset (so an anchor is centered on its cell's corner), and
+the stride is the padded image's size divided by the map's size, rounded down. Source: Ren et al. 2015, section
+3.1.1; Lin et al. 2017, 4.1.
 """
 
 import numpy as np

@@ -9,52 +9,33 @@ per-class non-maximum suppression keeps the best of each heap.
 Source: Girshick 2015 (Fast R-CNN); He et al. 2017, section 3. Legend: R RoIs, K classes with background.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
 from .. import nn, ops
+from .rpn import SMOOTH_L1_BETA
 
-SMOOTH_L1_BETA = 1 / 9
 MIN_DETECTION_SIZE = 1e-2   # pixels
 
 
-class TwoMLPHead(nn.Module):
+class TwoMLPHead(nn.Sequential):
     """Flatten, linear, ReLU, linear, ReLU: (R, 7, 7, C) -> (R, representation_size)."""
 
     def __init__(self, in_channels, pooled_size, representation_size, rng=None):
         inputs = pooled_size * pooled_size * in_channels
+        self.flatten = nn.Flatten()
         self.fc6 = nn.Linear(inputs, representation_size, flattened_from=(pooled_size, pooled_size, in_channels),
                              rng=rng)
+        self.relu6 = nn.ReLU()
         self.fc7 = nn.Linear(representation_size, representation_size, rng=rng)
-
-    def forward(self, x):
-        """Return ``(y, cache)``."""
-        cache = {"shape": x.shape}
-        x, cache["fc6"] = self.fc6.forward(x.reshape(len(x), math.prod(x.shape[1:])))
-        x, cache["relu6"] = ops.relu_forward(x)
-        x, cache["fc7"] = self.fc7.forward(x)
-        x, cache["relu7"] = ops.relu_forward(x)
-        return x, cache
-
-    def backward(self, dy, cache):
-        """Return dx, (R, 7, 7, C)."""
-        dy = ops.relu_backward(dy, cache["relu7"])
-        dy = self.fc7.backward(dy, cache["fc7"])
-        dy = ops.relu_backward(dy, cache["relu6"])
-        return self.fc6.backward(dy, cache["fc6"]).reshape(cache["shape"])
-
-    def __call__(self, x):
-        x = self.fc6(x.reshape(len(x), math.prod(x.shape[1:])))
-        x = self.fc7(np.maximum(x, 0, out=x))
-        return np.maximum(x, 0, out=x)
+        self.relu7 = nn.ReLU()
 
 
 def conv_fc_head(in_channels, pooled_size, representation_size, norm, rng=None):
     """Build v2's head: four 3x3 convolutions with norm and ReLU, flatten, linear, ReLU."""
-    convolutions = [nn.Sequential(nn.Conv2d(in_channels, in_channels, 3, padding=1, bias=False, rng=rng),
-                                  norm(in_channels), nn.ReLU()) for _ in range(4)]
+    convolutions = [nn.ConvNormReLU(nn.Conv2d(in_channels, in_channels, 3, padding=1, bias=False, rng=rng),
+                                    norm(in_channels)) for _ in range(4)]
     linear = nn.Linear(pooled_size * pooled_size * in_channels, representation_size,
                        flattened_from=(pooled_size, pooled_size, in_channels), rng=rng)
     return nn.Sequential(*convolutions, nn.Flatten(), linear, nn.ReLU())
@@ -67,23 +48,27 @@ class FastRCNNPredictor(nn.Module):
         self.cls_score = nn.Linear(in_channels, num_classes, rng=rng)
         self.bbox_pred = nn.Linear(in_channels, 4 * num_classes, rng=rng)
 
-    def forward(self, x):
-        """Return ``(class_logits, box_deltas, cache)``."""
-        class_logits, cls_cache = self.cls_score.forward(x)             # fork: x -> cls_score, bbox_pred
-        box_deltas, bbox_cache = self.bbox_pred.forward(x)
-        cache = {"cls_score": cls_cache, "bbox_pred": bbox_cache}
-        return class_logits, box_deltas.reshape(class_logits.shape + (4,)), cache
+    def forward(self, x, notes):
+        """Return ``(class_logits, box_deltas)``."""
+        class_logits = self.cls_score.forward(x, notes.of("cls_score"))         # fork: x -> cls_score, bbox_pred
+        box_deltas = self.bbox_pred.forward(x, notes.of("bbox_pred"))
+        return class_logits, box_deltas.reshape(class_logits.shape + (4,))
 
-    def backward(self, dclass_logits, dbox_deltas, cache):
+    def backward(self, dclass_logits, dbox_deltas, notes):
         """Return dx."""
-        dx = self.bbox_pred.backward(dbox_deltas.reshape(len(dbox_deltas), dclass_logits.shape[1] * 4),
-                                     cache["bbox_pred"])
-        dx += self.cls_score.backward(dclass_logits, cache["cls_score"])        # join x: both predictions
+        dbox_deltas = dbox_deltas.reshape(len(dbox_deltas), 4 * dclass_logits.shape[1])
+        dx = self.bbox_pred.backward(dbox_deltas, notes["bbox_pred"])
+        dx += self.cls_score.backward(dclass_logits, notes["cls_score"])        # join x: both predictions
         return dx
 
-    def __call__(self, x):
-        class_logits = self.cls_score(x)
-        return class_logits, self.bbox_pred(x).reshape(class_logits.shape + (4,))
+
+class BoxLossesCache(NamedTuple):
+    class_logits: np.ndarray    # (R, K)
+    labels: np.ndarray          # (R,)
+    foreground: np.ndarray      # (F,) rows with an object
+    true_deltas: np.ndarray           # (F, 4) deltas predicted for the true class
+    delta_targets: np.ndarray   # (F, 4)
+    of_operations: tuple        # caches of the cross-entropy and of smooth L1
 
 
 def box_losses_forward(class_logits, box_deltas, labels, delta_targets):
@@ -103,23 +88,32 @@ def box_losses_forward(class_logits, box_deltas, labels, delta_targets):
         Mean softmax cross-entropy over the R sampled RoIs.
     loss_box_reg : float
         Smooth L1 (beta 1/9) of the deltas *of the true class*, summed over foreground RoIs, divided by R.
-    cache
+    cache : BoxLossesCache
     """
     loss_classifier, ce_cache = ops.softmax_cross_entropy_forward(class_logits, labels)
     foreground = np.flatnonzero(labels > 0)
-    total, l1_cache = ops.smooth_l1_forward(box_deltas[foreground, labels[foreground]],
-                                            delta_targets[foreground], SMOOTH_L1_BETA)
-    num_rois = max(len(labels), 1)
-    cache = (ce_cache, l1_cache, num_rois, foreground, labels, box_deltas.shape, box_deltas.dtype)
-    return loss_classifier, total / num_rois, cache
+    true_deltas, delta_targets = box_deltas[foreground, labels[foreground]], delta_targets[foreground]
+    total, l1_cache = ops.smooth_l1_forward(true_deltas, delta_targets, SMOOTH_L1_BETA)
+    cache = BoxLossesCache(class_logits, labels, foreground, true_deltas, delta_targets, (ce_cache, l1_cache))
+    return loss_classifier, total / max(len(labels), 1), cache
 
 
 def box_losses_backward(dloss_classifier, dloss_box_reg, cache):
     """Return dclass_logits and dbox_deltas."""
-    ce_cache, l1_cache, num_rois, foreground, labels, shape, dtype = cache
-    dbox_deltas = np.zeros(shape, dtype=dtype)
-    dbox_deltas[foreground, labels[foreground]] = ops.smooth_l1_backward(dloss_box_reg / num_rois, l1_cache)
+    ce_cache, l1_cache = cache.of_operations
+    foreground, num_rois = cache.foreground, max(len(cache.labels), 1)
+    dbox_deltas = np.zeros(cache.class_logits.shape + (4,), cache.true_deltas.dtype)
+    dbox_deltas[foreground, cache.labels[foreground]] = ops.smooth_l1_backward(dloss_box_reg / num_rois, l1_cache)
     return ops.softmax_cross_entropy_backward(dloss_classifier, ce_cache), dbox_deltas
+
+
+def box_loss_shares(cache):
+    """Each RoI's shares (R,) of loss_classifier and of loss_box_reg; they add up to the losses."""
+    num_rois = max(len(cache.labels), 1)
+    of_deltas = np.zeros(len(cache.labels), cache.true_deltas.dtype)
+    of_deltas[cache.foreground] = ops.smooth_l1_per_element(cache.true_deltas, cache.delta_targets,
+                                                            SMOOTH_L1_BETA).sum(axis=1)
+    return ops.softmax_cross_entropy_per_row(cache.class_logits, cache.labels) / num_rois, of_deltas / num_rois
 
 
 class Candidates(NamedTuple):

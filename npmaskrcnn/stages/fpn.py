@@ -30,48 +30,36 @@ class FeaturePyramidNetwork(nn.Module):
         def conv(channels, kernel_size):
             layer = nn.Conv2d(channels, out_channels, kernel_size, padding=kernel_size // 2, bias=norm is None,
                               init=nn.init.kaiming_uniform, rng=rng)
-            return nn.Sequential(layer) if norm is None else nn.Sequential(layer, norm(out_channels))
+            return nn.ConvNormReLU(layer, None if norm is None else norm(out_channels), relu=False)
 
         self.inner_blocks = nn.ModuleList([conv(channels, 1) for channels in in_channels])
         self.layer_blocks = nn.ModuleList([conv(out_channels, 3) for _ in in_channels])
 
-    def forward(self, features):
-        """Return the five maps and the cache."""
-        n = len(features)
-        cache = {"inner_blocks": [None] * n, "layer_blocks": [None] * n, "upsample": [None] * n}
-        outputs, merged = [None] * n, None
-        for i in reversed(range(n)):                            # C5 -> C2, the top-down path
-            lateral, cache["inner_blocks"][i] = self.inner_blocks[i].forward(features[i])
+    def forward(self, features, notes):
+        """Return the maps, one more than given; notes by level, 0 for the finest."""
+        outputs, merged = [], None
+        for i in reversed(range(len(features))):                # C5 -> C2, the top-down path
+            level = notes.of(i)
+            lateral = self.inner_blocks[i].forward(features[i], level.of("inner"))
             if merged is not None:                              # from level i + 1, enlarged to this level's size
-                upsampled, cache["upsample"][i] = ops.upsample_nearest_forward(merged, lateral.shape[1:3])
+                upsampled, level["upsample"] = ops.upsample_nearest_forward(merged, lateral.shape[1:3])
                 lateral += upsampled                            # lateral is fresh: the convolution's output
-            merged = lateral
-            outputs[i], cache["layer_blocks"][i] = self.layer_blocks[i].forward(merged)
-            # fork: merged_i -> layer_blocks[i], upsampled for level i-1
-        p6, cache["pool"] = ops.max_pool2d_forward(outputs[-1], 1, 2)
-        outputs.append(p6)                                      # fork: P5 -> heads, P6
-        return outputs, cache
+                del upsampled                                   # as large as the level, and no longer needed
+            merged = lateral                                    # fork: merged -> layer block, upsampled for i - 1
+            outputs.insert(0, self.layer_blocks[i].forward(merged, level.of("layer")))
+        p6, notes["pool"] = ops.max_pool2d_forward(outputs[-1], 1, 2)
+        return outputs + [p6]                                   # fork: P5 -> RPN and heads, P6
 
-    def backward(self, doutputs, cache):
+    def backward(self, doutputs, notes):
         """Return [dC2, dC3, dC4, dC5]."""
         *douts, dp6 = doutputs
-        douts[-1] = douts[-1] + ops.max_pool2d_backward(dp6, cache["pool"])     # join P5: heads + P6
+        douts[-1] = douts[-1] + ops.max_pool2d_backward(dp6, notes["pool"])     # join P5: RPN and heads + P6
         dfeatures, dupsampled = [], None
         for i, dout in enumerate(douts):                        # P2 -> P5: the forward loop, reversed
-            dmerged = self.layer_blocks[i].backward(dout, cache["layer_blocks"][i])
+            dmerged = self.layer_blocks[i].backward(dout, notes[i]["layer"])
             if dupsampled is not None:
-                dmerged += dupsampled                           # join merged_i: layer_blocks[i] + level i-1
-            dfeatures.append(self.inner_blocks[i].backward(dmerged, cache["inner_blocks"][i]))
+                dmerged += dupsampled                           # join merged: layer block + level i - 1
+            dfeatures.append(self.inner_blocks[i].backward(dmerged, notes[i]["inner"]))
             if i + 1 < len(douts):
-                dupsampled = ops.upsample_nearest_backward(dmerged, cache["upsample"][i])
+                dupsampled = ops.upsample_nearest_backward(dmerged, notes[i]["upsample"])
         return dfeatures
-
-    def __call__(self, features):
-        outputs, merged = [], None
-        for i in reversed(range(len(features))):
-            lateral = self.inner_blocks[i](features[i])
-            if merged is not None:
-                lateral += ops.upsample_nearest_forward(merged, lateral.shape[1:3])[0]
-            merged = lateral
-            outputs.insert(0, self.layer_blocks[i](merged))
-        return outputs + [ops.max_pool2d_forward(outputs[-1], 1, 2)[0]]

@@ -9,6 +9,8 @@ Source: He et al. 2017, section 3 and Fig. 4. Legend: P RoIs (positive ones in t
 inference), M = 28 the mask's side, K classes.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from .. import nn, ops
@@ -22,8 +24,7 @@ def mask_head(in_channels, layers, norm=None, rng=None):
     blocks = []
     for out_channels in layers:
         conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=norm is None, rng=rng)
-        blocks.append(nn.Sequential(conv, nn.ReLU()) if norm is None
-                      else nn.Sequential(conv, norm(out_channels), nn.ReLU()))
+        blocks.append(nn.ConvNormReLU(conv, None if norm is None else norm(out_channels)))
         in_channels = out_channels
     return nn.Sequential(*blocks)
 
@@ -40,30 +41,23 @@ class MaskRCNNPredictor(nn.Module):
         self.mask_fcn_logits = nn.Conv2d(hidden_channels, num_classes, 1,
                                          bias_init=nn.init.uniform(hidden_channels ** -0.5), rng=rng)
 
-    def forward(self, x):
-        """Return ``(mask_logits, cache)``."""
-        cache = {}
-        x, cache["conv5_mask"] = self.conv5_mask.forward(x)
-        x, cache["relu"] = ops.relu_forward(x)
-        x, cache["mask_fcn_logits"] = self.mask_fcn_logits.forward(x)
-        return x, cache
+    def forward(self, x, notes):
+        """Return the mask logits."""
+        x = nn.relu(self.conv5_mask.forward(x, notes.of("conv5_mask")), notes)
+        return self.mask_fcn_logits.forward(x, notes.of("mask_fcn_logits"))
 
-    def backward(self, dmask_logits, cache):
+    def backward(self, dmask_logits, notes):
         """Return dx, (P, 14, 14, C)."""
-        dx = self.mask_fcn_logits.backward(dmask_logits, cache["mask_fcn_logits"])
-        dx = ops.relu_backward(dx, cache["relu"])
-        return self.conv5_mask.backward(dx, cache["conv5_mask"])
-
-    def __call__(self, x):
-        x = self.conv5_mask(x)
-        return self.mask_fcn_logits(np.maximum(x, 0, out=x))
+        dx = self.mask_fcn_logits.backward(dmask_logits, notes["mask_fcn_logits"])
+        dx = ops.relu_backward(dx, notes["relu"])
+        return self.conv5_mask.backward(dx, notes["conv5_mask"])
 
 
 def mask_targets(masks, boxes, matches, mask_size, dtype):
     """Cut each RoI's piece out of its object's mask and bring it to M x M.
 
-    The cut is a RoIAlign of the mask as if it were a feature map, with at least as many sample
-    points as the RoI has pixels; targets are therefore fractions in [0, 1], not thresholded (torchvision `project_masks_on_boxes`).
+    The cut is a RoIAlign of the mask as if it were a feature map, with at least as many sample points as the RoI has
+    pixels; targets are therefore fractions in [0, 1], not thresholded (torchvision `project_masks_on_boxes`).
 
     Parameters
     ----------
@@ -80,10 +74,18 @@ def mask_targets(masks, boxes, matches, mask_size, dtype):
     -------
     targets : (P, M, M) ndarray
     """
-    if len(boxes) == 0:
-        return np.zeros((0, mask_size, mask_size), dtype=dtype)
+    if len(boxes) * mask_size == 0:
+        return np.zeros((len(boxes), mask_size, mask_size), dtype=dtype)
     rois = np.concatenate([matches[:, None].astype(boxes.dtype), boxes], axis=1)
     return ops.roi_align(masks[..., None].astype(dtype), rois, mask_size)[..., 0]
+
+
+class MaskLossCache(NamedTuple):
+    logits: np.ndarray      # (P, M, M) of the true class
+    targets: np.ndarray     # (P, M, M)
+    labels: np.ndarray      # (P,)
+    num_classes: int
+    of_operation: tuple     # cache of the cross-entropy
 
 
 def mask_loss_forward(mask_logits, labels, targets):
@@ -99,20 +101,26 @@ def mask_loss_forward(mask_logits, labels, targets):
     -------
     loss_mask : float
         0 if there is no positive RoI.
-    cache
+    cache : MaskLossCache
     """
     # RoI i, channel labels[i]; index arrays that slices separate put their common axis first: (P, M, M)
-    own = mask_logits[np.arange(len(labels)), :, :, labels]
-    loss, bce_cache = ops.binary_cross_entropy_with_logits_forward(own, targets)
-    return loss, (bce_cache, labels, mask_logits.shape, mask_logits.dtype)
+    logits = mask_logits[np.arange(len(labels)), :, :, labels]
+    loss, bce_cache = ops.binary_cross_entropy_with_logits_forward(logits, targets)
+    return loss, MaskLossCache(logits, targets, labels, mask_logits.shape[3], bce_cache)
 
 
 def mask_loss_backward(dloss, cache):
     """Return dmask_logits: zero in every channel but the true class's."""
-    bce_cache, labels, shape, dtype = cache
-    dmask_logits = np.zeros(shape, dtype=dtype)
-    dmask_logits[np.arange(len(labels)), :, :, labels] = ops.binary_cross_entropy_with_logits_backward(dloss, bce_cache)
+    dmask_logits = np.zeros(cache.logits.shape + (cache.num_classes,), cache.logits.dtype)
+    dlogits = ops.binary_cross_entropy_with_logits_backward(dloss, cache.of_operation)
+    dmask_logits[np.arange(len(cache.labels)), :, :, cache.labels] = dlogits
     return dmask_logits
+
+
+def mask_loss_shares(cache):
+    """Each RoI's share (P,) of loss_mask; they add up to it."""
+    losses = ops.binary_cross_entropy_with_logits_per_element(cache.logits, cache.targets)
+    return losses.sum(axis=(1, 2)) / max(losses.size, 1)
 
 
 def select_masks(mask_logits, labels):

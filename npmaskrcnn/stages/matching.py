@@ -9,10 +9,27 @@ There are no gradients in this file: matches and samples are decisions, and the 
 as given. Sources: Ren et al. 2015, section 3.1.2; torchvision `Matcher`, `BalancedPositiveNegativeSampler`.
 """
 
+from typing import NamedTuple
+
 import numpy as np
+
+from .. import ops
 
 BACKGROUND = -1     # below the low threshold
 IGNORED = -2        # between the thresholds
+
+
+class Matching(NamedTuple):
+    """Who must find what, in one image."""
+
+    iou: np.ndarray         # (G, B) of every object with every box
+    matches: np.ndarray     # (B,) row of the object that the box must find, or `BACKGROUND`, or `IGNORED`
+
+
+def match_boxes(objects, boxes, high_threshold, low_threshold, allow_low_quality_matches=False):
+    """Match (B, 4) boxes with the (G, 4) boxes of the objects; see `match`."""
+    iou = ops.box_iou(objects, boxes)
+    return Matching(iou, match(iou, high_threshold, low_threshold, allow_low_quality_matches))
 
 
 def match(iou, high_threshold, low_threshold, allow_low_quality_matches=False):

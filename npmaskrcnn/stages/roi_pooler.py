@@ -9,16 +9,19 @@ Which level a RoI goes to is a decision, and its coordinates are constants: the 
 feature maps only. Sources: Lin et al. 2017, Eq. 1 (levels); He et al. 2017, section 3 (RoIAlign).
 """
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 
-from .. import ops
+from .. import nn, ops
 
-FIRST_LEVEL = 2             # P2
+STRIDES = (4, 8, 16, 32)    # input pixels per cell of P2, P3, P4, P5
 SAMPLING_RATIO = 2          # sample points per bin and axis
 EPSILON = 1e-6              # lifts a RoI that falls short of a boundary by rounding only: side 223.9999 counts as 224
 
 
-def assign_levels(boxes, canonical_scale=224, canonical_level=4, num_levels=4):
+def assign_levels(boxes, canonical_scale=224, canonical_level=4, strides=STRIDES):
     r"""Send each box to a pyramid level by its size.
 
     .. math:: k = \lfloor k_0 + \log_2(\sqrt{wh} / s_0) + 10^{-6} \rfloor
@@ -30,12 +33,13 @@ def assign_levels(boxes, canonical_scale=224, canonical_level=4, num_levels=4):
     canonical_scale : float
         s_0: side of the box that goes to `canonical_level` k_0 (224, as ImageNet's images; 56 in the tiny model).
     canonical_level : int
-    num_levels : int
+    strides : sequence of int
+        Of the levels, powers of two; level k has stride ``2**k``.
 
     Returns
     -------
     levels : (R,) int ndarray
-        0 for P2, ..., ``num_levels - 1``.
+        0 for the finest (P2), ..., ``len(strides) - 1``.
 
     Examples
     --------
@@ -45,13 +49,21 @@ def assign_levels(boxes, canonical_scale=224, canonical_level=4, num_levels=4):
     side = np.sqrt(ops.box_area(boxes))
     side = np.maximum(side, np.finfo(side.dtype).tiny)      # log2(0): an empty box goes to the finest level
     k = np.floor(canonical_level + np.log2(side / side.dtype.type(canonical_scale)) + side.dtype.type(EPSILON))
-    return np.clip(k, FIRST_LEVEL, FIRST_LEVEL + num_levels - 1).astype(np.int64) - FIRST_LEVEL
+    finest, coarsest = round(math.log2(strides[0])), round(math.log2(strides[-1]))
+    return np.clip(k, finest, coarsest).astype(np.int64) - finest
 
 
-class RoIPooler:
+class PooledLevel(NamedTuple):
+    """What the pooler notes of a level."""
+
+    rows: np.ndarray        # of the RoIs that were pooled from it
+    cache: tuple            # of their RoIAlign
+
+
+class RoIPooler(nn.Module):
     """RoIAlign over the levels of a pyramid.
 
-    The scale of a level is its exact stride, 1/4, 1/8, 1/16, 1/32. (torchvision guesses it from the height of
+    The scale of a level is one over its exact stride, 1/4, 1/8, 1/16, 1/32. (torchvision guesses it from the height of
     the first batch that it sees and keeps the guess for ever; for heights up to 22, 33-45 and 65-67 pixels
     it guesses wrong.)
 
@@ -59,25 +71,25 @@ class RoIPooler:
     ----------
     output_size : int
         7 for boxes, 14 for masks.
-    canonical_scale, canonical_level
+    canonical_scale, canonical_level, strides
         See `assign_levels`.
     """
 
-    def __init__(self, output_size, canonical_scale=224, canonical_level=4):
-        self.output_size = output_size
+    def __init__(self, output_size, canonical_scale=224, canonical_level=4, strides=STRIDES):
+        self.output_size, self.strides = output_size, tuple(strides)
         self.canonical_scale, self.canonical_level = canonical_scale, canonical_level
 
     def levels(self, rois):
         """Return the level (0..3) of each RoI."""
-        return assign_levels(rois[:, 1:], self.canonical_scale, self.canonical_level)
+        return assign_levels(rois[:, 1:], self.canonical_scale, self.canonical_level, self.strides)
 
-    def forward(self, features, rois):
-        """Pool RoIs.
+    def forward(self, features, rois, notes):
+        """Pool RoIs; notes by level.
 
         Parameters
         ----------
         features : list of (N, h_l, w_l, C) ndarray
-            P2, P3, P4, P5.
+            P2, P3, P4, P5; further ones (P6) are not read.
         rois : (R, (batch_index, x1, y1, x2, y2)) ndarray
             In input pixels.
 
@@ -85,40 +97,27 @@ class RoIPooler:
         -------
         y : (R, output_size, output_size, C) ndarray
             In the order of `rois`.
-        cache
         """
         channels = features[0].shape[3]
         y = np.empty((len(rois), self.output_size, self.output_size, channels), dtype=features[0].dtype)
         levels = self.levels(rois)
-        cache = []
-        for level, level_features in enumerate(features):
+        for level, stride in enumerate(self.strides):
             rows = np.flatnonzero(levels == level)
-            y[rows], align_cache = ops.roi_align_forward(level_features, rois[rows], self.output_size,
-                                                         self._scale(level), SAMPLING_RATIO)
-            cache.append((rows, align_cache))
-        return y, cache
-
-    def backward(self, dy, cache):
-        """Return dfeatures, one array per level; none by the RoIs, whose coordinates are constants."""
-        return [ops.roi_align_backward(dy[rows], align_cache) for rows, align_cache in cache]
-
-    def __call__(self, features, rois):
-        channels = features[0].shape[3]
-        y = np.empty((len(rois), self.output_size, self.output_size, channels), dtype=features[0].dtype)
-        levels = self.levels(rois)
-        for level in np.unique(levels):         # a level without a RoI costs nothing here
-            rows = np.flatnonzero(levels == level)
-            y[rows] = ops.roi_align(features[level], rois[rows], self.output_size, self._scale(level), SAMPLING_RATIO)
+            y[rows], cache = ops.roi_align_forward(features[level], rois[rows], self.output_size, 1 / stride,
+                                                   SAMPLING_RATIO)
+            notes[level] = PooledLevel(rows, cache)
         return y
 
-    @staticmethod
-    def _scale(level):
-        """Map cells per input pixel: the inverse of the level's stride."""
-        return 1.0 / 2 ** (FIRST_LEVEL + int(level))
+    def backward(self, dy, notes):
+        """Return dfeatures, one array per level; none by the RoIs, whose coordinates are constants."""
+        return [ops.roi_align_backward(dy[pooled.rows], pooled.cache) for pooled in notes.values()]
 
 
 def make_rois(boxes_per_image):
     """Stack per-image boxes into (R, (batch_index, x1, y1, x2, y2))."""
-    index = np.repeat(np.arange(len(boxes_per_image)), [len(boxes) for boxes in boxes_per_image])
-    boxes = np.concatenate(boxes_per_image)
-    return np.concatenate([index[:, None].astype(boxes.dtype), boxes], axis=1)
+    return np.concatenate([rois_of_image(i, boxes) for i, boxes in enumerate(boxes_per_image)])
+
+
+def rois_of_image(index, boxes):
+    """Put the image's number in the batch before its (R, 4) boxes."""
+    return np.concatenate([np.full((len(boxes), 1), index, boxes.dtype), boxes], axis=1)

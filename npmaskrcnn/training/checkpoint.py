@@ -7,13 +7,16 @@ generator, the schedule and what the model is are in the JSON entry. It is writt
 then renamed: whatever happens meanwhile, the previous checkpoint stays whole.
 """
 
+import contextlib
 import dataclasses
 import warnings
 
 import numpy as np
 
-from ..config import is_number
 from ..errors import InputError, InputWarning
+from ..judge import compare_state, is_number
+from ..models import TINY_DIMENSIONS
+from ..weights.npz import read_npz, write_npz
 from ..words import count
 from . import schedule as schedules
 from .divergence import TrainingDiverged, first_bad_weight, is_finite
@@ -56,8 +59,6 @@ def save_checkpoint(trainer, path):
     InputError
         If the file cannot be written; a previous one survives.
     """
-    from ..weights.npz import write_npz
-
     model = trainer.model
     arrays = model.state_dict()
     meta = {"architecture": model.architecture, "class_names": model.class_names,
@@ -87,8 +88,6 @@ def load_checkpoint(trainer, path):
     InputWarning
         If schedule, batch size or the like differ: the run goes on with the new ones, but is not the old run.
     """
-    from ..weights.npz import read_npz
-
     arrays, meta = read_npz(path)
     facts, keys = meta.get("training"), meta.get("model_keys")
     if not isinstance(facts, dict) or not isinstance(keys, list):
@@ -133,8 +132,6 @@ SETTINGS = ("optimizer", "schedule", "batch_size", "clip_norm", "loss_weights", 
 
 def _judge(trainer, arrays, meta, facts):
     """Compare what was stored with what is there; raise InputError before anything is changed."""
-    from ..nn.state import compare_state
-
     model = trainer.model
     for name, lowest in (("step", 0), ("position", 0), ("num_images", 1)):
         judge_count(facts[name], f"its {name}", lowest)
@@ -145,6 +142,9 @@ def _judge(trainer, arrays, meta, facts):
     if broken:
         raise InputError(f"{len(broken)} of its arrays hold NaN or infinite numbers, the first {broken[0]!r}")
     theirs, ours = meta.get("architecture"), _plain(model.architecture)
+    with contextlib.suppress(KeyError, TypeError):      # of before the tiny model's dimensions were stored
+        if theirs["builder"] == "maskrcnn_tiny":
+            theirs["config"].setdefault("dimensions", _plain(TINY_DIMENSIONS))
     if theirs != ours:
         raise InputError(f"is of another model: {_dict_differences(theirs, ours)}")
     if meta.get("class_names") != model.class_names:

@@ -11,7 +11,6 @@ import math
 import numpy as np
 
 from .loop import Listener
-from .state import named_owners
 
 # What Python and NumPy raise where a number is none: as an index, as a size, in a factorisation.
 BREAKS = (ArithmeticError, LookupError, ValueError)
@@ -95,7 +94,7 @@ def first_bad_input(model, images, targets):
 
 def first_bad_weight(model):
     """Name the first parameter or buffer that is not finite, or return None."""
-    return next((f"weight {key}" for key, owner in named_owners(model) if not is_finite(owner.data)), None)
+    return next((f"weight {key}" for key, owner in model.named_arrays() if not is_finite(owner.data)), None)
 
 
 def first_bad_gradient(model):

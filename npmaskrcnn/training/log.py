@@ -13,10 +13,10 @@ import time
 import numpy as np
 
 from ..errors import InputError
+from ..network import LOSS_NAMES
 from .loop import Listener
 from .optimizers import squared_length
 
-LOSSES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg")
 PARTS = {  # name of a part: what the paths of its parameters begin with
     "body": "backbone.body.",
     "fpn": "backbone.fpn.",
@@ -24,7 +24,7 @@ PARTS = {  # name of a part: what the paths of its parameters begin with
     "box_head": "roi_heads.box_",
     "mask_head": "roi_heads.mask_",
 }
-COLUMNS = ("step", "seconds", "learning_rate", *LOSSES, "loss_total", "grad_norm",
+COLUMNS = ("step", "seconds", "learning_rate", *LOSS_NAMES, "loss_total", "grad_norm",
            *(f"grad_norm_{part}" for part in PARTS), *(f"update_ratio_{part}" for part in PARTS))
 AP_COLUMNS = ("step", "seconds", *(f"{kind}_{name}" for kind in ("bbox", "segm")
                                    for name in ("AP", "AP50", "AP75", "APs", "APm", "APl")))

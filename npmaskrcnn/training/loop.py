@@ -2,7 +2,7 @@
 
 A step *draws* a few images that the model has not seen for a while, asks the model for its five *losses* and their
 gradients, *clips* the gradients if all of them together are too long, and lets the optimizer *step*: every weight
-moves a little downhill. That is all of it, and `Loop.one_step` says it in as many lines:
+moves a little downhill. That is all of it, and `Loop.one_step` is little longer:
 
 >>> from npmaskrcnn import datasets, maskrcnn_tiny, training
 >>> model, dataset = maskrcnn_tiny(), datasets.ShapesDataset(9, image_size=(64, 96), seed=1)
@@ -12,7 +12,7 @@ moves a little downhill. That is all of it, and `Loop.one_step` says it in as ma
 [5, 5]
 
 Whatever else a training needs listens: after each of its parts the loop tells its listeners how far it has come, and
-the log, the checkpoints and the search for numbers that are none are such listeners (`Trainer` hires them).
+the log, the checkpoints and the watch for NaN and infinity are such listeners (`Trainer` hires them).
 """
 
 import math
@@ -20,7 +20,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .augment import augment, without_crowds
 from .optimizers import clip_gradients
 
 
@@ -29,19 +28,32 @@ class Loop:
 
     Parameters
     ----------
+    model : MaskRCNN
+        Changed in place.
+    dataset : sequence of (image, Target)
+    optimizer : Optimizer
+        Over the model's parameters.
     rng : np.random.Generator
-        Draws the order of the images, the mirroring and the model's samples.
+        Draws the order of the images, their variants and the model's samples.
+    schedule : object with ``learning_rate(step)``, optional
+        Sets the optimizer's rate before each step.
+    batch_size : int
+        Images a step.
+    clip_norm : float or None
+        Longest gradient that a step may follow.
+    loss_weights : dict, optional
+        Factor by name of the loss; 1 for those left out.
+    augment : callable, optional
+        ``augment(image, target, rng)`` returns what the model is shown in their place.
     listeners : iterable of Listener
-    model, dataset, optimizer, schedule, batch_size, clip_norm, loss_weights, flip, scale_jitter
-        See `Trainer`.
     """
 
     def __init__(self, model, dataset, optimizer, rng, schedule=None, batch_size=4, clip_norm=10.0,
-                 loss_weights=None, flip=True, scale_jitter=None, listeners=()):
+                 loss_weights=None, augment=None, listeners=()):
         self.model, self.dataset, self.optimizer, self.schedule = model, dataset, optimizer, schedule
         self.rng, self.order, self.batch_size = rng, DataOrder(len(dataset), rng), batch_size
         self.clip_norm, self.loss_weights = clip_norm, loss_weights
-        self.flip, self.scale_jitter, self.listeners = flip, scale_jitter, list(listeners)
+        self.augment, self.listeners = augment or (lambda image, target, rng: (image, target)), list(listeners)
         self.step = 0   # steps done so far
 
     def one_step(self):
@@ -52,8 +64,7 @@ class Loop:
         indices = self.order.next(self.batch_size)                                              # draw
         batch = Batch(indices, [self.dataset[index] for index in indices])
         self.tell("drawn", batch)
-        batch.items = [augment(image, without_crowds(target), self.rng, self.flip, self.scale_jitter)
-                       for image, target in batch.items]
+        batch.items = [self.augment(image, target, self.rng) for image, target in batch.items]
 
         images, targets = map(list, zip(*batch.items))                                          # loss
         batch.losses = self.model.loss_and_grads(images, targets, self.rng, self.loss_weights)
@@ -78,7 +89,7 @@ class Batch:
     """The images of one step, and what has come of them so far."""
 
     indices: list               # into the dataset
-    items: list                 # (image, Target) of each: as the dataset has them, then mirrored and zoomed
+    items: list                 # (image, Target) of each: as the dataset has them, then as they are shown
     losses: dict = None         # the five, by name
     grad_norm: float = None     # length of all gradients together, before they were clipped
 

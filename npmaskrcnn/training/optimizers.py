@@ -21,7 +21,7 @@ import math
 
 import numpy as np
 
-from ..config import is_number
+from ..judge import is_number
 from ..errors import InputError
 
 BLOCK = 1 << 16  # numbers updated at a time: what a formula computes on the way is small and stays in cache

@@ -5,11 +5,10 @@ import numbers
 
 import numpy as np
 
-from ..checks import checked_loss_weights
-from ..config import is_number
 from ..errors import InputError
+from ..mask_rcnn import checked_loss_weights
+from ..network import LOSS_NAMES
 from ..structures import Target
-from .log import LOSSES
 from .loop import Listener
 
 LARGEST_COUNT = 10 ** 9
@@ -113,7 +112,7 @@ def judge_scale_jitter(value):
 
 def judge_loss_weights(weights):
     """Return a weight for each of the five losses, 1 for those not given."""
-    weights = checked_loss_weights(weights, LOSSES)
+    weights = checked_loss_weights(weights, LOSS_NAMES)
     for name, value in weights.items():
         if value < 0:
             raise InputError(f"loss_weights[{name!r}] is {value!r}, but must be at least 0")

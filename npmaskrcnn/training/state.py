@@ -10,17 +10,8 @@ import contextlib
 import numpy as np
 
 from ..errors import InputError
-from ..nn.module import Buffer, Parameter
 from .interrupt import uninterrupted
 from .loop import Listener
-
-
-def named_owners(model):
-    """Yield ``(key, Parameter or Buffer)`` for every array of a model, in the order of its tree."""
-    for path, module in model.named_modules():
-        for name, value in vars(module).items():
-            if isinstance(value, (Parameter, Buffer)):
-                yield (f"{path}.{name}" if path else name), value
 
 
 class WeightAverage(Listener):
@@ -44,7 +35,7 @@ class WeightAverage(Listener):
     """
 
     def __init__(self, model, decay):
-        self.owners = {key: owner for key, owner in named_owners(model) if owner.data.dtype.kind == "f"}
+        self.owners = {key: owner for key, owner in model.named_arrays() if owner.data.dtype.kind == "f"}
         self.decay = decay
         self.averages = {key: owner.data.copy() for key, owner in self.owners.items()}
 
@@ -89,7 +80,7 @@ class AllOrNothing(Listener):
         """Hold this context around a step."""
         rng, lr, order = loop.rng.bit_generator.state, loop.optimizer.lr, loop.order
         place = order.order, order.position
-        data = [(owner, owner.data) for _, owner in named_owners(loop.model)]
+        data = [(owner, owner.data) for _, owner in loop.model.named_arrays()]
         self.is_moving = False
         with contextlib.ExitStack() as self.held:
             try:

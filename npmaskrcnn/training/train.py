@@ -3,6 +3,7 @@
 import difflib
 
 from ..errors import InputError
+from ..weights import save
 from ..words import count
 from .muon import Muon
 from .optimizers import SGD, AdamW
@@ -77,8 +78,6 @@ def train(model, dataset, num_steps=800, out_dir=None, optimizer="adamw", lr=Non
     if trainer.average is not None:
         trainer.average.put_in_place()
     if out_dir is not None:
-        from ..weights import save
-
         save(model, trainer.path("model.npz"))
         trainer.progress.say(f"the model is in {trainer.path('model.npz')}")
     return trainer

@@ -10,11 +10,12 @@ import os
 
 import numpy as np
 
+from .. import ops
 from ..errors import InputError
 from ..weights.files import as_path
 from ..words import count
-from ..fast.threads import one_product_a_core
 from . import checkpoint
+from .augment import augment, without_crowds
 from .divergence import Divergence, TrainingDiverged, first_bad_weight
 from .interrupt import terminate_as_interrupt, uninterrupted
 from .log import AP_COLUMNS, COLUMNS, Log, Record
@@ -97,7 +98,8 @@ class Trainer(Loop):
         judge_objects(dataset)
         super().__init__(model, dataset, optimizer, judge_rng(rng), schedule, judge_count(batch_size, "batch_size"),
                          None if clip_norm is None else judge_positive(clip_norm, "clip_norm"),
-                         judge_loss_weights(loss_weights), judge_flag(flip, "flip"), judge_scale_jitter(scale_jitter))
+                         judge_loss_weights(loss_weights), self._variant_of)
+        self.flip, self.scale_jitter = judge_flag(flip, "flip"), judge_scale_jitter(scale_jitter)
         self.eval_every = None if eval_every is None else judge_count(eval_every, "eval_every")
         self.checkpoint_at = judge_checkpoint_at(checkpoint_at)
         self.checkpoint_every = (None if checkpoint_every is None
@@ -185,11 +187,15 @@ class Trainer(Loop):
     def train_step(self):
         """Do one step and return its row of the log; an interruption leaves the state before or after it."""
         self.record.begin()
-        with (one_product_a_core(),     # the optimizer's products, too: a switch costs more than they gain by two cores
+        with (ops.whole_pass(training=True),    # the optimizer's products, too: a switch costs more than they gain by two cores
               np.errstate(over="ignore", invalid="ignore", divide="ignore"),    # `Divergence` says it better
               self.all_or_nothing.step_of(self), self.divergence.step_of(self)):
             self.one_step()
         return self.record.row
+
+    def _variant_of(self, image, target, rng):
+        """Return what the model is shown of an image: mirrored, zoomed, without crowds."""
+        return augment(image, without_crowds(target), rng, self.flip, self.scale_jitter)
 
     def evaluate(self):
         """Measure average precision on the validation set, if any; with the averaged weights, if any."""

@@ -13,7 +13,7 @@ import warnings
 import numpy as np
 
 from ..errors import InputError, InputWarning
-from ..nn.state import COUNTER
+from ..judge import COUNTER
 from ..words import count
 from .architecture import count_classes, infer_architecture
 from .coco_names import COCO_NAMES

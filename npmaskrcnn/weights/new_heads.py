@@ -5,8 +5,9 @@ last layers are about the classes that it was trained for. So one who has few pi
 those last layers anew for other classes, and trains from there (transfer learning; Girshick et al. 2014, 3).
 """
 
-from ..config import check_known
+from .. import models
 from ..errors import InputError
+from ..judge import check_known
 from .model_files import load
 
 CLASS_LAYERS = ("roi_heads.box_predictor.cls_score", "roi_heads.box_predictor.bbox_pred",
@@ -37,8 +38,6 @@ def load_with_new_heads(path, num_classes, rng=None, **config):
     InputError
         If the file cannot be read, or an option does not exist or makes a model that the file does not fit.
     """
-    from .. import models  # here, because models reads weight files
-
     stored = load(path)
     builder, settings = stored.architecture["builder"], stored.architecture["config"]
     check_known(config, settings, f"option of {builder}")

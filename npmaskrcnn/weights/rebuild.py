@@ -5,23 +5,12 @@ its weights are compared with the file's, so the description is judged first: on
 as many classes as the weights have, only numbers of the size that options have.
 """
 
-import numpy as np
-
+from .. import models
 from ..errors import InputError
 from .architecture import BUILDERS
 
 LARGEST_NUMBER, MAX_VALUES, MAX_DEPTH = 1 << 16, 1000, 4  # in a config; torchvision's largest is 2000
 NOT_FROM_A_FILE = ("weights", "rng", "num_classes")  # arguments of builders that a config may not give
-
-
-class _NoDraws:
-    """In the place of a random generator where a file will overwrite what is drawn."""
-
-    @staticmethod
-    def normal(mean, std, shape):
-        return np.zeros(shape, np.float32)
-
-    uniform = normal
 
 
 def build(architecture, arrays):
@@ -43,8 +32,6 @@ def build(architecture, arrays):
     ------
     InputError
     """
-    from .. import models  # here, because models reads weight files
-
     try:
         builder, num_classes, config = (architecture[key] for key in ("builder", "num_classes", "config"))
     except (TypeError, KeyError):
@@ -58,14 +45,32 @@ def build(architecture, arrays):
         raise InputError(f"{claim}, while cls_score.bias is {shape}")
     if not isinstance(config, dict) or not _is_modest(config):
         raise InputError("its architecture has a config that no model can have")
+    _judge_dimensions(config.get("dimensions"), arrays)
     if forbidden := [name for name in NOT_FROM_A_FILE if name in config]:
         raise InputError(f"its architecture has a config with {forbidden[0]!r}, which no file may choose")
     try:
-        return getattr(models, builder)(num_classes=num_classes, rng=_NoDraws, **config)
+        return getattr(models, builder)(num_classes=num_classes, rng=models.NO_DRAWS, **config)
     except MemoryError:
         raise InputError("its architecture needs more memory than there is") from None
     except TypeError as error:
         raise InputError(f"its architecture cannot be built ({error})") from None
+
+
+def _judge_dimensions(dimensions, arrays):
+    """Raise `InputError` if a tiny model of such dimensions has far more weights than the file."""
+    if dimensions is None:      # of the usual ones
+        return
+    try:
+        blocks, widths, layers = (dimensions[name] for name in ("blocks", "widths", "mask_layers"))
+        fpn, hidden = dimensions["fpn_channels"], dimensions["representation_size"]
+        # the largest layers: the blocks' second convolutions, the pyramid's, the mask head's, the box head's first
+        squares = [b * w * w for b, w in zip(blocks, widths)] + [4 * fpn * fpn] + [c * c for c in layers[1:]]
+        needed = 9 * sum(squares) + 49 * fpn * hidden + hidden * hidden
+    except (KeyError, TypeError, IndexError):
+        raise InputError(f"its architecture has dimensions that are none: {str(dimensions)[:60]}") from None
+    there = sum(array.size for array in arrays.values())
+    if not needed <= there:
+        raise InputError(f"its architecture has dimensions of {needed:,} weights at least, but the file has {there:,}")
 
 
 def _is_modest(config):

@@ -68,43 +68,16 @@ def test_strings_are_those_of_pycocotools():
 def test_masks_without_object_or_without_pixels():
     nothing = rle.encode(np.zeros((3, 5), bool))
     assert rle.area(nothing) == 0
-    np.testing.assert_array_equal(rle.to_box(nothing), np.zeros(4))
     for shape in [(0, 5), (3, 0), (0, 0)]:
         assert rle.decode(rle.encode(np.zeros(shape, bool))).shape == shape
         assert rle.decode({"size": list(shape), "counts": []}).shape == shape
 
 
-def test_area_and_box_are_those_of_the_mask():
+def test_the_area_is_that_of_the_mask():
     rng = np.random.default_rng(1)
     for _ in range(200):
         mask = random_mask(rng)
-        runs = rle.encode(mask)
-        assert rle.area(runs) == mask.sum()
-        if mask.any():
-            y, x = np.nonzero(mask)
-            np.testing.assert_array_equal(rle.to_box(runs), [x.min(), y.min(), x.max() + 1, y.max() + 1])
-
-
-def test_iou_is_that_of_the_masks_and_crowds_divide_by_the_detection():
-    rng = np.random.default_rng(2)
-    for _ in range(50):
-        masks = rng.random((5, 9, 13)) < rng.random((5, 1, 1))
-        masks[4] = rng.random() < .5                                   # all or nothing
-        is_crowd = np.array([False, True, False])
-        got = rle.iou([rle.encode(m) for m in masks[:2]], [rle.encode(m) for m in masks[2:]], is_crowd)
-        for d in range(2):
-            for g in range(3):
-                shared = (masks[d] & masks[2 + g]).sum()
-                whole = masks[d].sum() if is_crowd[g] else (masks[d] | masks[2 + g]).sum()
-                assert got[d, g] == (shared / whole if whole else 0)   # two integers divided: exactly equal
-    assert rle.iou([], [rle.encode(DRAWN)]).shape == (0, 1)
-
-
-def test_iou_refuses_masks_of_different_sizes():
-    with pytest.raises(InputError, match="different sizes"):
-        rle.iou([rle.encode(DRAWN)], [rle.encode(DRAWN.T)])
-    with pytest.raises(InputError, match="1 crowd flags for 2"):
-        rle.iou([], [rle.encode(DRAWN)] * 2, is_crowd=[True])
+        assert rle.area(rle.encode(mask)) == mask.sum()
 
 
 @pytest.mark.parametrize("counts, message", [

@@ -14,7 +14,7 @@ TAKES_A_LIST = (fpn.FeaturePyramidNetwork, rpn.RPNHead, RoIPooler)
 
 
 def block(kind, in_channels, planes, stride, norm, rng, **groups):
-    convolutions = kind(in_channels, planes, stride, norm, rng, **groups)
+    convolutions = kind(in_channels, planes, stride, rng, **groups)
     out_channels = convolutions[-1].weight.data.shape[-1]
     changes = stride != 1 or in_channels != out_channels
     shortcut = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False, rng=rng) if changes else None
@@ -55,8 +55,16 @@ CASES = {
                           {"weight": (3,), "bias": (3,), "running_mean": (3,), "running_var": (3,)}),
     "sequential": (lambda rng, norm=FROZEN: nn.Sequential(nn.Conv2d(3, 4, 3, rng=rng), norm(4), nn.ReLU()),
                 [(2, 6, 7, 3)], None),
+    "conv-norm-relu": (lambda rng, norm=BATCH: nn.ConvNormReLU(nn.Conv2d(3, 4, 3, bias=False, rng=rng), norm(4)),
+                       [(2, 6, 7, 3)], None),
+    "conv-norm": (lambda rng, norm=FROZEN: nn.ConvNormReLU(nn.Conv2d(3, 4, 3, rng=rng), norm(4), relu=False),
+                  [(2, 6, 7, 3)], None),
+    "conv-relu": (lambda rng, norm=None: nn.ConvNormReLU(nn.Conv2d(3, 4, 3, rng=rng)), [(2, 6, 7, 3)], None),
+    "flatten, relu": (lambda rng, norm=None: nn.Sequential(nn.Flatten(), nn.ReLU()), [(4, 2, 3, 5)], {}),
     "basic block": (lambda rng, norm=FROZEN: block(resnet.basic_block, 4, 4, 1, norm, rng),
                 [(2, 5, 6, 4)], None),
+    "basic block without norm": (lambda rng, norm=None: block(resnet.basic_block, 4, 6, 2, lambda channels: None, rng),
+                                 [(2, 5, 6, 4)], None),
     "basic block, downsample": (lambda rng, norm=BATCH: block(resnet.basic_block, 4, 6, 2, norm, rng),
                 [(2, 5, 6, 4)], None),
     "bottleneck": (lambda rng, norm=BATCH: block(resnet.bottleneck, 8, 2, 1, norm, rng),
@@ -96,9 +104,7 @@ def make(name, dtype="float64", seed=0):
     """Build the module of a case, away from symmetry: norms not 1, biases and running statistics not 0."""
     rng = np.random.default_rng(seed)
     module = CASES[name][0](rng)
-    if isinstance(module, RoIPooler):
-        return module
-    for key, _, _, owner in module._named_arrays():
+    for key, owner in module.named_arrays():
         if np.issubdtype(owner.data.dtype, np.floating):
             noise = rng.uniform(-0.3, 0.3, owner.data.shape).astype(np.float32)
             owner.data = np.abs(owner.data + noise) if key.endswith("var") else owner.data + noise
@@ -119,18 +125,19 @@ def arguments(module, inputs):
     return (inputs if isinstance(module, TAKES_A_LIST) else inputs[0],)
 
 
-def forward(module, inputs):
-    """Return the outputs as they are nested, and the cache."""
-    *outputs, cache = module.forward(*arguments(module, inputs))
-    return outputs, cache
+def forward(module, inputs, batch_statistics=True):
+    """Return the list of outputs as they are nested, and the notes."""
+    notes = nn.Notes(batch_statistics)
+    outputs = module.forward(*arguments(module, inputs), notes)
+    return list(outputs) if isinstance(outputs, tuple) else [outputs], notes
 
 
-def backward(module, outputs, dys, cache):
+def backward(module, outputs, dys, notes):
     """Hand the flat list `dys` to backward in the nesting of `outputs`; return the flat list of dx."""
     dys = iter(dys)
     nested = [[next(dys) for _ in y] if isinstance(y, list) else next(dys) for y in outputs]
     options = {"need_dx": True} if isinstance(module, resnet.ResNet) else {}
-    dx = module.backward(*nested, cache, **options)
+    dx = module.backward(*nested, notes, **options)
     return dx if isinstance(dx, list) else [dx]
 
 
@@ -148,31 +155,23 @@ def upstream(outputs, seed=0):
 
 
 def parameters(module):
-    return {} if isinstance(module, RoIPooler) else {k: p for k, p in module.named_parameters() if p.trainable}
+    return {key: parameter for key, parameter in module.named_parameters() if parameter.trainable}
 
 
 def grads(module):
     return {key: parameter.grad.copy() for key, parameter in parameters(module).items()}
 
 
-def arrays_in(cache):
-    if isinstance(cache, np.ndarray):
-        return [cache]
-    if scipy.sparse.issparse(cache):
-        return [cache.data, cache.indices, cache.indptr]
-    if isinstance(cache, dict):
-        cache = list(cache.values())
-    return [array for part in cache for array in arrays_in(part)] if isinstance(cache, (tuple, list)) else []
+def arrays_in(notes):
+    """All arrays in notes, and in whatever operations have filed there."""
+    if isinstance(notes, np.ndarray):
+        return [notes]
+    if scipy.sparse.issparse(notes):
+        return [notes.data, notes.indices, notes.indptr]
+    if isinstance(notes, dict):
+        notes = list(notes.values())
+    return [array for part in notes for array in arrays_in(part)] if isinstance(notes, (tuple, list)) else []
 
 
-def uses_batch_statistics(module):
-    return any(isinstance(m, nn.BatchNorm2d) for _, m in getattr(module, "named_modules", lambda: [])())
-
-
-def frozen_twin(name, module):
-    """The same module with batch norms frozen: its training forward uses running statistics."""
-    if not uses_batch_statistics(module):
-        return module
-    twin = CASES[name][0](np.random.default_rng(0), norm=FROZEN).astype(module.dtype)
-    twin.load_state_dict(module.state_dict())
-    return twin
+def has_batch_norm(module):
+    return any(isinstance(m, nn.BatchNorm2d) for _, m in module.named_modules())

@@ -10,7 +10,7 @@ from npmaskrcnn.errors import InputError
 from tests.nn.cases import CASES, NAMES, backward, flat, forward, make, make_inputs, parameters, upstream
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "roi pooler"])
+@pytest.mark.parametrize("name", NAMES)
 class TestState:
     def test_has_torchvisions_shapes(self, name):
         expected = CASES[name][2]
@@ -41,8 +41,8 @@ class TestState:
 
     def test_gradients_have_the_keys_and_shapes_of_the_state(self, name):
         module, inputs = make(name), make_inputs(name)
-        outputs, cache = forward(module, inputs)
-        backward(module, outputs, upstream(outputs), cache)
+        outputs, notes = forward(module, inputs)
+        backward(module, outputs, upstream(outputs), notes)
         state = module.state_dict()
         gradients = module.grad_dict()
         assert list(gradients) == list(parameters(module))
@@ -115,8 +115,9 @@ def test_astype_leaves_the_original_and_the_counter_alone():
 
 def test_a_frozen_parameter_gets_no_gradient():
     module = nn.Sequential(nn.Conv2d(3, 4, 1, rng=np.random.default_rng(0)).freeze(), nn.Conv2d(4, 5, 1))
-    y, cache = module.forward(np.ones((1, 2, 3, 3), np.float32))
-    module.backward(y, cache)
+    notes = nn.Notes()
+    y = module.forward(np.ones((1, 2, 3, 3), np.float32), notes)
+    module.backward(y, notes)
     assert list(module.grad_dict()) == ["1.weight", "1.bias"]
     assert [p.grad is None for p in module.parameters()] == [True, True, False, False]
     assert module.num_parameters() == 25

@@ -1,7 +1,5 @@
 """A trace that looks like a trained model's, made without a model: the truth, plus errors that are drawn."""
 
-from dataclasses import fields
-
 import numpy as np
 import pytest
 
@@ -108,8 +106,7 @@ def nearest(boxes, others):
 
 def freeze(trace):
     """The same trace with all its arrays read-only: who writes into one gets an error."""
-    for item in fields(trace):
-        values = getattr(trace, item.name)
+    for values in vars(trace).values():
         for value in values if isinstance(values, list) else [values]:
             if isinstance(value, np.ndarray):
                 value.flags.writeable = False

@@ -11,7 +11,7 @@ import numpy as np
 
 from npmaskrcnn import Target, maskrcnn_resnet50_fpn_v2, maskrcnn_resnet_fpn, maskrcnn_tiny
 from npmaskrcnn.images import as_float_image
-from npmaskrcnn.nn import FrozenBatchNorm2d
+from npmaskrcnn.nn import FORGET, FrozenBatchNorm2d
 from npmaskrcnn.training import SGD
 from tests.reference.weights_by_key import weights_by_key
 from tests.torch_generator import TorchGenerator
@@ -120,18 +120,17 @@ def images_and_targets(name):
 def stages_of(model, images):
     """Predict, and return every stage's arrays by name, as `torchvision_side.stages_of` does for torchvision."""
     batch = model.transform.forward([as_float_image(image, dtype=model.dtype) for image in images], model.dtype)
-    found = model.infer(batch)
+    trunk = model.forward_trunk(batch.images, FORGET)
     stages = {"batch": batch.images}
-    stages.update({f"C{i}": level for i, level in enumerate(found.body_features, start=2)})
-    stages.update({f"P{i}": level for i, level in enumerate(found.features, start=2)})
-    for name, levels in [("anchors", found.anchors), ("objectness", found.objectness), ("deltas", found.deltas)]:
-        stages.update({f"{name}/P{i}": level for i, level in enumerate(levels, start=2)})
-    for i, detections in enumerate(model.postprocess(found, batch)):
-        candidates = found.candidates[i]
+    for name, levels in [("C", trunk.body_features), ("P", trunk.features), ("anchors/P", trunk.anchors),
+                         ("objectness/P", trunk.objectness), ("deltas/P", trunk.deltas)]:
+        stages.update({f"{name}{i}": level for i, level in enumerate(levels, start=2)})
+    for i, found in enumerate(model.infer(batch, trunk=trunk)):
+        detections = model.detections(found, batch.original_sizes[i])
         stages.update({
-            f"proposals/{i}": found.proposals[i].boxes, f"proposal_scores/{i}": found.proposals[i].scores,
-            f"class_logits/{i}": found.class_logits[i], f"box_deltas/{i}": found.box_deltas[i],
-            f"detection_boxes/{i}": candidates.boxes[candidates.keep], f"mask_logits/{i}": found.mask_logits[i],
+            f"proposals/{i}": found.proposals, f"proposal_scores/{i}": found.proposal_scores,
+            f"class_logits/{i}": found.class_logits, f"box_deltas/{i}": found.box_deltas,
+            f"detection_boxes/{i}": found.detection_boxes, f"mask_logits/{i}": found.mask_logits,
             f"boxes/{i}": detections.boxes, f"labels/{i}": detections.labels, f"scores/{i}": detections.scores,
             f"masks/{i}": detections.masks})
     return stages

@@ -1,4 +1,4 @@
-"""Make ``optimizers.npz``: what torch's optimisers do to two parameters with given gradients, in float64.
+"""Make ``optimizers.npz``: what torch's optimizers do to two parameters with given gradients, in float64.
 
 Run: ``python tests/reference/make_optimizers.py`` (needs torch). Gradients are drawn by NumPy and stored
 beside the trajectories; one parameter has no gradient in step 3, and the learning rate changes at every step.

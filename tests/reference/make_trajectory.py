@@ -1,7 +1,7 @@
 """Make ``trajectory.npz``: torchvision's five losses in twenty steps of SGD on the tiny model, in float64.
 
 Run: ``python tests/reference/make_trajectory.py`` (needs torch and torchvision). Weights, images, samples and
-optimiser are those of `cases`; torch's generator is seeded once, before the first step.
+optimizer are those of `cases`; torch's generator is seeded once, before the first step.
 """
 
 import sys
@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from npmaskrcnn.mask_rcnn import LOSS_NAMES  # noqa: E402
+from npmaskrcnn.network import LOSS_NAMES  # noqa: E402
 from tests.reference import torchvision_side as side  # noqa: E402
 from tests.reference.cases import (STEPS, TRAJECTORY_SEED, TRAJECTORY_SGD, trajectory_batch,  # noqa: E402
                                    trajectory_model)

@@ -9,12 +9,14 @@ from npmaskrcnn.stages.anchors import AnchorGenerator
 from npmaskrcnn.stages.box_head import box_losses_backward, box_losses_forward, select_detections
 from npmaskrcnn.stages.mask_head import mask_loss_backward, mask_loss_forward
 from npmaskrcnn.stages.paste import paste_masks
+from npmaskrcnn.stages.roi_heads import RoIHeads
 from npmaskrcnn.stages.roi_pooler import RoIPooler, make_rois
-from npmaskrcnn.stages.rpn import propose, rpn_losses_backward, rpn_losses_forward
-from npmaskrcnn.stages.targets import choose_anchors, choose_rois
+from npmaskrcnn.stages.rpn import RegionProposalNetwork, propose, rpn_losses_backward, rpn_losses_forward
 from npmaskrcnn.stages.transform import InputTarget
 from tests.reference import store
 from tests.torch_generator import TorchGenerator
+
+pytestmark = pytest.mark.usefixtures("hand")      # on the plain operations and on those in use by default
 
 STORED, META = store.load("stages")
 CONFIG = make_config(**META["options"])
@@ -42,20 +44,19 @@ def test_proposals(mode, image):
     np.testing.assert_allclose(found.scores, STORED[f"{mode}/proposal_scores/{image}"], rtol=0, atol=1e-6)
 
 
-def choose():
-    return choose_anchors(np.concatenate(ANCHORS), TARGETS, CONFIG, TorchGenerator(META["sample_seed"]))
+def anchor_sample():
+    return RegionProposalNetwork(None, None, CONFIG).choose(ANCHORS, TARGETS, TorchGenerator(META["sample_seed"]))
 
 
 def test_matches_of_anchors():
-    _, matches = choose()
-    for ours, theirs in zip(matches, STORED["rpn/labels"]):
+    for (_, ours), theirs in zip(anchor_sample().matchings, STORED["rpn/labels"]):
         # torchvision's labels: 1 object, 0 background, -1 ignored
         np.testing.assert_array_equal(np.where(ours >= 0, 1, np.where(ours == -1, 0, -1)), theirs)
         assert {-1, 0, 1} == set(theirs)
 
 
 def test_samples_of_anchors_their_losses_and_gradients():
-    chosen, _ = choose()
+    chosen = anchor_sample()
     np.testing.assert_array_equal(np.sort(chosen.rows), STORED["rpn/sampled"])
     *losses, cache = rpn_losses_forward(OBJECTNESS, DELTAS, chosen)
     np.testing.assert_allclose(losses, STORED["rpn/losses"], rtol=1e-6)         # float32 sums
@@ -68,7 +69,7 @@ def test_samples_of_anchors_their_losses_and_gradients():
 
 
 def test_samples_of_rois_and_their_targets():
-    chosen, _ = choose_rois(PROPOSALS, TARGETS, CONFIG, 28, TorchGenerator(META["sample_seed"]))
+    chosen = roi_sample()
     boxes, labels, targets = (np.concatenate([STORED[f"rois/{name}/{i}"] for i in (0, 1)])
                               for name in ("boxes", "labels", "targets"))
     np.testing.assert_array_equal(chosen.rois[:, 1:], boxes)        # the very same, in the same order
@@ -82,7 +83,8 @@ def test_samples_of_rois_and_their_targets():
 
 
 def roi_sample():
-    return choose_rois(PROPOSALS, TARGETS, CONFIG, 28, TorchGenerator(META["sample_seed"]))[0]
+    heads = RoIHeads(None, None, None, RoIPooler(14), None, None, CONFIG)
+    return heads.choose(PROPOSALS, TARGETS, TorchGenerator(META["sample_seed"]))
 
 
 def test_box_losses_and_gradients():

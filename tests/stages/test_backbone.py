@@ -52,8 +52,9 @@ def test_freezing_changes_no_gradient_of_what_is_not_frozen(layers):
     gradients = []
     for trainable in (5, layers):
         module = body(trainable_layers=trainable).astype(np.float64)
-        maps, cache = module.forward(x)
-        module.backward([np.cos(m) for m in maps], cache)
+        notes = nn.Notes()
+        maps = module.forward(x, notes)
+        module.backward([np.cos(m) for m in maps], notes)
         gradients.append(module.grad_dict())
     assert set(gradients[1]) <= set(gradients[0]) and len(gradients[1]) == {0: 0, 1: 3, 2: 6, 3: 11, 4: 13,
                                                                             5: 14}[layers]
@@ -64,9 +65,10 @@ def test_freezing_changes_no_gradient_of_what_is_not_frozen(layers):
 def test_the_way_back_ends_at_the_lowest_trainable_stage_unless_the_images_gradient_is_wanted():
     x = np.random.default_rng(1).standard_normal((1, 40, 50, 3))
     module = body(trainable_layers=1).astype(np.float64)
-    maps, cache = module.forward(x)
-    assert module.backward([np.cos(m) for m in maps], cache) is None
-    dx = module.backward([np.cos(m) for m in maps], cache, need_dx=True)
+    notes = nn.Notes()
+    maps = module.forward(x, notes)
+    assert module.backward([np.cos(m) for m in maps], notes) is None
+    dx = module.backward([np.cos(m) for m in maps], notes, need_dx=True)
     assert dx.shape == x.shape and dx.any()
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from npmaskrcnn import ops
+from npmaskrcnn import nn, ops
 from npmaskrcnn.stages.roi_pooler import RoIPooler, assign_levels, make_rois
 
 
@@ -24,7 +24,8 @@ def test_a_smaller_canonical_scale_sends_smaller_boxes_up():
     assert assign_levels(boxes, canonical_scale=56).tolist() == [0, 1, 2, 3]
     assert assign_levels(boxes, canonical_scale=224).tolist() == [0, 0, 0, 1]
     assert assign_levels(boxes, canonical_scale=56, canonical_level=3).tolist() == [0, 0, 1, 2]
-    assert assign_levels(boxes, canonical_scale=56, num_levels=3).tolist() == [0, 1, 2, 2]
+    assert assign_levels(boxes, canonical_scale=56, strides=(4, 8, 16)).tolist() == [0, 1, 2, 2]
+    assert assign_levels(boxes, canonical_scale=56, strides=(8, 16, 32)).tolist() == [0, 0, 1, 2]    # begins at P3
 
 
 def test_no_boxes_no_levels():
@@ -62,8 +63,9 @@ def test_rows_keep_the_order_of_the_rois_whatever_their_level():
 
 def test_the_gradient_goes_to_the_roi_s_own_level_and_image():
     pooler = RoIPooler(3, canonical_scale=56)
-    y, cache = pooler.forward(pyramid(), ROIS[1:3])     # image 0 on P2, image 1 on P3
-    dlevels = pooler.backward(np.ones_like(y), cache)
+    notes = nn.Notes()
+    y = pooler.forward(pyramid(), ROIS[1:3], notes)     # image 0 on P2, image 1 on P3
+    dlevels = pooler.backward(np.ones_like(y), notes)
     assert [[bool(d[i].any()) for i in (0, 1)] for d in dlevels] == [[True, False], [False, True], [False] * 2,
                                                                      [False] * 2]
     # weights of a bilinear average sum to one: what goes in comes out

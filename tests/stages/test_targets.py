@@ -6,12 +6,26 @@ import pytest
 from npmaskrcnn import ops
 from npmaskrcnn.config import make_config
 from npmaskrcnn.stages.anchors import AnchorGenerator
-from npmaskrcnn.stages.targets import choose_anchors, choose_rois, match_proposals
+from npmaskrcnn.stages.roi_heads import RoIHeads
+from npmaskrcnn.stages.roi_pooler import RoIPooler
+from npmaskrcnn.stages.rpn import RegionProposalNetwork
 from npmaskrcnn.stages.transform import InputTarget
 
 CONFIG = make_config(rpn_batch_size_per_image=20, box_batch_size_per_image=8)
 ANCHORS = np.concatenate(AnchorGenerator(((8,), (16,), (32,), (48,), (64,)), ((0.5, 1.0, 2.0),) * 5)(
     [(16, 24), (8, 12), (4, 6), (2, 3), (1, 2)], (64, 96)))
+
+
+def choose_anchors(targets, rng):
+    """Return the sample, and the matches of each image."""
+    chosen = RegionProposalNetwork(None, None, CONFIG).choose([ANCHORS[:1000], ANCHORS[1000:]], targets, rng)
+    return chosen, [matching.matches for matching in chosen.matchings]
+
+
+def choose_rois(proposals, targets, rng, has_masks=True):
+    """Return the sample."""
+    mask_branch = [RoIPooler(14) if has_masks else None, None, None]
+    return RoIHeads(None, None, None, *mask_branch, CONFIG).choose(proposals, targets, rng)
 
 
 class Order:
@@ -40,7 +54,7 @@ NONE = target()
 
 def test_anchors_of_all_images_are_numbered_through_positives_first():
     rng = Order()
-    chosen, matches = choose_anchors(ANCHORS, [TWO, NONE, TWO], CONFIG, rng)
+    chosen, matches = choose_anchors([TWO, NONE, TWO], rng)
     positives, negatives = chosen.rows[:chosen.num_positives], chosen.rows[chosen.num_positives:]
     count = len(ANCHORS)
     assert set(positives // count) == {0, 2} and set(negatives // count) == {0, 1, 2}
@@ -52,7 +66,7 @@ def test_anchors_of_all_images_are_numbered_through_positives_first():
 
 
 def test_anchor_targets_encode_the_matched_object():
-    chosen, matches = choose_anchors(ANCHORS, [TWO], CONFIG, Order())
+    chosen, matches = choose_anchors([TWO], Order())
     rows = chosen.rows[:chosen.num_positives]
     decoded = ops.decode_boxes(chosen.delta_targets, ANCHORS[rows])
     np.testing.assert_allclose(decoded, TWO.boxes[matches[0][rows]], atol=1e-4)     # float32
@@ -60,7 +74,7 @@ def test_anchor_targets_encode_the_matched_object():
 
 
 def test_no_object_in_the_batch_leaves_negatives():
-    chosen, _ = choose_anchors(ANCHORS, [NONE, NONE], CONFIG, np.random.default_rng(0))
+    chosen, _ = choose_anchors([NONE, NONE], np.random.default_rng(0))
     assert chosen.num_positives == 0 and len(chosen.rows) == 40 and chosen.delta_targets.shape == (0, 4)
 
 
@@ -69,7 +83,8 @@ PROPOSALS = np.array([[12, 11, 41, 30], [0, 40, 20, 60], [48, 20, 80, 54], [60, 
 
 
 def test_ground_truth_boxes_join_the_proposals_at_the_end():
-    candidates, iou, matches = match_proposals(PROPOSALS, TWO, CONFIG)
+    chosen = choose_rois([PROPOSALS], [TWO], Order())
+    (candidates,), ((iou, matches),) = chosen.candidates, chosen.matchings
     np.testing.assert_array_equal(candidates, np.concatenate([PROPOSALS, TWO.boxes]))
     assert iou.shape == (2, 7)
     # [10, 10, 24, 30] has an IoU of 14 / 30 with the first object: background, and nothing is ignored
@@ -77,9 +92,9 @@ def test_ground_truth_boxes_join_the_proposals_at_the_end():
 
 
 def test_sampled_rois_keep_ascending_order_and_at_most_a_quarter_is_positive():
-    chosen, sampled = choose_rois([PROPOSALS, PROPOSALS], [TWO, NONE], CONFIG, 28, Order())
+    chosen = choose_rois([PROPOSALS, PROPOSALS], [TWO, NONE], Order())
     # 8 * .25 = 2 positives: rows 0 and 2; all three negatives; then five negatives of the second image
-    assert [rows.tolist() for rows in sampled] == [[0, 1, 2, 3, 4], [0, 1, 2, 3, 4]]
+    assert [rows.tolist() for rows in chosen.sampled] == [[0, 1, 2, 3, 4], [0, 1, 2, 3, 4]]
     assert chosen.labels.tolist() == [3, 0, 1, 0, 0] + [0] * 5
     assert chosen.rois[:, 0].tolist() == [0] * 5 + [1] * 5
     np.testing.assert_array_equal(chosen.rois[:5, 1:], PROPOSALS)
@@ -87,14 +102,14 @@ def test_sampled_rois_keep_ascending_order_and_at_most_a_quarter_is_positive():
 
 
 def test_roi_targets_encode_the_object_with_the_heads_weights_and_are_zero_on_background():
-    chosen, _ = choose_rois([PROPOSALS], [TWO], CONFIG, 28, Order())
+    chosen = choose_rois([PROPOSALS], [TWO], Order())
     expected = ops.encode_boxes(TWO.boxes, PROPOSALS[[0, 2]], (10.0, 10.0, 5.0, 5.0))
     np.testing.assert_array_equal(chosen.delta_targets[[0, 2]], expected)
     assert not chosen.delta_targets[[1, 3, 4]].any()
 
 
 def test_mask_targets_are_cut_from_the_matched_objects_mask():
-    chosen, _ = choose_rois([TWO.boxes], [TWO], CONFIG, 28, np.random.default_rng(0))
+    chosen = choose_rois([TWO.boxes], [TWO], np.random.default_rng(0))
     assert len(chosen.mask_labels) == 2
     # a filled box seen through its own box: ones, but for the last row and column, which look half a pixel outside
     assert (chosen.mask_targets[:, :-2, :-2] == 1).all()
@@ -102,25 +117,32 @@ def test_mask_targets_are_cut_from_the_matched_objects_mask():
 
 def test_one_draw_each_for_positives_and_negatives_per_image():
     rng = Order()
-    choose_rois([PROPOSALS, PROPOSALS], [TWO, NONE], CONFIG, 28, rng)
+    choose_rois([PROPOSALS, PROPOSALS], [TWO, NONE], rng)
     assert rng.calls == [4, 3, 0, 5]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_no_proposal_and_no_object_is_no_roi(dtype):
     with np.errstate(over="raise", invalid="raise", divide="raise"):
-        chosen, _ = choose_rois([np.zeros((0, 4), dtype)] * 2, [NONE, NONE], CONFIG, 28, Order())
+        chosen = choose_rois([np.zeros((0, 4), dtype)] * 2, [NONE, NONE], Order())
     assert chosen.rois.shape == (0, 5) and chosen.labels.shape == (0,) and chosen.mask_targets.shape == (0, 28, 28)
     assert chosen.rois.dtype == chosen.delta_targets.dtype == chosen.mask_targets.dtype == dtype
 
 
 def test_no_proposal_but_objects_learns_from_the_objects_own_boxes():
-    chosen, _ = choose_rois([np.zeros((0, 4), np.float32)], [TWO], CONFIG, 28, Order())
+    chosen = choose_rois([np.zeros((0, 4), np.float32)], [TWO], Order())
     np.testing.assert_array_equal(chosen.rois[:, 1:], TWO.boxes)
     assert chosen.labels.tolist() == [3, 1] and not chosen.delta_targets.any()
 
 
 def test_two_objects_with_one_box_the_first_is_learnt():
     twins = target((10, 10, 40, 30, 3), (10, 10, 40, 30, 1))
-    chosen, _ = choose_rois([PROPOSALS], [twins], CONFIG, 28, Order())
+    chosen = choose_rois([PROPOSALS], [twins], Order())
     assert set(chosen.labels) == {0, 3}
+
+
+def test_without_a_mask_branch_there_are_no_mask_targets_and_nothing_else_changes():
+    with_masks, without = (choose_rois([PROPOSALS], [TWO], Order(), has_masks) for has_masks in (True, False))
+    assert without.mask_targets.shape == (2, 0, 0)
+    for name in ("rois", "labels", "delta_targets", "mask_rois"):
+        np.testing.assert_array_equal(getattr(without, name), getattr(with_masks, name))

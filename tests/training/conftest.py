@@ -9,7 +9,7 @@ import pytest
 
 from npmaskrcnn.nn.module import Buffer, Module, Parameter
 from npmaskrcnn.structures import Detections, Target
-from npmaskrcnn.training.log import LOSSES
+from npmaskrcnn.network import LOSS_NAMES
 
 
 class Node(Module):
@@ -40,7 +40,7 @@ class FakeModel(Module):
     def __init__(self, seed=0, width=3):
         rng = np.random.default_rng(seed)
         self.class_names, self.untrained = None, True
-        layers = [Layer((3, width), rng) for _ in LOSSES]
+        layers = [Layer((3, width), rng) for _ in LOSS_NAMES]
         self.backbone = Node(body=layers[0], fpn=layers[1])
         self.rpn = Node(head=layers[2])
         self.roi_heads = Node(box_head=layers[3], mask_head=layers[4])
@@ -54,7 +54,7 @@ class FakeModel(Module):
         color = color[rng.permutation(len(color))] * np.float32(1 + 0.1 * rng.random())
         layers = [module for _, module in self.named_modules() if isinstance(module, Layer)]
         losses = {}
-        for name, layer in zip(LOSSES, layers):
+        for name, layer in zip(LOSS_NAMES, layers):
             y = color @ layer.weight.data + layer.bias.data
             losses[name] = float((y ** 2).mean())
             dy = 2 * y / y.size * np.float32((loss_weights or {}).get(name, 1))

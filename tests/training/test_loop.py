@@ -11,7 +11,7 @@ import inspect
 import numpy as np
 import pytest
 
-from npmaskrcnn.training import SGD, AdamW, Listener, Loop, Trainer, WarmupCosine, clip_gradients, flip_horizontal
+from npmaskrcnn.training import SGD, AdamW, Listener, Loop, Trainer, WarmupCosine, augment, clip_gradients, flip_horizontal
 from npmaskrcnn.training import loop as loop_module
 
 
@@ -19,9 +19,9 @@ from npmaskrcnn.training import loop as loop_module
 def make(fake_model, boxes):
     def make(seed=0, listeners=(), cls=Loop, optimizer=AdamW, **options):
         model = fake_model(seed)
-        options = {"rng": np.random.default_rng(3), "schedule": WarmupCosine(0.01, 10, warmup=3), **options}
-        return cls(model, boxes(), optimizer(model.named_parameters(), 0.01), **options,
-                   **({"listeners": listeners} if cls is Loop else {"log_every": 0}))
+        options = {"rng": np.random.default_rng(3), "schedule": WarmupCosine(0.01, 10, warmup=3),
+                   **({"listeners": listeners, "augment": augment} if cls is Loop else {"log_every": 0}), **options}
+        return cls(model, boxes(), optimizer(model.named_parameters(), 0.01), **options)
     return make
 
 
@@ -37,7 +37,7 @@ def assert_same(one, two):
 
 
 def test_it_learns_without_anybody_listening(make):
-    loop = make(optimizer=SGD, schedule=None, flip=False)
+    loop = make(optimizer=SGD, schedule=None)
     loop.optimizer.lr = 0.1
     totals = [sum(loop.one_step().losses.values()) for _ in range(60)]
     assert np.mean(totals[-5:]) < 0.1 * np.mean(totals[:5]) and loop.step == 60
@@ -71,7 +71,9 @@ def test_its_steps_are_those_written_by_hand(make, fake_model, boxes):
 
 
 def test_a_trainers_listeners_change_nothing(make):
-    bare, trainer = make(scale_jitter=(0.8, 1.3)), make(scale_jitter=(0.8, 1.3), cls=Trainer, weight_average=0.9)
+    def zoomed(image, target, rng):
+        return augment(image, target, rng, scale_jitter=(0.8, 1.3))
+    bare, trainer = make(augment=zoomed), make(scale_jitter=(0.8, 1.3), cls=Trainer, weight_average=0.9)
     for _ in range(5):
         row = trainer.train_step()
         batch = bare.one_step()
@@ -165,5 +167,5 @@ def test_its_file_holds_the_loop_and_nothing_else():
     calls = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert not calls & {"open", "print"}
     imported = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.level}
-    assert imported == {"augment", "optimizers"}
+    assert imported == {"optimizers"}
     assert len(inspect.getsource(Loop.one_step).splitlines()) <= 30

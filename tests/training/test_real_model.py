@@ -16,7 +16,7 @@ from npmaskrcnn.models import maskrcnn_tiny
 from npmaskrcnn.structures import Detections, Target
 from npmaskrcnn.training import AdamW, Trainer, TrainingDiverged, WarmupCosine
 from npmaskrcnn.training.overfit import measure
-from npmaskrcnn.weights import load
+from npmaskrcnn.weights import load, read_npz, write_npz
 
 
 def trainer_of(model, **options):
@@ -50,6 +50,15 @@ def test_ten_steps_are_five_and_five_bit_for_bit(runs):
         np.testing.assert_array_equal(resumed.optimizer.state_dict()[key], value, err_msg=key)
     assert whole.rng.bit_generator.state == resumed.rng.bit_generator.state
     assert any((halfway[key] != value).any() for key, value in whole.model.state_dict().items())
+
+
+def test_a_checkpoint_of_before_dimensions_were_stored_is_taken_up_without_a_word(runs, tmp_path, recwarn):
+    *_, path = runs
+    arrays, meta = read_npz(path)
+    del meta["architecture"]["config"]["dimensions"]
+    write_npz(tmp_path / "old.npz", arrays, meta)
+    trainer = trainer_of(maskrcnn_tiny()).resume(tmp_path / "old.npz")
+    assert trainer.step == 5 and not recwarn.list
 
 
 def test_a_checkpoint_can_be_loaded_as_a_model(runs):

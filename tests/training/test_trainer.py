@@ -15,7 +15,8 @@ import pytest
 from npmaskrcnn.errors import InputError, InputWarning
 from npmaskrcnn.structures import Target
 from npmaskrcnn.training import SGD, AdamW, Trainer, TrainingDiverged, WarmupCosine, read_log, train
-from npmaskrcnn.training.log import COLUMNS, LOSSES
+from npmaskrcnn.network import LOSS_NAMES
+from npmaskrcnn.training.log import COLUMNS
 from npmaskrcnn.weights import read_npz, write_npz
 
 
@@ -77,7 +78,7 @@ def test_log_file_holds_what_run_returns_and_figures_are_drawn(make, tmp_path):
     for name, column in log.items():
         np.testing.assert_array_equal(column, stored[name])
     np.testing.assert_array_equal(log["step"], [1, 2, 3, 4])
-    np.testing.assert_allclose(log["loss_total"], sum(log[name] for name in LOSSES), rtol=1e-12)
+    np.testing.assert_allclose(log["loss_total"], sum(log[name] for name in LOSS_NAMES), rtol=1e-12)
     np.testing.assert_allclose(log["learning_rate"][:4], [0.01 / 3, 0.02 / 3, 0.01, 0.01], rtol=1e-12)
     parts = np.stack([log[f"grad_norm_{part}"] for part in ("body", "fpn", "rpn", "box_head", "mask_head")])
     together = np.sqrt((parts ** 2).sum(axis=0))

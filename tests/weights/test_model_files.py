@@ -199,3 +199,48 @@ def test_new_heads_take_no_option_that_the_model_does_not_have(tmp_path, model):
     save(model, tmp_path / "m.npz")
     with pytest.raises(InputError, match="'min_sise' is no option of maskrcnn_tiny; the nearest is 'min_size'"):
         load_with_new_heads(tmp_path / "m.npz", 3, min_sise=9)
+
+
+# ---- the tiny model in other dimensions ----
+
+OTHER = {"blocks": (1, 2, 1, 1), "widths": (4, 6, 8, 10), "fpn_channels": 8, "representation_size": 12,
+         "mask_layers": (5, 7, 9)}
+
+
+def test_dimensions_are_stored_and_built_again(tmp_path):
+    model = models.maskrcnn_tiny(3, np.random.default_rng(0), OTHER)
+    save(model, tmp_path / "other.npz")
+    got = load(tmp_path / "other.npz")
+    assert_same_model(got, model)
+    assert got.backbone.fpn.inner_blocks[3][0].weight.data.shape == (1, 1, 10, 8)
+    assert got.roi_heads.mask_predictor.conv5_mask.weight.data.shape == (2, 2, 9, 9)
+
+
+def test_a_file_without_dimensions_is_of_the_usual_ones(tmp_path):
+    model = models.maskrcnn_tiny(3)
+    assert model.architecture["config"].pop("dimensions") == models.TINY_DIMENSIONS
+    save(model, tmp_path / "old.npz")
+    got = load(tmp_path / "old.npz")
+    np.testing.assert_equal(got.state_dict(), model.state_dict())
+    assert got.architecture["config"]["dimensions"] == models.TINY_DIMENSIONS
+
+
+@pytest.mark.parametrize("name, value", [
+    ("blocks", (1, 1, 1)), ("blocks", (1, 1, 1, 65)), ("widths", (16, 32, 64, 0)), ("widths", 16), ("mask_layers", ()),
+    ("fpn_channels", 6.5), ("fpn_channels", (64,)), ("representation_size", 5000), ("representation_size", True)])
+def test_dimensions_that_cannot_be_are_refused_by_name(name, value):
+    with pytest.raises(InputError, match=f"dimensions: {name} is .*, but must be"):
+        models.maskrcnn_tiny(dimensions={name: value})
+
+
+def test_an_unknown_dimension_is_refused_with_the_nearest():
+    with pytest.raises(InputError, match="'width' is no dimension of the tiny model; the nearest is 'widths'"):
+        models.maskrcnn_tiny(dimensions={"width": 8})
+
+
+def test_a_file_cannot_ask_for_more_weights_than_it_holds(tmp_path):
+    model = models.maskrcnn_tiny(3)
+    model.architecture["config"]["dimensions"] = {**models.TINY_DIMENSIONS, "widths": (4096,) * 4, "blocks": (64,) * 4}
+    save(model, tmp_path / "greedy.npz")
+    with pytest.raises(InputError, match=r"greedy.npz: .* dimensions of 38,\d+,\d+,\d+ weights at least"):
+        load(tmp_path / "greedy.npz")

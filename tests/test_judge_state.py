@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from npmaskrcnn.errors import InputError
-from npmaskrcnn.nn.state import compare_state
+from npmaskrcnn.judge import compare_state
 
 
 def test_what_fits_is_ok():

@@ -1,0 +1,123 @@
+"""This checkout against another one, such as the last release: has a change made the package slower, or larger?
+
+    python benchmarks/bench_revisions.py OTHER_CHECKOUT [--turns 15] [--only tiny] [--size 800 1088] [--threads 2]
+
+Both revisions run in processes of their own, side by side in one run, on the same weights and images, and take
+turns (A B, B A, ...); the ratio is taken turn by turn. The tiny model makes a training step (a batch of four
+128x128 images, with AdamW), a prediction, and a prediction of the batch; `maskrcnn_resnet50_fpn` a prediction and a
+training step of all layers, both of one image of `--size` (a batch of two would take twice as long and say the
+same). Then the peak memory of each task, in fresh processes. At the end, what the plain hand of this checkout takes
+beside the fast one, for a training step of the tiny model. The other revision needs only what all have: `load`,
+`predict`, `loss_and_grads` and `AdamW`. Needs no torch; 15 turns take a quarter of an hour.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+from pathlib import Path
+
+import sides
+
+# model -> its tasks (method of the worker's sides, title, images that the seconds are divided by)
+TASKS = {"tiny": [("train", "tiny model, training step, batch of 4", 1), ("predict", "tiny model, prediction", 1),
+                  ("predict_batch", "tiny model, prediction, per image in a batch of 4", 4)],
+         "resnet50": [("predict", "ResNet-50, prediction", 1), ("train", "ResNet-50, training step, batch of 1", 1)]}
+TIMES = {"tiny": (3, 1), "resnet50": (1, 0)}        # repetitions in a turn: counted, and before them uncounted
+MEMORY_RUNS = {"tiny": 3, "resnet50": 1}            # fresh processes, of which the median counts
+NAMES = "this checkout", "the other"
+SETTINGS = "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"  # with them, the kernel is not the one that the machine would get
+PRODUCT = (2048, 2048, 2048)
+
+
+def print_machine():
+    """Print which kernel makes the matrix products, and how quickly; warn if it is not the machine's own."""
+    print(f"matrix products: {kernel()}")
+    print_product_rate()
+    for variable in SETTINGS:
+        if variable in os.environ:
+            print("!" * 100, f"!!  {variable}={os.environ[variable]} is set: these are not this machine's own times.",
+                  f"!!  Measure again with: env -u {' -u '.join(SETTINGS)} python ...", "!" * 100, sep="\n", flush=True)
+
+
+def print_product_rate():
+    """Print the rate of bare products."""
+    import worker
+    (best, median), = worker.product_rates([PRODUCT])
+    print(f"bare products of {' x '.join(map(str, PRODUCT))}: {best:.0f} GFLOP/s at best, {median:.0f} in the median",
+          flush=True)
+
+
+def kernel():
+    """Return the name of OpenBLAS's kernel in this process, or say that NumPy's products are made elsewhere."""
+    import ctypes
+
+    import numpy as np
+    products = getattr(np, "_core", None) or np.core
+    try:
+        library = ctypes.CDLL(products._multiarray_umath.__file__)      # and the libraries that it has loaded
+    except OSError:
+        return "not known"
+    for prefix, suffix in (("scipy_", "64_"), ("scipy_", ""), ("", "64_"), ("", "")):
+        name, settings = (getattr(library, f"{prefix}openblas_{what}{suffix}", None)
+                          for what in ("get_corename", "get_config"))
+        if name and settings:
+            name.restype = settings.restype = ctypes.c_char_p
+            return f"kernel {name().decode()} of {settings().decode()}"
+    return "not made by OpenBLAS, or by one that does not say its kernel"
+
+
+def compare(kind, weights, scene, other, args):
+    """Time both checkouts in turns, then their memory, task by task."""
+    for task, title, per in TASKS[kind]:
+        with sides.Side("ours", weights, scene, args.threads) as this, \
+                sides.Side("ours", weights, scene, args.threads, other) as that:
+            compared = sides.take_turns(this, that, task, args.turns, *TIMES[kind])
+        sides.print_comparison(f"\n{title}, {args.threads} threads", compared, per, NAMES, ".3f")
+        peaks, loaded = zip(*(memory(kind, weights, scene, args.threads, task, checkout) for checkout in (None, other)))
+        print(f"  peak memory beyond import {peaks[0]:.0f} / {peaks[1]:.0f} MB (of which model and images: "
+              f"{loaded[0]:.0f} / {loaded[1]:.0f} MB); ratio {peaks[0] / peaks[1]:.3f}", flush=True)
+
+
+def memory(kind, weights, scene, threads, task, checkout):
+    """Return (peak, after loading) in MB: medians of fresh processes."""
+    runs = [sides.peak_memory("ours", weights, scene, threads, task, checkout) for _ in range(MEMORY_RUNS[kind])]
+    return [statistics.median(column) for column in zip(*runs)]
+
+
+def compare_hands(weights, scene, args):
+    """Time the plain hand beside the fast one."""
+    with sides.Side("plain", weights, scene, args.threads) as plain, \
+            sides.Side("ours", weights, scene, args.threads) as fast:
+        compared = sides.take_turns(plain, fast, "train", args.turns, times=1)
+    sides.print_comparison(f"\n{TASKS['tiny'][0][1]}, both hands of this checkout, {args.threads} threads", compared,
+                           names=("plain hand", "fast hand"))
+
+
+def main():
+    """Run the comparison."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("other", metavar="OTHER_CHECKOUT", type=Path, help="folder that holds the other npmaskrcnn/")
+    parser.add_argument("--turns", type=int, default=15, help="of each side")
+    parser.add_argument("--only", choices=list(TASKS))
+    parser.add_argument("--size", type=int, nargs=2, default=(800, 1088), metavar=("H", "W"), help="for ResNet-50")
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    other = args.other.resolve()
+    if not (other / "npmaskrcnn" / "__init__.py").is_file():
+        parser.error(f"there is no npmaskrcnn/ in {args.other}")
+    sides.limit_threads(args.threads)       # before numpy is imported, which scenes does
+    print_machine()
+    import scenes
+    for kind in TASKS if args.only is None else [args.only]:
+        with tempfile.TemporaryDirectory() as folder:
+            weights, scene = scenes.tiny(folder) if kind == "tiny" else scenes.resnet50(folder, tuple(args.size))
+            compare(kind, weights, scene, other, args)
+            if kind == "tiny":
+                compare_hands(weights, scene, args)
+    print("\nagain, now that all is done:")
+    print_product_rate()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+"""One way to refuse: what callers hand in is judged here, where it enters, and behind that nobody looks again.
+
+Numbers and choices first, then arrays that are to be images, then a state dict, which maps names
+(`backbone.body.conv1.weight`) to arrays. Every judgement that fails is an `InputError` of one line that names the argument (``images[2]``,
+``targets[0]``), what was got and what was expected.
+"""
+
+import difflib
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+
+from .errors import InputError, InputWarning
+
+# The largest image, in pixels: as float32 it takes 12 bytes a pixel, and each mask pasted into it 4 more.
+MAX_PIXELS = 36_000_000
+# What lies behind transparent pixels: white, as on a page.
+ALPHA_BACKGROUND = 1.0
+# A float image that was resized with a sharp filter may leave 0..1 by this much; it is clipped.
+RANGE_TOLERANCE = 0.05
+
+
+# ---- numbers and choices ----
+
+
+def is_number(value):
+    """Whether `value` is a finite real number and no truth value."""
+    try:
+        return not isinstance(value, (bool, str)) and float("-inf") < float(value) < float("inf")
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def check_fraction(name, value):
+    """Raise `InputError` unless `value` is a number in 0..1."""
+    if not is_number(value) or not 0 <= value <= 1:
+        raise InputError(f"{name} is {value!r}, but must be a number from 0 to 1")
+
+
+def check_known(names, options, what):
+    """Raise `InputError` for the first of `names` that is not among `options`, naming the nearest."""
+    for name in names:
+        if name not in options:
+            near = difflib.get_close_matches(str(name), options, n=1, cutoff=0.5)
+            hint = f"the nearest is {near[0]!r}" if near else f"there are {', '.join(options)}"
+            raise InputError(f"{name!r} is no {what}; {hint}")
+
+
+# ---- arrays that are images ----
+
+
+def checked_image(image, name="image", dtype=np.float32):
+    """Return any image array as (H, W, 3) RGB of `dtype` in 0..1, with memory of its own; the rules are in `images`."""
+    if hasattr(image, "__fspath__") or isinstance(image, str):
+        raise InputError(f"{name}: got the path {str(image)!r}, expected an array; read_image reads files")
+    if not isinstance(image, np.ndarray):
+        raise InputError(f"{name}: expected an (H, W, 3) array, got {type(image).__name__}")
+    _judge_shape(image.shape, name)
+    pixels = _scale(image, name, dtype)
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, None]
+    if pixels.shape[2] in (2, 4):
+        alpha = pixels[:, :, -1:]
+        pixels = pixels[:, :, :-1] * alpha + ALPHA_BACKGROUND * (1 - alpha)
+    rgb = np.empty(pixels.shape[:2] + (3,), pixels.dtype)
+    rgb[...] = pixels
+    return rgb
+
+
+def judge_size(size, name):
+    """InputError if an image of `size` ``(height, width)`` is empty or larger than `MAX_PIXELS`."""
+    height, width = size
+    if height < 1 or width < 1:
+        raise InputError(f"{name}: has no pixel ({width} x {height})")
+    if height * width > MAX_PIXELS:
+        raise InputError(f"{name}: {width} x {height} pixels, about {height * width * 12 / 2**20:.0f} MiB as "
+                         f"float32; {too_large_advice()}")
+
+
+def _judge_shape(shape, name):
+    """InputError unless an array of this shape can be an image of height, width and at most four channels."""
+    if 0 in shape and len(shape) in (2, 3):
+        raise InputError(f"{name}: has no pixel (shape {shape})")
+    if len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 2, 3, 4)):
+        return judge_size(shape[:2], name)
+    hint = ""
+    if len(shape) == 3 and shape[0] in (1, 3, 4):
+        hint = "; this looks like (C, H, W): np.moveaxis(image, 0, -1)"
+    elif len(shape) == 4:
+        hint = "; a batch? give a list of images, or one image: image[0]"
+    elif len(shape) == 3:
+        hint = f"; it has {shape[2]} channels: choose three"
+    raise InputError(f"{name}: shape {shape}, expected (H, W, 3) or (H, W){hint}")
+
+
+def _scale(image, name, dtype):
+    """The values as `dtype` in 0..1, by the rule of their type; a fresh array or the argument, unmodified."""
+    if image.dtype == bool:
+        return image.astype(dtype)
+    if image.dtype in (np.uint8, np.uint16):
+        full = np.iinfo(image.dtype).max
+        largest = image.max()
+        if image.dtype == np.uint8 and largest == 1:
+            _warn(f"{name}: uint8, but no value is above 1, so it is read as almost black; "
+                  "if 1 means white, multiply by 255")
+        if image.dtype == np.uint16 and 0 < largest <= 255:
+            _warn(f"{name}: uint16, but no value is above {largest}, so it is read as almost black; "
+                  "if 255 means white, use image.astype(np.uint8)")
+        return np.true_divide(image, full, dtype=dtype)
+    if image.dtype.kind == "f":
+        return _scale_float(image, name, dtype)
+    raise InputError(f"{name}: values of type {image.dtype}, expected uint8, uint16, bool or float in 0..1; "
+                     "for 0..255 use image.astype(np.uint8)")
+
+
+def _scale_float(image, name, dtype):
+    """Float values checked to lie in 0..1."""
+    with np.errstate(invalid="ignore"):   # NaN comes out as NaN
+        low, high = float(image.min()), float(image.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        row, column = (int(i) for i in np.argwhere(~np.isfinite(image))[0][:2])
+        raise InputError(f"{name}: the pixel in row {row}, column {column} is not finite "
+                         f"({np.count_nonzero(~np.isfinite(image))} such values)")
+    if low < -RANGE_TOLERANCE:
+        raise InputError(f"{name}: float values from {low:g} to {high:g}, expected 0..1; "
+                         "normalised already? give the plain image, the model normalises it")
+    if high > 1 + RANGE_TOLERANCE:
+        hint = "divide by 255" if high <= 256 else "divide by the value that means white"
+        raise InputError(f"{name}: float values up to {high:g}, expected 0..1; {hint}")
+    return np.clip(image, 0, 1).astype(dtype, copy=False)
+
+
+def too_large_advice():
+    return f"the limit is {MAX_PIXELS} pixels; make it smaller or cut it into tiles"
+
+
+def _warn(message):
+    warnings.warn(message, InputWarning, stacklevel=4)
+
+
+# ---- a state dict against the model that is to take it ----
+
+# It fits if it has the model's names and, under each, the model's exact shape: NumPy would broadcast `(3,)` into
+# `(3, 3)` in silence, and the model would be wrong without an error. Whoever loads the wrong file wants to see all
+# differences at once, because the pattern in them (every `layer3` missing, every head of 91 rows) says which file it is.
+
+MAX_SHOWN = 10
+COUNTER = "num_batches_tracked"  # torch counts batches in BatchNorm; nothing depends on the count
+
+
+class LoadReport(NamedTuple):
+    """How a state dict relates to a model.
+
+    Attributes
+    ----------
+    loaded : list of str
+        Names in both, with equal shapes.
+    missing : list of str
+        Names that the model has and the state has not.
+    unexpected : list of str
+        Names that the state has and the model has not.
+    wrong_shape : list of (name, expected shape, shape got)
+    """
+
+    loaded: list
+    missing: list
+    unexpected: list
+    wrong_shape: list
+
+    @property
+    def ok(self):
+        """Whether everything fits: nothing missing, unexpected or of another shape."""
+        return not (self.missing or self.unexpected or self.wrong_shape)
+
+    def raise_if_different(self):
+        """Raise `InputError` with all differences in one line, unless there are none."""
+        if not self.ok:
+            raise InputError(f"the state dict does not fit the model: {self}")
+
+    def __str__(self):
+        total = len(self.loaded) + len(self.missing) + len(self.wrong_shape)
+        parts = [f"{len(self.loaded)} of {total} tensors fit"]
+        shapes = [f"{name} (expected {expected}, got {got})" for name, expected, got in self.wrong_shape]
+        parts += _listing("missing", self.missing)
+        parts += _listing("unexpected", self.unexpected)
+        parts += _listing("of wrong shape", shapes)
+        return "; ".join(parts)
+
+
+def compare_state(expected, got):
+    """Compare what a model expects with what a state dict offers; names and exact shapes.
+
+    Parameters
+    ----------
+    expected : mapping of str to shape (tuple of int) or ndarray
+    got : mapping of str to ndarray or shape
+        ``num_batches_tracked`` may be absent or superfluous: it has no effect.
+
+    Returns
+    -------
+    report : LoadReport
+        ``str(report)`` is one line with at most ten of each kind of difference.
+
+    Examples
+    --------
+    >>> report = compare_state({"fc.weight": (3, 2), "fc.bias": (3,)}, {"fc.weight": np.zeros((4, 2))})
+    >>> report.ok
+    False
+    >>> print(report)
+    0 of 2 tensors fit; 1 missing: fc.bias; 1 of wrong shape: fc.weight (expected (3, 2), got (4, 2))
+    """
+    loaded, missing, wrong_shape = [], [], []
+    for name in expected:
+        if name not in got:
+            if not name.endswith(COUNTER):
+                missing.append(name)
+        elif _shape(expected[name]) != _shape(got[name]):
+            wrong_shape.append((name, _shape(expected[name]), _shape(got[name])))
+        else:
+            loaded.append(name)
+    unexpected = [name for name in got if name not in expected and not name.endswith(COUNTER)]
+    return LoadReport(loaded, missing, unexpected, wrong_shape)
+
+
+def _shape(shape_or_array):
+    return tuple(shape_or_array) if isinstance(shape_or_array, (tuple, list)) else np.shape(shape_or_array)
+
+
+def _listing(kind, names):
+    if not names:
+        return []
+    more = f", and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
+    return [f"{len(names)} {kind}: {', '.join(names[:MAX_SHOWN])}{more}"]

@@ -1,0 +1,73 @@
+"""The models that people ask for by name, with the weights of a file if they have one.
+
+Builders in `models` know no files, and `weights` knows the builders: here both come together. A model that is
+given weights draws no random numbers first.
+"""
+
+from . import models
+from .models import NO_DRAWS
+from .weights import load_into, published_norm_eps
+
+
+def maskrcnn_resnet_fpn(body="resnet50", weights=None, num_classes=91, trainable_layers=5, norm_eps=None, rng=None,
+                        **config):
+    """Build torchvision's Mask R-CNN on a residual body with frozen batch norm.
+
+    Parameters
+    ----------
+    body : {"resnet18", "resnet34", "resnet50", "resnet101", "resnext50_32x4d"}
+    weights : path, optional
+        A ``.pth``, ``.safetensors`` or ``.npz`` file; random weights if absent.
+    num_classes : int
+        With background.
+    trainable_layers : int, 0..5
+        How many of the body's layer4, layer3, layer2, layer1 and stem are trained, from the top.
+    norm_eps : float, optional
+        Of the frozen batch norms. None: 0.0 for the published COCO_V1 file (told by its digest), else 1e-5.
+    rng : np.random.Generator, optional
+        Draws random weights; ``default_rng(0)`` if absent.
+    **config
+        Options of torchvision's `MaskRCNN` constructor, by their names there.
+
+    Returns
+    -------
+    MaskRCNN
+
+    Raises
+    ------
+    InputError
+        For an unknown body or option (naming the nearest), or weights that do not fit.
+    """
+    def build(rng):
+        eps = norm_eps
+        if eps is None:
+            eps = 1e-5 if weights is None else published_norm_eps(weights)
+        return models.maskrcnn_resnet_fpn(body, num_classes, trainable_layers, eps, rng, **config)
+    return _with_weights(build, weights, rng)
+
+
+def maskrcnn_resnet50_fpn(weights=None, num_classes=91, rng=None, **config):
+    """Build `maskrcnn_resnet_fpn` on ResNet-50: the model of torchvision's published COCO weights.
+
+    Parameters, result and errors are those of `maskrcnn_resnet_fpn`.
+    """
+    return maskrcnn_resnet_fpn("resnet50", weights, num_classes, rng=rng, **config)
+
+
+def maskrcnn_resnet50_fpn_v2(weights=None, num_classes=91, trainable_layers=5, rng=None, **config):
+    """Build torchvision's `maskrcnn_resnet50_fpn_v2`; see `models.maskrcnn_resnet50_fpn_v2`.
+
+    Parameters, result and errors are those of `maskrcnn_resnet_fpn`.
+    """
+    def build(rng):
+        return models.maskrcnn_resnet50_fpn_v2(num_classes, trainable_layers, rng, **config)
+    return _with_weights(build, weights, rng)
+
+
+def _with_weights(build, weights, rng):
+    """Call ``build(rng)``; with a file, draw nothing and load that."""
+    if weights is None:
+        return build(rng)
+    model = build(NO_DRAWS)
+    load_into(model, weights)
+    return model
