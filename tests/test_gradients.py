@@ -73,7 +73,7 @@ def check_all_gradients(model, images, plan, only=None, batch_statistics=True):
     tensors = [(name, p.data, np.zeros_like(p.data) if p.grad is None else p.grad)
                for name, p in model.named_parameters()] + [("images", images, dimages)]
     rng = np.random.default_rng(7)
-    for name, value, gradient in tensors if only is None else [t for t in tensors if t[0] == only]:
+    for name, value, gradient in tensors if only is None else [t for t in tensors if t[0] in only]:
         direction = rng.normal(size=value.shape)
         direction /= np.linalg.norm(direction)
         expected = float((gradient * direction).sum())
@@ -107,10 +107,12 @@ def test_every_parameter_of_the_model_on_two_non_square_images():
     check_all_gradients(model, images, plan)
 
 
-def test_every_parameter_on_stored_statistics():
+def test_the_norms_and_their_neighbors_on_stored_statistics():
     model = small_model()
     images, plan = planned(model, *non_square_images())     # moves the statistics away from their start, too
-    check_all_gradients(model, images, plan, batch_statistics=False)
+    names = ["images", *(name for name, p in model.named_parameters() if p.data.ndim == 1)][::3]
+    assert sum(".bn" in name or ".1." in name for name in names) > 10
+    check_all_gradients(model, images, plan, only=names, batch_statistics=False)
 
 
 def test_every_parameter_on_an_image_without_objects():
@@ -137,7 +139,7 @@ def test_the_check_sees_a_wrong_gradient(part, monkeypatch):
     add_grad = parameter.add_grad
     monkeypatch.setattr(parameter, "add_grad", lambda dvalue: add_grad(dvalue * 1.001))
     with pytest.raises(AssertionError, match=part):
-        check_all_gradients(model, images, plan, only=part)
+        check_all_gradients(model, images, plan, only=[part])
 
 
 def test_loss_and_grads_gives_the_plans_losses_and_gradients():
