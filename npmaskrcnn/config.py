@@ -130,7 +130,7 @@ def make_config(defaults=None, num_levels=5, **options):
 
 
 def as_plain(value):
-    """Turn NumPy's numbers into Python's and lists into tuples, so that a config read from JSON equals the one written."""
+    """Turn NumPy's numbers into Python's and lists into tuples: a config read from JSON equals the one written."""
     value = value.tolist() if hasattr(value, "tolist") else value
     return tuple(as_plain(v) for v in value) if isinstance(value, (list, tuple)) else value
 

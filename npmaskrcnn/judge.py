@@ -1,8 +1,8 @@
 """One way to refuse: what callers hand in is judged here, where it enters, and behind that nobody looks again.
 
 Numbers and choices first, then arrays that are to be images, then a state dict, which maps names
-(`backbone.body.conv1.weight`) to arrays. Every judgement that fails is an `InputError` of one line that names the argument (``images[2]``,
-``targets[0]``), what was got and what was expected.
+(`backbone.body.conv1.weight`) to arrays. Every judgement that fails is an `InputError` of one line that names the
+argument (``images[2]``, ``targets[0]``), what was got and what was expected.
 """
 
 import difflib
@@ -143,7 +143,7 @@ def _warn(message):
 
 # It fits if it has the model's names and, under each, the model's exact shape: NumPy would broadcast `(3,)` into
 # `(3, 3)` in silence, and the model would be wrong without an error. Whoever loads the wrong file wants to see all
-# differences at once, because the pattern in them (every `layer3` missing, every head of 91 rows) says which file it is.
+# differences at once, because the pattern in them (every `layer3` missing, every head of 91 rows) says which it is.
 
 MAX_SHOWN = 10
 COUNTER = "num_batches_tracked"  # torch counts batches in BatchNorm; nothing depends on the count

@@ -6,15 +6,17 @@ normalized, resized, padded ones. Here is the way in and the way back: `MaskRCNN
 keeps every array on the way, for those who want to look. What is computed in between is in `network`.
 """
 
+import importlib
 import warnings
 
 import numpy as np
 
 from . import ops
+from .config import Config
 from .errors import InputError, InputWarning
 from .judge import check_fraction, check_known, checked_image, is_number
 from .network import LOSS_NAMES, Network, silent
-from .nn import FORGET, Notes
+from .nn import Notes
 from .stages.box_head import box_loss_shares
 from .stages.mask_head import mask_loss_shares, select_masks
 from .stages.paste import paste_masks
@@ -53,19 +55,22 @@ class MaskRCNN(Network):
 
     @property
     def config(self):
-        """The options, which RPN and heads go by; may be set to other ones."""
+        """The options that RPN and heads go by; may be set to other ones. (Sizes and anchors are the builder's.)"""
         return self.rpn.config
 
     @config.setter
     def config(self, config):
+        if not isinstance(config, Config):
+            raise InputError("config must be a Config, such as dataclasses.replace(model.config, ...), "
+                             f"got {config!r:.60}")
         self.rpn.config = self.roi_heads.config = config
 
     def __repr__(self):
         names = self.class_names or []
         listed = f" ({', '.join(names[:4])}{', ...' * (len(names) > 4)})" if names else ""
         builder = self.architecture["builder"] if self.architecture else "built by hand"
-        return (f"MaskRCNN({builder}, {self.num_classes} classes{listed}, {self.num_parameters():,} trainable parameters, "
-                f"min_size {self.config.min_size}, max_size {self.config.max_size})")
+        return (f"MaskRCNN({builder}, {self.num_classes} classes{listed}, {self.num_parameters():,} trainable "
+                f"parameters, min_size {self.config.min_size}, max_size {self.config.max_size})")
 
     # ---- inference --------------------------------------------------------------------------------
 
@@ -167,6 +172,8 @@ class MaskRCNN(Network):
         self._check_targets(targets, images)
         dlosses = checked_loss_weights(loss_weights, LOSS_NAMES)    # of L, the sum of weight * loss
         check_rng(rng)
+        if not isinstance(batch_statistics, (bool, np.bool_)):
+            raise InputError(f"batch_statistics must be True or False, got {batch_statistics!r:.60}")
         if batch_statistics:
             self.untrained = False
         self.zero_grad()
@@ -192,10 +199,11 @@ class MaskRCNN(Network):
         image : (H, W, 3) ndarray
             uint8, or float in 0..1.
         target : Target, optional
-            Then the training path is traced too, under ``.training``: a training pass on running statistics, which
-            sees the very features that the test path sees.
+            Then the training path is traced too, under ``.training``: a training pass on running statistics, the very
+            one of ``loss_and_grads([image], [target], rng, batch_statistics=False)``. (If ``config.min_size`` is a
+            tuple, it draws a size of its own; with one size both paths see the same batch.)
         rng : np.random.Generator, optional
-            For the sampling of the training path; ``default_rng(0)`` if absent.
+            For the training path; ``default_rng(0)`` if absent.
 
         Returns
         -------
@@ -206,27 +214,27 @@ class MaskRCNN(Network):
             self._check_targets([target], [image])
         rng = np.random.default_rng(0) if rng is None else rng
         check_rng(rng)
-        # A training pass draws the size of its image: with the same generator, this is the very same pass.
-        batch = self.transform.forward([image], self.dtype, None if target is None else rng)
-        notes = FORGET if target is None else Notes(batch_statistics=False)
-        with ops.whole_pass(batch.images.size, training=target is not None):
-            trunk = self.forward_trunk(batch.images, notes)
-            trace, = self.infer(batch, trunk=trunk)
-            trace.training = None if target is None else self._trace_training(trunk, batch, target, rng, notes)
+        batch = self.transform.forward([image], self.dtype)
+        with ops.whole_pass(batch.images.size):
+            trace, = self.infer(batch)
         trace.image, trace.class_names = image, self.class_names
-        trace.strides = self.rpn.anchor_generator.strides([level.shape[1:3] for level in trunk.features],
+        trace.strides = self.rpn.anchor_generator.strides([level.shape[1:3] for level in trace.features],
                                                           batch.images.shape[1:3])
         trace.roi_levels = self.roi_heads.box_pooler.levels(make_rois([trace.proposals]))
         if self.roi_heads.has_masks:
             trace.mask_levels = self.roi_heads.mask_pooler.levels(make_rois([trace.detection_boxes]))
         trace.detections = self.detections(trace, image.shape[:2])
+        trace.training = None if target is None else self._trace_training(image, target, rng)
         return trace
 
-    def _trace_training(self, trunk, batch, target, rng, notes):
-        """Make the second half of a training pass, and return what it decided and noted."""
+    def _trace_training(self, image, target, rng):
+        """Make the training pass of `loss_and_grads` on stored statistics, and return what it decided and noted."""
+        batch, notes = self.transform.forward([image], self.dtype, rng), Notes(batch_statistics=False)
         target = resize_target(target, batch.image_sizes[0])
-        plan = self.make_plan(trunk, batch.image_sizes, [target], rng)
-        losses = self.losses_for(trunk, plan, notes)
+        with ops.whole_pass(batch.images.size, training=True):
+            trunk = self.forward_trunk(batch.images, notes)
+            plan = self.make_plan(trunk, batch.image_sizes, [target], rng)
+            losses = self.losses_for(trunk, plan, notes)
         anchors, rois, heads = plan.anchors, plan.rois, notes["roi_heads"]
         objectness_loss, anchor_box_loss = rpn_loss_shares(notes["rpn"]["losses"])
         class_loss, box_loss = box_loss_shares(heads["box_losses"])
@@ -267,23 +275,23 @@ def _checked_images(images, dtype):
     if isinstance(images, np.ndarray) and images.ndim == 4:
         images = list(images)
     if not isinstance(images, (list, tuple)):
-        raise InputError(f"images is a {type(images).__name__}, but must be an (H, W, 3) array or a list of them")
+        raise InputError(f"images is a {type(images).__name__}, but must be a list of (H, W, 3) arrays")
     return [_checked_image(image, f"images[{i}]", dtype) for i, image in enumerate(images)]
 
 
 def _checked_image(image, name, dtype):
-    if not isinstance(image, np.ndarray) and hasattr(image, "getbands"):
-        from .images import as_float_image      # here, because only who has a Pillow image needs Pillow
-        return as_float_image(image, name, dtype)
+    if not isinstance(image, np.ndarray) and hasattr(image, "getbands"):    # of Pillow, which is needed only then
+        return importlib.import_module(".images", __package__).as_float_image(image, name, dtype)
     return checked_image(image, name, dtype)
 
 
 def checked_loss_weights(loss_weights, names):
     """Return one weight for each of `names`: those given, 1 where absent."""
-    if not isinstance(loss_weights or {}, dict):
-        raise InputError(f"loss_weights must be a dict of name to factor, got {loss_weights!r:.60}")
-    check_known(loss_weights or {}, names, "loss")
-    weights = {**dict.fromkeys(names, 1.0), **(loss_weights or {})}
+    given = {} if loss_weights is None else loss_weights
+    if not isinstance(given, dict):
+        raise InputError(f"loss_weights must be a dict of name to factor, got {given!r:.60}")
+    check_known(given, names, "loss")
+    weights = {**dict.fromkeys(names, 1.0), **given}
     for name, weight in weights.items():
         if not is_number(weight):
             raise InputError(f"loss_weights[{name!r}] is {weight!r}, but must be a finite number")

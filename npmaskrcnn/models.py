@@ -12,7 +12,7 @@ import numpy as np
 from . import nn
 from .config import as_plain, make_config
 from .errors import InputError
-from .judge import check_known
+from .judge import check_known, is_number
 from .mask_rcnn import MaskRCNN
 from .network import Backbone
 from .stages.anchors import AnchorGenerator
@@ -80,7 +80,7 @@ def maskrcnn_tiny(num_classes=4, rng=None, dimensions=None, **config):
         For an unknown option (naming the nearest) or an impossible value.
     """
     settings, rng, num_classes = make_config(TINY_DEFAULTS, **config), _generator(rng), _checked_classes(num_classes)
-    sizes = _checked_dimensions(dimensions)
+    sizes = checked_dimensions(dimensions)
     widths, channels, hidden, layers = (sizes[name] for name in ("widths", "fpn_channels", "representation_size",
                                                                  "mask_layers"))
     norm = nn.BatchNorm2d
@@ -94,7 +94,7 @@ def maskrcnn_tiny(num_classes=4, rng=None, dimensions=None, **config):
     return model
 
 
-def maskrcnn_resnet_fpn(body="resnet50", num_classes=91, trainable_layers=5, norm_eps=1e-5, rng=None, **config):
+def maskrcnn_resnet_fpn(body="resnet50", num_classes=91, trainable_layers=5, norm_eps=None, rng=None, **config):
     """Build torchvision's Mask R-CNN on a residual body with frozen batch norm.
 
     Parameters
@@ -104,8 +104,8 @@ def maskrcnn_resnet_fpn(body="resnet50", num_classes=91, trainable_layers=5, nor
         With background.
     trainable_layers : int, 0..5
         How many of the body's layer4, layer3, layer2, layer1 and stem are trained, from the top.
-    norm_eps : float
-        Of the frozen batch norms.
+    norm_eps : float, optional
+        Of the frozen batch norms; 1e-5 if absent.
     rng : np.random.Generator, optional
         Draws random weights; ``default_rng(0)`` if absent.
     **config
@@ -120,6 +120,9 @@ def maskrcnn_resnet_fpn(body="resnet50", num_classes=91, trainable_layers=5, nor
     InputError
         For an unknown body or option (naming the nearest), or an impossible value.
     """
+    norm_eps = 1e-5 if norm_eps is None else norm_eps
+    if not is_number(norm_eps) or norm_eps < 0:
+        raise InputError(f"norm_eps is {norm_eps!r:.60}, but must be a number of at least 0")
     norm = functools.partial(nn.FrozenBatchNorm2d, eps=norm_eps)
     arguments = dict(body=body, trainable_layers=trainable_layers, norm_eps=norm_eps)
     return _resnet_model("maskrcnn_resnet_fpn", arguments, body, num_classes, trainable_layers, norm, rng, config)
@@ -190,17 +193,20 @@ def _checked_classes(num_classes):
     return int(num_classes)
 
 
-def _checked_dimensions(dimensions):
+def checked_dimensions(dimensions):
     """Return all of the tiny model's dimensions: those given, the usual ones where absent."""
-    if not isinstance(dimensions or {}, dict):
-        raise InputError(f"dimensions must be a dict of name to size, got {dimensions!r:.60}")
-    check_known(dimensions or {}, list(TINY_DIMENSIONS), "dimension of the tiny model")
-    sizes = {**TINY_DIMENSIONS, **{name: as_plain(value) for name, value in (dimensions or {}).items()}}
-    for name, usual in TINY_DIMENSIONS.items():
-        values = sizes[name] if isinstance(usual, tuple) else (sizes[name],)
-        is_row = isinstance(values, tuple) and (len(values) == 4 if name != "mask_layers" else 1 <= len(values) <= 16)
-        largest = 64 if name == "blocks" else MAX_DIMENSION
-        if not is_row and isinstance(usual, tuple) or not all(type(v) is int and 1 <= v <= largest for v in values):
-            expected = "a whole number" if not isinstance(usual, tuple) else "a list of whole numbers, as many as stages"
-            raise InputError(f"dimensions: {name} is {sizes[name]!r:.60}, but must be {expected}, from 1 to {largest}")
+    given = {} if dimensions is None else dimensions
+    if not isinstance(given, dict):
+        raise InputError(f"dimensions must be a dict of name to size, got {given!r:.60}")
+    check_known(given, list(TINY_DIMENSIONS), "dimension of the tiny model")
+    sizes = {**TINY_DIMENSIONS, **{name: as_plain(value) for name, value in given.items()}}
+    for name, size in sizes.items():
+        largest, expected = 64 if name == "blocks" else MAX_DIMENSION, "a whole number"
+        fits, numbers = True, (size,)
+        if name in ("blocks", "widths"):
+            fits, numbers, expected = np.shape(size) == (4,), size, "four whole numbers"
+        elif name == "mask_layers":
+            fits, numbers, expected = np.ndim(size) == 1 and 1 <= len(size) <= 16, size, "1 to 16 whole numbers"
+        if not fits or not all(type(number) is int and 1 <= number <= largest for number in numbers):
+            raise InputError(f"dimensions: {name} is {size!r:.60}, but must be {expected}, from 1 to {largest}")
     return sizes

@@ -143,7 +143,7 @@ class Network(nn.Module):
     def backward(self, dlosses, notes, need_dimages=False):
         """Add to every parameter's gradient, for given gradients of the losses: `losses_for`, then the trunk, upward.
 
-        What is differentiated is one number, ``L = sum over the losses of weight * loss``, so `dlosses` are the weights.
+        What is differentiated is one number, ``L = sum over the losses of weight * loss``: `dlosses` are the weights.
 
         Parameters
         ----------

@@ -3,8 +3,8 @@
 `plain` holds every operation as its formula reads, `fast` quicker forms of many of them. What is called here as
 ``ops.name`` is the fast form where there is one, and else the plain form. A differentiable operation is a pair:
 ``y, cache = name_forward(x, ...)`` and ``dx, ... = name_backward(dy, cache)``. What torchvision has, has its name,
-argument order and meaning here, on NHWC arrays. Operations compute and do not judge their input: that happens where it enters the
-package.
+argument order and meaning here, on NHWC arrays. Operations compute and do not judge their input: that happens where
+it enters the package.
 
 - ``with ops.plain():`` makes the whole model run on the plain forms, which a debugger can be stepped through.
 - ``with ops.using(nms=mine):`` puts somebody's own function in the place of one, also where other operations use it.
@@ -91,7 +91,8 @@ def using(**functions):
     which calls it by name. A forward and its backward share their cache and are exchanged together: where only one
     of them is given, the other one is the plain one, so that one's own forward returns the plain cache, or one's
     own backward takes it. Blocks may be nested, and the inner one wins; within or around `plain`, one's own
-    functions stay. (An own function that calls the operation that it stands in for calls itself.)
+    functions stay. (An own function that calls the operation that it stands in for calls itself. And the model goes by
+    the pairs: its RoIAlign is `roi_align_forward`, not `roi_align`.)
 
     Parameters
     ----------

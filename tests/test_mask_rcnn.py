@@ -424,3 +424,17 @@ def test_losses_can_be_had_without_notes():
     assert FORGET == {} and list(losses) == list(LOSS_NAMES)
     for name, loss in losses.items():       # norms are folded when nothing is noted: float32 rounds otherwise
         np.testing.assert_allclose(loss, expected[name], rtol=1e-4)
+
+
+@pytest.mark.parametrize("wrong", ["no", None, 1, []])
+def test_batch_statistics_is_true_or_false(wrong):
+    with pytest.raises(InputError, match="batch_statistics must be True or False, got"):
+        small().loss_and_grads([IMAGE], [TARGET], np.random.default_rng(0), batch_statistics=wrong)
+
+
+@pytest.mark.parametrize("wrong", [None, 3, {}, "x"])
+def test_only_a_config_can_be_exchanged_for_the_config(wrong):
+    model = small()
+    with pytest.raises(InputError, match="config must be a Config, such as"):
+        model.config = wrong
+    assert model.config.min_size == 64

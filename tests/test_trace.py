@@ -22,14 +22,10 @@ def trace(model):
 
 
 def test_its_detections_are_predicts(model, trace):
-    found, alone = model.predict(IMAGE), model.trace(IMAGE).detections
+    found = model.predict(IMAGE)
     assert len(found) > 10
     for field in ("boxes", "labels", "scores", "masks"):
-        np.testing.assert_array_equal(getattr(alone, field), getattr(found, field))
-    np.testing.assert_array_equal(trace.detections.labels, found.labels)
-    # with a target the pass is noted, and norms are not folded into convolutions: float32 rounds otherwise
-    np.testing.assert_allclose(trace.detections.boxes, found.boxes, rtol=0, atol=1e-3)      # pixels
-    np.testing.assert_allclose(trace.detections.scores, found.scores, rtol=0, atol=2e-5)
+        np.testing.assert_array_equal(getattr(trace.detections, field), getattr(found, field))
 
 
 def test_shapes_fit_the_documentation(trace):

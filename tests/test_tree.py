@@ -38,10 +38,9 @@ MODULES = {module_name(file): ast.parse(file.read_text(encoding="utf-8")) for fi
 IS_PACKAGE = {name for name in MODULES if (ROOT / Path(*name.split("."))).is_dir()}
 
 
-def imports_of(name, everywhere=True):
-    """Yield the modules of the package that a module imports, at its top or (if `everywhere`) in its functions too."""
-    nodes = ast.walk(MODULES[name]) if everywhere else MODULES[name].body
-    for node in nodes:
+def imports_of(name):
+    """Yield the modules of the package that a module imports, at its top or in its functions."""
+    for node in ast.walk(MODULES[name]):
         if isinstance(node, ast.Import):
             found = [(alias.name, None) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -184,7 +183,7 @@ def test_the_path_is_short_enough_to_be_walked():
 @pytest.mark.parametrize("file", PATH)
 def test_the_path_uses_nothing_beside_it(file):
     allowed = {module_name(ROOT / f) for f in PATH} | set(GROUND_FLOOR)
-    used = set(imports_of(module_name(ROOT / file), everywhere=False))
+    used = set(imports_of(module_name(ROOT / file)))
     if file == "ops.py":
         used -= {"fast"}            # the other hand: the plain one is the path
         used |= {name for name in MODULES if name.startswith("plain.")}

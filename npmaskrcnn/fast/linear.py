@@ -21,7 +21,7 @@ def linear_backward(dy, cache):
 
 
 def relu_in_place(x):
-    """In its place indeed: of the mask head's patches a second array would be the largest of a prediction. See plain."""
+    """In its place indeed: of the mask head's patches a second array would be the largest of all. See plain."""
     return np.maximum(x, 0, out=x)
 
 

@@ -22,7 +22,7 @@ def for_each(work, pieces):
 @contextlib.contextmanager
 def whole_pass(numbers=None, training=False):
     """See plain."""
-    if training and numbers is not None and numbers < LARGE_BATCH:  # for large arrays it saves no time, and costs memory
+    if training and numbers is not None and numbers < LARGE_BATCH:  # large arrays: no time saved, but memory lost
         keep_freed_memory()
     with one_product_a_core(training or (numbers or 0) > LARGE_BATCH):
         yield

@@ -92,7 +92,7 @@ class ConvTranspose2d(Module):
         return dx
 
     def to_disk(self, name, array):
-        """(kh, kw, in, out) -> (in, out, kh, kw): torch stores this layer's channels the other way round than Conv2d's."""
+        """(kh, kw, in, out) -> (in, out, kh, kw): in torch, the channels stand the other way round than Conv2d's."""
         return array.transpose(2, 3, 0, 1) if name == "weight" else array
 
     # (kh, kw, in, out) <-> (in, out, kh, kw) swaps the two halves, so it undoes itself.

@@ -52,6 +52,8 @@ class Notes(dict):
 
 
 class _Forgetful(Notes):
+    """Notes that keep nothing: whatever is filed or opened is forgotten."""
+
     def of(self, name):
         return self
 
@@ -156,7 +158,7 @@ class Module:
             parameter.grad = None
 
     def freeze(self):
-        """Make every parameter below here untrainable; return self. (A batch norm's statistics still move, as in torch.)"""
+        """Make every parameter below here untrainable; return self. (Statistics of batch norms still move, as in torch.)"""
         for parameter in self.parameters():
             parameter.trainable = False
         return self

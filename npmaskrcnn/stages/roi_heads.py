@@ -21,7 +21,7 @@ from .roi_pooler import rois_of_image
 
 
 class RoISample(NamedTuple):
-    """The RoIs on which the heads learn, image by image, each image's in the order of its candidates; P are positive."""
+    """The RoIs on which the heads learn, image by image, an image's in the order of its candidates; P are positive."""
 
     rois: np.ndarray                # (S, (batch_index, x1, y1, x2, y2))
     labels: np.ndarray              # (S,) int, 0 is background

@@ -142,7 +142,7 @@ def unflatten_levels(flat, shapes):
 
 
 class RPNSample(NamedTuple):
-    """The anchors on which the RPN learns; rows of the flattened (N * K) anchors of the batch, in torchvision's order."""
+    """The anchors on which the RPN learns: rows of the batch's flattened (N * K) anchors, in torchvision's order."""
 
     rows: np.ndarray            # (S,) positives of all images, then negatives of all images
     num_positives: int          # how many of `rows`, from the front

@@ -48,12 +48,13 @@ class Record(Listener):
 
     def stepped(self, trainer, batch):
         """Write the row."""
-        total = sum(trainer.loss_weights[name] * value for name, value in batch.losses.items())
+        losses = {**dict.fromkeys(LOSS_NAMES, 0.0), **batch.losses}     # without a mask branch there is no loss_mask
+        total = sum(trainer.loss_weights[name] * value for name, value in losses.items())
         ratios = update_ratios(self.before, trainer.optimizer.parameters)
         self.before = None
         trainer.seconds += time.perf_counter() - self.began
         self.row = dict(step=trainer.step, seconds=round(trainer.seconds, 3), learning_rate=trainer.optimizer.lr,
-                        **batch.losses, loss_total=total, grad_norm=batch.grad_norm,
+                        **losses, loss_total=total, grad_norm=batch.grad_norm,
                         **{f"grad_norm_{part}": value for part, value in self.norms.items()},
                         **{f"update_ratio_{part}": value for part, value in ratios.items()})
         trainer.log.append(**self.row)

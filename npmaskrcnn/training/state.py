@@ -93,8 +93,8 @@ class AllOrNothing(Listener):
                         owner.data = array
                 raise
 
-    def clipped(self, loop, batch):
-        """Hold Ctrl-C back: next, the weights move."""
+    def weights_move(self):
+        """Hold Ctrl-C back: everybody has heard of the step so far, and next the weights move."""
         self.held.enter_context(uninterrupted())
         self.is_moving = True
 

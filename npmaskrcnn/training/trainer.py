@@ -184,6 +184,12 @@ class Trainer(Loop):
             raise
         return self.log.arrays()
 
+    def tell(self, part, batch):
+        """Call the method `part` of every listener; when all have heard that gradients are clipped, weights move."""
+        super().tell(part, batch)
+        if part == "clipped":
+            self.all_or_nothing.weights_move()
+
     def train_step(self):
         """Do one step and return its row of the log; an interruption leaves the state before or after it."""
         self.record.begin()

@@ -45,7 +45,8 @@ def build(architecture, arrays):
         raise InputError(f"{claim}, while cls_score.bias is {shape}")
     if not isinstance(config, dict) or not _is_modest(config):
         raise InputError("its architecture has a config that no model can have")
-    _judge_dimensions(config.get("dimensions"), arrays)
+    if config.get("dimensions") is not None:
+        _judge_dimensions(config["dimensions"], arrays)
     if forbidden := [name for name in NOT_FROM_A_FILE if name in config]:
         raise InputError(f"its architecture has a config with {forbidden[0]!r}, which no file may choose")
     try:
@@ -57,19 +58,16 @@ def build(architecture, arrays):
 
 
 def _judge_dimensions(dimensions, arrays):
-    """Raise `InputError` if a tiny model of such dimensions has far more weights than the file."""
-    if dimensions is None:      # of the usual ones
-        return
-    try:
-        blocks, widths, layers = (dimensions[name] for name in ("blocks", "widths", "mask_layers"))
-        fpn, hidden = dimensions["fpn_channels"], dimensions["representation_size"]
-        # the largest layers: the blocks' second convolutions, the pyramid's, the mask head's, the box head's first
-        squares = [b * w * w for b, w in zip(blocks, widths)] + [4 * fpn * fpn] + [c * c for c in layers[1:]]
-        needed = 9 * sum(squares) + 49 * fpn * hidden + hidden * hidden
-    except (KeyError, TypeError, IndexError):
-        raise InputError(f"its architecture has dimensions that are none: {str(dimensions)[:60]}") from None
+    """Raise `InputError` if a tiny model of such dimensions has more weights than the file; nothing is allocated yet."""
+    sizes = models.checked_dimensions(dimensions)
+    widths, layers = sizes["widths"], (sizes["fpn_channels"], *sizes["mask_layers"])
+    # the weights of most layers, each with its input and output channels
+    needed = sum(9 * (blocks * width * width) for blocks, width in zip(sizes["blocks"], widths))
+    needed += sum(9 * a * b for a, b in zip(widths, widths[1:])) + sum(9 * a * b for a, b in zip(layers, layers[1:]))
+    needed += 9 * 5 * layers[0] ** 2 + 4 * layers[-1] ** 2
+    needed += sizes["representation_size"] * (49 * layers[0] + sizes["representation_size"])
     there = sum(array.size for array in arrays.values())
-    if not needed <= there:
+    if needed > there:
         raise InputError(f"its architecture has dimensions of {needed:,} weights at least, but the file has {there:,}")
 
 

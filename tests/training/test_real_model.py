@@ -14,7 +14,7 @@ from npmaskrcnn.datasets import ShapesDataset
 from npmaskrcnn.errors import InputError
 from npmaskrcnn.models import maskrcnn_tiny
 from npmaskrcnn.structures import Detections, Target
-from npmaskrcnn.training import AdamW, Trainer, TrainingDiverged, WarmupCosine
+from npmaskrcnn.training import AdamW, Listener, Trainer, TrainingDiverged, WarmupCosine
 from npmaskrcnn.training.overfit import measure
 from npmaskrcnn.weights import load, read_npz, write_npz
 
@@ -127,3 +127,26 @@ def test_measure_of_nothing_is_zero():
     result = measure(Detections(np.zeros((0, 4)), np.zeros(0, int), np.zeros(0), np.zeros((0, 6, 6))), target)
     np.testing.assert_array_equal(result.mask_iou, [0.0])
     assert result.extra == 0
+
+
+def test_without_a_mask_branch_the_mask_loss_is_logged_as_zero():
+    model = maskrcnn_tiny()
+    heads = model.roi_heads
+    heads.mask_pooler = heads.mask_head = heads.mask_predictor = None
+    log = trainer_of(model).run(2)
+    assert not log["loss_mask"].any() and (log["loss_box_reg"] > 0).any() and (log["grad_norm_box_head"] > 0).all()
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_step_that_a_later_listener_stops_before_the_weights_move_is_undone(error):
+    class Stop(Listener):
+        def clipped(self, loop, batch):
+            raise error("stop")
+    trainer = trainer_of(maskrcnn_tiny())
+    trainer.train_step()
+    trainer.listeners.append(Stop())
+    before = trainer.model.state_dict(), trainer.rng.bit_generator.state, trainer.order.position
+    with pytest.raises(error):
+        trainer.train_step()
+    np.testing.assert_equal((trainer.model.state_dict(), trainer.rng.bit_generator.state, trainer.order.position), before)
+    assert trainer.step == 1

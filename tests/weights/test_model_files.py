@@ -1,6 +1,7 @@
 """A saved model comes back as it was, and a file cannot make more of the builder than a model."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -242,5 +243,27 @@ def test_a_file_cannot_ask_for_more_weights_than_it_holds(tmp_path):
     model = models.maskrcnn_tiny(3)
     model.architecture["config"]["dimensions"] = {**models.TINY_DIMENSIONS, "widths": (4096,) * 4, "blocks": (64,) * 4}
     save(model, tmp_path / "greedy.npz")
-    with pytest.raises(InputError, match=r"greedy.npz: .* dimensions of 38,\d+,\d+,\d+ weights at least"):
+    with pytest.raises(InputError, match=r"greedy.npz: .* dimensions of 39,\d+,\d+,\d+ weights at least"):
         load(tmp_path / "greedy.npz")
+
+
+@pytest.mark.parametrize("wrong", [{"blocks": ["a"] * 4, "widths": [65536] * 4}, {"blocks": [[0]] * 4}, {"mask_layers": [4096]},
+                                   {"widths": "wide"}, {"fpn_channels": None}])
+def test_dimensions_of_a_file_are_judged_before_memory_is_asked_for(tmp_path, wrong):
+    small = {"blocks": (1,) * 4, "widths": (1,) * 4, "fpn_channels": 1, "representation_size": 1, "mask_layers": (1,)}
+    model = models.maskrcnn_tiny(3, models.NO_DRAWS, small)
+    model.architecture["config"]["dimensions"] = {**small, **wrong}
+    save(model, tmp_path / "hostile.npz")
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="hostile.npz: .*dimensions"):
+            load(tmp_path / "hostile.npz")
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("eps", [-1, float("nan"), "x", [1]])
+def test_an_epsilon_that_cannot_be_is_refused(eps):
+    with pytest.raises(InputError, match="norm_eps is .*, but must be a number of at least 0"):
+        models.maskrcnn_resnet_fpn("resnet18", norm_eps=eps, rng=models.NO_DRAWS)
