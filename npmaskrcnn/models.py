@@ -97,28 +97,8 @@ def maskrcnn_tiny(num_classes=4, rng=None, dimensions=None, **config):
 def maskrcnn_resnet_fpn(body="resnet50", num_classes=91, trainable_layers=5, norm_eps=None, rng=None, **config):
     """Build torchvision's Mask R-CNN on a residual body with frozen batch norm.
 
-    Parameters
-    ----------
-    body : {"resnet18", "resnet34", "resnet50", "resnet101", "resnext50_32x4d"}
-    num_classes : int
-        With background.
-    trainable_layers : int, 0..5
-        How many of the body's layer4, layer3, layer2, layer1 and stem are trained, from the top.
-    norm_eps : float, optional
-        Of the frozen batch norms; 1e-5 if absent.
-    rng : np.random.Generator, optional
-        Draws random weights; ``default_rng(0)`` if absent.
-    **config
-        Options of torchvision's `MaskRCNN` constructor, by their names there.
-
-    Returns
-    -------
-    MaskRCNN
-
-    Raises
-    ------
-    InputError
-        For an unknown body or option (naming the nearest), or an impossible value.
+    Parameters, result and errors are those of `zoo.maskrcnn_resnet_fpn`, but for the weights of a file; without
+    `norm_eps` it is 1e-5.
     """
     norm_eps = 1e-5 if norm_eps is None else norm_eps
     if not is_number(norm_eps) or norm_eps < 0:

@@ -34,11 +34,11 @@ from .stages.rpn import RPNSample
 from .trace import Trace
 
 
+LOSS_NAMES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg")
+
+
 def silent(stage):
     """Hear the name of a stage, as it begins, and do nothing."""
-
-
-LOSS_NAMES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg")
 
 
 class Backbone(nn.Module):
@@ -167,7 +167,7 @@ class Network(nn.Module):
 
     # ---- inference ------------------------------------------------------------------------------
 
-    def infer(self, batch, score_threshold=None, iou_threshold=None, trunk=None, tell=silent):
+    def infer(self, batch, score_threshold=None, iou_threshold=None, tell=silent):
         """Run all stages on an `ImageBatch` with running statistics, and keep what each stage said.
 
         Parameters
@@ -175,8 +175,6 @@ class Network(nn.Module):
         batch : ImageBatch
         score_threshold, iou_threshold : float, optional
             ``config.box_score_thresh`` and ``config.box_nms_thresh`` if absent.
-        trunk : Trunk, optional
-            Of these images, if it has been computed.
         tell : callable
             Hears the name of each stage as it begins.
 
@@ -188,7 +186,7 @@ class Network(nn.Module):
         heads, config = self.roi_heads, self.roi_heads.config
         score_threshold = config.box_score_thresh if score_threshold is None else score_threshold
         iou_threshold = config.box_nms_thresh if iou_threshold is None else iou_threshold
-        trunk = trunk or self.forward_trunk(batch.images, FORGET, tell)
+        trunk = self.forward_trunk(batch.images, FORGET, tell)
         proposals = self.rpn.propose(trunk.objectness, trunk.deltas, trunk.anchors, batch.image_sizes)
         tell("box head")
         boxes = [proposed.boxes for proposed in proposals]

@@ -39,9 +39,7 @@ def maskrcnn_resnet_fpn(body="resnet50", weights=None, num_classes=91, trainable
         For an unknown body or option (naming the nearest), or weights that do not fit.
     """
     def build(rng):
-        eps = norm_eps
-        if eps is None:
-            eps = 1e-5 if weights is None else published_norm_eps(weights)
+        eps = published_norm_eps(weights) if norm_eps is None and weights is not None else norm_eps
         return models.maskrcnn_resnet_fpn(body, num_classes, trainable_layers, eps, rng, **config)
     return _with_weights(build, weights, rng)
 

@@ -30,7 +30,7 @@ def roi_align_forward(features, rois, output_size, spatial_scale=1.0, sampling_r
     n, h, w, c = features.shape
     num_bins_y, num_bins_x = output_size = pair(output_size)
     sampling = (spatial_scale, sampling_ratio, aligned)
-    if len(rois) == 0:  # as many pyramid levels as not: the sparse matrix alone would take half a millisecond
+    if len(rois) == 0:  # a pyramid level to which no region goes: half a millisecond for its matrix is spared
         return np.zeros((0, num_bins_y, num_bins_x, c), features.dtype), RoIAlignMatrixCache(features.shape, None)
     if sampling_ratio > 0:
         matrix = roi_align_matrix(rois, (n, h, w), output_size, *sampling)

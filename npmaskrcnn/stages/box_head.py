@@ -66,7 +66,7 @@ class BoxLossesCache(NamedTuple):
     class_logits: np.ndarray    # (R, K)
     labels: np.ndarray          # (R,)
     foreground: np.ndarray      # (F,) rows with an object
-    true_deltas: np.ndarray           # (F, 4) deltas predicted for the true class
+    true_deltas: np.ndarray     # (F, 4) deltas predicted for the true class
     delta_targets: np.ndarray   # (F, 4)
     of_operations: tuple        # caches of the cross-entropy and of smooth L1
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from npmaskrcnn import Target, maskrcnn_resnet50_fpn_v2, maskrcnn_resnet_fpn, maskrcnn_tiny
 from npmaskrcnn.images import as_float_image
-from npmaskrcnn.nn import FORGET, FrozenBatchNorm2d
+from npmaskrcnn.nn import FrozenBatchNorm2d
 from npmaskrcnn.training import SGD
 from tests.reference.weights_by_key import weights_by_key
 from tests.torch_generator import TorchGenerator
@@ -120,12 +120,13 @@ def images_and_targets(name):
 def stages_of(model, images):
     """Predict, and return every stage's arrays by name, as `torchvision_side.stages_of` does for torchvision."""
     batch = model.transform.forward([as_float_image(image, dtype=model.dtype) for image in images], model.dtype)
-    trunk = model.forward_trunk(batch.images, FORGET)
-    stages = {"batch": batch.images}
-    for name, levels in [("C", trunk.body_features), ("P", trunk.features), ("anchors/P", trunk.anchors),
-                         ("objectness/P", trunk.objectness), ("deltas/P", trunk.deltas)]:
-        stages.update({f"{name}{i}": level for i, level in enumerate(levels, start=2)})
-    for i, found in enumerate(model.infer(batch, trunk=trunk)):
+    traces, stages = model.infer(batch), {"batch": batch.images}
+    for name, kind, join in [("C", "body_features", np.concatenate), ("P", "features", np.concatenate),
+                             ("objectness/P", "objectness", np.stack), ("deltas/P", "deltas", np.stack)]:
+        levels = zip(*(getattr(found, kind) for found in traces))
+        stages.update({f"{name}{i}": join(level) for i, level in enumerate(levels, start=2)})
+    stages.update({f"anchors/P{i}": level for i, level in enumerate(traces[0].anchors, start=2)})
+    for i, found in enumerate(traces):
         detections = model.detections(found, batch.original_sizes[i])
         stages.update({
             f"proposals/{i}": found.proposals, f"proposal_scores/{i}": found.proposal_scores,
