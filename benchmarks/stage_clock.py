@@ -74,7 +74,7 @@ def watch_ours(clock, model, optimizer=None):
             (model.rpn.anchor_generator, "anchors")]:
         clock.watch_module(module, stage)
     for owner, name, stage in [
-            (mask_rcnn, "_checked_images", "input checks"), (model, "_check_targets", "input checks"),
+            (mask_rcnn, "judge_images", "input checks"), (model, "_judge_targets", "input checks"),
             (mask_rcnn, "check_finite", "input checks"), (mask_rcnn, "resize_target", "transform"),
             (model.rpn, "propose", "proposals"), (model.rpn, "choose", "rpn targets"),
             (heads, "choose", "roi targets"), (network, "make_rois", "roi targets"),

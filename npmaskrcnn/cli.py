@@ -8,12 +8,14 @@ too; Ctrl-C ends quietly; and ``--threads`` is seen to before NumPy has started 
 import argparse
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import warnings
 
 from . import __version__
 from .errors import InputError
+from .judge import refusal
 
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 MISTAKE, FAILED, INTERRUPTED = 2, 1, 130
@@ -139,7 +141,7 @@ def _run(options):
         warnings.showwarning = show
         try:
             if options.threads is not None and options.threads < 1:
-                raise InputError(f"--threads is {options.threads}, but must be at least 1")
+                raise refusal("--threads", "a whole number of at least 1", options.threads)
             _refuse_empty(options)
             options.run(options)
             sys.stdout.flush()
@@ -168,10 +170,10 @@ def _as_typed(message, options):
     >>> _as_typed("num_steps must be a whole number", argparse.Namespace(steps=0))
     '--steps must be a whole number'
     """
-    name, space, rest = message.partition(" ")
+    name = re.match(r"\w*", message)[0]
     typed = PYTHON_NAMES.get(name, name)
     known = isinstance(vars(options).get(typed), (int, float, list)) or typed == "optimizer"
-    return f"--{typed.replace('_', '-')}{space}{rest}" if known else message
+    return f"--{typed.replace('_', '-')}{message[len(name):]}" if known else message
 
 
 def _refuse_empty(options):

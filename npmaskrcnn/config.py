@@ -6,39 +6,26 @@ batch of 0).
 """
 
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 
 from .errors import InputError
-from .judge import check_fraction, check_known, is_number
+from .judge import is_number, judge_fraction, judge_known, judge_number, judge_numbers, refusal
 
 
-def _at_least(least, whole=True):
-    def check(name, value):
-        if not is_number(value) or value < least or (whole and value != int(value)):
-            kind = "a whole number" if whole else "a number"
-            raise InputError(f"{name} is {value!r}, but must be {kind} of at least {least}")
-    return check
+def _judge_sides(value, name):
+    if value == ():
+        raise refusal(name, "a number of pixels of at least 1, or a tuple of them", value)
+    if isinstance(value, tuple):
+        return judge_numbers(value, name, len(value), lowest=1)
+    return judge_number(value, name, 1)
 
 
-def _numbers(length, positive):
-    def check(name, value):
-        if not isinstance(value, tuple) or len(value) != length or not all(is_number(v) for v in value):
-            raise InputError(f"{name} is {value!r}, but must be {length} numbers")
-        if positive and min(value) <= 0:
-            raise InputError(f"{name} is {value!r}, but its numbers must be positive")
-    return check
+def _option(default, judge=judge_fraction):
+    return field(default=default, metadata={"judge": judge})
 
 
-def _check_sides(name, value):
-    sides = value if isinstance(value, tuple) else (value,)
-    if not sides or not all(is_number(side) and side >= 1 for side in sides):
-        raise InputError(f"{name} is {value!r}, but must be a number of pixels of at least 1, or a tuple of them")
-
-
-def _option(default, check=check_fraction):
-    return field(default=default, metadata={"check": check})
-
-
-_COUNT, _POSITIVE_COUNT = _at_least(0), _at_least(1)
+_COUNT = partial(judge_number, lowest=0, whole=True)
+_POSITIVE_COUNT = partial(judge_number, lowest=1, whole=True)
 
 
 @dataclass(frozen=True)
@@ -49,10 +36,10 @@ class Config:
     """
 
     # transform
-    min_size: object = _option(800, _check_sides)           # shorter side; of a tuple, training draws one,
+    min_size: object = _option(800, _judge_sides)           # shorter side; of a tuple, training draws one,
     max_size: int = _option(1333, _POSITIVE_COUNT)          # inference takes the last; bound on the longer side
-    image_mean: tuple = _option((0.485, 0.456, 0.406), _numbers(3, positive=False))     # ImageNet's, of colors in 0..1
-    image_std: tuple = _option((0.229, 0.224, 0.225), _numbers(3, positive=True))
+    image_mean: tuple = _option((0.485, 0.456, 0.406), partial(judge_numbers, count=3))     # of colors in 0..1
+    image_std: tuple = _option((0.229, 0.224, 0.225), partial(judge_numbers, count=3, above=0))
     # anchors (Ren et al. 2015; Lin et al. 2017, 4.1), per level P2..P6; ratios are height / width
     anchor_sizes: tuple = ((32,), (64,), (128,), (256,), (512,))
     anchor_ratios: tuple = ((0.5, 1.0, 2.0),) * 5
@@ -75,9 +62,9 @@ class Config:
     box_bg_iou_thresh: float = _option(0.5)
     box_batch_size_per_image: int = _option(512, _POSITIVE_COUNT)   # RoIs sampled for the losses
     box_positive_fraction: float = _option(0.25)
-    bbox_reg_weights: tuple = _option((10.0, 10.0, 5.0, 5.0), _numbers(4, positive=True))
+    bbox_reg_weights: tuple = _option((10.0, 10.0, 5.0, 5.0), partial(judge_numbers, count=4, above=0))
     # RoI levels (Lin et al. 2017, Eq. 1)
-    canonical_scale: float = _option(224, _at_least(1, whole=False))    # side of the box that is pooled from ...
+    canonical_scale: float = _option(224, partial(judge_number, lowest=1))    # side of the box that is pooled from ...
     canonical_level: int = _option(4, _COUNT)                           # ... this level
 
     def as_dict(self):
@@ -114,15 +101,13 @@ def make_config(defaults=None, num_levels=5, **options):
     for name in options:
         if name in MISPLACED:
             raise InputError(f"{name!r} is no option of this builder; {MISPLACED[name]}")
-    check_known(options, [option.name for option in fields(Config)], "option of the model")
+    judge_known(options, [option.name for option in fields(Config)], "option of the model")
     options = {name: as_plain(value) for name, value in {**(defaults or {}), **options}.items()}
     if options.get("bbox_reg_weights", 0) is None:              # torchvision's way to say "the default"
         del options["bbox_reg_weights"]
-    config = Config(**options)
-    for option in fields(Config):
-        if "check" in option.metadata:
-            option.metadata["check"](option.name, getattr(config, option.name))
-    _check_anchors(config, num_levels)
+    judges = {option.name: option.metadata["judge"] for option in fields(Config) if option.metadata}
+    config = Config(**{name: judges[name](value, name) if name in judges else value for name, value in options.items()})
+    _judge_anchors(config, num_levels)
     if config.rpn_bg_iou_thresh > config.rpn_fg_iou_thresh or config.box_bg_iou_thresh > config.box_fg_iou_thresh:
         raise InputError("a background IoU threshold (rpn_bg_iou_thresh, box_bg_iou_thresh) is above its "
                          "foreground threshold")
@@ -135,13 +120,13 @@ def as_plain(value):
     return tuple(as_plain(v) for v in value) if isinstance(value, (list, tuple)) else value
 
 
-def _check_anchors(config, num_levels):
+def _judge_anchors(config, num_levels):
     for name in ("anchor_sizes", "anchor_ratios"):
         value = getattr(config, name)
         if not isinstance(value, tuple) or len(value) != num_levels or not all(
                 isinstance(level, tuple) and level and all(is_number(v) and v > 0 for v in level) for level in value):
-            raise InputError(f"{name} is {value!r}, but must be {num_levels} tuples of positive numbers, "
-                             f"one for each level P2..P{num_levels + 1}")
+            raise refusal(name, f"{num_levels} tuples of positive numbers, one for each level P2..P{num_levels + 1}",
+                          value)
     per_cell = {len(s) * len(r) for s, r in zip(config.anchor_sizes, config.anchor_ratios)}
     if len(per_cell) != 1:
         raise InputError("anchor_sizes and anchor_ratios give different numbers of anchors per cell on different "

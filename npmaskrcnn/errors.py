@@ -6,6 +6,9 @@ line that names the file or the argument, what was got and what was expected. Th
 that line and exits with 2; it never shows a traceback for a user's mistake.
 """
 
+import sys
+import warnings
+
 
 class InputError(ValueError):
     """Something handed to the package cannot be used; the message says what, where and what would do."""
@@ -13,3 +16,11 @@ class InputError(ValueError):
 
 class InputWarning(UserWarning):
     """Something handed to the package was mended (clipped, cast, dropped); the message says what and how."""
+
+
+def warn(message):
+    """Give an `InputWarning` that points at the line outside the package from which all this was called."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals["__name__"].startswith("npmaskrcnn."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, InputWarning, stacklevel=level)

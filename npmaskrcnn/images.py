@@ -35,8 +35,9 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from .errors import InputError, InputWarning
+from .errors import InputError, warn
 from .judge import ALPHA_BACKGROUND, checked_image, judge_size, too_large_advice
+
 
 def as_float_image(image, name="image", dtype=np.float32):
     """Any image array as RGB in 0..1; the table of rules is at the top of this file.
@@ -117,7 +118,7 @@ def open_image(path):
         judge_size(image.size[::-1], name)
         # An MPO is one photograph, with a preview or a depth map behind it.
         if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-            _warn(f"{name}: holds {image.n_frames} pictures; only the first is used")
+            warn(f"{name}: holds {image.n_frames} pictures; only the first is used")
             image.seek(0)
         image.load()
     except InputError:
@@ -137,7 +138,7 @@ def _pillow_to_array(image, name):
     try:
         image = ImageOps.exif_transpose(image)
     except Exception as error:   # a damaged EXIF block must not cost the picture
-        _warn(f"{name}: its EXIF block cannot be read ({_one_line(error)}); it is not turned")
+        warn(f"{name}: its EXIF block cannot be read ({_one_line(error)}); it is not turned")
     if image.mode.startswith("I;16") or image.mode == "I":
         return _from_16_bit(np.asarray(image), image.mode, name)
     if image.mode == "F":
@@ -160,7 +161,7 @@ def _from_16_bit(values, mode, name):
         raise InputError(f"{name}: holds 32 bit values from {low} to {high} (mode {mode}), whose scale is "
                          "unknown; save it as 8 or 16 bit")
     if 0 < high <= 255:
-        _warn(f"{name}: 16 bit, but no value is above {high}, so it is read as almost black")
+        warn(f"{name}: 16 bit, but no value is above {high}, so it is read as almost black")
     grey = np.round(values.astype(np.float64) / 257).astype(np.uint8)   # 65535 / 255 = 257
     return np.repeat(grey[:, :, None], 3, axis=2)
 
@@ -182,7 +183,3 @@ def _first_bytes(path):
 def _one_line(error):
     text = getattr(error, "strerror", None) or str(error)      # without the number of the system's error
     return " ".join(text.split()) or type(error).__name__
-
-
-def _warn(message):
-    warnings.warn(message, InputWarning, stacklevel=4)

@@ -6,13 +6,17 @@ argument (``images[2]``, ``targets[0]``), what was got and what was expected.
 """
 
 import difflib
-import warnings
+import numbers
+import sys
 from typing import NamedTuple
 
 import numpy as np
 
-from .errors import InputError, InputWarning
+from .errors import InputError, warn
+from .words import short
 
+# The largest number of anything that one may ask for: steps, images, classes.
+MAX_COUNT = 10**9
 # The largest image, in pixels: as float32 it takes 12 bytes a pixel, and each mask pasted into it 4 more.
 MAX_PIXELS = 36_000_000
 # What lies behind transparent pixels: white, as on a page.
@@ -24,27 +28,73 @@ RANGE_TOLERANCE = 0.05
 # ---- numbers and choices ----
 
 
+def refusal(name, expected, got):
+    """Return the `InputError` that says what `name` must be and what was got."""
+    return InputError(f"{name} must be {expected}, got {short(got)}")
+
+
 def is_number(value):
-    """Whether `value` is a finite real number and no truth value."""
-    try:
-        return not isinstance(value, (bool, str)) and float("-inf") < float(value) < float("inf")
-    except (TypeError, ValueError, OverflowError):
-        return False
+    """Whether `value` is a finite real number, Python's or NumPy's, and no truth value."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
-def check_fraction(name, value):
-    """Raise `InputError` unless `value` is a number in 0..1."""
-    if not is_number(value) or not 0 <= value <= 1:
-        raise InputError(f"{name} is {value!r}, but must be a number from 0 to 1")
+def judge_number(value, name, lowest=None, highest=None, above=None, below=None, whole=False):
+    """Return `value` as Python's int or float, or raise `InputError`.
+
+    `lowest` and `highest` may be reached, `above` and `below` not; 10.0 is whole.
+    """
+    fits = (is_number(value) and not (whole and value != int(value))
+            and (lowest is None or value >= lowest) and (highest is None or value <= highest)
+            and (above is None or value > above) and (below is None or value < below))
+    if fits:
+        return int(value) if whole or isinstance(value, numbers.Integral) else float(value)
+    bounds = {"of at least": lowest, "above": above, "of at most": highest, "below": below}
+    if lowest is not None and highest is not None:
+        bounds = {f"from {lowest:,} to": highest}
+    said = " and ".join(f"{words} {bound:,}" for words, bound in bounds.items() if bound is not None)
+    raise refusal(name, f"a {'whole number' if whole else 'number'} {said}" if said else "a finite number", value)
 
 
-def check_known(names, options, what):
+def judge_numbers(values, name, count, **bounds):
+    """Return `count` numbers as a tuple of floats, or raise `InputError`; `bounds` as in `judge_number`."""
+    if not isinstance(values, (list, tuple, np.ndarray)) or len(values) != count:
+        raise refusal(name, f"{count} numbers", values)
+    return tuple(judge_number(value, f"{name}[{i}]", **bounds) for i, value in enumerate(values))
+
+
+def judge_fraction(value, name):
+    """Return a number in 0..1, or raise `InputError`."""
+    return judge_number(value, name, 0, 1)
+
+
+def judge_count(value, name, lowest=1):
+    """Return a whole number from `lowest` to `MAX_COUNT`, or raise `InputError`."""
+    return judge_number(judge_number(value, name, lowest, whole=True), name, highest=MAX_COUNT, whole=True)
+
+
+def judge_flag(value, name):
+    """Return True or False, or raise `InputError` for anything else ("no" would count as true)."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise refusal(name, "True or False", value)
+    return bool(value)
+
+
+def judge_known(names, options, what):
     """Raise `InputError` for the first of `names` that is not among `options`, naming the nearest."""
     for name in names:
         if name not in options:
             near = difflib.get_close_matches(str(name), options, n=1, cutoff=0.5)
             hint = f"the nearest is {near[0]!r}" if near else f"there are {', '.join(options)}"
             raise InputError(f"{name!r} is no {what}; {hint}")
+
+
+def judge_rng(rng, methods=("random", "permutation")):
+    """Return a generator: the one given if it has these methods, or a new one from a seed."""
+    if all(callable(getattr(rng, method, None)) for method in methods):
+        return rng
+    if not isinstance(rng, numbers.Integral) or isinstance(rng, bool) or rng < 0:
+        raise refusal("rng", "a np.random.Generator, or a seed of at least 0", rng)
+    return np.random.default_rng(rng)
 
 
 # ---- arrays that are images ----
@@ -102,11 +152,11 @@ def _scale(image, name, dtype):
         full = np.iinfo(image.dtype).max
         largest = image.max()
         if image.dtype == np.uint8 and largest == 1:
-            _warn(f"{name}: uint8, but no value is above 1, so it is read as almost black; "
-                  "if 1 means white, multiply by 255")
+            warn(f"{name}: uint8, but no value is above 1, so it is read as almost black; "
+                 "if 1 means white, multiply by 255")
         if image.dtype == np.uint16 and 0 < largest <= 255:
-            _warn(f"{name}: uint16, but no value is above {largest}, so it is read as almost black; "
-                  "if 255 means white, use image.astype(np.uint8)")
+            warn(f"{name}: uint16, but no value is above {largest}, so it is read as almost black; "
+                 "if 255 means white, use image.astype(np.uint8)")
         return np.true_divide(image, full, dtype=dtype)
     if image.dtype.kind == "f":
         return _scale_float(image, name, dtype)
@@ -124,7 +174,7 @@ def _scale_float(image, name, dtype):
                          f"({np.count_nonzero(~np.isfinite(image))} such values)")
     if low < -RANGE_TOLERANCE:
         raise InputError(f"{name}: float values from {low:g} to {high:g}, expected 0..1; "
-                         "normalised already? give the plain image, the model normalises it")
+                         "normalized already? give the plain image, the model normalizes it")
     if high > 1 + RANGE_TOLERANCE:
         hint = "divide by 255" if high <= 256 else "divide by the value that means white"
         raise InputError(f"{name}: float values up to {high:g}, expected 0..1; {hint}")
@@ -134,9 +184,6 @@ def _scale_float(image, name, dtype):
 def too_large_advice():
     return f"the limit is {MAX_PIXELS} pixels; make it smaller or cut it into tiles"
 
-
-def _warn(message):
-    warnings.warn(message, InputWarning, stacklevel=4)
 
 
 # ---- a state dict against the model that is to take it ----

@@ -6,15 +6,13 @@ normalized, resized, padded ones. Here is the way in and the way back: `MaskRCNN
 keeps every array on the way, for those who want to look. What is computed in between is in `network`.
 """
 
-import importlib
-import warnings
 
 import numpy as np
 
 from . import ops
 from .config import Config
-from .errors import InputError, InputWarning
-from .judge import check_fraction, check_known, checked_image, is_number
+from .errors import InputError, warn
+from .judge import checked_image, judge_flag, judge_fraction, judge_known, judge_number, judge_rng, refusal
 from .network import LOSS_NAMES, Network, silent
 from .nn import Notes
 from .stages.box_head import box_loss_shares
@@ -61,8 +59,7 @@ class MaskRCNN(Network):
     @config.setter
     def config(self, config):
         if not isinstance(config, Config):
-            raise InputError("config must be a Config, such as dataclasses.replace(model.config, ...), "
-                             f"got {config!r:.60}")
+            raise refusal("config", "a Config, such as dataclasses.replace(model.config, ...)", config)
         self.rpn.config = self.roi_heads.config = config
 
     def __repr__(self):
@@ -79,8 +76,8 @@ class MaskRCNN(Network):
 
         Parameters
         ----------
-        images : (H, W, 3) ndarray or list of them
-            uint8, or float in 0..1. A list goes through as one batch, padded to a common size.
+        images : (H, W, 3) ndarray or list of them, or (N, H, W, 3) ndarray
+            uint8, or float in 0..1. Several go through as one batch, padded to a common size.
         score_threshold : float, optional
             Detections need a higher score than this (default ``config.box_score_thresh``).
         iou_threshold : float, optional
@@ -100,15 +97,15 @@ class MaskRCNN(Network):
             If an image or a threshold is not what it should be, or the weights are NaN or overflow.
         """
         if progress is not None and not callable(progress):
-            raise InputError(f"progress must be a function of the name of a stage, got {progress!r:.60}")
+            raise refusal("progress", "a function of the name of a stage", progress)
         for name, value in (("score_threshold", score_threshold), ("iou_threshold", iou_threshold)):
             if value is not None:
-                check_fraction(name, value)
-        single = not isinstance(images, (list, tuple))
-        images = _checked_images([images] if single else images, self.dtype)
+                judge_fraction(value, name)
+        single = not isinstance(images, (list, tuple)) and not is_batch(images)
+        images = judge_images([images] if single else images, self.dtype)
         if self.untrained:
-            warnings.warn("predicting with random weights: this model, or its last layers, have not been trained (nor "
-                          "had they when it was saved), so its detections mean nothing", InputWarning, stacklevel=2)
+            warn("predicting with random weights: this model, or its last layers, have not been trained (nor "
+                 "had they when it was saved), so its detections mean nothing")
         if not images:
             return []
         batch, tell = self.transform.forward(images, self.dtype), progress or silent
@@ -143,11 +140,11 @@ class MaskRCNN(Network):
 
         Parameters
         ----------
-        images : list of (H, W, 3) ndarray
+        images : list of (H, W, 3) ndarray, or (N, H, W, 3) ndarray
             uint8, or float in 0..1.
         targets : list of Target
         rng : np.random.Generator
-            Or anything with ``random()`` and ``permutation(n)``.
+            Or anything with ``random()`` and ``permutation(n)``, or a seed.
         loss_weights : dict, optional
             Weight of a loss, by name, in the sum that is differentiated; 1 where absent.
         return_dimages : bool
@@ -168,13 +165,11 @@ class MaskRCNN(Network):
         InputError
             If images, targets or weights are not what they should be, or do not fit together.
         """
-        images = _checked_images(images, self.dtype)
-        self._check_targets(targets, images)
-        dlosses = checked_loss_weights(loss_weights, LOSS_NAMES)    # of L, the sum of weight * loss
-        check_rng(rng)
-        if not isinstance(batch_statistics, (bool, np.bool_)):
-            raise InputError(f"batch_statistics must be True or False, got {batch_statistics!r:.60}")
-        if batch_statistics:
+        images = judge_images(images, self.dtype)
+        self._judge_targets(targets, images)
+        dlosses = judge_loss_weights(loss_weights, LOSS_NAMES)    # of L, the sum of weight * loss
+        rng = judge_rng(rng)
+        if judge_flag(batch_statistics, "batch_statistics"):
             self.untrained = False
         self.zero_grad()
         batch = self.transform.forward(images, self.dtype, rng)
@@ -209,11 +204,10 @@ class MaskRCNN(Network):
         -------
         Trace
         """
-        image, = _checked_images([image], self.dtype)
+        image, = judge_images([image], self.dtype)
         if target is not None:
-            self._check_targets([target], [image])
-        rng = np.random.default_rng(0) if rng is None else rng
-        check_rng(rng)
+            self._judge_targets([target], [image])
+        rng = judge_rng(0 if rng is None else rng)
         batch = self.transform.forward([image], self.dtype)
         with ops.whole_pass(batch.images.size):
             trace, = self.infer(batch)
@@ -259,8 +253,8 @@ class MaskRCNN(Network):
         self.untrained = False
         return report
 
-    def _check_targets(self, targets, images):
-        """Check that there is one `Target` for each image, of its size, with labels that the model knows."""
+    def _judge_targets(self, targets, images):
+        """Judge that there is one `Target` for each image, of its size, with labels that the model knows."""
         if not isinstance(targets, (list, tuple)) or not all(isinstance(target, Target) for target in targets):
             raise InputError("targets must be a list of Target, one for each image")
         if len(images) != len(targets) or not images:
@@ -270,38 +264,32 @@ class MaskRCNN(Network):
             target.check(image.shape[:2], self.num_classes, self.class_names, name=f"targets[{i}]")
 
 
-def _checked_images(images, dtype):
+def judge_images(images, dtype):
     """Return a list of (H, W, 3) float images in 0..1, from a list of images or one (N, H, W, 3) array."""
-    if isinstance(images, np.ndarray) and images.ndim == 4:
-        images = list(images)
-    if not isinstance(images, (list, tuple)):
-        raise InputError(f"images is a {type(images).__name__}, but must be a list of (H, W, 3) arrays")
-    return [_checked_image(image, f"images[{i}]", dtype) for i, image in enumerate(images)]
+    if not isinstance(images, (list, tuple)) and not is_batch(images):
+        raise refusal("images", "a list of (H, W, 3) arrays, or one (N, H, W, 3) array", images)
+    return [_judge_image(image, f"images[{i}]", dtype) for i, image in enumerate(images)]
 
 
-def _checked_image(image, name, dtype):
-    if not isinstance(image, np.ndarray) and hasattr(image, "getbands"):    # of Pillow, which is needed only then
-        return importlib.import_module(".images", __package__).as_float_image(image, name, dtype)
+def is_batch(images):
+    """Whether the argument is one array of several images."""
+    return isinstance(images, np.ndarray) and images.ndim == 4
+
+
+def _judge_image(image, name, dtype):
+    if hasattr(image, "getbands"):  # of Pillow, which is imported only then
+        from .images import as_float_image
+        return as_float_image(image, name, dtype)
     return checked_image(image, name, dtype)
 
 
-def checked_loss_weights(loss_weights, names):
-    """Return one weight for each of `names`: those given, 1 where absent."""
+def judge_loss_weights(loss_weights, names):
+    """Return one weight of at least 0 for each of `names`: those given, 1 where absent."""
     given = {} if loss_weights is None else loss_weights
     if not isinstance(given, dict):
-        raise InputError(f"loss_weights must be a dict of name to factor, got {given!r:.60}")
-    check_known(given, names, "loss")
-    weights = {**dict.fromkeys(names, 1.0), **given}
-    for name, weight in weights.items():
-        if not is_number(weight):
-            raise InputError(f"loss_weights[{name!r}] is {weight!r}, but must be a finite number")
-    return weights
-
-
-def check_rng(rng):
-    """Raise `InputError` unless `rng` draws as a generator of NumPy's does."""
-    if not (callable(getattr(rng, "random", None)) and callable(getattr(rng, "permutation", None))):
-        raise InputError(f"rng is {rng!r:.60}, but must be a generator, such as np.random.default_rng(0)")
+        raise refusal("loss_weights", "a dict of name to factor", given)
+    judge_known(given, names, "loss")
+    return {name: judge_number(given.get(name, 1), f"loss_weights[{name!r}]", 0) for name in names}
 
 
 def check_finite(outputs):

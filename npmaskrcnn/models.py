@@ -11,8 +11,7 @@ import numpy as np
 
 from . import nn
 from .config import as_plain, make_config
-from .errors import InputError
-from .judge import check_known, is_number
+from .judge import judge_known, judge_number, judge_rng, refusal
 from .mask_rcnn import MaskRCNN
 from .network import Backbone
 from .stages.anchors import AnchorGenerator
@@ -100,11 +99,9 @@ def maskrcnn_resnet_fpn(body="resnet50", num_classes=91, trainable_layers=5, nor
     Parameters, result and errors are those of `zoo.maskrcnn_resnet_fpn`, but for the weights of a file; without
     `norm_eps` it is 1e-5.
     """
-    norm_eps = 1e-5 if norm_eps is None else norm_eps
-    if not is_number(norm_eps) or norm_eps < 0:
-        raise InputError(f"norm_eps is {norm_eps!r:.60}, but must be a number of at least 0")
+    norm_eps = 1e-5 if norm_eps is None else judge_number(norm_eps, "norm_eps", 0)
     norm = functools.partial(nn.FrozenBatchNorm2d, eps=norm_eps)
-    arguments = dict(body=body, trainable_layers=trainable_layers, norm_eps=norm_eps)
+    arguments = dict(body=body, norm_eps=norm_eps)
     return _resnet_model("maskrcnn_resnet_fpn", arguments, body, num_classes, trainable_layers, norm, rng, config)
 
 
@@ -115,16 +112,15 @@ def maskrcnn_resnet50_fpn_v2(num_classes=91, trainable_layers=5, rng=None, **con
     head of four convolutions and one linear layer (Li et al. 2021). Parameters, result and errors are those
     of `maskrcnn_resnet_fpn`.
     """
-    return _resnet_model("maskrcnn_resnet50_fpn_v2", dict(trainable_layers=trainable_layers), "resnet50", num_classes,
-                         trainable_layers, nn.BatchNorm2d, rng, config, v2=True)
+    return _resnet_model("maskrcnn_resnet50_fpn_v2", {}, "resnet50", num_classes, trainable_layers, nn.BatchNorm2d, rng,
+                         config, v2=True)
 
 
 def _resnet_model(builder, arguments, body, num_classes, trainable_layers, norm, rng, config, v2=False):
     """Wire a residual body to the standard pyramid and heads."""
     settings, rng, num_classes = make_config(**config), _generator(rng), _checked_classes(num_classes)
-    check_known([body], list(BODIES), "body")
-    if trainable_layers not in range(6):
-        raise InputError(f"trainable_layers is {trainable_layers!r}, but must be a whole number from 0 to 5")
+    judge_known([body], list(BODIES), "body")
+    trainable_layers = judge_number(trainable_layers, "trainable_layers", 0, 5, whole=True)
     block, depths, groups = BODIES[body]
     trunk = ResNet(block, depths, WIDTHS, norm, trainable_layers=trainable_layers, rng=rng, **groups)
     norm = norm if v2 else None
@@ -136,8 +132,8 @@ def _resnet_model(builder, arguments, body, num_classes, trainable_layers, norm,
     mask = mask_head(FPN_CHANNELS, MASK_LAYERS, norm, rng)
     model = _wire(Backbone(trunk, fpn), FPN_CHANNELS, settings, num_classes, box, REPRESENTATION_SIZE, mask,
                   MASK_LAYERS[-1], rpn_conv_depth=2 if v2 else 1, rng=rng)
-    arguments = {name: as_plain(value) for name, value in arguments.items()}
-    model.architecture = {"builder": builder, "num_classes": num_classes, "config": {**settings.as_dict(), **arguments}}
+    model.architecture = {"builder": builder, "num_classes": num_classes,
+                          "config": {**settings.as_dict(), **arguments, "trainable_layers": trainable_layers}}
     return model
 
 
@@ -162,23 +158,20 @@ def _wire(backbone, channels, config, num_classes, box_head, box_channels, mask_
 
 def _generator(rng):
     """Return the generator to draw with, None to draw nothing."""
-    return np.random.default_rng(0) if rng is None else None if rng is NO_DRAWS else rng
+    return None if rng is NO_DRAWS else judge_rng(0 if rng is None else rng, ("normal", "uniform"))
 
 
 def _checked_classes(num_classes):
-    if (isinstance(num_classes, bool) or not isinstance(num_classes, (int, np.integer))
-            or not 2 <= num_classes <= MAX_CLASSES):
-        raise InputError(f"num_classes is {num_classes!r:.60}, but must be a whole number from 2 (background and one "
-                         f"class) to {MAX_CLASSES:,}")
-    return int(num_classes)
+    """Return the number of classes: of background and at least one more."""
+    return judge_number(num_classes, "num_classes (with background)", 2, MAX_CLASSES, whole=True)
 
 
 def checked_dimensions(dimensions):
     """Return all of the tiny model's dimensions: those given, the usual ones where absent."""
     given = {} if dimensions is None else dimensions
     if not isinstance(given, dict):
-        raise InputError(f"dimensions must be a dict of name to size, got {given!r:.60}")
-    check_known(given, list(TINY_DIMENSIONS), "dimension of the tiny model")
+        raise refusal("dimensions", "a dict of name to size", given)
+    judge_known(given, list(TINY_DIMENSIONS), "dimension of the tiny model")
     sizes = {**TINY_DIMENSIONS, **{name: as_plain(value) for name, value in given.items()}}
     for name, size in sizes.items():
         largest, expected = 64 if name == "blocks" else MAX_DIMENSION, "a whole number"
@@ -188,5 +181,5 @@ def checked_dimensions(dimensions):
         elif name == "mask_layers":
             fits, numbers, expected = np.ndim(size) == 1 and 1 <= len(size) <= 16, size, "1 to 16 whole numbers"
         if not fits or not all(type(number) is int and 1 <= number <= largest for number in numbers):
-            raise InputError(f"dimensions: {name} is {size!r:.60}, but must be {expected}, from 1 to {largest}")
+            raise refusal(f"dimensions: {name}", f"{expected} from 1 to {largest}", size)
     return sizes

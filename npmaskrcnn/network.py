@@ -33,7 +33,6 @@ from .stages.roi_pooler import make_rois
 from .stages.rpn import RPNSample
 from .trace import Trace
 
-
 LOSS_NAMES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg")
 
 

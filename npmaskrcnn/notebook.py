@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from PIL import Image, PngImagePlugin
 
-from npmaskrcnn.plots.style import INK, LARGE, MUTED, NORMAL, SMALL, STYLE, ink_on, new_figure, styled
+from .plots.style import INK, LARGE, MUTED, NORMAL, SMALL, STYLE, ink_on, new_figure, styled
 
 HERE, ELSEWHERE = "#E69F00", "#EDEFF2"     # on the map: where this lesson is, and the rest
 COLORS = 256                               # of a stored picture

@@ -16,8 +16,7 @@ from dataclasses import InitVar, dataclass
 import numpy as np
 
 from .errors import InputError
-from .target_checks import (as_area, as_boxes, as_flags, as_labels, as_masks, judge_boxes,
-                                      judge_mask_size)
+from .target_checks import as_area, as_boxes, as_flags, as_labels, as_masks, judge_boxes, judge_mask_size
 
 
 @dataclass(frozen=True, eq=False, repr=False)

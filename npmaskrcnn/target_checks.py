@@ -8,11 +8,12 @@ with, or raises an `InputError` that names the target, the object, the value and
 N objects, H, W height and width of the image; `name` is what messages call the target.
 """
 
-import warnings
 
 import numpy as np
 
-from .errors import InputError, InputWarning
+from .errors import InputError, warn
+from .plain.boxes import box_iou
+from .words import short
 
 # Below this IoU a box and the extent of its mask are taken to speak of different things.
 BOX_MASK_IOU = 0.5
@@ -22,13 +23,7 @@ BOX_MASK_IOU = 0.5
 
 def as_boxes(boxes, name):
     """(N, 4) float32, a copy."""
-    try:
-        given = np.asarray(boxes)
-    except ValueError:   # ragged
-        given = np.array(None)
-    if given.dtype.kind not in "iuf":
-        raise InputError(f"{name}: boxes must be an (N, 4) array of numbers x1, y1, x2, y2, "
-                         f"got {_what(boxes)}")
+    given = _numbers(boxes, f"{name}: boxes", "an (N, 4) array of numbers x1, y1, x2, y2")
     with np.errstate(over="ignore"):   # too large for float32 becomes inf, which is refused below
         cast = np.array(given, np.float32)
     if cast.size == 0 and cast.shape in ((0,), (0, 4), (1, 0)):
@@ -36,10 +31,8 @@ def as_boxes(boxes, name):
     if cast.ndim != 2 or cast.shape[1] != 4:
         hint = "; one box is boxes[None]" if cast.shape == (4,) else ""
         raise InputError(f"{name}: boxes must have shape (N, 4), got {cast.shape}{hint}")
-    finite = np.isfinite(cast).all(axis=1)
-    if not finite.all():
-        index = int(np.argmin(finite))
-        raise InputError(f"{name}: box {index} is {_numbers(cast[index])}; coordinates must be finite")
+    if (i := _first(~np.isfinite(cast).all(axis=1))) is not None:
+        raise InputError(f"{name}: box {i} is {_shown(cast[i])}; coordinates must be finite")
     return cast
 
 
@@ -47,36 +40,28 @@ def judge_boxes(boxes, extents, size, name):
     """Boxes inside the image, after refusing what cannot be one and warning of what looks wrong."""
     height, width = size
     x1, y1, x2, y2 = boxes.T
+    hint = _other_reading(boxes, extents)
     flat = (x2 <= x1) | (y2 <= y1)
-    if flat.any():
-        index = int(np.argmax(flat))
-        inverted = x2[index] < x1[index] or y2[index] < y1[index]
-        fault = "has x2 < x1 or y2 < y1" if inverted else "has no area"
-        hint = _other_reading(boxes, extents)
-        raise InputError(f"{name}: box {index} {_numbers(boxes[index])} {fault} "
-                         f"({flat.sum()} of {len(boxes)} boxes); expected x1, y1, x2, y2{hint}")
+    if (i := _first(flat)) is not None:
+        fault = "has x2 < x1 or y2 < y1" if x2[i] < x1[i] or y2[i] < y1[i] else "has no area"
+        raise InputError(f"{name}: box {i} {_shown(boxes[i])} {fault} ({flat.sum()} of {len(boxes)} boxes); "
+                         f"expected x1, y1, x2, y2{hint}")
     if boxes.max() <= 1 < max(size) and not (extents <= 1).all():
         raise InputError(f"{name}: all box coordinates are at most 1 in an image of {width} x {height} "
-                         "pixels; normalised boxes? multiply x by the width and y by the height")
-    outside = (x1 >= width) | (y1 >= height) | (x2 <= 0) | (y2 <= 0)
-    if outside.any():
-        index = int(np.argmax(outside))
-        hint = _other_reading(boxes, extents)
-        raise InputError(f"{name}: box {index} {_numbers(boxes[index])} lies outside the image of "
+                         "pixels; normalized boxes? multiply x by the width and y by the height")
+    if (i := _first((x1 >= width) | (y1 >= height) | (x2 <= 0) | (y2 <= 0))) is not None:
+        raise InputError(f"{name}: box {i} {_shown(boxes[i])} lies outside the image of "
                          f"{width} x {height} pixels (width x height){hint}")
     clipped = np.clip(boxes, 0, np.array([width, height, width, height], boxes.dtype))
-    changed = (clipped != boxes).any(axis=1)
     overlap = _paired_iou(clipped, extents)
-    hint = _other_reading(boxes, extents) if overlap.min() < BOX_MASK_IOU else ""
-    if changed.any():
-        index = int(np.argmax(changed))
-        _warn(f"{name}: box {index} {_numbers(boxes[index])} reaches outside the image of {width} x {height} "
-              f"pixels ({changed.sum()} of {len(boxes)} boxes); clipped to the image{hint}")
-    if overlap.min() < BOX_MASK_IOU:
-        index = int(np.argmin(overlap))
-        _warn(f"{name}: box {index} {_numbers(boxes[index])} does not fit its mask, which spans "
-              f"{_numbers(extents[index])} (IoU of the two {overlap[index]:.2f}; "
-              f"{(overlap < BOX_MASK_IOU).sum()} of {len(boxes)} boxes){hint}")
+    changed, strange = (clipped != boxes).any(axis=1), overlap < BOX_MASK_IOU
+    hint = hint if strange.any() else ""
+    if (i := _first(changed)) is not None:
+        warn(f"{name}: box {i} {_shown(boxes[i])} reaches outside the image of {width} x {height} pixels "
+             f"({changed.sum()} of {len(boxes)} boxes); clipped to the image{hint}")
+    if (i := _first(strange)) is not None:
+        warn(f"{name}: box {i} {_shown(boxes[i])} does not fit its mask, which spans {_shown(extents[i])} "
+             f"(IoU of the two {overlap[i]:.2f}; {strange.sum()} of {len(boxes)} boxes){hint}")
     return clipped
 
 
@@ -92,32 +77,23 @@ def _other_reading(boxes, extents):
 
 
 def _paired_iou(boxes1, boxes2):
-    """IoU of box i with box i; a box without area has 0."""
-    boxes1, boxes2 = boxes1.astype(np.float64), boxes2.astype(np.float64)
-    overlap = np.minimum(boxes1[:, 2:], boxes2[:, 2:]) - np.maximum(boxes1[:, :2], boxes2[:, :2])
-    overlap = np.maximum(overlap, 0).prod(axis=1)
-    union = sum(np.maximum(b[:, 2:] - b[:, :2], 0).prod(axis=1) for b in (boxes1, boxes2)) - overlap
-    return overlap / np.maximum(union, np.finfo(np.float32).tiny)
+    """IoU of box i with box i."""
+    with np.errstate(invalid="ignore", divide="ignore"):    # of what is no box at all: not a number, or 0
+        return box_iou(boxes1.astype(np.float64), boxes2.astype(np.float64)).diagonal()
 
 
 # ---- labels, flags, areas ----
 
 def as_labels(labels, name):
     """(N,) int64, all at least 1."""
-    given = _array(labels, "labels", name)
+    given = _numbers(labels, f"{name}: labels", "integers")
     if given.ndim != 1:
         raise InputError(f"{name}: labels must have shape (N,), got {given.shape}")
-    if given.size == 0:
-        return np.zeros(0, np.int64)
-    if given.dtype.kind not in "iuf":
-        raise InputError(f"{name}: labels must be integers, got {given.dtype}")
-    wrong = ~((given >= 1) & (given < 2**31) & (given == np.floor(given)))   # NaN is wrong too
-    if wrong.any():
-        index = int(np.argmax(wrong))
-        value = given[index].item()
+    if (i := _first(~((given >= 1) & (given < 2**31) & (given == np.floor(given))))) is not None:   # NaN is wrong too
+        value = given[i].item()
         reason = ("0 is the background, which is no object; classes count from 1" if value == 0
                   else "labels are whole numbers from 1 up")
-        raise InputError(f"{name}: object {index} has label {value}; {reason}")
+        raise InputError(f"{name}: object {i} has label {value}; {reason}")
     return given.astype(np.int64)
 
 
@@ -125,39 +101,31 @@ def as_flags(is_crowd, count, name):
     """(N,) bool."""
     if is_crowd is None:
         return np.zeros(count, bool)
-    given = _array(is_crowd, "is_crowd", name)
+    expected = f"{count} times True or False"
+    given = _numbers(is_crowd, f"{name}: is_crowd", expected, kinds="biuf")
     if given.shape != (count,) or not np.isin(given, (0, 1)).all():
-        raise InputError(f"{name}: is_crowd must be {count} times True or False, got {_what(given)}")
+        raise InputError(f"{name}: is_crowd must be {expected}, got {short(given)}")
     return given.astype(bool)
 
 
 def as_area(area, masks, name):
     """(N,) float64; what is missing or zero is counted from the mask."""
-    if area is None:
-        return _count_pixels(masks)
-    given = _array(area, "area", name)
-    if given.shape != (len(masks),) or (given.size and given.dtype.kind not in "iuf"):
-        raise InputError(f"{name}: area must be {len(masks)} numbers, got {_what(given)}")
+    given = np.zeros(len(masks)) if area is None else _numbers(area, f"{name}: area", f"{len(masks)} numbers")
     given = given.astype(np.float64)
-    wrong = ~(np.isfinite(given) & (given >= 0))
-    if wrong.any():
-        index = int(np.argmax(wrong))
-        raise InputError(f"{name}: object {index} has area {given[index]}; it must be a positive number")
-    missing = given == 0
-    if missing.any():
-        given[missing] = _count_pixels(masks[missing])
+    if given.shape != (len(masks),):
+        raise InputError(f"{name}: area must be {len(masks)} numbers, got {short(given)}")
+    if (i := _first(~(np.isfinite(given) & (given >= 0)))) is not None:
+        raise InputError(f"{name}: object {i} has area {given[i]}; it must be a positive number")
+    for i in np.flatnonzero(given == 0):
+        given[i] = np.count_nonzero(masks[i])
     return given
-
-
-def _count_pixels(masks):
-    return np.array([np.count_nonzero(mask) for mask in masks], np.float64)
 
 
 # ---- masks ----
 
 def as_masks(masks, count, name):
     """(N, H, W) bool, a copy."""
-    given = _array(masks, "masks", name)
+    given = _numbers(masks, f"{name}: masks", "bool, 0/1 or 0/255", kinds="biuf")
     if given.size == 0 and given.shape[:1] in ((0,), ()) and count == 0:
         return np.zeros(given.shape if given.ndim == 3 else (0, 0, 0), bool)
     if given.ndim != 3:
@@ -169,8 +137,6 @@ def as_masks(masks, count, name):
                          f"{given.shape}; this looks like (H, W, N): np.moveaxis(masks, -1, 0)")
     if given.dtype == bool:
         return given.copy()
-    if given.dtype.kind not in "iuf":
-        raise InputError(f"{name}: masks must be bool, 0/1 or 0/255, got {given.dtype}")
     top = 255 if given.size and given.max() == 255 else 1
     on = given == top
     if not (on | (given == 0)).all():
@@ -197,27 +163,21 @@ def judge_mask_size(shape, image_size, name):
 
 # ---- words ----
 
-def _array(value, what, name):
-    """`value` as an array, with a readable error if it is ragged."""
+def _numbers(value, name, expected, kinds="iuf"):
+    """`value` as an array of numbers of these kinds; one without elements is always one."""
     try:
-        return np.asarray(value)
-    except (TypeError, ValueError):
-        raise InputError(f"{name}: {what} do not form an array: {_what(value)}") from None
+        array = np.asarray(value)
+    except (TypeError, ValueError):     # ragged
+        array = np.array(None)
+    if array.dtype.kind not in kinds and array.size:
+        raise InputError(f"{name} must be {expected}, got {short(value)}")
+    return array if array.size else array.astype(np.float64)
 
 
-def _what(value):
-    if isinstance(value, np.ndarray):
-        return f"an array of shape {value.shape}, {value.dtype}"
-    if isinstance(value, (list, tuple)):
-        kinds = sorted({type(item).__name__ for item in value})
-        return f"a {type(value).__name__} of {len(value)} ({', '.join(kinds)})"
-    return type(value).__name__
+def _first(flags):
+    """The index of the first that is True, or None."""
+    return int(np.argmax(flags)) if flags.any() else None
 
 
-def _numbers(row):
+def _shown(row):
     return "(" + ", ".join(f"{value:g}" for value in row.tolist()) + ")"
-
-
-def _warn(message):
-    # Up to the caller of Target(...): _warn, judge_boxes, __post_init__, __init__.
-    warnings.warn(message, InputWarning, stacklevel=5)

@@ -1,4 +1,4 @@
-"""Small words of messages and captions: one box, two boxes, no box."""
+"""Small words of messages and captions: one box, two boxes, no box; a value, or the beginning of a long one."""
 
 
 def count(number, noun):
@@ -9,3 +9,13 @@ def count(number, noun):
     """
     plural = noun if number <= 1 else noun + ("es" if noun.endswith(("x", "ss")) else "s")
     return f"{number:,} {plural}" if number else f"no {noun}"
+
+
+def short(value, most=60):
+    """What a message shows of a value: an array's shape and type, the beginning of what is long.
+
+    >>> short("abc"), short([0] * 100, most=12)
+    ("'abc'", '[0, 0, 0,...')
+    """
+    text = f"an array of shape {value.shape}, {value.dtype}" if getattr(value, "ndim", 0) else repr(value)
+    return text if len(text) <= most else f"{text[:most - 3]}..."

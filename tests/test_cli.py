@@ -15,7 +15,7 @@ from PIL import Image
 from npmaskrcnn import __version__, cli, load
 from npmaskrcnn.commands import common
 from npmaskrcnn.datasets import CocoDataset, ShapesDataset, read_detections, write_coco
-from npmaskrcnn.evaluation import rle
+from npmaskrcnn import rle
 from npmaskrcnn.images import read_image
 from npmaskrcnn.ops import box_iou
 from npmaskrcnn.shipped import data_file
@@ -284,7 +284,7 @@ def test_names_that_the_terminal_cannot_show_and_a_foreign_backend_do_no_harm(tm
     (["demo", "--weights", "nowhere.npz"], "nowhere.npz"),
     (["evaluate", "--annotations", SAMPLE], "--images"),
     (["evaluate", "--annotations", PICTURE, "--images", "."], "000000.png"),
-    (["demo", "--seed", "-1"], "--seed is -1"),
+    (["demo", "--seed", "-1"], "--seed must be a"),
     (["train", "shapes", "--steps", "0"], "error: --steps must be"),
     (["train", "shapes", "--lr", "-1"], "error: --lr must be"),
     (["train", "shapes", "--lr", "nan"], "error: --lr must be"),
@@ -293,16 +293,16 @@ def test_names_that_the_terminal_cannot_show_and_a_foreign_backend_do_no_harm(tm
     (["train", "shapes", "--eval-every", "0"], "error: --eval-every must be"),
     (["train", "shapes", "--checkpoint-at", "0"], "error: --checkpoint-at must be"),
     (["train", "coco", "--annotations", SAMPLE, "--images", SAMPLE.parent, "--scale-jitter", "0.001", "1"],
-     "error: --scale-jitter must be"),
-    (["train", "shapes", "--kinds", "hexagon"], "error: --kinds is ('hexagon',)"),
+     "error: --scale-jitter[0] must be"),
+    (["train", "shapes", "--kinds", "hexagon"], "error: --kinds must be one or more different of"),
     (["train", "shapes", "--optimizer", "adamm"], "error: --optimizer must be one of adamw"),
-    (["train", "shapes", "--seed", "-1"], "--seed is -1"),
+    (["train", "shapes", "--seed", "-1"], "--seed must be a"),
     (["train", "shapes", "--resume", "gone.npz"], "gone.npz"),
     (["train", "coco", "--annotations", "gone.json", "--images", "."], "gone.json"),
-    (["overfit", "--steps", "0"], "--steps is 0"),
-    (["overfit", "--seed", "-1"], "--seed is -1"),
+    (["overfit", "--steps", "0"], "--steps must be a"),
+    (["overfit", "--seed", "-1"], "--seed must be a"),
     (["detect", PICTURE, "--classes", "gone.txt"], "gone.txt: cannot be read (No such file"),
-    (["train", "coco", "--annotations", SAMPLE, "--images", SAMPLE.parent, "--min-size", "0"], "--min-size is 0"),
+    (["train", "coco", "--annotations", SAMPLE, "--images", SAMPLE.parent, "--min-size", "0"], "--min-size must be a"),
     (["export", "gone.npz", "b.npz"], "gone.npz"),
     (["export", data_file("tiny.npz"), "b.txt"], "b.txt"),
     (["--threads", "0", "demo"], "threads"),

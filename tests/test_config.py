@@ -61,7 +61,7 @@ FRACTIONS = [name for name in (f.name for f in dataclasses.fields(Config)) if "t
 @pytest.mark.parametrize("name", FRACTIONS)
 @pytest.mark.parametrize("value", [-0.01, 1.01, float("nan"), "0.5", None, True, [0.5]])
 def test_a_fraction_is_a_number_from_0_to_1(name, value):
-    with pytest.raises(InputError, match=f"{name} is .*, but must be a number from 0 to 1"):
+    with pytest.raises(InputError, match=f"{name} must be a number from 0 to 1, got"):
         make_config(**{name: value})
 
 
@@ -74,9 +74,9 @@ def test_a_fraction_is_a_number_from_0_to_1(name, value):
     ("canonical_scale", 0, "at least 1"), ("min_size", 0, "at least 1"), ("min_size", (), "at least 1"),
     ("min_size", (64, -1), "at least 1"), ("min_size", "800", "at least 1"),
     ("image_mean", (0.5, 0.5), "3 numbers"), ("image_mean", 0.5, "3 numbers"),
-    ("image_std", (0.2, 0.2, 0.0), "positive"),
-    ("image_std", (0.2, 0.2, float("nan")), "3 numbers"), ("bbox_reg_weights", (10, 10, 5), "4 numbers"),
-    ("bbox_reg_weights", (10, 10, 5, -5), "positive"), ("anchor_sizes", ((32,),) * 4, "5 tuples"),
+    ("image_std", (0.2, 0.2, 0.0), "above 0"),
+    ("image_std", (0.2, 0.2, float("nan")), "above 0"), ("bbox_reg_weights", (10, 10, 5), "4 numbers"),
+    ("bbox_reg_weights", (10, 10, 5, -5), "above 0"), ("anchor_sizes", ((32,),) * 4, "5 tuples"),
     ("anchor_sizes", (32, 64, 128, 256, 512), "5 tuples"), ("anchor_sizes", ((32,),) * 4 + ((),), "5 tuples"),
     ("anchor_ratios", ((1.0, 0.0),) * 5, "5 tuples")])
 def test_what_cannot_be_right_is_refused_by_name(name, value, message):

@@ -88,7 +88,7 @@ def test_an_image_that_would_be_almost_black_by_its_type_gives_a_warning(image, 
 REFUSED_ARRAYS = {
     "float 0 to 255": (RGB.astype(np.float32), "float values up to 25.*expected 0..1; divide by 255"),
     "float above 256": (RGB * 257.0, "divide by the value that means white"),
-    "normalised": (RGB / 100 - 1.2, "expected 0..1; normalised already"),
+    "normalised": (RGB / 100 - 1.2, "expected 0..1; normalized already"),
     "NaN": (np.where(np.arange(21).reshape(3, 7) == 10, np.nan, .5), "row 1, column 3 is not finite"),
     "inf": (np.where(np.arange(21).reshape(3, 7) == 10, np.inf, .5), "row 1, column 3 is not finite"),
     "int64": (RGB.astype(np.int64), r"int64, expected uint8.*astype\(np.uint8\)"),

@@ -122,7 +122,7 @@ class TestPredict:
     @pytest.mark.parametrize("name", ["score_threshold", "iou_threshold"])
     @pytest.mark.parametrize("value", [-0.1, 1.5, float("nan"), "0.5", True])
     def test_a_threshold_out_of_range_is_refused_by_name(self, model, name, value):
-        with pytest.raises(InputError, match=f"{name} is {value!r}, but must be a number from 0 to 1"):
+        with pytest.raises(InputError, match=f"{name} must be a number from 0 to 1, got {value!r}"):
             model.predict(IMAGE, **{name: value})
 
 
@@ -172,7 +172,7 @@ class TestKindsOfImages:
         (np.zeros((3, 90, 125), np.uint8), r"images\[0\]: shape \(3, 90, 125\).*looks like \(C, H, W\)"),
         (np.zeros((0, 5, 3), np.uint8), "no pixel"), (np.zeros((5, 6, 3), np.int64), "int64"),
         (np.full((5, 6, 3), np.nan), "not finite"), (np.full((5, 6, 3), 200.0), "divide by 255"),
-        (np.full((5, 6, 3), -1.5), "normalised already"), ("photo.jpg", r"read_image reads files"), (5, "got int"),
+        (np.full((5, 6, 3), -1.5), "normalized already"), ("photo.jpg", r"read_image reads files"), (5, "got int"),
         (None, "got NoneType"), (np.zeros((5, 6, 7), np.uint8), "7 channels")])
     def test_that_are_none_are_refused_in_one_line(self, model, image, message):
         with pytest.raises(InputError, match=message) as caught:
@@ -358,7 +358,7 @@ class TestLossAndGrads:
         (IMAGES, TARGETS[:1], "2 images and 1 targets"), ([], [], "at least one"),
         (IMAGES[:1], [TARGET.boxes], "list of Target"),
         (IMAGES[:1], TARGET, "list of Target"), (IMAGES[:1], [dict(boxes=TARGET.boxes)], "list of Target"),
-        (IMAGE, [TARGET], "images is a ndarray"), ([np.zeros((3, 90, 125))], [TARGET], r"images\[0\]: shape")])
+        (IMAGE, [TARGET], "images must be .*, got an array of shape"), ([np.zeros((3, 90, 125))], [TARGET], r"images\[0\]: shape")])
     def test_arguments_that_do_not_belong_together_are_refused(self, images, targets, message):
         with pytest.raises(InputError, match=message) as caught:
             small().loss_and_grads(images, targets, np.random.default_rng(0))
@@ -367,7 +367,7 @@ class TestLossAndGrads:
     @pytest.mark.parametrize("weights, message", [
         ({"loss_masks": 1.0}, "'loss_masks' is no loss; the nearest is 'loss_mask'"),
         ({"loss_mask": "2"}, "loss_mask"),
-        ({"loss_mask": float("nan")}, "finite number"), ({"loss_mask": True}, "finite number")])
+        ({"loss_mask": float("nan")}, "number of at least 0"), ({"loss_mask": True}, "number of at least 0")])
     def test_wrong_loss_weights_are_refused(self, weights, message):
         with pytest.raises(InputError, match=message):
             small().loss_and_grads([IMAGE], [TARGET], np.random.default_rng(0), weights)

@@ -2,7 +2,7 @@
 
 The imports are read from the files and held against the order of the floors below. README's reading table is held
 against the files that it names: they are there, they are few and short enough to be read, they import nothing that is
-not among them or on the ground floor, and a training step on the plain operations runs through nothing else.
+not among them or among those that judge input, and a training step on the plain operations runs through nothing else.
 """
 
 import ast
@@ -21,12 +21,14 @@ from npmaskrcnn import Target, maskrcnn_tiny, ops
 from npmaskrcnn.training import SGD, Loop
 
 ROOT = Path(npmaskrcnn.__file__).resolve().parent
-GROUND_FLOOR = ["errors", "words", "judge", "target_checks"]
+GROUND_FLOOR = ["errors", "words", "judge"]
 # From the ground up; a name stands for a module or for a folder with all that is in it.
-FLOORS = [*GROUND_FLOOR, "images", "plain", "fast", "ops", "config", "nn", "stages", "trace", "network", "structures", "mask_rcnn",
-          "models", "reference", "weights", "zoo", "evaluation.rle", "datasets", "evaluation", "plots", "training",
-          "shipped", "exercises", "notebook", "commands", "cli", "__main__"]
-PATH_FILES, PATH_LINES, GROUND_LINES = 33, 2200, 300
+FLOORS = [*GROUND_FLOOR, "files", "rle", "images", "plain", "fast", "ops", "config", "nn", "stages", "trace", "network",
+          "target_checks", "structures", "mask_rcnn", "models", "reference", "weights", "zoo", "datasets", "evaluation",
+          "plots", "training", "shipped", "exercises", "notebook", "commands", "cli", "__main__"]
+# What judges input: beside the path, and short enough to be read as well.
+JUDGES = [*GROUND_FLOOR, "target_checks"]
+PATH_FILES, PATH_LINES, JUDGES_LINES = 33, 2200, 300
 
 
 def module_name(file):
@@ -177,12 +179,14 @@ PATH = path_files() if (ROOT.parent / "README.md").exists() else []
 def test_the_path_is_short_enough_to_be_walked():
     assert len(PATH) <= PATH_FILES
     assert sum(code_lines(ROOT / file) for file in PATH) <= PATH_LINES
-    assert sum(code_lines(ROOT / f"{name}.py") for name in GROUND_FLOOR) <= GROUND_LINES
+    assert sum(code_lines(ROOT / f"{name}.py") for name in JUDGES) <= JUDGES_LINES
 
 
 @pytest.mark.parametrize("file", PATH)
 def test_the_path_uses_nothing_beside_it(file):
-    allowed = {module_name(ROOT / f) for f in PATH} | set(GROUND_FLOOR)
+    allowed = {module_name(ROOT / f) for f in PATH} | set(JUDGES)
+    if file == "mask_rcnn.py":
+        allowed |= {"images"}       # if somebody hands in a picture of Pillow's
     used = set(imports_of(module_name(ROOT / file)))
     if file == "ops.py":
         used -= {"fast"}            # the other hand: the plain one is the path
@@ -193,7 +197,7 @@ def test_the_path_uses_nothing_beside_it(file):
 
 
 def test_a_step_on_the_plain_operations_runs_through_the_path_only():
-    allowed = {str(ROOT / file) for file in PATH} | {str(ROOT / f"{name}.py") for name in GROUND_FLOOR}
+    allowed = {str(ROOT / file) for file in PATH} | {str(ROOT / f"{name}.py") for name in JUDGES}
     model = maskrcnn_tiny(min_size=64, max_size=64)
     masks = np.zeros((1, 48, 64), bool)
     masks[0, 10:30, 10:40] = True

@@ -1,28 +1,14 @@
 """What several commands need: a checked output folder, a loaded model, predictions with progress."""
 
 import gc
-import math
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
+from ..files import atomic_writer
 from ..shipped import trained_tiny
-from ..weights.files import atomic_writer
-
-
-def output_folder(path):
-    """Make the folder if need be and return it; `InputError` if that cannot be done."""
-    folder = Path(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise InputError(f"{folder}: is a file, but a folder is needed to write into") from None
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be made ({error.strerror})") from None
-    return folder
 
 
 def load_model(weights):
@@ -31,12 +17,6 @@ def load_model(weights):
         return trained_tiny()
     from ..weights import load
     return load(weights)
-
-
-def check_at_least(name, value, least):
-    """Raise `InputError` if the option was given and is too small, or no finite number."""
-    if value is not None and not least <= value < math.inf:
-        raise InputError(f"{name} is {value}, but must be {'at least' if value < least else 'finite and at least'} {least}")
 
 
 def class_names_of(model):

@@ -6,8 +6,9 @@ one image going through all stages (the one with the most right detections), and
 
 import numpy as np
 
-from .common import (check_at_least, class_names_of, judge_classes, load_model, output_folder, predict_dataset,
-                     save_figure)
+from ..files import make_folder
+from ..judge import judge_number
+from .common import class_names_of, judge_classes, load_model, predict_dataset, save_figure
 
 GALLERY_IMAGES, SCORED_IMAGES = 8, 50
 SHOWN_SCORE = 0.5           # detections below this are counted by the evaluation, but not drawn
@@ -30,11 +31,13 @@ def run(options):
     from ..datasets import ShapesDataset
     from ..evaluation import evaluate
 
-    check_at_least("--seed", options.seed, 0)
-    folder = output_folder(options.out)
+    folder = make_folder(options.out, "--out")
     model = load_model(options.weights)
     names = class_names_of(model)
-    seed = options.seed if options.seed is not None else int(np.random.default_rng().integers(FIRST_SEED))
+    seed = options.seed
+    if seed is None:
+        seed = int(np.random.default_rng().integers(FIRST_SEED))
+    judge_number(seed, "--seed", 0, whole=True)
     dataset = ShapesDataset(SCORED_IMAGES, seed=FIRST_SEED + seed)
     judge_classes(model, dataset, "the demo")
     print(f"{SCORED_IMAGES} new images of shapes (--seed {seed} shows them again)")

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..judge import check_fraction
 from ..errors import InputError
-from ..weights.files import atomic_writer
+from ..files import atomic_writer, make_folder
+from ..judge import judge_fraction
 from ..words import count
-from .common import ProgressLine, class_names_of, label_map, load_model, output_folder, save_figure
+from .common import ProgressLine, class_names_of, label_map, load_model, save_figure
 
 
 def add_parser(commands):
@@ -42,12 +42,12 @@ def run(options):
     """Detect in every image; all are judged before the work begins, and one at a time is in memory."""
     from ..images import read_image
 
-    check_fraction("--score", options.score)
-    check_fraction("--iou", options.iou)
+    judge_fraction(options.score, "--score")
+    judge_fraction(options.iou, "--iou")
     stems = _distinct_stems(_pictures(options.images))
     for path in stems:
         read_image(path)
-    folder = output_folder(options.out)
+    folder = make_folder(options.out, "--out")
     if not options.overwrite:
         _refuse_to_replace(folder, stems.values())
     model = load_model(options.weights)

@@ -5,7 +5,8 @@ measured and no model is run.
 """
 
 from ..errors import InputError
-from .common import judge_classes, load_model, output_folder, predict_dataset, save_figure
+from ..files import make_folder
+from .common import judge_classes, load_model, predict_dataset, save_figure
 
 
 def add_parser(commands):
@@ -31,7 +32,7 @@ def run(options):
         raise InputError("--annotations and --images go together: an annotation file, and the folder of its images")
     if options.detections is not None and options.weights is not None:
         raise InputError("--detections and --weights exclude each other: measure a file, or run a model")
-    folder = None if options.out is None else output_folder(options.out)
+    folder = None if options.out is None else make_folder(options.out, "--out")
     dataset = shapes_test_set()
     if options.annotations is not None:
         dataset = CocoDataset(options.annotations, options.images, allow_empty=True)

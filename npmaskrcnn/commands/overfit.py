@@ -7,8 +7,8 @@ every one with box IoU and mask IoU above 0.9, and the command says so.
 import numpy as np
 
 from ..errors import InputError
+from ..judge import judge_count, judge_number
 from ..ops import box_iou
-from .common import check_at_least
 
 BAR, LEAST_PIXELS = 0.9, 400
 
@@ -28,8 +28,8 @@ def run(options):
     from ..models import maskrcnn_tiny
     from ..training import overfit_one_image
 
-    check_at_least("--steps", options.steps, 1)
-    check_at_least("--seed", options.seed, 0)
+    judge_count(options.steps, "--steps")
+    judge_number(options.seed, "--seed", 0, whole=True)
     image, target = image_of_large_objects(ShapesDataset(1000, seed=options.seed))
     result = overfit_one_image(maskrcnn_tiny(rng=np.random.default_rng(options.seed)), image, target, options.steps,
                                np.random.default_rng(options.seed), lr=1e-2, batch_size=2, log_every=25,
@@ -44,7 +44,7 @@ def run(options):
 def image_of_large_objects(dataset):
     """Return the first image with at least two objects of at least 400 pixels, none near another, and its target.
 
-    The edge where one object hides another is the last thing to be learnt, and no sign of a fault.
+    The edge where one object hides another is the last thing to be learned, and no sign of a fault.
     """
     for i in range(len(dataset)):
         image, target = dataset[i]

@@ -4,12 +4,12 @@ A dataset is anything with a length whose `dataset[i]` is ``(image, target)``, a
 and a `Target`; `dataset.class_names` lists the classes with "background" first.
 """
 
-from npmaskrcnn.datasets.coco import CocoDataset
-from npmaskrcnn.datasets.coco_write import warn_of_shared_images, write_coco
-from npmaskrcnn.datasets.label_maps import masks_from_label_map, read_label_map
-from npmaskrcnn.datasets.polygons import polygons_to_mask
-from npmaskrcnn.datasets.results import detections_to_coco, read_detections, write_detections
-from npmaskrcnn.datasets.shapes import TEST_SEED, ShapesDataset, shapes_test_set
+from .coco import CocoDataset
+from .coco_write import warn_of_shared_images, write_coco
+from .label_maps import masks_from_label_map, read_label_map
+from .polygons import polygons_to_mask
+from .results import detections_to_coco, read_detections, write_detections
+from .shapes import TEST_SEED, ShapesDataset, shapes_test_set
 
 __all__ = ["CocoDataset", "ShapesDataset", "TEST_SEED", "detections_to_coco", "masks_from_label_map",
            "polygons_to_mask", "read_detections", "read_label_map", "shapes_test_set",

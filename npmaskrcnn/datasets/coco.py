@@ -9,21 +9,20 @@ leave the package carry the file's own numbers again.
 """
 
 import operator
-import warnings
 from collections import Counter
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 
-from npmaskrcnn.datasets.coco_json import read_annotations
-from npmaskrcnn.datasets.label_maps import judge_mask_memory
-from npmaskrcnn.datasets.polygons import polygons_to_mask
-from npmaskrcnn.errors import InputError, InputWarning
-from npmaskrcnn.evaluation import rle
-from npmaskrcnn.images import read_image
-from npmaskrcnn.structures import Target, mask_extents
-from npmaskrcnn.weights.files import as_path
-from npmaskrcnn.words import count
+from .. import rle
+from ..errors import InputError, warn
+from ..files import as_path
+from ..images import read_image
+from ..structures import Target, mask_extents
+from ..words import count
+from .coco_json import read_annotations
+from .label_maps import judge_mask_memory
+from .polygons import polygons_to_mask
 
 
 class CocoDataset:
@@ -181,7 +180,7 @@ class CocoDataset:
                    "(a line, thinner than a pixel, or outside)")
         if not self.skip_invalid:
             raise InputError(f"{message}; delete it, or in Python: CocoDataset(..., skip_invalid=True)")
-        warnings.warn(f"{message}; left out", InputWarning, stacklevel=4)
+        warn(f"{message}; left out")
 
     def _name(self, index):
         return f"{self.annotation_file}: image {self.image_ids[index]!r} ({self.file_names[index]})"

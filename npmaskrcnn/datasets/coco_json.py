@@ -10,17 +10,15 @@ The format: ``{"images": [{"id", "file_name", "width", "height"}], "categories":
 "iscrowd"}]}``. A segmentation is a list of polygons, or an RLE ``{"size": [height, width], "counts"}``.
 """
 
-import json
-import math
-import warnings
 from collections import Counter
 from typing import NamedTuple
 
-from npmaskrcnn.datasets.polygons import judge_polygons
-from npmaskrcnn.errors import InputError, InputWarning
-from npmaskrcnn.evaluation import rle
-from npmaskrcnn.judge import judge_size
-from npmaskrcnn.weights.files import as_path
+from .. import rle
+from ..errors import InputError, warn
+from ..files import read_json
+from ..judge import is_number, judge_size
+from ..words import short
+from .polygons import judge_polygons
 
 
 class Category(NamedTuple):
@@ -42,33 +40,6 @@ class Annotation(NamedTuple):
     segmentation: object     # list of polygons, an RLE, or None: the box is the mask
     area: float          # 0.0: counted from the mask
     is_crowd: bool
-
-
-def read_json(path):
-    """The content of a JSON file; InputError with the path and, where it is invalid, the line and text."""
-    path = as_path(path, "path")
-    try:
-        with open(path, "rb") as file:
-            text = file.read().decode("utf-8-sig")   # with or without a byte order mark
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not UTF-8 text (byte {error.start})") from None
-    if not text.strip():
-        raise InputError(f"{path}: is empty")
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        line = text.splitlines()[error.lineno - 1] if error.lineno <= len(text.splitlines()) else ""
-        start = max(0, error.colno - 40)
-        raise InputError(f"{path}: invalid JSON in line {error.lineno}, column {error.colno}: {error.msg}; "
-                         f"the text there is {line[start:start + 60].strip()!r}") from None
-    except RecursionError:
-        raise InputError(f"{path}: invalid JSON, nested too deeply") from None
-    except ValueError as error:   # a number of thousands of digits
-        raise InputError(f"{path}: invalid JSON ({error})") from None
 
 
 def read_annotations(path, boxes_as_masks=False, skip_invalid=False, allow_empty=False):
@@ -116,15 +87,15 @@ def read_annotations(path, boxes_as_masks=False, skip_invalid=False, allow_empty
         except InputError as error:
             if not skip_invalid:
                 raise
-            _warn(f"{error}; left out")
+            warn(f"{error}; left out")
     _judge_unique([a.id for a in annotations], "annotation id", path)
     if not annotations and not allow_empty:
         raise InputError(f"{path}: has no annotation{' that can be used' if content['annotations'] else ''}")
     used = {a.category_id for a in annotations}
     unused = [category.name for category in categories if category.id not in used]
     if unused:
-        _warn(f"{path}: no annotation of {', '.join(unused)}; such a class cannot be learned, "
-              "and its average precision is not defined")
+        warn(f"{path}: no annotation of {', '.join(unused)}; such a class cannot be learned, "
+             "and its average precision is not defined")
     return categories, images, annotations
 
 
@@ -156,10 +127,10 @@ def _read_categories(entries, path):
     for position, entry in enumerate(entries):
         name = f"{path}: category {position} of the list"
         if not isinstance(entry, dict) or not _is_whole(entry.get("id")):
-            raise InputError(f"{name}: needs an id that is a whole number, got {_short(entry)}")
+            raise InputError(f"{name}: needs an id that is a whole number, got {short(entry)}")
         text = entry.get("name")
         if not isinstance(text, str) or not text.strip():
-            raise InputError(f"{path}: category {entry['id']}: name is {_short(text)}, expected a text")
+            raise InputError(f"{path}: category {entry['id']}: name is {short(text)}, expected a text")
         if text == "background":
             raise InputError(f"{path}: category {entry['id']} is called background; leave it out, "
                              "what is not annotated is background")
@@ -176,14 +147,14 @@ def _read_images(entries, path):
     for position, entry in enumerate(entries):
         name = f"{path}: image {position} of the list"
         if not isinstance(entry, dict) or not _is_id(entry.get("id")):
-            raise InputError(f"{name}: needs an id, got {_short(entry)}")
+            raise InputError(f"{name}: needs an id, got {short(entry)}")
         name = f"{path}: image {entry['id']!r}"
         if not isinstance(entry.get("file_name"), str) or not entry["file_name"].strip():
-            raise InputError(f"{name}: file_name is {_short(entry.get('file_name'))}, expected a text")
+            raise InputError(f"{name}: file_name is {short(entry.get('file_name'))}, expected a text")
         size = (entry.get("height"), entry.get("width"))
         if not all(_is_whole(side) and side > 0 for side in size):
-            raise InputError(f"{name} ({entry['file_name']}): width and height are {_short(size[1])} and "
-                             f"{_short(size[0])}, expected positive whole numbers")
+            raise InputError(f"{name} ({entry['file_name']}): width and height are {short(size[1])} and "
+                             f"{short(size[0])}, expected positive whole numbers")
         judge_size(size, f"{name} ({entry['file_name']})")
         images.append(ImageRecord(entry["id"], entry["file_name"], size))
     if not images:
@@ -194,10 +165,10 @@ def _read_images(entries, path):
 
 def _judge_ids(entry, name):
     if not isinstance(entry, dict):
-        raise InputError(f"{name}: expected an object, got {_short(entry)}")
+        raise InputError(f"{name}: expected an object, got {short(entry)}")
     for key in ("id", "image_id", "category_id"):
         if not (_is_whole(entry.get(key)) if key == "category_id" else _is_id(entry.get(key))):
-            raise InputError(f"{name}: {key} is {_short(entry.get(key))}, expected a whole number")
+            raise InputError(f"{name}: {key} is {short(entry.get(key))}, expected a whole number")
 
 
 def _judge_unique(values, what, path):
@@ -213,10 +184,10 @@ def _judge_unique(values, what, path):
 def _read_annotation(entry, size, boxes_as_masks, name):
     is_crowd = entry.get("iscrowd", 0)
     if is_crowd not in (0, 1):
-        raise InputError(f"{name}: iscrowd is {_short(is_crowd)}, expected 0 or 1")
+        raise InputError(f"{name}: iscrowd is {short(is_crowd)}, expected 0 or 1")
     area = entry.get("area") or 0
-    if not _is_number(area) or area < 0:
-        raise InputError(f"{name}: area is {_short(area)}, expected a number of pixels")
+    if not is_number(area) or area < 0:
+        raise InputError(f"{name}: area is {short(area)}, expected a number of pixels")
     box = None if entry.get("bbox") is None else _read_box(entry["bbox"], size, name)
     segmentation = entry.get("segmentation")
     if not segmentation:
@@ -234,18 +205,18 @@ def _read_annotation(entry, size, boxes_as_masks, name):
 
 def _read_box(bbox, size, name):
     """COCO's ``[x, y, width, height]`` as corners inside the image."""
-    if not isinstance(bbox, list) or len(bbox) != 4 or not all(_is_number(value) for value in bbox):
-        raise InputError(f"{name}: bbox is {_short(bbox)}, expected four finite numbers x, y, width, height")
+    if not isinstance(bbox, list) or len(bbox) != 4 or not all(is_number(value) for value in bbox):
+        raise InputError(f"{name}: bbox is {short(bbox)}, expected four finite numbers x, y, width, height")
     x, y, w, h = bbox
     height, width = size
     if w <= 0 or h <= 0:
-        raise InputError(f"{name}: bbox is {_short(bbox)}, expected x, y, width, height, both sides above 0")
+        raise InputError(f"{name}: bbox is {short(bbox)}, expected x, y, width, height, both sides above 0")
     looks_like = "; this looks like corners x1, y1, x2, y2" if x < w <= width and y < h <= height else ""
     if x >= width or y >= height or x + w <= 0 or y + h <= 0:
-        raise InputError(f"{name}: bbox {_short(bbox)} lies outside the image of {width} x {height} pixels")
+        raise InputError(f"{name}: bbox {short(bbox)} lies outside the image of {width} x {height} pixels")
     if x < -1 or y < -1 or x + w > width + 1 or y + h > height + 1:   # up to a pixel is rounding
-        _warn(f"{name}: bbox {_short(bbox)} (x, y, width, height) reaches outside the image of "
-              f"{width} x {height} pixels; clipped{looks_like}")
+        warn(f"{name}: bbox {short(bbox)} (x, y, width, height) reaches outside the image of "
+             f"{width} x {height} pixels; clipped{looks_like}")
     return max(x, 0), max(y, 0), min(x + w, width), min(y + h, height)
 
 
@@ -254,7 +225,7 @@ def _judge_rle(segmentation, size, name):
     if isinstance(claimed, (list, tuple)) and len(claimed) == 2 and tuple(claimed) != size:
         swapped = tuple(claimed) == size[::-1]
         hint = "; height and width look swapped (RLE sizes are height, width)" if swapped else ""
-        raise InputError(f"{name}: segmentation has size {_short(claimed)}, the image is "
+        raise InputError(f"{name}: segmentation has size {short(claimed)}, the image is "
                          f"{size[0]} x {size[1]} (height x width){hint}")
     try:
         area = rle.area(segmentation)   # reads all counts and judges them
@@ -272,19 +243,3 @@ def _is_whole(value):
 
 def _is_id(value):
     return _is_whole(value) or isinstance(value, str)
-
-
-def _is_number(value):
-    try:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:   # an integer beyond float
-        return False
-
-
-def _short(value):
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _warn(message):
-    warnings.warn(message, InputWarning, stacklevel=3)

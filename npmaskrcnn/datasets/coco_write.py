@@ -7,15 +7,14 @@ any dataset, drawn shapes included, into PNG files and one annotation file.
 import hashlib
 import json
 import os
-import warnings
 from pathlib import Path
 
 from PIL import Image
 
-from npmaskrcnn.errors import InputError, InputWarning
-from npmaskrcnn.evaluation import rle
-from npmaskrcnn.weights.files import as_path
-from npmaskrcnn.words import count
+from .. import rle
+from ..errors import InputError, warn
+from ..files import as_path
+from ..words import count
 
 
 def write_coco(dataset, folder, overwrite=False):
@@ -90,7 +89,6 @@ def warn_of_shared_images(train, validation):
              if digest(train.path(i)) == digest(validation.path(j))]
     if pairs:
         i, j = pairs[0]
-        warnings.warn(f"{count(len(pairs), 'picture')} in both sets, for example {train.path(i)} and "
-                      f"{validation.path(j)}; what was trained on says nothing about new pictures",
-                      InputWarning, stacklevel=2)
+        warn(f"{count(len(pairs), 'picture')} in both sets, for example {train.path(i)} and "
+             f"{validation.path(j)}; what was trained on says nothing about new pictures")
     return pairs

@@ -10,8 +10,8 @@ N objects, H, W height and width.
 import numpy as np
 from PIL import ImageOps
 
-from npmaskrcnn.errors import InputError
-from npmaskrcnn.images import open_image
+from ..errors import InputError
+from ..images import open_image
 
 # Masks of one image that would need more memory than this are refused before it is asked for.
 MAX_MASK_BYTES = 2 * 2**30

@@ -17,11 +17,11 @@ writes holes as run lengths (RLE). x to the right, y down; the pixel in column j
 """
 
 import math
-import warnings
 
 import numpy as np
 
-from npmaskrcnn.errors import InputError, InputWarning
+from ..errors import InputError, warn
+from ..judge import judge_count, judge_numbers
 
 FINE = 5   # fine steps per pixel
 # A walk of more fine steps than this (30 times around a photograph of 12 megapixels) is a damaged file.
@@ -62,17 +62,15 @@ def polygons_to_mask(polygons, height, width, name="segmentation"):
            [0, 1, 1, 1, 0, 0],
            [0, 0, 0, 0, 0, 0]])
     """
-    for side, value in (("height", height), ("width", width)):
-        if not isinstance(value, (int, np.integer)) or value < 1:
-            raise InputError(f"{name}: {side} must be a whole number of at least 1, got {value!r:.60}")
+    height, width = judge_count(height, f"{name}: height"), judge_count(width, f"{name}: width")
     masks = [_rasterise(corners, height, width, name) for corners in judge_polygons(polygons, name)]
     if len(masks) == 1:
         return masks[0]
     for i, inner in enumerate(masks):
         outside = [not (inner & ~outer).any() for j, outer in enumerate(masks) if j != i]
         if any(outside) and inner.any():
-            warnings.warn(f"{name}: polygon {i} lies inside another of the same object; COCO joins polygons, "
-                          "so it cuts no hole (holes are written as RLE)", InputWarning, stacklevel=2)
+            warn(f"{name}: polygon {i} lies inside another of the same object; COCO joins polygons, "
+                 "so it cuts no hole (holes are written as RLE)")
             break
     return np.logical_or.reduce(masks)
 
@@ -105,18 +103,7 @@ def _judge_corners(polygon, name):
                          "counts of an RLE belong into {\"size\": ..., \"counts\": ...}")
     if len(polygon) < 6:
         raise InputError(f"{name} has {len(polygon) // 2} corners, expected at least three")
-    try:
-        if any(isinstance(value, (bool, str)) for value in polygon):
-            raise TypeError
-        corners = np.array(polygon, np.float64)
-    except (TypeError, ValueError, OverflowError):
-        corners = np.zeros(0)
-    if corners.shape != (len(polygon),):
-        raise InputError(f"{name} holds something that is no number")
-    if not np.isfinite(corners).all():
-        index = int(np.argmin(np.isfinite(corners)))
-        raise InputError(f"{name}: number {index} is {corners[index]}; coordinates must be finite")
-    return corners.reshape(-1, 2)
+    return np.array(judge_numbers(polygon, name, len(polygon))).reshape(-1, 2)
 
 
 def _rasterise(corners, height, width, name):

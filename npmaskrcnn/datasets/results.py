@@ -14,12 +14,12 @@ from pathlib import PureWindowsPath
 
 import numpy as np
 
-from npmaskrcnn.datasets.coco_json import read_json
-from npmaskrcnn.datasets.label_maps import judge_mask_memory
-from npmaskrcnn.errors import InputError
-from npmaskrcnn.evaluation import rle
-from npmaskrcnn.structures import Detections
-from npmaskrcnn.weights.files import atomic_writer
+from .. import rle
+from ..errors import InputError
+from ..files import atomic_writer, read_json
+from ..judge import judge_number, judge_numbers
+from ..structures import Detections
+from .label_maps import judge_mask_memory
 
 
 def detections_to_coco(detections, image_ids, category_ids=None, mask_threshold=0.5):
@@ -112,10 +112,10 @@ def read_detections(path, dataset):
         if not isinstance(entry, dict):
             raise InputError(f"{name}: expected an object, got {type(entry).__name__}")
         index, label = image_of(entry, name), class_of(entry, name)
-        x, y, w, h = _numbers(entry.get("bbox"), 4, f"{name}: bbox")
+        x, y, w, h = judge_numbers(entry.get("bbox"), f"{name}: bbox", 4)
         if w < 0 or h < 0:
             raise InputError(f"{name}: bbox is {entry['bbox']!r:.60}, expected x, y, width, height, no side below 0")
-        score, = _numbers([entry.get("score")], 1, f"{name}: score")
+        score = judge_number(entry.get("score"), f"{name}: score")
         if entry.get("segmentation") is None:
             raise InputError(f"{name}: has no segmentation")
         per_image[index].append((score, label, (x, y, x + w, y + h), entry["segmentation"], name))
@@ -201,18 +201,6 @@ def _look_up(entry, key, table, name):
         return table[value]
     shown = ", ".join(map(repr, list(table)[:8])) + (", ..." if len(table) > 8 else "")
     raise InputError(f"{name}: {key} is {value!r}, the dataset has {shown or 'none'}")
-
-
-def _numbers(values, count, name):
-    try:
-        array = np.array(values, np.float64)
-        if any(isinstance(value, (bool, str)) for value in values):
-            raise TypeError
-    except (TypeError, ValueError, OverflowError):
-        array = np.zeros(0)
-    if array.shape != (count,) or not np.isfinite(array).all():
-        raise InputError(f"{name} is {values!r:.60}, expected {count} finite number(s)")
-    return array.tolist()
 
 
 def _shortest(value):

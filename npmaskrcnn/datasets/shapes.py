@@ -23,8 +23,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npmaskrcnn.errors import InputError
-from npmaskrcnn.structures import Target, mask_extents
+from ..judge import judge_count, judge_fraction, refusal
+from ..structures import Target, mask_extents
 
 # The standard test set, on which average precision is quoted: 200 images from a seed of their own.
 TEST_SEED = 20170320
@@ -73,19 +73,17 @@ class ShapesDataset:
 
     def __init__(self, num_images, image_size=(128, 128), seed=0, kinds=("circle", "square", "triangle"),
                  min_objects=1, max_objects=4, noise=0.03, min_visible=40):
-        self.num_images = _whole("num_images", num_images, 0)
-        self.seed = _whole("seed", seed, 0)
-        self.min_objects = _whole("min_objects", min_objects, 0)
-        self.max_objects = _whole("max_objects", max_objects, self.min_objects)
-        self.min_visible = _whole("min_visible", min_visible, 0)
+        self.num_images = judge_count(num_images, "num_images", 0)
+        self.seed = judge_count(seed, "seed", 0)
+        self.min_objects = judge_count(min_objects, "min_objects", 0)
+        self.max_objects = judge_count(max_objects, "max_objects", self.min_objects)
+        self.min_visible = judge_count(min_visible, "min_visible", 0)
         self.smallest_size, self.largest_size = _size_bounds(image_size)
-        if not 0 <= noise <= 1:
-            raise InputError(f"noise is {noise!r}, expected a number in 0..1, in parts of white")
-        self.noise = float(noise)
+        self.noise = judge_fraction(noise, "noise")
         self.kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
         unknown = [kind for kind in self.kinds if kind not in SHAPES]
         if unknown or not self.kinds or len(set(self.kinds)) < len(self.kinds):
-            raise InputError(f"kinds is {kinds!r}, expected one or more different of {', '.join(SHAPES)}")
+            raise refusal("kinds", f"one or more different of {', '.join(SHAPES)}", kinds)
         self.class_names = ["background", *self.kinds]
         self.category_ids = (None, *range(1, len(self.kinds) + 1))
         self.image_ids = list(range(1, self.num_images + 1))
@@ -235,16 +233,6 @@ SHAPES = {"circle": _circle, "square": _square, "triangle": _triangle, "ring": _
 
 # ---- arguments ----
 
-def _whole(name, value, lowest):
-    try:
-        value = operator.index(value)
-    except TypeError:
-        raise InputError(f"{name} is {value!r}, expected a whole number") from None
-    if value < lowest:
-        raise InputError(f"{name} is {value}, expected at least {lowest}")
-    return value
-
-
 def _size_bounds(image_size):
     """``((h, w), (h, w))`` from a size or a pair of sizes."""
     sizes = np.asarray(image_size)
@@ -252,6 +240,5 @@ def _size_bounds(image_size):
         sizes = np.stack([sizes, sizes])
     whole = sizes.shape == (2, 2) and sizes.dtype.kind in "iu"
     if not whole or sizes.min() < 1 or (sizes[0] > sizes[1]).any():
-        raise InputError(f"image_size is {image_size!r}, expected (height, width) or "
-                         "((smallest height, width), (largest height, width))")
+        raise refusal("image_size", "(height, width) or ((smallest height, width), (largest height, width))", image_size)
     return tuple(map(tuple, sizes.tolist()))

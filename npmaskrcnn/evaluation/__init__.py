@@ -5,11 +5,10 @@ detection found which object, one class's curve of precision against recall, and
 which. `rle` reads and writes the form in which COCO files hold masks.
 """
 
-from npmaskrcnn.evaluation import rle
-from npmaskrcnn.evaluation.coco_ap import evaluate
-from npmaskrcnn.evaluation.figures import Evaluation, Figures
-from npmaskrcnn.evaluation.inspection import (DetectionMatches, PrecisionRecall, confusion_matrix,
-                                              match_detections, precision_recall)
+from .. import rle
+from .coco_ap import evaluate
+from .figures import Evaluation, Figures
+from .inspection import DetectionMatches, PrecisionRecall, confusion_matrix, match_detections, precision_recall
 
 __all__ = ["evaluate", "Evaluation", "Figures", "match_detections", "DetectionMatches", "precision_recall",
            "PrecisionRecall", "confusion_matrix", "rle"]

@@ -9,19 +9,15 @@ The definition is that of pycocotools' COCOeval (Lin et al. 2014, "Microsoft COC
 Context"), and the tests hold this file to it.
 """
 
-import warnings
 
 import numpy as np
 
-from npmaskrcnn.errors import InputWarning
-from npmaskrcnn.evaluation.curves import (RECALL_POINTS, interpolate_precision, pool_images,
-                                          precision_recall_curve)
-from npmaskrcnn.evaluation.figures import (AREA_RANGES, IOU_THRESHOLDS, MAX_DETECTIONS, UNDEFINED, Evaluation,
-                                           Figures)
-from npmaskrcnn.evaluation.inputs import (judge_dataset, judge_detections, judge_labels, judge_options,
-                                          size_of, target_of)
-from npmaskrcnn.evaluation.matching import match_image
-from npmaskrcnn.evaluation.overlap import overlap
+from ..errors import warn
+from .curves import RECALL_POINTS, interpolate_precision, pool_images, precision_recall_curve
+from .figures import AREA_RANGES, IOU_THRESHOLDS, MAX_DETECTIONS, UNDEFINED, Evaluation, Figures
+from .inputs import judge_dataset, judge_detections, judge_labels, judge_options, size_of, target_of
+from .matching import match_image
+from .overlap import overlap
 
 
 def evaluate(dataset, detections, iou_types=("bbox", "segm"), mask_threshold=0.5):
@@ -144,5 +140,5 @@ def _warn_of_missing_classes(figures):
     missing = [name for name, values in figures.per_class.items() if values["AP"] is None]
     if missing:
         names = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        warnings.warn(f"evaluate: no ground truth for {names}: average precision is undefined there, and "
-                      "left out of the means", InputWarning, stacklevel=3)
+        warn(f"evaluate: no ground truth for {names}: average precision is undefined there, and "
+             "left out of the means")

@@ -10,7 +10,7 @@ T overlap thresholds, R recall points, K classes without background, A area rang
 
 import numpy as np
 
-from npmaskrcnn.words import count
+from ..words import count
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 AREA_RANGES = {"all": (0.0, 1e10), "small": (0.0, 32.0 ** 2), "medium": (32.0 ** 2, 96.0 ** 2),

@@ -6,8 +6,8 @@ for other images, labels outside the class list, scores that are not numbers, ma
 
 import numpy as np
 
-from npmaskrcnn.judge import is_number
-from npmaskrcnn.errors import InputError
+from ..errors import InputError
+from ..judge import judge_number
 
 IOU_TYPES = ("bbox", "segm")
 ROUNDING = 1e-3     # by which an interpolated probability may exceed 1
@@ -36,10 +36,8 @@ def judge_options(iou_types, iou_thresholds, mask_threshold):
         if iou_type not in IOU_TYPES:
             raise InputError(f"iou type: expected 'bbox' or 'segm', got {iou_type!r}")
     for threshold in iou_thresholds:
-        if not 0 < threshold <= 1:
-            raise InputError(f"iou_threshold: expected a number above 0 and up to 1, got {threshold!r}")
-    if not is_number(mask_threshold) or not 0 <= mask_threshold < 1:
-        raise InputError(f"mask_threshold: expected a number from 0 to below 1, got {mask_threshold!r:.60}")
+        judge_number(threshold, "iou_threshold", above=0, highest=1)
+    judge_number(mask_threshold, "mask_threshold", 0, below=1)
 
 
 def target_of(dataset, i):

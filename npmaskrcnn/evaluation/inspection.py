@@ -10,15 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npmaskrcnn.errors import InputError
-from npmaskrcnn.evaluation.coco_ap import match_dataset
-from npmaskrcnn.evaluation.curves import (RECALL_POINTS, interpolate_precision, pool_images,
-                                          precision_recall_curve)
-from npmaskrcnn.evaluation.figures import AREA_RANGES
-from npmaskrcnn.evaluation.inputs import (judge_dataset, judge_detections, judge_labels, judge_options,
-                                          size_of, target_of)
-from npmaskrcnn.evaluation.matching import match_greedily
-from npmaskrcnn.evaluation.overlap import overlap
+from ..errors import InputError
+from .coco_ap import match_dataset
+from .curves import RECALL_POINTS, interpolate_precision, pool_images, precision_recall_curve
+from .figures import AREA_RANGES
+from .inputs import judge_dataset, judge_detections, judge_labels, judge_options, size_of, target_of
+from .matching import match_greedily
+from .overlap import overlap
 
 
 class DetectionMatches(NamedTuple):

@@ -10,13 +10,12 @@ Legend: N images, (H, W) given size, (h, w) resized size, (H', W') the common pa
 """
 
 import math
-import warnings
 from typing import NamedTuple
 
 import numpy as np
 
 from .. import ops
-from ..errors import InputWarning
+from ..errors import warn
 
 SIZE_DIVISIBLE = 32
 
@@ -73,8 +72,8 @@ def resize_target(target, size):
         masks = ops.resize_nearest(masks, size)
     alive = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     if not alive.all():
-        warnings.warn(f"dropped {int((~alive).sum())} of {len(alive)} objects: nothing is left of their boxes "
-                      f"when the image is resized to {tuple(size)}", InputWarning, stacklevel=3)
+        warn(f"dropped {int((~alive).sum())} of {len(alive)} objects: nothing is left of their boxes "
+             f"when the image is resized to {tuple(size)}")
     return InputTarget(boxes[alive], labels[alive], masks[alive])
 
 

@@ -9,19 +9,17 @@ then renamed: whatever happens meanwhile, the previous checkpoint stays whole.
 
 import contextlib
 import dataclasses
-import warnings
 
 import numpy as np
 
-from ..errors import InputError, InputWarning
-from ..judge import compare_state, is_number
+from ..errors import InputError, warn
+from ..judge import compare_state, judge_count, judge_number
 from ..models import TINY_DIMENSIONS
 from ..weights.npz import read_npz, write_npz
 from ..words import count
 from . import schedule as schedules
 from .divergence import TrainingDiverged, first_bad_weight, is_finite
 from .loop import Listener
-from .options import judge_count
 from .state import rng_from_json, rng_to_json
 
 VERSION = 1  # of the "training" part; the file format has a version of its own
@@ -108,7 +106,7 @@ def load_checkpoint(trainer, path):
         del facts["optimizer"]["decay_vectors"]
     changed = _dict_differences(*({name: part.get(name) for name in SETTINGS} for part in (facts, now)))
     if changed:
-        warnings.warn(f"{path}: this is not the run that was stored, which had {changed}", InputWarning, stacklevel=3)
+        warn(f"{path}: this is not the run that was stored, which had {changed}")
 
 
 def _facts(trainer):
@@ -136,8 +134,7 @@ def _judge(trainer, arrays, meta, facts):
     for name, lowest in (("step", 0), ("position", 0), ("num_images", 1)):
         judge_count(facts[name], f"its {name}", lowest)
     for name in ("seconds", "lr"):
-        if not is_number(facts[name]) or facts[name] < 0:
-            raise InputError(f"its {name} is {facts[name]!r:.60}, expected a finite number of at least 0")
+        judge_number(facts[name], f"its {name}", 0)
     broken = [name for name, value in arrays.items() if not is_finite(value)]
     if broken:
         raise InputError(f"{len(broken)} of its arrays hold NaN or infinite numbers, the first {broken[0]!r}")

@@ -21,8 +21,8 @@ import math
 
 import numpy as np
 
-from ..judge import is_number
 from ..errors import InputError
+from ..judge import judge_number, judge_numbers
 
 BLOCK = 1 << 16  # numbers updated at a time: what a formula computes on the way is small and stays in cache
 
@@ -53,8 +53,8 @@ class Optimizer:
         self.parameters = {path: p for path, p in named(parameters) if p.trainable}
         if not self.parameters:
             raise InputError(f"{type(self).__name__}: none of the parameters is trainable")
-        self.lr = _at_least_zero(lr, "lr")
-        self.weight_decay = _at_least_zero(weight_decay, "weight_decay")
+        self.lr = judge_number(lr, "lr", 0)
+        self.weight_decay = judge_number(weight_decay, "weight_decay", 0)
         self.steps = dict.fromkeys(self.parameters, 0)  # updates that each parameter has had
         self.state = {path: {slot: np.zeros(p.data.shape, p.data.dtype) for slot in self.slots_of(path)}
                       for path, p in self.parameters.items()}
@@ -139,7 +139,7 @@ class SGD(Optimizer):
 
     def __init__(self, parameters, lr, momentum=0.9, weight_decay=0.0):
         super().__init__(parameters, lr, weight_decay)
-        self.momentum = _below_one(momentum, "momentum")
+        self.momentum = judge_number(momentum, "momentum", 0, below=1)
 
     def settings(self):
         """Return the options that do not change from step to step, for the checkpoint."""
@@ -185,8 +185,8 @@ class AdamW(Optimizer):
 
     def __init__(self, parameters, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2):
         super().__init__(parameters, lr, weight_decay)
-        self.betas = (_below_one(betas[0], "betas[0]"), _below_one(betas[1], "betas[1]"))
-        self.eps = _at_least_zero(eps, "eps")
+        self.betas = judge_numbers(betas, "betas", 2, lowest=0, below=1)
+        self.eps = judge_number(eps, "eps", 0)
 
     def settings(self):
         """Return the options that do not change from step to step, for the checkpoint."""
@@ -265,15 +265,3 @@ def named(parameters):
         raise InputError(f"parameters must be model.named_parameters(), got a {type(parameters).__name__}")
     for i, entry in enumerate(parameters):
         yield entry if isinstance(entry, tuple) else (str(i), entry)
-
-
-def _at_least_zero(value, name):
-    if not (is_number(value) and value >= 0):
-        raise InputError(f"{name} must be a finite number of at least 0, got {value!r:.60}")
-    return float(value)
-
-
-def _below_one(value, name):
-    if not (is_number(value) and 0 <= value < 1):
-        raise InputError(f"{name} must be at least 0 and less than 1, got {value!r:.60}")
-    return float(value)

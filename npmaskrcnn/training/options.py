@@ -1,77 +1,33 @@
 """What a trainer is told, judged before the first step: a wrong option should cost a second, not an hour."""
 
-import math
-import numbers
-
 import numpy as np
 
 from ..errors import InputError
-from ..mask_rcnn import checked_loss_weights
-from ..network import LOSS_NAMES
+from ..judge import judge_count, judge_numbers, refusal
 from ..structures import Target
 from .loop import Listener
 
-LARGEST_COUNT = 10 ** 9
 SMALLEST_ZOOM, LARGEST_ZOOM = 0.1, 10   # beyond these a picture is a dot, or a single object's inside
-
-
-def judge_count(value, name, lowest=1):
-    """Return `value` as an int; InputError unless it is a whole number from `lowest` to a thousand million."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < lowest:
-        raise InputError(f"{name} must be a whole number of at least {lowest}, got {value!r:.60}")
-    if value > LARGEST_COUNT:
-        raise InputError(f"{name} must be at most {LARGEST_COUNT}, got {value!r:.60}")
-    return int(value)
-
-
-def judge_positive(value, name):
-    """Return `value` as a float, or raise InputError unless it is finite and greater than 0."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < math.inf:
-        raise InputError(f"{name} must be a finite number greater than 0, got {value!r:.60}")
-    return float(value)
-
-
-def judge_fraction(value, name):
-    """Return `value` as a float, or raise InputError unless it lies between 0 and 1, both excluded."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < 1:
-        raise InputError(f"{name} must lie between 0 and 1, got {value!r}")
-    return float(value)
 
 
 def judge_parts(model, optimizer, schedule):
     """Raise InputError unless these are a model, an optimizer over its own parameters, a schedule or None."""
     if not hasattr(model, "loss_and_grads"):
-        raise InputError(f"model must be a MaskRCNN, got {model!r:.60}")
+        raise refusal("model", "a MaskRCNN", model)
     if not hasattr(optimizer, "parameters"):
-        raise InputError(f"optimizer must be an SGD, AdamW or Muon of model.named_parameters(), got {optimizer!r:.60}")
+        raise refusal("optimizer", "an SGD, AdamW or Muon of model.named_parameters()", optimizer)
     if schedule is not None and not hasattr(schedule, "learning_rate"):
-        raise InputError(f"schedule must be a WarmupCosine, a WarmupSteps or None, got {schedule!r:.60}")
+        raise refusal("schedule", "a WarmupCosine, a WarmupSteps or None", schedule)
     own = {id(parameter) for parameter in model.parameters()}
     if any(id(parameter) not in own for parameter in optimizer.parameters.values()):
         raise InputError("optimizer: holds the parameters of another model; build it from this model's "
                          "named_parameters()")
 
 
-def judge_rng(rng):
-    """Return a generator: the one given, or a new one from a seed."""
-    if isinstance(rng, np.random.Generator):
-        return rng
-    if isinstance(rng, bool) or not isinstance(rng, numbers.Integral) or rng < 0:
-        raise InputError(f"rng must be a np.random.Generator, or a seed of at least 0, got {rng!r:.60}")
-    return np.random.default_rng(rng)
-
-
-def judge_flag(value, name):
-    """Return `value`, or raise InputError unless it is True or False ("no" would count as true)."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise InputError(f"{name} must be True or False, got {value!r:.60}")
-    return bool(value)
-
-
 def judge_checkpoint_at(steps):
     """Return a set of steps."""
     if not isinstance(steps, (list, tuple, set, range, np.ndarray)):
-        raise InputError(f"checkpoint_at must be a list of steps, got {steps!r:.60}")
+        raise refusal("checkpoint_at", "a list of steps", steps)
     return {judge_count(step, "checkpoint_at") for step in steps}
 
 
@@ -100,23 +56,10 @@ def judge_scale_jitter(value):
     """Return ``(smallest, largest)`` as floats, or None."""
     if value is None:
         return None
-    try:
-        smallest, largest = (judge_positive(side, "scale_jitter") for side in value)
-        if SMALLEST_ZOOM <= smallest <= largest <= LARGEST_ZOOM:
-            return smallest, largest
-    except (TypeError, ValueError):  # no pair, or not of positive numbers
-        pass
-    raise InputError(f"scale_jitter must be a pair of numbers (smallest, largest), from {SMALLEST_ZOOM:g} to "
-                     f"{LARGEST_ZOOM:g}, got {value!r:.60}")
-
-
-def judge_loss_weights(weights):
-    """Return a weight for each of the five losses, 1 for those not given."""
-    weights = checked_loss_weights(weights, LOSS_NAMES)
-    for name, value in weights.items():
-        if value < 0:
-            raise InputError(f"loss_weights[{name!r}] is {value!r}, but must be at least 0")
-    return {name: float(value) for name, value in weights.items()}
+    smallest, largest = judge_numbers(value, "scale_jitter", 2, lowest=SMALLEST_ZOOM, highest=LARGEST_ZOOM)
+    if smallest > largest:
+        raise refusal("scale_jitter", "a pair (smallest, largest)", value)
+    return smallest, largest
 
 
 def judge_classes(model, dataset, name="dataset"):

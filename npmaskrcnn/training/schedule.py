@@ -13,7 +13,7 @@ References: Loshchilov and Hutter 2017 (cosine); Goyal et al. 2017 (warm-up); He
 import math
 from dataclasses import asdict, dataclass
 
-from ..errors import InputError
+from ..judge import judge_count, judge_number, refusal
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,10 @@ class WarmupCosine:
     final_lr: float = 0.0
 
     def __post_init__(self):
-        _judge(self, ("lr", "final_lr"), ("warmup",))
-        _judge_num_steps(self.num_steps)
+        judge_number(self.lr, "lr", 0)
+        judge_count(self.num_steps, "num_steps")
+        judge_count(self.warmup, "warmup", 0)
+        judge_number(self.final_lr, "final_lr", 0)
 
     def learning_rate(self, step):
         """Return the rate for the step that has `step` steps before it."""
@@ -80,9 +82,11 @@ class WarmupSteps:
 
     def __post_init__(self):
         object.__setattr__(self, "milestones", tuple(self.milestones))
-        _judge(self, ("lr", "gamma"), ("warmup",))
+        judge_number(self.lr, "lr", 0)
+        judge_number(self.gamma, "gamma", 0)
+        judge_count(self.warmup, "warmup", 0)
         if any(b <= a for a, b in zip(self.milestones, self.milestones[1:])):
-            raise InputError(f"WarmupSteps: milestones must increase, got {self.milestones}")
+            raise refusal("milestones", "steps that increase", self.milestones)
 
     def learning_rate(self, step):
         """Return the rate for the step that has `step` steps before it."""
@@ -96,20 +100,3 @@ def settings(schedule):
     values = {key: list(value) if isinstance(value, tuple) else value
               for key, value in asdict(schedule).items()}
     return {"name": type(schedule).__name__, **values}
-
-
-def _judge(schedule, numbers, counts):
-    name = type(schedule).__name__
-    for field in numbers:
-        value = getattr(schedule, field)
-        if not (math.isfinite(value) and value >= 0):
-            raise InputError(f"{name}: {field} must be a finite number of at least 0, got {value!r}")
-    for field in counts:
-        value = getattr(schedule, field)
-        if value < 0 or value != int(value):
-            raise InputError(f"{name}: {field} must be a whole number of at least 0, got {value!r}")
-
-
-def _judge_num_steps(num_steps):
-    if num_steps < 1 or num_steps != int(num_steps):
-        raise InputError(f"num_steps must be a whole number of at least 1, got {num_steps!r}")

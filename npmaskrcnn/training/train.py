@@ -3,11 +3,11 @@
 import difflib
 
 from ..errors import InputError
+from ..judge import judge_count, judge_number
 from ..weights import save
 from ..words import count
 from .muon import Muon
 from .optimizers import SGD, AdamW
-from .options import judge_count, judge_positive
 from .schedule import WarmupCosine
 from .trainer import Trainer
 
@@ -62,7 +62,7 @@ def train(model, dataset, num_steps=800, out_dir=None, optimizer="adamw", lr=Non
         near = difflib.get_close_matches(str(optimizer), OPTIMIZERS, 1)
         raise InputError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {optimizer!r:.60}"
                          + (f"; did you mean {near[0]!r}?" if near else ""))
-    lr = LEARNING_RATES[optimizer] if lr is None else judge_positive(lr, "lr")
+    lr = LEARNING_RATES[optimizer] if lr is None else judge_number(lr, "lr", above=0)
     schedule = WarmupCosine(lr, num_steps, min(judge_count(warmup, "warmup", 0), num_steps // 10))
     optimizer = OPTIMIZERS[optimizer](model.named_parameters(), lr, weight_decay=weight_decay)
     trainer = Trainer(model, dataset, optimizer, schedule, out_dir=out_dir, **options)

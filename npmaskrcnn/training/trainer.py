@@ -12,7 +12,10 @@ import numpy as np
 
 from .. import ops
 from ..errors import InputError
-from ..weights.files import as_path
+from ..files import as_path, make_folder
+from ..judge import judge_count, judge_flag, judge_number, judge_rng
+from ..mask_rcnn import judge_loss_weights
+from ..network import LOSS_NAMES
 from ..words import count
 from . import checkpoint
 from .augment import augment, without_crowds
@@ -20,9 +23,15 @@ from .divergence import Divergence, TrainingDiverged, first_bad_weight
 from .interrupt import terminate_as_interrupt, uninterrupted
 from .log import AP_COLUMNS, COLUMNS, Log, Record
 from .loop import Loop
-from .options import (JudgedItems, judge_checkpoint_at, judge_classes, judge_count, judge_dataset, judge_flag,
-                      judge_fraction, judge_loss_weights, judge_objects, judge_parts, judge_positive, judge_rng,
-                      judge_scale_jitter)
+from .options import (
+    JudgedItems,
+    judge_checkpoint_at,
+    judge_classes,
+    judge_dataset,
+    judge_objects,
+    judge_parts,
+    judge_scale_jitter,
+)
 from .progress import Progress, chance_levels
 from .state import AllOrNothing, WeightAverage
 from .validation import average_precision, draw_curves
@@ -96,9 +105,9 @@ class Trainer(Loop):
         judge_parts(model, optimizer, schedule)
         judge_dataset(dataset)
         judge_objects(dataset)
-        super().__init__(model, dataset, optimizer, judge_rng(rng), schedule, judge_count(batch_size, "batch_size"),
-                         None if clip_norm is None else judge_positive(clip_norm, "clip_norm"),
-                         judge_loss_weights(loss_weights), self._variant_of)
+        super().__init__(model, dataset, optimizer, judge_rng(rng, ("spawn", "permutation")), schedule, judge_count(batch_size, "batch_size"),
+                         None if clip_norm is None else judge_number(clip_norm, "clip_norm", above=0),
+                         judge_loss_weights(loss_weights, LOSS_NAMES), self._variant_of)
         self.flip, self.scale_jitter = judge_flag(flip, "flip"), judge_scale_jitter(scale_jitter)
         self.eval_every = None if eval_every is None else judge_count(eval_every, "eval_every")
         self.checkpoint_at = judge_checkpoint_at(checkpoint_at)
@@ -110,8 +119,8 @@ class Trainer(Loop):
             judge_dataset(validation, "validation")
             judge_classes(model, validation, "validation")
         self.average = None if weight_average is None else WeightAverage(
-            model, judge_fraction(weight_average, "weight_average"))
-        self.out_dir = _folder(out_dir)
+            model, judge_number(weight_average, "weight_average", above=0, below=1))
+        self.out_dir = None if out_dir is None else make_folder(out_dir, "out_dir")
         self.log = Log(COLUMNS, self.path("log.csv"))
         self.validation_log = Log(AP_COLUMNS, self.path("validation.csv"))
         self.progress = Progress(judge_count(log_every, "log_every", 0), stream)
@@ -240,15 +249,3 @@ class Trainer(Loop):
                              else "nothing is saved, because no folder was named" if self.out_dir is None
                              else "nothing is saved, because no step was done" if not self.step
                              else "nothing is saved, because weights are not finite"))
-
-
-def _folder(path):
-    """Make the folder and return its path."""
-    if path is None:
-        return None
-    path = as_path(path, "out_dir")
-    try:
-        os.makedirs(path, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be used as output folder ({error.strerror})") from None
-    return path

@@ -3,12 +3,12 @@
 Start reading at `state_file` (which container is it?), then `unpickler`, `tensors` and `torch_zip` for how
 a `.pth` is laid out, `npz` and `safetensors` for two containers that need no such care, `keys` and
 `architecture` for what names and shapes tell, `rebuild` and `model_files` for `save`, `load` and
-`export`, and `new_heads` for a file's weights under one's own classes. `files` and `zips` are where suspicion lives.
+`export`, and `new_heads` for a file's weights under one's own classes. `containers` and `zips` are where suspicion lives.
 """
 
 from .architecture import count_classes, infer_architecture
 from .coco_names import COCO_NAMES
-from .files import sha256_prefix
+from .containers import sha256_prefix
 from .keys import rename_old_keys
 from .model_files import export, load, load_into, published_norm_eps, save
 from .new_heads import CLASS_LAYERS, load_with_new_heads

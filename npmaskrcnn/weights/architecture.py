@@ -8,9 +8,8 @@ epsilon of batch norm leave no trace.
 """
 
 import re
-import warnings
 
-from ..errors import InputError, InputWarning
+from ..errors import InputError, warn
 
 BUILDERS = ("maskrcnn_tiny", "maskrcnn_resnet_fpn", "maskrcnn_resnet50_fpn_v2")
 
@@ -63,8 +62,8 @@ def infer_architecture(state):
             raise InputError(f"is a version-2 Mask R-CNN on {body}; only resnet50 is built in version 2")
         return {"builder": "maskrcnn_resnet50_fpn_v2", "num_classes": num_classes, "config": {}}
     if "backbone.body.bn1.num_batches_tracked" in state:
-        warnings.warn("its body was trained with unfrozen batch norm and is loaded with frozen batch norm: "
-                      "predictions are the same, further training differs", InputWarning, stacklevel=2)
+        warn("its body was trained with unfrozen batch norm and is loaded with frozen batch norm: "
+             "predictions are the same, further training differs")
     config = {"body": body, "norm_eps": 1e-5}
     return {"builder": "maskrcnn_resnet_fpn", "num_classes": num_classes, "config": config}
 

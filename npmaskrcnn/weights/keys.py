@@ -7,9 +7,8 @@ wrapped when it was saved: ``module.`` (several GPUs) and ``_orig_mod.`` (compil
 """
 
 import re
-import warnings
 
-from ..errors import InputError, InputWarning
+from ..errors import InputError, warn
 
 OLD_NAMES = (
     (re.compile(r"^(backbone\.fpn\.(?:inner|layer)_blocks\.\d+)\.(weight|bias)$"), r"\1.0.\2"),
@@ -64,6 +63,5 @@ def rename_old_keys(state):
         renamed[new_name(name)] = array
     old = [name for name in state if new_name(name) != name]
     if old:
-        warnings.warn(f"{len(old)} old key names were renamed, the first {old[0]!r} to {new_name(old[0])!r}",
-                      InputWarning, stacklevel=2)
+        warn(f"{len(old)} old key names were renamed, the first {old[0]!r} to {new_name(old[0])!r}")
     return renamed

@@ -8,16 +8,16 @@ the builder from names and shapes.
 
 import json
 import os
-import warnings
 
 import numpy as np
 
-from ..errors import InputError, InputWarning
+from ..errors import InputError, warn
+from ..files import as_path
 from ..judge import COUNTER
 from ..words import count
 from .architecture import count_classes, infer_architecture
 from .coco_names import COCO_NAMES
-from .files import as_path, sha256_prefix
+from .containers import sha256_prefix
 from .keys import rename_old_keys
 from .npz import write_npz
 from .rebuild import build
@@ -175,8 +175,8 @@ def published_norm_eps(path):
     """
     if sha256_prefix(path) != PUBLISHED_COCO_V1:
         return 1e-5
-    warnings.warn(f"{path}: is the file that torchvision published as COCO_V1, so its batch norms divide by "
-                  "sqrt(var + 0.0), not by sqrt(var + 1e-5)", InputWarning, stacklevel=2)
+    warn(f"{path}: is the file that torchvision published as COCO_V1, so its batch norms divide by "
+         "sqrt(var + 0.0), not by sqrt(var + 1e-5)")
     return 0.0
 
 
@@ -190,8 +190,8 @@ def _judged_state(model, path):
     state = model.state_dict()
     bad = [name for name, value in state.items() if not np.isfinite(value).all()]
     if bad:
-        warnings.warn(f"{path}: {count(len(bad), 'array')} with NaN or infinite numbers, the first {bad[0]!r}; the model "
-                      "is saved as it is, but it cannot detect anything", InputWarning, stacklevel=3)
+        warn(f"{path}: {count(len(bad), 'array')} with NaN or infinite numbers, the first {bad[0]!r}; the model "
+             "is saved as it is, but it cannot detect anything")
     return state
 
 
@@ -237,8 +237,8 @@ def _fill(model, arrays, path):
     dtypes = {name: arrays[name].dtype for name in report.loaded if not name.endswith(COUNTER)}
     cast = [name for name, dtype in dtypes.items() if dtype != model.dtype]
     if cast:
-        warnings.warn(f"{path}: {count(len(cast), 'array')} cast to {model.dtype}, the first {cast[0]!r} "
-                      f"from {dtypes[cast[0]]}", InputWarning, stacklevel=3)
+        warn(f"{path}: {count(len(cast), 'array')} cast to {model.dtype}, the first {cast[0]!r} "
+             f"from {dtypes[cast[0]]}")
     return report
 
 

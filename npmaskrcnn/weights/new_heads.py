@@ -7,7 +7,7 @@ those last layers anew for other classes, and trains from there (transfer learni
 
 from .. import models
 from ..errors import InputError
-from ..judge import check_known
+from ..judge import judge_known
 from .model_files import load
 
 CLASS_LAYERS = ("roi_heads.box_predictor.cls_score", "roi_heads.box_predictor.bbox_pred",
@@ -40,7 +40,7 @@ def load_with_new_heads(path, num_classes, rng=None, **config):
     """
     stored = load(path)
     builder, settings = stored.architecture["builder"], stored.architecture["config"]
-    check_known(config, settings, f"option of {builder}")
+    judge_known(config, settings, f"option of {builder}")
     if builder == "maskrcnn_tiny" and "min_size" in config:
         config.setdefault("max_size", 2 * config["min_size"])   # images are not squares: leave the longer side room
     model = getattr(models, builder)(num_classes=num_classes, rng=rng, **{**settings, **config})

@@ -13,13 +13,13 @@ before it looks whether so much is there, and it advises pickling. So the header
 import json
 import math
 import re
-import warnings
 import zipfile
 
 import numpy as np
 
-from ..errors import InputError, InputWarning
-from .files import Unreadable, atomic_writer, judge_shape, naming, open_regular, sniff
+from ..errors import InputError, warn
+from ..files import Unreadable, atomic_writer, naming, parse_json
+from .containers import judge_shape, open_weights, sniff
 from .zips import CheckedZip, is_plain_name
 
 FORMAT_VERSION = 1
@@ -100,7 +100,7 @@ def read_npz(path):
     InputWarning
         If big-endian numbers were swapped.
     """
-    with naming(path), open_regular(path) as file:
+    with naming(path), open_weights(path) as file:
         if sniff(file) != "zip":
             raise Unreadable("is not an .npz file (a zip archive of arrays)")
         archive = CheckedZip(file, {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
@@ -121,8 +121,8 @@ def read_npz_archive(archive, path):
         arrays[name], big_endian = _parse_npy(content, name)
         swapped += [name] if big_endian else []
     if swapped:
-        warnings.warn(f"{path}: {len(swapped)} big-endian arrays were swapped to this machine's byte order, "
-                      f"the first {swapped[0]!r}", InputWarning, stacklevel=3)
+        warn(f"{path}: {len(swapped)} big-endian arrays were swapped to this machine's byte order, "
+             f"the first {swapped[0]!r}")
     meta = _meta_from_json(arrays.pop(META_ENTRY)) if META_ENTRY in arrays else {}
     return arrays, meta
 
@@ -162,8 +162,8 @@ def _meta_to_json(path, meta):
 
 def _meta_from_json(entry):
     try:
-        outer = json.loads(entry.tobytes().decode("utf-8"))
-    except (ValueError, RecursionError):
+        outer = parse_json(entry.tobytes())
+    except Unreadable:
         raise Unreadable(f"entry {META_ENTRY!r} is not JSON; expected what npmaskrcnn writes there") from None
     version = outer.get("format_version") if isinstance(outer, dict) else None
     if type(version) is not int or not isinstance(outer.get("meta"), dict):

@@ -15,7 +15,8 @@ import math
 import numpy as np
 
 from ..errors import InputError
-from .files import Unreadable, atomic_writer, judge_shape
+from ..files import Unreadable, atomic_writer
+from .containers import judge_shape
 
 MAX_HEADER = 16 << 20  # bytes; a full Mask R-CNN needs 40 thousand
 DTYPES = {

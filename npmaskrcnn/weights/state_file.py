@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .files import Unreadable, naming, open_regular, sniff
+from ..files import Unreadable, naming
+from .containers import open_weights, sniff
 from .npz import read_npz_archive
 from .safetensors import read_safetensors_file
 from .torch_legacy import read_torch_legacy
@@ -57,7 +58,7 @@ def read_state(path):
         One line that begins with the path: the file is missing, of no known kind, damaged, asks for code
         to be run, or holds a number that is not finite.
     """
-    with naming(path), open_regular(path) as file:
+    with naming(path), open_weights(path) as file:
         container = sniff(file)
         if container == "safetensors":
             arrays, metadata = read_safetensors_file(file)

@@ -11,7 +11,8 @@ import math
 
 import numpy as np
 
-from .files import Unreadable, judge_shape
+from ..files import Unreadable
+from .containers import judge_shape
 from .safetensors import widen_bfloat16
 from .unpickler import Tensor
 

@@ -11,7 +11,7 @@ The best-known weights, torchvision's COCO_V1 of 2019, come in this container. I
 flipped bit in the numbers goes unnoticed, except where it makes NaN or infinity.
 """
 
-from .files import Unreadable
+from ..files import Unreadable
 from .tensors import find_state, itemsize, read_tensors
 from .unpickler import unpickle
 

@@ -12,7 +12,7 @@ uncompressed and aligned, so that torch can map them into memory.
 
 import zipfile
 
-from .files import Unreadable
+from ..files import Unreadable
 from .tensors import find_state, itemsize, read_tensors
 from .unpickler import unpickle
 

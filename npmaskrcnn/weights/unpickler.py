@@ -28,7 +28,7 @@ import pickletools
 import struct
 from typing import NamedTuple
 
-from .files import Unreadable
+from ..files import Unreadable
 
 MAX_INSTRUCTIONS = 1_000_000  # a Mask R-CNN on ResNet-101 has twenty thousand
 STORAGE_DTYPES = {  # torch's storage classes, little-endian on disk

@@ -11,7 +11,7 @@ import struct
 import zipfile
 import zlib
 
-from .files import Unreadable
+from ..files import Unreadable
 
 MAX_INFLATION = 20  # a compressed archive may unpack to this many times its own size ...
 FREE_INFLATION = 64 << 20  # ... or to 64 MB, whichever is more (weights compress little, zeros well)

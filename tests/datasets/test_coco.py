@@ -12,7 +12,7 @@ from PIL import Image
 
 from npmaskrcnn.datasets import CocoDataset, ShapesDataset, label_maps, warn_of_shared_images, write_coco
 from npmaskrcnn.errors import InputError, InputWarning
-from npmaskrcnn.evaluation import rle
+from npmaskrcnn import rle
 from npmaskrcnn.shipped import data_file
 
 HEIGHT, WIDTH = 20, 30
@@ -266,7 +266,7 @@ REFUSED = {
     "box as polygon": ([A, 0, "segmentation"], [2, 3, 10, 5], "annotation 11 .*four numbers are a box"),
     "counts as polygon": ([A, 0, "segmentation"], [[5, 2, 8, 2, 9, 1, 4]], "annotation 11 .*7 numbers.*RLE"),
     "corner NaN": ([A, 0, "segmentation"], [[1, 1, 5, float("nan"), 5, 5]],
-                   "annotation 11 .*polygon 0: number 3 is nan"),
+                   "annotation 11 .*polygon 0.3. must be a finite number, got nan"),
     "RLE swapped": ([A, 1, "segmentation", "size"], [WIDTH, HEIGHT],
                     r"annotation 12 .*size \[30, 20\], the image is 20 x 30 .*look swapped"),
     "RLE of another size": ([A, 1, "segmentation", "size"], [20, 31], "annotation 12 .*the image is 20 x 30"),
@@ -318,7 +318,7 @@ def test_a_file_that_is_not_such_json_is_refused_with_its_path(tmp_path, text, m
 def test_missing_files_and_folders_are_refused(folder):
     with pytest.raises(InputError, match="nowhere.json: no such file"):
         CocoDataset(folder / "nowhere.json", folder)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is a folder; expected a JSON file"):
         CocoDataset(folder, folder)
     opened(folder)
     with pytest.raises(InputError, match="nowhere: is no folder; expected the one .* of .*cats.json"):

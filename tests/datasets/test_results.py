@@ -8,7 +8,7 @@ import pytest
 
 from npmaskrcnn.datasets import ShapesDataset, detections_to_coco, read_detections, write_detections
 from npmaskrcnn.errors import InputError
-from npmaskrcnn.evaluation import rle
+from npmaskrcnn import rle
 from npmaskrcnn.structures import Detections
 
 
@@ -170,10 +170,10 @@ def test_a_name_that_occurs_twice_goes_with_its_id_and_confirms_it(tmp_path):
     ("image_id", 41, "detection 1: image_id is 41, the dataset has 40, 'b'"),
     ("image_id", [40], "detection 1: image_id is"),
     ("category_id", 1, "detection 1: category_id is 1, the dataset has 7, 90"),
-    ("bbox", [1, 2, 3], "detection 1: bbox is .*expected 4 finite"),
+    ("bbox", [1, 2, 3], "detection 1: bbox(.2.)? must be (4|a finite) number"),
     ("bbox", [1, 2, 3, float("nan")], "detection 1: bbox"),
-    ("bbox", None, "detection 1: bbox is None"),
-    ("score", float("nan"), "detection 1: score is .nan.*finite"),
+    ("bbox", None, "detection 1: bbox must be 4 numbers, got None"),
+    ("score", float("nan"), "detection 1: score must be a finite number, got nan"),
     ("score", "high", "detection 1: score"),
     ("score", None, "detection 1: score"),
     ("segmentation", None, "detection 1: has no segmentation"),

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from npmaskrcnn.errors import InputError, InputWarning
-from npmaskrcnn.evaluation import evaluate, rle
+from npmaskrcnn import rle
+from npmaskrcnn.evaluation import evaluate
 from npmaskrcnn.evaluation.curves import interpolate_precision, precision_recall_curve
 from npmaskrcnn.structures import Detections, Target
 

@@ -13,7 +13,8 @@ accepted for the string, because pycocotools returns bytes.
 
 import numpy as np
 
-from npmaskrcnn.errors import InputError
+from .errors import InputError
+from .words import short
 
 # The largest mask that is unfolded: a file may claim any size. Pillow refuses images at the same number.
 MAX_PIXELS = 178_956_970
@@ -111,18 +112,18 @@ def area(rle):
 def _read(rle):
     """Return height, width and the runs (int64) of an RLE, or raise InputError."""
     if not isinstance(rle, dict) or "size" not in rle or "counts" not in rle:
-        raise InputError(f"RLE: expected a dict with 'size' and 'counts', got {_short(rle)}")
+        raise InputError(f"RLE: expected a dict with 'size' and 'counts', got {short(rle)}")
     height, width = _read_size(rle["size"])
     counts = rle["counts"]
     if isinstance(counts, (str, bytes)):
         counts = _string_to_counts(counts)
     elif not isinstance(counts, (list, tuple, np.ndarray)) or not _all_ints(counts):
-        raise InputError(f"RLE: counts are a list of whole numbers or a string, got {_short(counts)}")
+        raise InputError(f"RLE: counts are a list of whole numbers or a string, got {short(counts)}")
     if len(counts) and min(counts) < 0:
-        raise InputError(f"RLE: counts must not be negative, got {_short(min(counts))}")
+        raise InputError(f"RLE: counts must not be negative, got {short(min(counts))}")
     total = sum(int(count) for count in counts)                          # Python's ints: no overflow
     if total != height * width:
-        raise InputError(f"RLE: counts sum to {_short(total)}, but size {height} x {width} (height x width) "
+        raise InputError(f"RLE: counts sum to {short(total)}, but size {height} x {width} (height x width) "
                          f"has {height * width} pixels")
     return height, width, np.array(counts, dtype=np.int64)
 
@@ -131,20 +132,15 @@ def _read_size(size):
     """Return height and width as ints, or raise InputError."""
     is_pair = isinstance(size, (list, tuple, np.ndarray)) and len(size) == 2
     if not is_pair or not _all_ints(size) or min(size) < 0:
-        raise InputError(f"RLE: size is [height, width] in whole pixels, got {_short(size)}")
+        raise InputError(f"RLE: size is [height, width] in whole pixels, got {short(size)}")
     height, width = int(size[0]), int(size[1])
     if height * width > MAX_PIXELS:
-        raise InputError(f"RLE: size {_short(size)} is more than the {MAX_PIXELS} pixels that are unfolded")
+        raise InputError(f"RLE: size {short(size)} is more than the {MAX_PIXELS} pixels that are unfolded")
     return height, width
 
 
 def _all_ints(values):
     return all(isinstance(value, (int, np.integer)) and not isinstance(value, bool) for value in values)
-
-
-def _short(value):
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 # ---- the compressed string ----
@@ -174,7 +170,7 @@ def _string_to_counts(string):
     try:
         codes = string.encode("ascii") if isinstance(string, str) else string
     except UnicodeEncodeError:
-        raise InputError(f"RLE: a compressed string is ASCII, got {_short(string)}") from None
+        raise InputError(f"RLE: a compressed string is ASCII, got {short(string)}") from None
     counts = []
     number, num_groups = 0, 0
     for position, code in enumerate(codes):

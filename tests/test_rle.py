@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from npmaskrcnn.errors import InputError
-from npmaskrcnn.evaluation import rle
+from npmaskrcnn import rle
 
 # Read column by column, top to bottom:
 #

@@ -1,0 +1,144 @@
+"""Opening and writing files so that nothing surprising happens.
+
+Reading: everything that turns out to be wrong with a file ends as one `InputError` line that begins with the
+path. Readers therefore raise `Unreadable` with the reason alone, and `naming(path)` puts the path in front.
+
+Writing: a file appears complete or not at all. The bytes go to a temporary file in the same folder
+(`os.replace` is atomic only within one file system), are forced to the disk, and only then take the
+name. Whoever interrupts a save keeps the previous file.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from .errors import InputError
+from .judge import refusal
+
+MAX_REASON = 600  # characters
+
+
+class Unreadable(Exception):
+    """Why a file cannot be read, without its name; `naming` turns it into an `InputError`."""
+
+
+def as_path(value, name):
+    """Return a path as a str; `InputError` that names the argument for anything that is none."""
+    if isinstance(value, (str, os.PathLike)) and isinstance(os.fspath(value), str):
+        return os.fspath(value)
+    raise refusal(name, "a file name or a path", value)
+
+
+# ---- reading ----
+
+
+@contextlib.contextmanager
+def naming(path):
+    """Turn what goes wrong inside into one `InputError` line that begins with the path."""
+    try:
+        yield
+    except Unreadable as error:
+        reason = " ".join(str(error).split())  # names from the file may be long and have line ends
+        raise InputError(f"{path}: {reason[:MAX_REASON]}") from None
+    except MemoryError:
+        raise InputError(f"{path}: needs more memory than there is") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+
+
+def open_regular(path, expected):
+    """Open a regular, non-empty file for reading; anything else is `Unreadable`, and what was `expected` is said."""
+    path = as_path(path, "path")
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        raise Unreadable(f"no such file; expected {expected}") from None
+    except ValueError as error:  # a NUL character in the name
+        raise Unreadable(f"not a file name ({error})") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise Unreadable(f"is a folder; expected {expected}")
+    if not stat.S_ISREG(status.st_mode):  # opening a named pipe would wait for ever
+        raise Unreadable(f"is not a regular file; expected {expected}")
+    if status.st_size == 0:
+        raise Unreadable(f"is empty (0 bytes); expected {expected}")
+    return open(path, "rb")
+
+
+def read_json(path):
+    """Return the content of a JSON file; `InputError` with the path and, where it is invalid, the line and text."""
+    with naming(path), open_regular(path, "a JSON file") as file:
+        return parse_json(file.read())
+
+
+def parse_json(content, **options):
+    """Return what the bytes of a JSON text say; `Unreadable` if they are none. `options` are those of `json.loads`."""
+    try:
+        text = content.decode("utf-8-sig")  # with or without a byte order mark
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"is not UTF-8 text (byte {error.start})") from None
+    try:
+        return json.loads(text, **options)
+    except json.JSONDecodeError as error:
+        line = (text.splitlines() + [""])[error.lineno - 1]
+        start = max(0, error.colno - 40)
+        raise Unreadable(f"invalid JSON in line {error.lineno}, column {error.colno}: {error.msg}; "
+                         f"the text there is {line[start:start + 60].strip()!r}") from None
+    except RecursionError:
+        raise Unreadable("invalid JSON, nested too deeply") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise Unreadable(f"invalid JSON ({error})") from None
+
+
+# ---- writing ----
+
+
+def make_folder(path, name):
+    """Make the folder if need be and return its `Path`; `InputError` if `path` is none or that cannot be done."""
+    folder = Path(as_path(path, name))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"{folder}: is a file, but a folder is needed to write into") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
+        raise InputError(f"{folder}: cannot be made ({getattr(error, 'strerror', error)})") from None
+    return folder
+
+
+@contextlib.contextmanager
+def atomic_writer(path):
+    """Open a temporary file that takes the name `path` when, and only when, the block succeeds.
+
+    Raises
+    ------
+    InputError
+        Naming the path, if the folder is missing or read-only, the disk full, or `path` a folder. The
+        temporary file is removed, and a file that was there before is untouched.
+    """
+    path = as_path(path, "path")
+    target = os.path.realpath(path)  # through a symbolic link, so that the link stays one
+    if os.path.isdir(target):
+        raise InputError(f"{path}: is a folder; expected the name of a file to write")
+    temporary = os.path.join(os.path.dirname(target), f".{secrets.token_hex(8)}.tmp")
+    try:
+        file = _create(temporary)
+        try:
+            with file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        except BaseException:  # KeyboardInterrupt too
+            with contextlib.suppress(OSError):
+                os.remove(temporary)
+            raise
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def _create(path):
+    # Not tempfile: its files are readable by their owner alone, and the finished file would stay so.
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(path, flags, 0o666), "w+b")
