@@ -20,27 +20,15 @@ Two deviations from torchvision, both on purpose: a pyramid level's scale is its
 `stages.roi_pooler`), and ties in scores keep input order (see `ops.nms`).
 """
 
-import importlib.util
-
 __version__ = "0.1.0"
 
-_HOMES = {      # where what one needs most is defined
-    "Detections": "structures", "InputError": "errors", "InputWarning": "errors", "MaskRCNN": "mask_rcnn",
-    "Target": "structures", "Trace": "trace", "load": "weights", "maskrcnn_resnet50_fpn": "zoo",
-    "maskrcnn_resnet50_fpn_v2": "zoo", "maskrcnn_resnet_fpn": "zoo", "maskrcnn_tiny": "models", "save": "weights",
-}
-__all__ = list(_HOMES)
+from .errors import InputError, InputWarning
+from .mask_rcnn import MaskRCNN
+from .models import maskrcnn_tiny
+from .structures import Detections, Target
+from .trace import Trace
+from .weights import load, save
+from .zoo import maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2, maskrcnn_resnet_fpn
 
-
-def __getattr__(name):
-    """Import a name when it is first asked for: the command line must answer Ctrl-C while NumPy is still loading."""
-    if name in _HOMES:
-        globals()[name] = value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
-        return value
-    if not name.startswith("_") and importlib.util.find_spec(f"{__name__}.{name}"):
-        return importlib.import_module(f".{name}", __name__)        # npmaskrcnn.weights, npmaskrcnn.datasets, ...
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted([*globals(), *_HOMES])
+__all__ = ["Detections", "InputError", "InputWarning", "MaskRCNN", "Target", "Trace", "load", "maskrcnn_resnet50_fpn",
+           "maskrcnn_resnet50_fpn_v2", "maskrcnn_resnet_fpn", "maskrcnn_tiny", "save"]

@@ -2,22 +2,21 @@
 
 Each command is a file in `npmaskrcnn.commands`. Here is what they share: a mistake in what was typed or
 handed in becomes one line on the error stream and exit code 2, never a traceback; warnings are one line
-too; Ctrl-C ends quietly; and ``--threads`` is seen to before NumPy has started its own.
+too; and Ctrl-C ends quietly.
 """
 
 import argparse
 import contextlib
 import os
 import re
-import subprocess
 import sys
 import warnings
 
 from . import __version__
 from .errors import InputError
-from .judge import refusal
+from .fast.threads import limit_threads
+from .judge import judge_count
 
-THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 MISTAKE, FAILED, INTERRUPTED = 2, 1, 130
 PYTHON_NAMES = {"num_steps": "steps", "rng": "seed"}    # arguments that the command line calls otherwise
 
@@ -36,7 +35,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def build_parser():
-    """Return the parser of all commands; they bring NumPy along, so this may take a second."""
+    """Return the parser of all commands."""
     from .commands import ALL
 
     parser = Parser(prog="npmaskrcnn", description="Mask R-CNN in NumPy: watch it, train it, look inside.",
@@ -55,8 +54,7 @@ def main(argv=None):
     Parameters
     ----------
     argv : list of str, optional
-        What was typed after ``npmaskrcnn``; the process's own arguments if absent, and then the process
-        also exits with the command's code.
+        What was typed after ``npmaskrcnn``; the process's own arguments if absent.
 
     Returns
     -------
@@ -67,19 +65,9 @@ def main(argv=None):
         os.environ["MPLBACKEND"] = "agg"    # figures go into files; no window, whatever the shell says
     try:
         options = build_parser().parse_args(argv)
-        if argv is None and options.threads is not None:
-            _restart_with_threads(options.threads)
-        code = run(options)
     except SystemExit as stop:              # argparse: --help, --version, a mistake
-        if argv is None:
-            raise
         return stop.code or 0
-    except KeyboardInterrupt:               # while NumPy is still being loaded
-        print("npmaskrcnn: interrupted", file=sys.stderr)
-        code = INTERRUPTED
-    if argv is None:
-        sys.exit(code)
-    return code
+    return run(options)
 
 
 class Output:
@@ -114,7 +102,9 @@ class Output:
     def _judged(self):
         try:
             yield
-        except OSError as error:            # from here on into the void, what is buffered already too
+        except OSError as error:
+            # From here on into the void, with what is buffered already: as Python's documentation advises for a
+            # closed pipe. Any other file in the stream's place leaves the buffer, which Python writes when it exits.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
             if self.name is not None and not isinstance(error, BrokenPipeError):
                 raise InputError(f"{self.name}: cannot be written ({error.strerror})") from None
@@ -140,8 +130,8 @@ def _run(options):
             said.add(str(message))
         warnings.showwarning = show
         try:
-            if options.threads is not None and options.threads < 1:
-                raise refusal("--threads", "a whole number of at least 1", options.threads)
+            if options.threads is not None:
+                limit_threads(judge_count(options.threads, "--threads"))
             _refuse_empty(options)
             options.run(options)
             sys.stdout.flush()
@@ -184,20 +174,3 @@ def _refuse_empty(options):
                 if name in ("images", "source", "destination") and options.command in ("detect", "export"):
                     raise InputError("an empty file name was given")
                 raise InputError(f"--{name.replace('_', '-')}: is empty; give a name, or leave the option out")
-
-
-def _restart_with_threads(threads):
-    """Run the same command again in a process whose NumPy uses `threads` cores, and exit with its code.
-
-    NumPy's matrix products read the number of threads when NumPy is imported, and it has been imported
-    long before an option can be read; so the variable is set, and the command starts over.
-    """
-    if threads < 1 or all(os.environ.get(name) == str(threads) for name in THREAD_VARIABLES):
-        return
-    for name in THREAD_VARIABLES:
-        os.environ[name] = str(threads)
-    command = [sys.executable, "-m", "npmaskrcnn", *sys.argv[1:]]
-    if os.name == "posix":
-        sys.stdout.flush()
-        os.execv(sys.executable, command)
-    sys.exit(subprocess.call(command))

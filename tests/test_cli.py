@@ -16,6 +16,7 @@ from npmaskrcnn import __version__, cli, load
 from npmaskrcnn.commands import common
 from npmaskrcnn.datasets import CocoDataset, ShapesDataset, read_detections, write_coco
 from npmaskrcnn import rle
+from npmaskrcnn.fast import threads
 from npmaskrcnn.images import read_image
 from npmaskrcnn.ops import box_iou
 from npmaskrcnn.shipped import data_file
@@ -312,6 +313,21 @@ def test_a_mistake_is_one_line_that_names_it(capsys, tmp_path, monkeypatch, argu
     assert says in error_line(capsys, *arguments)
 
 
+def test_the_command_computes_on_as_many_threads_as_told(capsys):
+    products = threads._product_threads
+    before = products.get()
+    try:
+        assert run(capsys, "--threads", 1, "export", "gone.npz", "b.npz")[0] == 2
+        assert products.get() == 1
+    finally:
+        products.set(before)
+
+
+def test_threads_that_cannot_be_set_are_a_warning(capsys, monkeypatch):
+    monkeypatch.setattr(threads._product_threads, "_set", None)
+    assert "cannot be set: set the variable" in run(capsys, "--threads", 1, "export", "gone.npz", "b.npz")[2][0]
+
+
 def test_the_module_runs_as_a_command_on_one_thread():
     result = subprocess.run([sys.executable, "-m", "npmaskrcnn", "--threads", "1", "--version"],
                             capture_output=True, text=True)
@@ -323,15 +339,6 @@ def test_threads_are_told_before_or_after_the_command():
                   ["train", "shapes", "--threads", "2"]):
         assert cli.build_parser().parse_args(typed).threads == 2
     assert cli.build_parser().parse_args(["demo"]).threads is None
-
-
-@pytest.mark.parametrize("command", [["-m", "npmaskrcnn", "--version"], ["-c", "from npmaskrcnn.cli import main; main()"]])
-def test_an_interruption_while_numpy_is_loaded_is_one_line(tmp_path, command):
-    (tmp_path / "numpy.py").write_text("raise KeyboardInterrupt")
-    path = os.pathsep.join([str(tmp_path), str(Path(cli.__file__).parents[1])])
-    result = subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=tmp_path,
-                            env={**os.environ, "PYTHONPATH": path})
-    assert (result.returncode, result.stderr) == (130, "npmaskrcnn: interrupted\n")
 
 
 @pytest.mark.parametrize("command, advice", [(["detect", PICTURE], "smaller images"),

@@ -18,6 +18,8 @@ import sys
 
 import numpy as np
 
+from ..errors import warn
+
 # Threads of Python wait for each other a little at every step; more than a few would mostly wait.
 MOST_CORES = 4
 
@@ -46,6 +48,15 @@ def one_product_a_core(worthwhile=True):
     finally:
         _product_threads.set(before)
         _cores = 1
+
+
+def limit_threads(number):
+    """Compute on at most `number` cores from now on; a warning where NumPy's products cannot be told."""
+    if not _product_threads.are_known:
+        warn("NumPy's products are not made by OpenBLAS here, so the number of threads cannot be set: set the variable "
+             "that their library reads, such as OMP_NUM_THREADS or MKL_NUM_THREADS, before the command begins")
+    else:
+        _product_threads.set(number)
 
 
 def share_out(work, pieces, fewest=2):
@@ -105,6 +116,11 @@ class _ProductThreads:
             if get and set_ and parallel and parallel() == 1:
                 self._get, self._set = get, set_
                 return
+
+    @property
+    def are_known(self):
+        """Whether the number can be told and set."""
+        return self._set is not None
 
     def get(self):
         """Return it; 1 where it cannot be told, so that nothing is shared out."""
