@@ -67,18 +67,28 @@ def open_regular(path, expected):
     return open(path, "rb")
 
 
+def read_text(path, expected):
+    """Return the text in a file; `InputError` with the path, and what was `expected`, if there is none."""
+    with naming(path), open_regular(path, expected) as file:
+        return _decode(file.read())
+
+
 def read_json(path):
     """Return the content of a JSON file; `InputError` with the path and, where it is invalid, the line and text."""
     with naming(path), open_regular(path, "a JSON file") as file:
         return parse_json(file.read())
 
 
-def parse_json(content, **options):
-    """Return what the bytes of a JSON text say; `Unreadable` if they are none. `options` are those of `json.loads`."""
+def _decode(content):
     try:
-        text = content.decode("utf-8-sig")  # with or without a byte order mark
+        return content.decode("utf-8-sig")  # with or without a byte order mark
     except UnicodeDecodeError as error:
         raise Unreadable(f"is not UTF-8 text (byte {error.start})") from None
+
+
+def parse_json(content, **options):
+    """Return what the bytes of a JSON text say; `Unreadable` if they are none. `options` are those of `json.loads`."""
+    text = _decode(content)
     try:
         return json.loads(text, **options)
     except json.JSONDecodeError as error:
@@ -90,6 +100,11 @@ def parse_json(content, **options):
         raise Unreadable("invalid JSON, nested too deeply") from None
     except ValueError as error:  # a number of thousands of digits
         raise Unreadable(f"invalid JSON ({error})") from None
+
+
+def as_read_back(value):
+    """Return what comes back of a value that is written as JSON: lists for tuples."""
+    return json.loads(json.dumps(value))
 
 
 # ---- writing ----

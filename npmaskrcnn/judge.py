@@ -38,11 +38,13 @@ def is_number(value):
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
-def judge_number(value, name, lowest=None, highest=None, above=None, below=None, whole=False):
-    """Return `value` as Python's int or float, or raise `InputError`.
+def judge_number(value, name, lowest=None, highest=None, above=None, below=None, whole=False, optional=False):
+    """Return `value` as Python's int or float (or None, if it is optional), or raise `InputError`.
 
     `lowest` and `highest` may be reached, `above` and `below` not; 10.0 is whole.
     """
+    if value is None and optional:
+        return None
     fits = (is_number(value) and not (whole and value != int(value))
             and (lowest is None or value >= lowest) and (highest is None or value <= highest)
             and (above is None or value > above) and (below is None or value < below))
@@ -67,9 +69,9 @@ def judge_fraction(value, name):
     return judge_number(value, name, 0, 1)
 
 
-def judge_count(value, name, lowest=1):
+def judge_count(value, name, lowest=1, optional=False):
     """Return a whole number from `lowest` to `MAX_COUNT`, or raise `InputError`."""
-    return judge_number(judge_number(value, name, lowest, whole=True), name, highest=MAX_COUNT, whole=True)
+    return judge_number(value, name, lowest, MAX_COUNT, whole=True, optional=optional)
 
 
 def judge_flag(value, name):
@@ -149,7 +151,6 @@ def _scale(image, name, dtype):
     if image.dtype == bool:
         return image.astype(dtype)
     if image.dtype in (np.uint8, np.uint16):
-        full = np.iinfo(image.dtype).max
         largest = image.max()
         if image.dtype == np.uint8 and largest == 1:
             warn(f"{name}: uint8, but no value is above 1, so it is read as almost black; "
@@ -157,7 +158,7 @@ def _scale(image, name, dtype):
         if image.dtype == np.uint16 and 0 < largest <= 255:
             warn(f"{name}: uint16, but no value is above {largest}, so it is read as almost black; "
                  "if 255 means white, use image.astype(np.uint8)")
-        return np.true_divide(image, full, dtype=dtype)
+        return np.true_divide(image, np.iinfo(image.dtype).max, dtype=dtype)
     if image.dtype.kind == "f":
         return _scale_float(image, name, dtype)
     raise InputError(f"{name}: values of type {image.dtype}, expected uint8, uint16, bool or float in 0..1; "

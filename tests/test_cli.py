@@ -302,7 +302,7 @@ def test_names_that_the_terminal_cannot_show_and_a_foreign_backend_do_no_harm(tm
     (["train", "coco", "--annotations", "gone.json", "--images", "."], "gone.json"),
     (["overfit", "--steps", "0"], "--steps must be a"),
     (["overfit", "--seed", "-1"], "--seed must be a"),
-    (["detect", PICTURE, "--classes", "gone.txt"], "gone.txt: cannot be read (No such file"),
+    (["detect", PICTURE, "--classes", "gone.txt"], "gone.txt: no such file; expected a list of class names"),
     (["train", "coco", "--annotations", SAMPLE, "--images", SAMPLE.parent, "--min-size", "0"], "--min-size must be a"),
     (["export", "gone.npz", "b.npz"], "gone.npz"),
     (["export", data_file("tiny.npz"), "b.txt"], "b.txt"),

@@ -1,14 +1,18 @@
 """What several commands need: a checked output folder, a loaded model, predictions with progress."""
 
 import gc
-import sys
-import time
 
 import numpy as np
 
 from ..errors import InputError
 from ..files import atomic_writer
+from ..progress import ProgressLine
 from ..shipped import trained_tiny
+
+
+def add_out(parser, folder):
+    """Add the option --out."""
+    parser.add_argument("--out", default=folder, metavar="DIR", help="folder to write into (default: %(default)s)")
 
 
 def load_model(weights):
@@ -42,31 +46,6 @@ def save_figure(figure, path, dpi=100):
     with uninterrupted():   # Python ignores a Ctrl-C that comes while it takes objects away
         figure.clear()
         gc.collect()        # a figure is full of circles, which else wait, images and all, for their turn
-
-
-class ProgressLine:
-    """One line that says how far a long loop is and how long it will still take.
-
-    On a terminal the line is rewritten; into a file or a pipe a line is printed now and then.
-    """
-
-    def __init__(self, what, total, stream=None):
-        self.what, self.total, self.stream = what, total, stream or sys.stderr
-        self.start = self.last = time.perf_counter()
-
-    def update(self, done, stage=""):
-        """Say that `done` of the total are done, and at which stage the next one is."""
-        now = time.perf_counter()
-        tty = self.stream.isatty()
-        if done < self.total and now - self.last < (0.2 if tty else 5.0):
-            return
-        self.last = now
-        left = (now - self.start) / max(done, 1) * (self.total - done)
-        text = f"{self.what}: {done} of {self.total}" + (f", {left:.0f} s left" if done else "")
-        text = f"{text}, {stage}".ljust(60) if stage else text
-        end = "\n" if done >= self.total or not tty else ""
-        self.stream.write(("\r" if tty else "") + text + end)
-        self.stream.flush()
 
 
 def predict_dataset(model, dataset, what="looking at images", batch_size=4, **thresholds):

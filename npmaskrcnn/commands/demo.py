@@ -8,7 +8,7 @@ import numpy as np
 
 from ..files import make_folder
 from ..judge import judge_number
-from .common import class_names_of, judge_classes, load_model, predict_dataset, save_figure
+from .common import add_out, class_names_of, judge_classes, load_model, predict_dataset, save_figure
 
 GALLERY_IMAGES, SCORED_IMAGES = 8, 50
 SHOWN_SCORE = 0.5           # detections below this are counted by the evaluation, but not drawn
@@ -20,7 +20,7 @@ def add_parser(commands):
     parser = commands.add_parser("demo", help="see the trained tiny model find shapes (about 10 s)",
                                  description=__doc__.split("\n\n", 1)[1], epilog="example: npmaskrcnn demo --seed 7")
     parser.add_argument("--seed", type=int, default=None, help="of the images (default: new ones every time)")
-    parser.add_argument("--out", default="npmaskrcnn-demo", metavar="DIR", help="folder to write into (default: %(default)s)")
+    add_out(parser, "npmaskrcnn-demo")
     parser.add_argument("--weights", metavar="FILE", help="another model of the same three shapes")
     parser.set_defaults(run=run)
 
@@ -54,8 +54,8 @@ def run(options):
     best = max(range(SCORED_IMAGES), key=lambda i: _num_right(shown[i], dataset.target(i)))
     save_figure(plots.stage_sheet(model.trace(*dataset[best])), folder / "stages.png")
     save_figure(plots.gallery(list(images), shown[:GALLERY_IMAGES], list(targets), names), folder / "gallery.png")
-    print(f"\nwrote {folder / 'stages.png'} (image {best} of the {SCORED_IMAGES}, the one with the most right detections, "
-          f"through all stages) and {folder / 'gallery.png'}")
+    print(f"\nwrote {folder / 'stages.png'} (image {best} of the {SCORED_IMAGES}, the one with the most right "
+          f"detections, through all stages) and {folder / 'gallery.png'}")
 
 
 def _num_right(found, target):

@@ -15,25 +15,26 @@ from pathlib import Path
 from PIL import Image
 
 from ..errors import InputError
-from ..files import atomic_writer, make_folder
+from ..files import atomic_writer, make_folder, read_text
 from ..judge import judge_fraction
 from ..words import count
-from .common import ProgressLine, class_names_of, label_map, load_model, save_figure
+from ..progress import ProgressLine
+from .common import add_out, class_names_of, label_map, load_model, save_figure
 
 
 def add_parser(commands):
     """Say what can be typed."""
     parser = commands.add_parser("detect", help="find the objects in pictures", description=__doc__.split("\n\n", 1)[1],
-                                 epilog="example: npmaskrcnn detect photo.jpg --weights model.npz --score 0.7 --out found")
+                                 epilog="example: npmaskrcnn detect photo.jpg --weights model.npz --out found")
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="a picture, or a pattern such as 'photos/*.jpg'")
     parser.add_argument("--weights", metavar="FILE",
                         help=".npz, .pth or .safetensors (default: the tiny model that knows three shapes)")
     parser.add_argument("--score", type=float, default=0.5, metavar="S",
                         help="show detections with a higher score than this (default: %(default)s)")
     parser.add_argument("--iou", type=float, default=0.5, metavar="T",
-                        help="of two detections of a class that overlap more than this, keep the better (default: %(default)s)")
+                        help="of two detections of a class that overlap more, keep the better (default: %(default)s)")
     parser.add_argument("--classes", metavar="FILE", help="text file with one class name a line, without background")
-    parser.add_argument("--out", default="npmaskrcnn-out", metavar="DIR", help="folder to write into (default: %(default)s)")
+    add_out(parser, "npmaskrcnn-out")
     parser.add_argument("--overwrite", action="store_true", help="replace files of the same names in that folder")
     parser.set_defaults(run=run)
 
@@ -122,15 +123,11 @@ def _write(path, action):
 
 
 def _read_class_names(path, num_classes):
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: cannot be read as a list of class names, it is not UTF-8 text") from None
+    lines = read_text(path, "a list of class names, one a line").splitlines()
     names = [line.strip() for line in lines if line.strip()]
     if len(names) != num_classes - 1:
-        raise InputError(f"{path}: has {len(names)} class names, but the model has {num_classes - 1} classes besides background")
+        raise InputError(f"{path}: has {len(names)} class names, but the model has {num_classes - 1} classes besides "
+                         "background")
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise InputError(f"{path}: has the class name {repeated[0]!r} more than once")

@@ -1,7 +1,7 @@
 """``npmaskrcnn overfit``: learn one image by heart, the quickest test that everything works.
 
-150 steps on a single image of shapes, whose objects have at least 400 pixels and stand apart; a healthy model then finds
-every one with box IoU and mask IoU above 0.9, and the command says so.
+150 steps on a single image of shapes, whose objects have at least 400 pixels and stand apart; a healthy model then
+finds every one with box IoU and mask IoU above 0.9, and the command says so.
 """
 
 import numpy as np

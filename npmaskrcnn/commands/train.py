@@ -11,10 +11,10 @@ from ..errors import InputError
 from ..judge import judge_number
 from ..models import BODIES
 from ..words import count
-from .common import judge_classes, load_model
+from .common import add_out, judge_classes, load_model
 
 DEFAULT_STEPS = 1800
-# Masks are learnt last. In 1,000 steps of shapes a factor of 2 brought mask AP from .713 to .721 and box AP from
+# Masks are learned last. In 1,000 steps of shapes a factor of 2 brought mask AP from .713 to .721 and box AP from
 # .751 to .768, 4 brought .719 and .758 (one seed; two seeds differ by as much as .01).
 SHAPES_MASK_WEIGHT = 2.0
 NUM_SHAPES = 100_000     # not from --steps: a run that is taken up for more steps has the same images
@@ -40,27 +40,30 @@ def add_parser(commands):
     coco.add_argument("--new-heads", action="store_true",
                       help="with --weights: draw the layers that name classes anew, for the classes of --annotations")
     coco.add_argument("--min-size", type=int, metavar="PIXELS", help="shorter side to which images are resized")
-    coco.add_argument("--scale-jitter", type=float, nargs=2, metavar=("LOW", "HIGH"), help="random zoom, such as 0.8 1.2")
+    coco.add_argument("--scale-jitter", type=float, nargs=2, metavar=("LOW", "HIGH"),
+                      help="random zoom, such as 0.8 1.2")
     for source in (shapes, coco):
         _add_common(source, SHAPES_MASK_WEIGHT if source is shapes else 1.0)
         source.set_defaults(run=run)
 
 
 def _add_common(parser, mask_weight):
-    parser.add_argument("--steps", type=int, help="in all, --resume included; over them the learning rate falls to zero "
-                                                  f"(default: {DEFAULT_STEPS})")
+    parser.add_argument("--steps", type=int, default=DEFAULT_STEPS,
+                        help="in all, --resume included; the rate falls to zero over them (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=4, help="images a step (default: %(default)s)")
     parser.add_argument("--optimizer", default="muon", help="muon, adamw or sgd (default: %(default)s)")
-    parser.add_argument("--lr", type=float, help="highest learning rate (default: the optimiser's)")
+    parser.add_argument("--lr", type=float, help="highest learning rate (default: the optimizer's)")
     parser.add_argument("--mask-weight", type=float, default=mask_weight, metavar="FACTOR",
                         help="of the mask loss in the sum of the five (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and samples (default: %(default)s)")
     parser.add_argument("--weights", metavar="FILE", help="start from these weights")
     parser.add_argument("--resume", metavar="FILE", help="take up a checkpoint of the same training")
-    parser.add_argument("--eval-every", type=int, metavar="STEPS", help="steps between two evaluations (default: at the end)")
-    parser.add_argument("--checkpoint-at", type=int, nargs="*", default=[], metavar="STEP", help="keep checkpoints of these steps")
+    parser.add_argument("--eval-every", type=int, metavar="STEPS",
+                        help="steps between two evaluations (default: at the end)")
+    parser.add_argument("--checkpoint-at", type=int, nargs="*", default=[], metavar="STEP",
+                        help="keep checkpoints of these steps")
     parser.add_argument("--no-flip", action="store_true", help="do not mirror half of the images")
-    parser.add_argument("--out", default="npmaskrcnn-run", metavar="DIR", help="folder to write into (default: %(default)s)")
+    add_out(parser, "npmaskrcnn-run")
 
 
 def run(options):
@@ -73,15 +76,14 @@ def run(options):
     judge_number(options.mask_weight, "--mask-weight", 0)
     _judge_model_options(options)
     make = _shapes if options.source == "shapes" else _coco
-    steps, model, dataset, validation = make(options)
-    if late := [step for step in options.checkpoint_at if step > steps]:
-        raise InputError(f"--checkpoint-at {late[0]} comes after the last of {steps} steps (--steps)")
-    trainer = train(
-        model, dataset, num_steps=steps, out_dir=options.out, optimizer=options.optimizer, lr=options.lr,
+    model, dataset, validation = make(options)
+    if late := [step for step in options.checkpoint_at if step > options.steps]:
+        raise InputError(f"--checkpoint-at {late[0]} comes after the last of {options.steps} steps (--steps)")
+    train(
+        model, dataset, num_steps=options.steps, out_dir=options.out, optimizer=options.optimizer, lr=options.lr,
         resume=options.resume, batch_size=options.batch_size, rng=options.seed, validation=validation,
         eval_every=options.eval_every, checkpoint_at=options.checkpoint_at, flip=not options.no_flip,
         scale_jitter=getattr(options, "scale_jitter", None), loss_weights={"loss_mask": options.mask_weight})
-    return trainer
 
 
 def _judge_model_options(options):
@@ -105,14 +107,13 @@ def _stored_model(options):
 
 
 def _shapes(options):
-    """Return (steps, model, training set, test set) for toy shapes; 25,000 steps of 4 see no image twice."""
+    """Return (model, training set, test set) for toy shapes; 25,000 steps of 4 see no image twice."""
     from ..datasets import ShapesDataset
     from ..models import maskrcnn_tiny
 
-    steps = DEFAULT_STEPS if options.steps is None else options.steps
     dataset = ShapesDataset(NUM_SHAPES, seed=options.seed, kinds=tuple(options.kinds))
     model = _stored_model(options) or maskrcnn_tiny(len(dataset.class_names), rng=np.random.default_rng(options.seed))
-    return steps, _with_classes(model, dataset, "the shapes"), dataset, shapes_validation(options)
+    return _with_classes(model, dataset, "the shapes"), dataset, shapes_validation(options)
 
 
 def shapes_validation(options):
@@ -125,7 +126,7 @@ def shapes_validation(options):
 
 
 def _coco(options):
-    """Return (steps, model, training set, validation set or None) for a COCO annotation file."""
+    """Return (model, training set, validation set or None) for a COCO annotation file."""
     from ..datasets import CocoDataset, warn_of_shared_images
 
     if (options.val_annotations is None) != (options.val_images is None):
@@ -136,8 +137,7 @@ def _coco(options):
         validation = CocoDataset(options.val_annotations, options.val_images)
         warn_of_shared_images(dataset, validation)
     model = _coco_model(options, len(dataset.class_names), np.random.default_rng(options.seed))
-    steps = DEFAULT_STEPS if options.steps is None else options.steps
-    return steps, _with_classes(model, dataset, options.annotations), dataset, validation
+    return _with_classes(model, dataset, options.annotations), dataset, validation
 
 
 def _coco_model(options, num_classes, rng):

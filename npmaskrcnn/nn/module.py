@@ -158,7 +158,7 @@ class Module:
             parameter.grad = None
 
     def freeze(self):
-        """Make every parameter below here untrainable; return self. (Statistics of batch norms still move, as in torch.)"""
+        """Make every parameter below here untrainable; return self. (Batch norms still count, as in torch.)"""
         for parameter in self.parameters():
             parameter.trainable = False
         return self

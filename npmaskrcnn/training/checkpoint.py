@@ -8,11 +8,11 @@ then renamed: whatever happens meanwhile, the previous checkpoint stays whole.
 """
 
 import contextlib
-import dataclasses
 
 import numpy as np
 
 from ..errors import InputError, warn
+from ..files import as_read_back
 from ..judge import compare_state, judge_count, judge_number
 from ..models import TINY_DIMENSIONS
 from ..weights.npz import read_npz, write_npz
@@ -60,7 +60,7 @@ def save_checkpoint(trainer, path):
     model = trainer.model
     arrays = model.state_dict()
     meta = {"architecture": model.architecture, "class_names": model.class_names,
-            "config": _plain(model.config), "model_keys": list(arrays), "training": _facts(trainer)}
+            "model_keys": list(arrays), "training": _facts(trainer)}
     arrays.update((OPTIMIZER + key, value) for key, value in trainer.optimizer.state_dict().items())
     if trainer.average is not None:
         arrays.update((AVERAGE + key, value) for key, value in trainer.average.averages.items())
@@ -119,7 +119,7 @@ def _facts(trainer):
         "schedule": None if trainer.schedule is None else schedules.settings(trainer.schedule),
         "batch_size": trainer.batch_size, "clip_norm": trainer.clip_norm,
         "loss_weights": trainer.loss_weights, "flip": trainer.flip,
-        "scale_jitter": _plain(trainer.scale_jitter),
+        "scale_jitter": as_read_back(trainer.scale_jitter),
         "weight_average": None if trainer.average is None else trainer.average.decay,
     }
 
@@ -138,10 +138,10 @@ def _judge(trainer, arrays, meta, facts):
     broken = [name for name, value in arrays.items() if not is_finite(value)]
     if broken:
         raise InputError(f"{len(broken)} of its arrays hold NaN or infinite numbers, the first {broken[0]!r}")
-    theirs, ours = meta.get("architecture"), _plain(model.architecture)
+    theirs, ours = meta.get("architecture"), as_read_back(model.architecture)
     with contextlib.suppress(KeyError, TypeError):      # of before the tiny model's dimensions were stored
         if theirs["builder"] == "maskrcnn_tiny":
-            theirs["config"].setdefault("dimensions", _plain(TINY_DIMENSIONS))
+            theirs["config"].setdefault("dimensions", as_read_back(TINY_DIMENSIONS))
     if theirs != ours:
         raise InputError(f"is of another model: {_dict_differences(theirs, ours)}")
     if meta.get("class_names") != model.class_names:
@@ -184,17 +184,6 @@ def _restore(trainer, arrays, keys, facts):
     trainer.order.order, trainer.order.position = arrays[ORDER], int(facts["position"])
     trainer.step, trainer.seconds = int(facts["step"]), float(facts["seconds"])
     trainer.optimizer.lr = float(facts["lr"])
-
-
-def _plain(value):
-    """Turn a config or an architecture into JSON's types."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = dataclasses.asdict(value)
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def _dict_differences(theirs, ours, path=""):

@@ -13,6 +13,7 @@ import time
 import numpy as np
 
 from ..errors import InputError
+from ..files import read_text
 from ..network import LOSS_NAMES
 from .loop import Listener
 from .optimizers import squared_length
@@ -132,12 +133,10 @@ def read_log(path):
     InputError
         If there is no such file, or it is not a table of numbers.
     """
+    lines = read_text(path, "a training log").splitlines()
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            header, *rows = csv.reader(file)
+        header, *rows = csv.reader(lines)
         table = np.array([[float(value) for value in row] for row in rows if row]).reshape(-1, len(header))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError:
         raise InputError(f"{path}: not a training log; expected column names, then rows of numbers") from None
     return dict(zip(header, table.T.copy()))

@@ -22,7 +22,7 @@ import math
 import numpy as np
 
 from ..errors import InputError
-from ..judge import judge_number, judge_numbers
+from ..judge import compare_state, judge_number, judge_numbers
 
 BLOCK = 1 << 16  # numbers updated at a time: what a formula computes on the way is small and stays in cache
 
@@ -94,17 +94,10 @@ class Optimizer:
         InputError
             If entries are missing, unexpected or of another shape: the state of another model or optimizer.
         """
-        expected, got = ({key: np.shape(value) for key, value in state.items()}
-                         for state in (self.state_dict(), mapping))
-        wrong = {"missing": [key for key in expected if key not in got],
-                 "unexpected": [key for key in got if key not in expected],
-                 "of another shape": [f"{key} {got[key]} for {shape}" for key, shape in expected.items()
-                                      if got.get(key, shape) != shape]}
-        if any(wrong.values()):
-            listing = (f"{len(keys)} {kind} ({', '.join(keys[:3])}{', ...' * (len(keys) > 3)})"
-                       for kind, keys in wrong.items() if keys)
-            raise InputError(f"{type(self).__name__}: this optimizer state belongs to another model or "
-                             f"optimizer: {'; '.join(listing)}")
+        report = compare_state(self.state_dict(), mapping)
+        if not report.ok:
+            raise InputError(f"{type(self).__name__}: this optimizer state belongs to another model or optimizer: "
+                             f"{report}")
         for path, parameter in self.parameters.items():
             for slot in self.state[path]:
                 self.state[path][slot] = np.array(mapping[f"{path}/{slot}"], parameter.data.dtype, order="C")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..evaluation.overlap import mask_overlap
 from ..judge import judge_count, judge_number
 from ..ops import box_iou
 from .muon import Muon
@@ -113,9 +114,7 @@ def measure(detections, target, log=None):
     -------
     result : Overfit
     """
-    found = detections.masks > 0.5
-    overlap = np.array([[(a & b).sum() / (a | b).sum() for b in found] for a in target.masks])
-    overlap = overlap.reshape(len(target), len(detections))
+    overlap = mask_overlap(detections.masks > 0.5, target.masks, is_crowd=False)[0].T
     boxes = box_iou(target.boxes, detections.boxes)
     matched = np.full(len(target), -1)
     for d, label in enumerate(detections.labels):  # descending scores

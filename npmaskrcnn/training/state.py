@@ -6,6 +6,7 @@ the state of the random generator. And no step may end half-way, with some of it
 """
 
 import contextlib
+import json
 
 import numpy as np
 
@@ -101,13 +102,10 @@ class AllOrNothing(Listener):
 
 def rng_to_json(rng):
     """Return the state of a generator in JSON's types; arrays in it (MT19937, Philox) become tagged lists."""
-    def plain(value):
-        if isinstance(value, dict):
-            return {key: plain(item) for key, item in value.items()}
-        if isinstance(value, np.ndarray):
-            return {"array": value.tolist(), "dtype": value.dtype.str}
-        return value.item() if isinstance(value, np.generic) else value
-    return plain(rng.bit_generator.state)
+    def tagged(array):
+        return {"array": array.tolist(), "dtype": array.dtype.str}
+
+    return json.loads(json.dumps(rng.bit_generator.state, default=tagged))
 
 
 def rng_from_json(rng, state):
@@ -118,15 +116,12 @@ def rng_from_json(rng, state):
     InputError
         If the state is of another kind of generator, or none at all.
     """
-    def restored(value):
-        if isinstance(value, dict):
-            if set(value) == {"array", "dtype"}:
-                return np.array(value["array"], np.dtype(value["dtype"]))
-            return {key: restored(item) for key, item in value.items()}
-        return value
+    def untagged(entries):
+        return np.array(entries["array"], entries["dtype"]) if set(entries) == {"array", "dtype"} else entries
+
     try:
-        rng.bit_generator.state = restored(state)
-    except (TypeError, ValueError, KeyError):
+        rng.bit_generator.state = json.loads(json.dumps(state), object_hook=untagged)
+    except (TypeError, ValueError, KeyError, OverflowError):
         kind = state.get("bit_generator") if isinstance(state, dict) else None
         raise InputError(f"the stored random state is of a {kind or 'damaged'} generator, this run has a "
                          f"{type(rng.bit_generator).__name__}") from None

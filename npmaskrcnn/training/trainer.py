@@ -23,15 +23,8 @@ from .divergence import Divergence, TrainingDiverged, first_bad_weight
 from .interrupt import terminate_as_interrupt, uninterrupted
 from .log import AP_COLUMNS, COLUMNS, Log, Record
 from .loop import Loop
-from .options import (
-    JudgedItems,
-    judge_checkpoint_at,
-    judge_classes,
-    judge_dataset,
-    judge_objects,
-    judge_parts,
-    judge_scale_jitter,
-)
+from .options import (JudgedItems, judge_checkpoint_at, judge_classes, judge_dataset, judge_objects, judge_parts,
+                      judge_scale_jitter)
 from .progress import Progress, chance_levels
 from .state import AllOrNothing, WeightAverage
 from .validation import average_precision, draw_curves
@@ -105,14 +98,14 @@ class Trainer(Loop):
         judge_parts(model, optimizer, schedule)
         judge_dataset(dataset)
         judge_objects(dataset)
-        super().__init__(model, dataset, optimizer, judge_rng(rng, ("spawn", "permutation")), schedule, judge_count(batch_size, "batch_size"),
-                         None if clip_norm is None else judge_number(clip_norm, "clip_norm", above=0),
+        super().__init__(model, dataset, optimizer, judge_rng(rng, ("bytes", "permutation")), schedule,
+                         judge_count(batch_size, "batch_size"),
+                         judge_number(clip_norm, "clip_norm", above=0, optional=True),
                          judge_loss_weights(loss_weights, LOSS_NAMES), self._variant_of)
         self.flip, self.scale_jitter = judge_flag(flip, "flip"), judge_scale_jitter(scale_jitter)
-        self.eval_every = None if eval_every is None else judge_count(eval_every, "eval_every")
+        self.eval_every = judge_count(eval_every, "eval_every", optional=True)
         self.checkpoint_at = judge_checkpoint_at(checkpoint_at)
-        self.checkpoint_every = (None if checkpoint_every is None
-                                 else judge_count(checkpoint_every, "checkpoint_every"))
+        self.checkpoint_every = judge_count(checkpoint_every, "checkpoint_every", optional=True)
         judge_classes(model, dataset)
         self.validation = validation
         if validation is not None:
@@ -202,7 +195,7 @@ class Trainer(Loop):
     def train_step(self):
         """Do one step and return its row of the log; an interruption leaves the state before or after it."""
         self.record.begin()
-        with (ops.whole_pass(training=True),    # the optimizer's products, too: a switch costs more than they gain by two cores
+        with (ops.whole_pass(training=True),    # the optimizer, too: a switch costs more than its products gain
               np.errstate(over="ignore", invalid="ignore", divide="ignore"),    # `Divergence` says it better
               self.all_or_nothing.step_of(self), self.divergence.step_of(self)):
             self.one_step()
