@@ -7,6 +7,7 @@ too; and Ctrl-C ends quietly.
 
 import argparse
 import contextlib
+import io
 import os
 import re
 import sys
@@ -82,7 +83,7 @@ class Output:
     """
 
     def __init__(self, stream, name=None):
-        self.stream = open(os.devnull, "w") if stream is None else stream
+        self.stream = io.StringIO() if stream is None else stream
         self.name = name
         if hasattr(self.stream, "reconfigure"):
             self.stream.reconfigure(errors="backslashreplace")  # a terminal that knows no umlauts

@@ -38,7 +38,7 @@ def uniform(bound):
     return lambda rng, shape: rng.uniform(-bound, bound, shape)
 
 
-def zeros(rng, shape):
+def zeros(_rng, shape):
     """Return zeros: the usual start of a bias."""
     return np.zeros(shape)
 
