@@ -46,9 +46,9 @@ OTHER_FIGURES = {
     "anchors": lambda trace: plots.anchors(trace.image, trace.anchors, grid_sizes(trace)),
     "roi_align_samples": lambda trace: plots.roi_align_samples(trace.features[1][0], trace.proposals[0],
                                                                1 / 8),
-    "half_pixels": lambda trace: plots.half_pixels(),
-    "loss_curves": lambda trace: plots.loss_curves(training_log()),
-    "gradient_curves": lambda trace: plots.gradient_curves(training_log()),
+    "half_pixels": lambda _: plots.half_pixels(),
+    "loss_curves": lambda _: plots.loss_curves(training_log()),
+    "gradient_curves": lambda _: plots.gradient_curves(training_log()),
     "precision_recall": lambda trace: plots.precision_recall(precision(), trace.class_names),
 }
 FIGURES = {**TRACE_FIGURES, **OTHER_FIGURES}
