@@ -7,7 +7,7 @@ from ..words import count
 from .pyramid import input_image, show_answers
 from .rpn import best_rows
 from .style import (CURVE, DASHED, INK, LEVEL_NAMES, MUTED, NORMAL, SMALL, class_color, class_name, draw_boxes, faded,
-                    ink_on, level_color, new_figure, say_nothing, show_image, styled, tiles, zoom)
+                    ink_on, level_color, new_figure, show_image, styled, tiles, without_content, zoom)
 
 
 @styled
@@ -75,11 +75,7 @@ def provenance(trace, detection=0, size=2.9, columns=5):
     height, width = trace.batch.shape[1:3]
     figure, axes = tiles(5, columns, size, size * max(height / width, 0.75) + 0.75)
     if not len(trace.detection_boxes):
-        for ax in axes:
-            ax.axis("off")
-        say_nothing(axes[2], "no detection")
-        figure.set_label("There is no detection to follow back.")
-        return figure
+        return without_content(figure, "no detection", "There is no detection to follow back.")
     step = trace.provenance(detection)
     level, roi, box = step["level"], step["roi"], trace.detection_boxes[detection]
     label = int(trace.detections.labels[detection])

@@ -127,11 +127,11 @@ def draw_instances(ax, boxes, labels, scores=None, masks=None, class_names=None,
         if masks is not None and len(masks):
             _draw_mask(ax, masks[i], color, truth)
         draw_boxes(ax, boxes[i], color, 1.6, linestyle=(0, (3, 2)) if truth else "solid")
-    for i in reversed(range(len(boxes) if text and len(boxes) <= MOST_LABELS else 0)):
-        label = class_name(labels[i], class_names) + ("" if scores is None else f" {scores[i]:.2f}")
-        x1, y1, _, y2 = boxes[i]
-        near_top = y1 < 0.08 * abs(ax.get_ylim()[0])
-        draw_label(ax, x1, y2 if near_top else y1, label, class_color(labels[i]), above=not near_top)
+        if text and len(boxes) <= MOST_LABELS:
+            label = class_name(labels[i], class_names) + ("" if scores is None else f" {scores[i]:.2f}")
+            x1, y1, _, y2 = boxes[i]
+            near_top = y1 < 0.08 * abs(ax.get_ylim()[0])
+            draw_label(ax, x1, y2 if near_top else y1, label, color, above=not near_top)
 
 
 def _draw_mask(ax, mask, color, truth):

@@ -31,10 +31,8 @@ class Page:
         ax = self.figure.add_axes([x / self.width, 1 - (y + height) / self.height,
                                    width / self.width, height / self.height])
         ax.set_anchor("N")
-        if title:
-            self.text(x, y - 0.05, title, va="bottom")
-        if note:
-            self.text(x, y + height + 0.04, note, size=SMALL, color=MUTED, va="top")
+        self.text(x, y - 0.05, title, va="bottom")
+        self.text(x, y + height + 0.04, note, size=SMALL, color=MUTED, va="top")
         return ax
 
     def picture(self, x, y, width, height, image, title="", note="", size=None):
@@ -52,8 +50,7 @@ class Page:
         self.text(x + 0.11, y, f"{number}", color="white", ha="center", va="center", fontweight="bold",
                   bbox={"boxstyle": "circle,pad=0.25", "facecolor": INK, "edgecolor": "none"})
         head = self.text(x + 0.32, y, title, size=LARGE, va="center", fontweight="bold")
-        if note:
-            self.text(head.get_window_extent().x1 / self.figure.dpi + 0.12, y + 0.01, note, color=MUTED, va="center")
+        self.text(head.get_window_extent().x1 / self.figure.dpi + 0.12, y + 0.01, note, color=MUTED, va="center")
 
     def band(self, x, y, width, height):
         """A light ground under a section."""

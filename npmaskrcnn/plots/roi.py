@@ -15,7 +15,7 @@ from ..words import count
 from .pyramid import feature_picture, input_image
 from .rpn import level_legend
 from .style import (INK, MUTED, NEGATIVE, SMALL, class_color, class_name, draw_boxes, draw_ranked_boxes, faded,
-                    level_color, new_figure, panels, say_nothing, show_image, show_mask, styled, zoom)
+                    level_color, new_figure, panels, show_image, show_mask, styled, without_content, zoom)
 
 
 @styled
@@ -46,7 +46,8 @@ def roi_levels(trace, max_rois=40, canonical_scale=None):
     side = np.sqrt(ops.box_area(boxes))
     spread = 0.16 * (np.arange(len(side)) % 7 - 3) / 3          # points of one level side by side
     rule_ax.scatter(side, levels + spread, s=14, color=colors, alpha=0.8, zorder=3)
-    scale = _canonical_scale(boxes, levels) if canonical_scale is None else canonical_scale
+    explaining = [scale for scale in (56, 224, 112) if np.array_equal(assign_levels(boxes, scale), levels)]
+    scale = canonical_scale or next(iter(explaining), None)
     ends = [max(1.0, 0.8 * side.min(initial=8.0)), max(1.2 * side.max(initial=0.0), 2 * (scale or 56))]
     if scale:
         steps = np.geomspace(*ends, 600)
@@ -135,11 +136,8 @@ def class_masks(trace, detection=0, max_classes=8, size=1.9):
     figure : matplotlib Figure
     """
     if not len(trace.detection_boxes):
-        figure, axes = panels(1, 1, 2 * size, size)
-        axes[0, 0].axis("off")
-        say_nothing(axes[0, 0], "no detection")
-        figure.set_label("There is no detection, so there is no mask.")
-        return figure
+        figure, _ = panels(1, 1, 2 * size, size)
+        return without_content(figure, "no detection", "There is no detection, so there is no mask.")
     scores = ops.softmax(trace.class_logits[trace.provenance(detection)["roi"]])
     label = int(trace.detections.labels[detection])
     name = class_name(label, trace.class_names)
@@ -159,11 +157,6 @@ def class_masks(trace, detection=0, max_classes=8, size=1.9):
     figure.set_label(f"The {len(shown)} mask predictions of one detection, one per class, with that of its class, "
                      f"{name}, framed.")
     return figure
-
-
-def _canonical_scale(boxes, levels):
-    """Which of the usual scales sends every box to its level; None if none does."""
-    return next((scale for scale in (56, 224, 112) if np.array_equal(assign_levels(boxes, scale), levels)), None)
 
 
 def _axis_samples(low, high, spatial_scale, output_size, sampling_ratio, aligned):

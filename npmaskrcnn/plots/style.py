@@ -167,7 +167,7 @@ def draw_boxes(ax, boxes, color=INK, linewidth=1.5, linestyle="solid", alpha=1.0
     A white halo under each line keeps it visible on any picture.
     """
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
-    if not len(boxes):
+    if not len(boxes):      # not every matplotlib takes an empty collection
         return
     corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
     if halo:
@@ -194,3 +194,12 @@ def say_nothing(ax, text):
     """Say in the middle of an axes that there is nothing to see, and of what."""
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", fontsize=NORMAL, color=INK,
             bbox={"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": MUTED, "alpha": 0.9}, zorder=7)
+
+
+def without_content(figure, text, label):
+    """The figure with nothing but a text in its middle panel; `label` is its alternative text."""
+    for ax in figure.axes:
+        ax.axis("off")
+    say_nothing(figure.axes[(len(figure.axes) - 1) // 2], text)
+    figure.set_label(label)
+    return figure
