@@ -5,7 +5,6 @@ and notes, so here every panel says where it is.
 """
 
 from matplotlib.patches import FancyArrowPatch, Rectangle
-from matplotlib.transforms import Affine2D
 
 from .style import INK, LARGE, MUTED, NORMAL, PAPER, SMALL, new_figure, show_image
 
@@ -24,12 +23,14 @@ class Page:
     def __init__(self, width, height):
         self.width, self.height = width, height
         self.figure = new_figure(width, height, layout=None)
-        self.inches = Affine2D().scale(1 / width, -1 / height).translate(0, 1) + self.figure.transFigure
+
+    def place(self, x, y):
+        """(x, y) in parts of the figure's width and height, from its lower left corner, as matplotlib counts."""
+        return x / self.width, 1 - y / self.height
 
     def panel(self, x, y, width, height, title="", note=""):
         """Axes of that size, whose upper left corner is at (x, y); `title` above it and `note` below."""
-        ax = self.figure.add_axes([x / self.width, 1 - (y + height) / self.height,
-                                   width / self.width, height / self.height])
+        ax = self.figure.add_axes([*self.place(x, y + height), width / self.width, height / self.height])
         ax.set_anchor("N")
         self.text(x, y - 0.05, title, va="bottom")
         self.text(x, y + height + 0.04, note, size=SMALL, color=MUTED, va="top")
@@ -43,7 +44,7 @@ class Page:
 
     def text(self, x, y, text, size=NORMAL, color=INK, **options):
         """Text at (x, y)."""
-        return self.figure.text(x, y, text, fontsize=size, color=color, transform=self.inches, **options)
+        return self.figure.text(*self.place(x, y), text, fontsize=size, color=color, **options)
 
     def heading(self, x, y, number, title, note=""):
         """The head of a section: its number in a disc, its name, and what happens there."""
@@ -54,14 +55,14 @@ class Page:
 
     def band(self, x, y, width, height):
         """A light ground under a section."""
-        self.figure.add_artist(Rectangle((x, y), width, height, facecolor=PAPER, edgecolor="none", zorder=-5,
-                                         transform=self.inches))
+        self.figure.add_artist(Rectangle(self.place(x, y + height), width / self.width, height / self.height,
+                                         facecolor=PAPER, edgecolor="none", zorder=-5, transform=self.figure.transFigure))
 
     def arrow(self, x1, y1, x2, y2):
         """An arrow from (x1, y1) to (x2, y2)."""
         self.figure.add_artist(FancyArrowPatch(
-            (x1, y1), (x2, y2), arrowstyle="-|>,head_width=2.6,head_length=4.5", mutation_scale=1, shrinkA=0, shrinkB=0,
-            linewidth=1.3, color=INK, transform=self.inches))
+            self.place(x1, y1), self.place(x2, y2), arrowstyle="-|>,head_width=2.6,head_length=4.5", mutation_scale=1,
+            shrinkA=0, shrinkB=0, linewidth=1.3, color=INK, transform=self.figure.transFigure))
 
     def arrow_to_column(self, i, y):
         """An arrow over the gap on the left of a column."""

@@ -23,7 +23,7 @@ def features(trace, size=2.3):
     ----------
     trace : Trace
     size : float
-        Width of a panel in inches.
+        Width of a panel in inches; all have the proportions of the input.
 
     Returns
     -------

@@ -103,7 +103,7 @@ def proposals(trace, num_before=12, num_after=12, size=3.6):
     num_before, num_after : int
         How many of the best to draw before and after NMS.
     size : float
-        Width of a panel in inches.
+        Width of one of the three panels in inches.
 
     Returns
     -------
