@@ -55,8 +55,9 @@ class Page:
 
     def band(self, x, y, width, height):
         """A light ground under a section."""
-        self.figure.add_artist(Rectangle(self.place(x, y + height), width / self.width, height / self.height,
-                                         facecolor=PAPER, edgecolor="none", zorder=-5, transform=self.figure.transFigure))
+        self.figure.add_artist(Rectangle(
+            self.place(x, y + height), width / self.width, height / self.height, facecolor=PAPER, edgecolor="none",
+            zorder=-5, transform=self.figure.transFigure))
 
     def arrow(self, x1, y1, x2, y2):
         """An arrow from (x1, y1) to (x2, y2)."""
