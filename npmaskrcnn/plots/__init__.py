@@ -12,7 +12,7 @@ function              takes                      what one sees
 `provenance`          trace, detection           one detection followed back to the cell it was born on
 `instances`           image, Detections, ...     an image with masks, boxes, labels and scores, or its truth
 `gallery`             images, detections, ...    many of them in a grid, found and there
-`features`            trace                      C2..C5 and P2..P6 in false colours
+`features`            trace                      C2..C5 and P2..P6 in false colors
 `anchors`             image, anchors, grids      the grid of each level and the anchors of one cell
 `matches`             image, anchors, matches    positive, ignored and negative anchors
 `objectness`          trace                      the RPN's belief, a heat map per level and anchor shape
@@ -26,20 +26,18 @@ function              takes                      what one sees
 `precision_recall`    evaluation.bbox or .segm   precision against recall, AP against the IoU threshold
 ====================  =========================  ==========================================================
 
-`input_image` is no figure, but the picture under many: the net's padded input with normalisation undone.
+`input_image` is no figure, but the picture under many: the net's padded input with normalization undone.
 """
 
-from npmaskrcnn.plots.curves import gradient_curves, loss_curves, precision_recall
-from npmaskrcnn.plots.flow import funnel, provenance
-from npmaskrcnn.plots.instances import gallery, instances
-from npmaskrcnn.plots.pixels import half_pixels
-from npmaskrcnn.plots.pyramid import anchors, features, input_image
-from npmaskrcnn.plots.roi import class_masks, roi_align_samples, roi_levels
-from npmaskrcnn.plots.rpn import matches, objectness, proposals
-from npmaskrcnn.plots.sheet import stage_sheet
+from .curves import gradient_curves, loss_curves, precision_recall
+from .flow import funnel, provenance
+from .instances import gallery, instances
+from .pixels import half_pixels
+from .pyramid import anchors, features, input_image
+from .roi import class_masks, roi_align_samples, roi_levels
+from .rpn import matches, objectness, proposals
+from .sheet import stage_sheet
 
-__all__ = ["anchors", "class_masks", "features", "funnel", "gallery", "gradient_curves", "half_pixels",
-           "input_image", "instances",
-           "loss_curves", "matches", "objectness", "precision_recall", "proposals", "provenance",
-           "roi_align_samples",
-           "roi_levels", "stage_sheet"]
+__all__ = ["anchors", "class_masks", "features", "funnel", "gallery", "gradient_curves", "half_pixels", "input_image",
+           "instances", "loss_curves", "matches", "objectness", "precision_recall", "proposals", "provenance",
+           "roi_align_samples", "roi_levels", "stage_sheet"]

@@ -2,7 +2,7 @@
 
 A loss says little by itself; beside the loss of a model that knows nothing it says a lot. So each curve
 carries its chance level: ln 2 = 0.69 for a yes-or-no question (objectness, each pixel of a mask), ln K
-for a choice among K classes. A curve that stays at chance has learnt nothing yet.
+for a choice among K classes. A curve that stays at chance has learned nothing yet.
 """
 
 import math
@@ -10,16 +10,12 @@ import math
 import numpy as np
 from matplotlib.ticker import LogFormatter
 
-from npmaskrcnn.plots.style import (CLASS_COLORS, CURVE, INK, MUTED, SMALL, class_color, class_name, panels,
-                                    say_nothing, styled)
+from .style import CLASS_COLORS, CURVE, INK, MUTED, SMALL, class_color, class_name, panels, say_nothing, styled
 
-IOU_THRESHOLDS = np.arange(50, 100, 5) / 100   # COCO's ten
-
+GRID = {"color": "#E5E7EB", "linewidth": 0.6}
 LOSS_TITLES = {
-    "loss_total": "Total loss", "loss_objectness": "RPN: object or not?",
-    "loss_rpn_box_reg": "RPN: box offsets",
-    "loss_classifier": "Head: which class?", "loss_box_reg": "Head: box offsets",
-    "loss_mask": "Head: mask pixels",
+    "loss_total": "Total loss", "loss_objectness": "RPN: object or not?", "loss_rpn_box_reg": "RPN: box offsets",
+    "loss_classifier": "Head: which class?", "loss_box_reg": "Head: box offsets", "loss_mask": "Head: mask pixels",
 }
 
 
@@ -42,20 +38,18 @@ def loss_curves(log, num_classes=4, validation=None):
     -------
     figure : matplotlib Figure
     """
-    chance = {"loss_objectness": ("ln 2", math.log(2)), "loss_mask": ("ln 2", math.log(2)),
-              "loss_classifier": (f"ln {num_classes}", math.log(num_classes))}
+    choices = {"loss_objectness": 2, "loss_mask": 2, "loss_classifier": num_classes}
     figure, axes = panels(2, 4, 3.1, 2.5)
-    step = _column(log, "step")
-    for ax, name in zip(axes.ravel(), LOSS_TITLES):
-        _curve(ax, step, _column(log, name), CURVE, name)
-        _end_at_zero(ax, _column(log, name), *chance.get(name, (None, 0)))
-        ax.set_title(LOSS_TITLES[name])
-        ax.set_ylabel("loss" + (" (nats)" if name in chance else ""))
-    norm_ax, last_ax = axes[1, 2:]
-    _curve(norm_ax, step, _column(log, "grad_norm"), CURVE, "gradient norm", log=True)
+    *loss_axes, norm_ax, last_ax = axes.flat
+    for ax, (name, title) in zip(loss_axes, LOSS_TITLES.items()):
+        _curve(ax, log, name, name.removeprefix("loss_"))
+        _end_at_zero(ax, _column(log, name), choices.get(name, 1))
+        ax.set(title=title, ylabel="loss (nats)" if name in choices else "loss")
+    _curve(norm_ax, log, "grad_norm", "gradient norm", yscale="log")
     norm_ax.set(title="Gradient norm", ylabel="norm, all parameters")
     norm_ax.yaxis.set_major_formatter("{x:g}")
     norm_ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))     # 2, 3, 4, 6, not 2x10^0
+    step = _column(log, "step")
     if validation is not None:
         _validation(last_ax, validation)
     else:
@@ -63,9 +57,9 @@ def loss_curves(log, num_classes=4, validation=None):
         last_ax.plot(step[:len(rate)], rate, color=MUTED)
         last_ax.set(title="Learning rate", ylabel="learning rate")
         last_ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
-    for ax in axes.ravel():
+    for ax in axes.flat:
         ax.set_xlabel("step")
-        ax.grid(axis="y", color="#E5E7EB", linewidth=0.6)
+        ax.grid(axis="y", **GRID)
     total = _column(log, "loss_total")
     path = f", the total from {total[0]:.2f} to {smooth(total)[-1]:.2f}" if len(total) else ""
     figure.set_label(f"Eight panels over {len(step)} training steps: the five losses and their sum{path}, "
@@ -87,28 +81,23 @@ def gradient_curves(log):
     figure : matplotlib Figure
     """
     figure, axes = panels(1, 2, 5, 3.4)
-    step = _column(log, "step")
-    names = list(getattr(log, "dtype", None).names if getattr(log, "dtype", None) is not None else log)
-    parts = []
-    for ax, prefix, title, ylabel in (
-            (axes[0, 0], "grad_norm_", "Gradient norm of each part", "norm"),
-            (axes[0, 1], "update_ratio_", "How far one step moves each part", "|update| / |weights|")):
-        parts = [name for name in names if name.startswith(prefix)]
+    axes[0, 0].set(title="Gradient norm of each part", ylabel="norm", xlabel="step")
+    axes[0, 1].set(title="How far one step moves each part", ylabel="|update| / |weights|", xlabel="step")
+    for ax, prefix in zip(axes[0], ("grad_norm_", "update_ratio_")):
+        parts = [name for name in _names(log) if name.startswith(prefix)]
         for i, name in enumerate(parts):
-            values = _column(log, name)
-            color = CLASS_COLORS[i % len(CLASS_COLORS)]
-            _curve(ax, step, values, color, name[len(prefix):].replace("_", " "), log=True)
-        if not parts:
-            say_nothing(ax, f"no column {prefix}*")
-        elif prefix == "update_ratio_":
-            ax.axhline(1e-3, color=MUTED, linestyle="dotted", linewidth=1)
-            ax.annotate("0.001, the usual rule of thumb", (0.08, 1e-3), xycoords=("axes fraction", "data"), va="top",
-                        xytext=(0, -2), textcoords="offset points", fontsize=SMALL, color=MUTED)
+            label, color = name.removeprefix(prefix).replace("_", " "), CLASS_COLORS[i % len(CLASS_COLORS)]
+            _curve(ax, log, name, label, color, yscale="log")
         if parts:
             ax.legend(loc="best", ncols=2)
-        ax.set(title=title, ylabel=ylabel, xlabel="step")
-    figure.set_label(f"Two panels over {len(step)} training steps on a logarithmic axis: gradient norm and "
-                     f"update-to-weight ratio of {len(parts)} parts of the model.")
+        else:
+            say_nothing(ax, f"no column {prefix}*")
+    if parts:
+        ax.axhline(1e-3, color=MUTED, linestyle="dotted", linewidth=1)
+        ax.annotate("0.001, the usual rule of thumb", (0.08, 1e-3), xycoords=("axes fraction", "data"), va="top",
+                    xytext=(0, -2), textcoords="offset points", fontsize=SMALL, color=MUTED)
+    figure.set_label(f"Two panels over {len(_column(log, 'step'))} training steps on a logarithmic axis: gradient norm "
+                     f"and update-to-weight ratio of {len(parts)} parts of the model.")
     return figure
 
 
@@ -138,8 +127,7 @@ def precision_recall(part, class_names=None, area=0, max_detections=-1, title=No
     present = np.flatnonzero((precision >= 0).any(axis=(0, 1)))   # classes that have ground truth
     figure, axes = panels(1, 2, 5.8, 3.7)
     curves_ax, ap_ax = axes[0]
-    beside = dict(title_fontsize=SMALL, loc="upper left", bbox_to_anchor=(1.01, 1))     # curves may be anywhere inside
-    thresholds = IOU_THRESHOLDS if len(precision) == 10 else np.linspace(0.5, 0.95, len(precision))
+    thresholds = np.linspace(0.5, 0.95, len(precision))
     curves_ax.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.03),
                   title="Precision against recall, mean of the classes")
     ap_ax.set(xlabel="IoU threshold", ylabel="AP", xlim=(thresholds[0], thresholds[-1]), ylim=(0, 1.03),
@@ -151,20 +139,19 @@ def precision_recall(part, class_names=None, area=0, max_detections=-1, title=No
         return figure
     recall = np.linspace(0, 1, precision.shape[1])
     mean_curve = precision[:, :, present].mean(axis=2)                      # (T, R)
+    shades = np.linspace((0, 0.45, 0.70), (0.90, 0.62, 0), len(thresholds))     # from blue (loose) to orange (strict)
     for i in reversed(range(len(thresholds))):
-        shade = i / max(len(thresholds) - 1, 1)
-        curves_ax.plot(recall, mean_curve[i], color=_shade(shade), linewidth=2 if i == 0 else 1.2,
+        curves_ax.plot(recall, mean_curve[i], color=shades[i], linewidth=2 if i == 0 else 1.2,
                        label=f"{thresholds[i]:.2f}   {mean_curve[i].mean():.3f}")
-    curves_ax.legend(title="IoU    AP", handlelength=1.2, **beside)
     ap = precision[:, :, present].mean(axis=1)                              # (T, classes present)
     for column, k in enumerate(present[:len(CLASS_COLORS)]):
         ap_ax.plot(thresholds, ap[:, column], color=class_color(k + 1), marker="o", markersize=3,
                    label=f"{class_name(k + 1, class_names)}   {ap[:, column].mean():.3f}")
     ap_ax.plot(thresholds, ap.mean(axis=1), color=INK, linewidth=2, linestyle="dashed",
                label=f"mean of {len(present)}   {ap.mean():.3f}")
-    ap_ax.legend(title="class   AP", **beside)
-    for ax in (curves_ax, ap_ax):
-        ax.grid(color="#E5E7EB", linewidth=0.6)
+    for ax, heading, dash in ((curves_ax, "IoU    AP", 1.2), (ap_ax, "class   AP", 2)):
+        ax.grid(**GRID)     # the legend lies beside the axes, as curves may be anywhere inside
+        ax.legend(title=heading, title_fontsize=SMALL, handlelength=dash, loc="upper left", bbox_to_anchor=(1.01, 1))
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
     figure.set_label(f"Precision-recall curves at {len(thresholds)} IoU thresholds and AP by threshold for "
@@ -172,10 +159,10 @@ def precision_recall(part, class_names=None, area=0, max_detections=-1, title=No
     return figure
 
 
-def smooth(values, span=None):
-    """Exponential moving average, corrected for its start; `span` is about how many steps it looks back."""
+def smooth(values):
+    """Exponential moving average, corrected for its start, which looks back over about a fortieth of all steps."""
     values = np.asarray(values, np.float64)
-    keep = 1 - 2 / (1 + (span or max(len(values) / 40, 3)))
+    keep = 1 - 2 / (1 + max(len(values) / 40, 3))
     smoothed, weight, total = np.empty_like(values), 0.0, 0.0
     for i, value in enumerate(values):
         if math.isfinite(value):
@@ -184,34 +171,40 @@ def smooth(values, span=None):
     return smoothed
 
 
+def _names(log):
+    """Names of the columns of a mapping or of a structured array."""
+    return getattr(getattr(log, "dtype", None), "names", log)
+
+
 def _column(log, name):
     """A column as float, empty if the log lacks it."""
-    names = log.dtype.names if getattr(log, "dtype", None) is not None else log
-    return np.asarray(log[name], np.float64).ravel() if name in names else np.zeros(0)
+    return np.asarray(log[name], np.float64).ravel() if name in _names(log) else np.zeros(0)
 
 
-def _curve(ax, step, values, color, name, log=False):
-    """Raw values faint, smoothed values strong."""
-    step = step[:len(values)] if len(step) else np.arange(len(values))
+def _curve(ax, log, column, label, color=CURVE, yscale="linear"):
+    """Raw values faint, smoothed values strong; on a logarithmic axis zeros are left out."""
+    step, values = _column(log, "step"), _column(log, column)
     if not len(values):
-        say_nothing(ax, f"no {name.removeprefix('loss_')} logged")
+        say_nothing(ax, f"no {label} logged")
         return
-    if log:
+    if yscale == "log":
         ax.set_yscale("log")
         values = np.where(values > 0, values, np.nan)
+    step = step[:len(values)] if len(step) else np.arange(len(values))
     ax.plot(step, values, color=color, alpha=0.25, linewidth=0.7)
-    ax.plot(step, smooth(values), color=color, linewidth=1.8, label=name)
+    ax.plot(step, smooth(values), color=color, linewidth=1.8, label=label)
 
 
-def _end_at_zero(ax, values, chance_name=None, chance=0.0):
+def _end_at_zero(ax, values, choices):
     """Axis from zero to what matters: a first spike may leave the picture, chance and the strong curve may not."""
+    chance = math.log(choices)      # the loss of who knows nothing; zero where there is no choice
     finite = values[np.isfinite(values)]
     late = smooth(finite)[len(finite) // 40:]
     top = max(np.percentile(finite, 97) if len(finite) else 1, late.max(initial=0), chance * 1.25, 1e-6)
     ax.set_ylim(0, top * 1.05)
-    if chance_name:
+    if chance:
         ax.axhline(chance, color=MUTED, linestyle="dotted", linewidth=1.2)
-        ax.annotate(f"chance, {chance_name} = {chance:.2f}", (1, chance), xycoords=("axes fraction", "data"),
+        ax.annotate(f"chance, ln {choices} = {chance:.2f}", (1, chance), xycoords=("axes fraction", "data"),
                     xytext=(-2, 2), textcoords="offset points", ha="right", fontsize=SMALL, color=MUTED)
 
 
@@ -224,9 +217,3 @@ def _validation(ax, validation):
                 label=f"{name}  {values[-1]:.3f}" if len(values) else name)
     ax.set(title="Validation", ylabel="AP", ylim=(0, 1))
     ax.legend(loc="lower right")
-
-
-def _shade(fraction):
-    """From blue (loose) to orange (strict) through grey-green: ordered, and readable on white."""
-    low, high = np.array([0, 0.45, 0.70]), np.array([0.90, 0.62, 0])
-    return tuple(low + fraction * (high - low))

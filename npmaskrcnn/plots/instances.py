@@ -5,14 +5,12 @@ is drawn everywhere. Detections are solid lines with filled masks; ground truth 
 so that the two can lie in the same picture.
 """
 
-import math
-
 import numpy as np
 from matplotlib.lines import Line2D
 
-from npmaskrcnn.plots.style import (INK, MUTED, NORMAL, class_color, class_name, count, draw_boxes,
-                                    draw_label,
-                                    new_figure, panels, say_nothing, show_image, styled)
+from ..words import count
+from .style import (INK, MUTED, NORMAL, class_color, class_name, draw_boxes, draw_label, new_figure, say_nothing,
+                    show_image, styled, tiles)
 
 MASK_THRESHOLD = 0.5   # of a predicted probability, as everywhere
 MOST_LABELS = 15       # of a crowded field only masks and boxes can be told apart, and labels would hide them
@@ -57,14 +55,11 @@ def instances(image, boxes, labels=None, scores=None, masks=None, class_names=No
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     labels = np.ones(len(boxes), int) if labels is None else np.asarray(labels)
     noun = "object" if scores is None else "detection"
-    names = [class_name(label, class_names) for label in labels]
-    title = f"{count(len(boxes), noun)}{_listed(names)}" if title is None else title
-    own_figure = ax is None
-    if own_figure:
+    contents = count(len(boxes), noun) + _listed([class_name(label, class_names) for label in labels])
+    if ax is None:
         height, width = np.asarray(image).shape[:2]
         figure = new_figure(size, size * min(max(height / width, 0.3), 3) + 0.25)
-        figure.set_label(f"Image of {width} x {height} pixels with {count(len(boxes), noun)}"
-                         f"{_listed(names)}.")
+        figure.set_label(f"Image of {width} x {height} pixels with {contents}.")
         ax = figure.subplots()
     show_image(ax, image)
     if target is not None:
@@ -72,7 +67,7 @@ def instances(image, boxes, labels=None, scores=None, masks=None, class_names=No
     draw_instances(ax, boxes, labels, scores, masks, class_names, truth=is_truth, text=text)
     if not len(boxes):
         say_nothing(ax, f"no {noun}")
-    ax.set_title(title)
+    ax.set_title(contents if title is None else title)
     return ax.figure
 
 
@@ -96,23 +91,15 @@ def gallery(images, detections=None, targets=None, class_names=None, min_score=0
     -------
     figure : matplotlib Figure
     """
-    num_images = len(images)
-    columns = max(1, min(columns, num_images))
-    rows = max(1, math.ceil(num_images / columns))
     tallest = max([np.asarray(image).shape[0] / np.asarray(image).shape[1] for image in images], default=0.4)
-    figure, axes = panels(rows, columns, size, size * min(tallest, 2) + 0.4)
-    for i, ax in enumerate(axes.ravel()):
-        if i >= num_images:
-            ax.axis("off")
-            continue
-        show_image(ax, images[i], axis_labels=False)
+    figure, axes = tiles(max(len(images), 1), max(1, min(columns, len(images))), size, size * min(tallest, 2) + 0.4)
+    for i, (ax, image) in enumerate(zip(axes, images)):
+        show_image(ax, image, axis_labels=False)
         words = []
         if targets is not None:
-            truth = targets[i]
-            draw_instances(ax, truth.boxes, truth.labels, masks=truth.masks, truth=True,
-                           class_names=class_names,
+            draw_instances(ax, targets[i].boxes, targets[i].labels, None, targets[i].masks, class_names, truth=True,
                            text=detections is None)
-            words.append(f"{len(truth)} there")
+            words.append(f"{len(targets[i])} there")
         if detections is not None:
             found = detections[i][detections[i].scores >= min_score]
             draw_instances(ax, found.boxes, found.labels, found.scores, found.masks, class_names, text=True)
@@ -120,33 +107,31 @@ def gallery(images, detections=None, targets=None, class_names=None, min_score=0
             if not len(found):
                 say_nothing(ax, "no detection")
         ax.set_title(f"{i}:  {', '.join(words)}" if words else f"{i}")
-    if not num_images:
-        say_nothing(axes[0, 0], "no image")
+    if not len(images):
+        axes[0].axis("off")
+        say_nothing(axes[0], "no image")
     _class_legend(figure, detections, targets, class_names, min_score)
-    figure.set_label(f"Grid of {count(num_images, 'image')}"
+    figure.set_label(f"Grid of {count(len(images), 'image')}"
                      + (" with detections as solid boxes and filled masks" if detections is not None else "")
                      + (", ground truth dashed" if targets is not None else "") + ".")
     return figure
 
 
-def draw_instances(ax, boxes, labels, scores=None, masks=None, class_names=None, truth=False, text=False,
-                   linewidth=1.6):
+def draw_instances(ax, boxes, labels, scores=None, masks=None, class_names=None, truth=False, text=False):
     """Draw instances on an axes that shows their image; the best, which come first, end on top.
 
     More than `MOST_LABELS` of them go without their texts.
     """
-    text = text and len(boxes) <= MOST_LABELS
     for i in reversed(range(len(boxes))):
         color = class_color(labels[i])
         if masks is not None and len(masks):
             _draw_mask(ax, masks[i], color, truth)
-        draw_boxes(ax, boxes[i:i + 1], color, linewidth, linestyle=(0, (3, 2)) if truth else "solid")
-    for i in reversed(range(len(boxes) if text else 0)):
-        label = class_name(labels[i], class_names)
-        label = label if scores is None else f"{label} {scores[i]:.2f}"
-        x1, y1, _, y2 = (float(value) for value in boxes[i])
-        near_top = y1 < 0.08 * abs(ax.get_ylim()[0])
-        draw_label(ax, x1, y2 if near_top else y1, label, class_color(labels[i]), above=not near_top)
+        draw_boxes(ax, boxes[i], color, 1.6, linestyle=(0, (3, 2)) if truth else "solid")
+        if text and len(boxes) <= MOST_LABELS:
+            label = class_name(labels[i], class_names) + ("" if scores is None else f" {scores[i]:.2f}")
+            x1, y1, _, y2 = boxes[i]
+            near_top = y1 < 0.08 * abs(ax.get_ylim()[0])
+            draw_label(ax, x1, y2 if near_top else y1, label, color, above=not near_top)
 
 
 def _draw_mask(ax, mask, color, truth):
@@ -155,7 +140,7 @@ def _draw_mask(ax, mask, color, truth):
     inside = np.pad(np.asarray(mask, np.float64), 1)   # a rim of zeros closes outlines at the border
     if not (inside > MASK_THRESHOLD).any():
         return
-    x, y = np.arange(-0.5, width + 1), np.arange(-0.5, height + 1)   # of pixel centres, rim included
+    x, y = np.arange(-0.5, width + 1), np.arange(-0.5, height + 1)   # of pixel centers, rim included
     if not truth:
         ax.contourf(x, y, inside, levels=[MASK_THRESHOLD, 2], colors=[color], alpha=0.5)
     ax.contour(x, y, inside, levels=[MASK_THRESHOLD], colors=[color], linewidths=1.2,
@@ -171,13 +156,12 @@ def _listed(names):
 
 
 def _class_legend(figure, detections, targets, class_names, min_score):
-    """Which colour is which class, and which line is whose."""
-    present = sorted({int(label) for items in (detections, targets) if items is not None
-                      for item in items for label in item.labels})
-    sure = f", score ≥ {min_score:g}" if min_score > 0 else ""
+    """Which color is which class, and which line is whose."""
+    present = sorted({int(label) for items in (detections, targets) for item in items or () for label in item.labels})
     handles = [Line2D([], [], color=class_color(label), linewidth=4, label=class_name(label, class_names))
                for label in present[:8]]
     if detections is not None and targets is not None:
+        sure = f", score ≥ {min_score:g}" if min_score > 0 else ""
         handles += [Line2D([], [], color=INK, label=f"detection{sure}"),
                     Line2D([], [], color=MUTED, linestyle="dashed", label="ground truth")]
     if handles:

@@ -7,8 +7,8 @@ itself; a mask that comes in by one and goes out by another has been moved or gr
 
 import numpy as np
 
-from npmaskrcnn.plots.style import CLASS_COLORS, INK, MUTED, NEGATIVE, panels, styled
-from npmaskrcnn.stages.paste import PADDING, expand_boxes, paste_masks
+from ..stages.paste import PADDING, expand_boxes, paste_masks
+from .style import CLASS_COLORS, MUTED, NEGATIVE, panels, styled
 
 
 @styled
@@ -55,8 +55,8 @@ def half_pixels(start=4, stop=10, width=14, mask_side=28, size=9.0):
             ax.plot(np.arange(width) + shift, numbers, "o", color=CLASS_COLORS[1], markersize=5, zorder=4,
                     label="numbers, where they are taken to be")
         ax.plot(np.repeat(frame, 2), [0, 1.25, 1.25, 0], color=NEGATIVE, linewidth=2, label="the box")
-        ax.set(xlim=(-0.1, width + 0.1), ylim=(-0.12, 1.35), xticks=range(width + 1), yticks=[0, 1])
-        ax.set_title(title, color=INK)
+        ax.set(xlim=(-0.1, width + 0.1), ylim=(-0.12, 1.35), xticks=range(width + 1), yticks=[0, 1],
+               title=title)
     axes[3, 0].set_xlabel("x (px)")
     figure.legend(*axes[3, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     figure.set_label(f"One row of pixels four times, with an object on the pixels {start} to {stop - 1}. With "

@@ -1,19 +1,18 @@
 """The pyramid: what the backbone and the FPN make of an image, and the anchors that stand on it.
 
 A feature map has dozens of channels and a screen has three. So a map is shown by its three principal
-components, as red, green and blue: cells of the same colour hold similar vectors. (Colours of two maps
+components, as red, green and blue: cells of the same color hold similar vectors. (Colors of two maps
 cannot be compared.) Maps are stretched over the pixels that they describe, so that all panels align. A
-map of answers about anchors is laid where these are: they are centred on their cell's upper left corner.
+map of answers about anchors is laid where these are: they are centered on their cell's upper left corner.
 """
 
 import numpy as np
 from scipy.linalg import eigh
 
-from npmaskrcnn.plots.style import (LEVEL_NAMES, MUTED, SMALL, count, draw_boxes, faded, level_color, panels,
-                                    say_nothing, show_image, styled)
+from ..words import count
+from .style import LEVEL_NAMES, MUTED, SMALL, draw_boxes, faded, level_color, panels, say_nothing, show_image, styled
 
-
-NO_ANCHOR = "#9A9A9A"   # behind a map of answers: where no cell's anchors are centred
+NO_ANCHOR = "#9A9A9A"   # behind a map of answers: where no cell's anchors are centered
 
 
 @styled
@@ -24,25 +23,26 @@ def features(trace, size=2.3):
     ----------
     trace : Trace
     size : float
-        Width of a panel in inches.
+        Width of a panel in inches; all have the proportions of the input.
 
     Returns
     -------
     figure : matplotlib Figure
     """
-    figure, axes, (height, width) = level_panels(trace, 2, size, 0.55, extra_columns=1)
-    for row, (maps, letter) in enumerate(((trace.body_features, "C"), (trace.features, "P"))):
-        for i, ax in enumerate(axes[row, 1:]):
-            if i >= len(maps):
-                ax.axis("off")
-                continue
-            show_image(ax, feature_picture(maps[i][0]), (height, width), axis_labels=False)
-            h, w, channels = maps[i].shape[1:]
+    height, width = trace.batch.shape[1:3]
+    figure, axes = panels(2, 1 + len(trace.features), size, size * height / width + 0.55)
+    for row, letter, maps in zip(axes[:, 1:], "CP", (trace.body_features, trace.features)):
+        for ax in row[len(maps):]:
+            ax.axis("off")
+        for i, (ax, feature) in enumerate(zip(row, maps)):
+            show_image(ax, feature_picture(feature[0]), (height, width), axis_labels=False)
+            _, h, w, channels = feature.shape
             ax.set_title(f"{letter}{i + 2}: {h} × {w} cells of {trace.strides[i][0]:g} px")
             ax.set_xlabel(f"{channels} channels", fontsize=SMALL, color=MUTED)
     show_image(axes[0, 0], input_image(trace))
     axes[0, 0].set_title("Input")
-    show_magnitude(axes[1, 0], trace.features[0][0], (height, width))
+    lengths = np.linalg.norm(trace.features[0][0], axis=-1)
+    show_image(axes[1, 0], lengths, (height, width), axis_labels=False, cmap="magma")
     axes[1, 0].set_title("Length of P2's vectors")
     figure.set_label(f"An input of {height} x {width} pixels and its feature maps as false-colour pictures: "
                      f"{len(trace.body_features)} of the backbone, {len(trace.features)} of the feature "
@@ -75,61 +75,30 @@ def anchors(image, anchors, grid_sizes, cell=None, size=2.6):
     figure, axes = panels(1, max(len(anchors), 1), size, 1.15 * size * height / width + 1.4)
     down, across = (0.5, 0.5) if cell is None else cell
     grids = [np.asarray(boxes, np.float64).reshape(h, w, -1, 4) for boxes, (h, w) in zip(anchors, grid_sizes)]
-    ones = [grid[min(int(down * len(grid)), len(grid) - 1),
-                 min(int(across * grid.shape[1]), grid.shape[1] - 1)]
-            for grid in grids]
+    ones = [grid[min(int(down * h), h - 1), min(int(across * w), w - 1)] for grid, (h, w) in zip(grids, grid_sizes)]
     reach = np.concatenate([[[0, 0, width, height]], *ones])     # all panels show the same piece of the plane
     for level, (ax, grid, one) in enumerate(zip(axes[0], grids, ones)):
         show_image(ax, faded(image))
-        centres = grid[:, :, 0].reshape(-1, 2, 2).mean(axis=1)
-        ax.scatter(*centres.T, s=(1, 3, 6, 12, 12)[min(level, 4)], color=level_color(level), linewidths=0,
-                   zorder=3)
+        centers = grid[:, :, 0].reshape(-1, 2, 2).mean(axis=1)
+        ax.scatter(*centers.T, s=(1, 3, 6, 12, 12)[min(level, 4)], color=level_color(level), linewidths=0, zorder=3)
         draw_boxes(ax, one, level_color(level), linewidth=1.8)
-        ax.set_xlim(reach[:, 0].min() - 2, reach[:, 2].max() + 2)
-        ax.set_ylim(reach[:, 3].max() + 2, reach[:, 1].min() - 2)
         shapes = "\n".join(f"{w:.0f} × {h:.0f} px" for w, h in (one[:, 2:] - one[:, :2]))
-        ax.set_title(f"{LEVEL_NAMES[level]}: {grid.shape[0]} × {grid.shape[1]} cells,\n"
+        ax.set(xlim=(reach[:, 0].min() - 2, reach[:, 2].max() + 2), ylim=(reach[:, 3].max() + 2, reach[:, 1].min() - 2),
+               title=f"{LEVEL_NAMES[level]}: {grid.shape[0]} × {grid.shape[1]} cells,\n"
                      f"{count(grid[..., 0].size, 'anchor')}:\n{shapes}")
         ax.label_outer()
-    total = sum(len(boxes) for boxes in anchors)
     if not len(anchors):
         say_nothing(axes[0, 0], "no anchor")
     figure.set_label("One panel per pyramid level with its grid of cells as dots and the anchors of one cell "
-                     f"as boxes; {count(total, 'anchor')} in all.")
+                     f"as boxes; {count(sum(map(len, anchors)), 'anchor')} in all.")
     return figure
 
 
-def level_panels(trace, rows, size, headroom, extra_columns=0):
-    """A figure with a column of panels for each level of the pyramid.
-
-    Parameters
-    ----------
-    trace : Trace
-    rows : int
-    size : float
-        Width of a panel in inches; its height follows from the input's proportions.
-    headroom : float
-        Inches above each panel, for its title.
-    extra_columns : int
-        In front of the levels'.
-
-    Returns
-    -------
-    figure : matplotlib Figure
-    axes : (rows, extra_columns + levels) array of Axes
-    padded_size : (height, width)
-        Of the network's input, in pixels.
-    """
-    height, width = trace.batch.shape[1:3]
-    figure, axes = panels(rows, extra_columns + len(trace.features), size, size * height / width + headroom)
-    return figure, axes, (height, width)
-
-
-def show_answers(ax, values, padded_size, **imshow_options):
-    """Draw one number per cell, an answer about an anchor, with each cell centred where its anchors are.
+def show_answers(ax, values, padded_size, axis_labels=False, **imshow_options):
+    """Draw one number per cell, an answer about an anchor, with each cell centered where its anchors are.
 
     Anchors sit on their cell's upper left corner, so the map lies half a cell further up and left than
-    the pixels that the cells stand for; at the right and lower edge a strip of the image, grey, has none.
+    the pixels that the cells stand for; at the right and lower edge a strip of the image, gray, has none.
 
     Parameters
     ----------
@@ -137,20 +106,22 @@ def show_answers(ax, values, padded_size, **imshow_options):
     values : (h, w) array
     padded_size : (height, width)
         Of the network's input, in pixels.
+    axis_labels : bool
+        As in `show_image`.
     """
-    (height, width), (rows, columns) = padded_size, np.shape(values)
-    down, across = height // rows, width // columns        # from anchor to anchor, as AnchorGenerator has it
-    artist = show_image(ax, values, padded_size, axis_labels=False, **imshow_options)
+    rows, columns = np.shape(values)
+    down, across = padded_size[0] // rows, padded_size[1] // columns      # between anchors, as AnchorGenerator has it
+    artist = show_image(ax, values, padded_size, axis_labels, **imshow_options)
     artist.set_extent((-across / 2, (columns - 0.5) * across, (rows - 0.5) * down, -down / 2))
-    ax.set(xlim=(0, width), ylim=(height, 0), facecolor=NO_ANCHOR)
+    ax.set_facecolor(NO_ANCHOR)
     return artist
 
 
 def input_image(trace):
-    """The padded image that the net sees, (H', W', 3) in 0..1: the batch with its normalisation undone.
+    """The padded image that the net sees, (H', W', 3) in 0..1: the batch with its normalization undone.
 
-    The trace does not hold mean and standard deviation of the normalisation, but the image before and after
-    it gives them away, channel by channel. Padding is zero after normalisation: it shows as the mean colour.
+    The trace does not hold mean and standard deviation of the normalization, but the image before and after
+    it gives them away, channel by channel. Padding is zero after normalization: it shows as the mean color.
     """
     batch = np.asarray(trace.batch[0], np.float64)
     height, width = trace.image_size
@@ -176,9 +147,3 @@ def feature_picture(feature):
     flat = high - low < 1e-9 * max(1, float((high - low).max()))
     parts = np.where(flat, 0.5, (parts - low) / np.where(flat, 1, high - low))
     return np.clip(parts, 0, 1).reshape(height, width, 3)
-
-
-def show_magnitude(ax, feature, size):
-    """Draw the length of each cell's vector of a map (h, w, C)."""
-    length = np.linalg.norm(np.asarray(feature, np.float64), axis=-1)
-    return show_image(ax, length, size, axis_labels=False, cmap="magma")

@@ -9,17 +9,18 @@ import math
 
 import numpy as np
 
-from npmaskrcnn import ops
-from npmaskrcnn.plots.pyramid import feature_picture, input_image
-from npmaskrcnn.plots.rpn import level_legend
-from npmaskrcnn.plots.style import (INK, MUTED, NEGATIVE, SMALL, class_color, class_name, count, draw_boxes,
-                                    faded, level_color, new_figure, panels, say_nothing, show_image, styled)
-from npmaskrcnn.stages.roi_pooler import assign_levels
+from .. import ops
+from ..stages.roi_pooler import assign_levels
+from ..words import count
+from .pyramid import feature_picture, input_image
+from .rpn import level_legend
+from .style import (INK, MUTED, NEGATIVE, SMALL, class_color, class_name, draw_boxes, draw_ranked_boxes, faded,
+                    level_color, new_figure, panels, show_image, show_mask, styled, without_content, zoom)
 
 
 @styled
 def roi_levels(trace, max_rois=40, canonical_scale=None):
-    """Draw the RoIs in the colour of the level that they are pooled from, and the rule: size to level.
+    """Draw the RoIs in the color of the level that they are pooled from, and the rule: size to level.
 
     Parameters
     ----------
@@ -35,35 +36,31 @@ def roi_levels(trace, max_rois=40, canonical_scale=None):
     """
     height, width = trace.batch.shape[1:3]
     boxes, levels = np.asarray(trace.proposals, np.float64), np.asarray(trace.roi_levels)
-    shown = boxes[:max_rois]
+    colors = [level_color(level) for level in levels]
     figure, axes = panels(1, 2, 4.6, max(4.0 * height / width, 2.4) + 0.8)
     image_ax, rule_ax = axes[0]
     show_image(image_ax, faded(input_image(trace)))
-    draw_boxes(image_ax, shown[::-1], [level_color(level) for level in levels[:max_rois][::-1]], halo=False)
-    image_ax.set_title(f"The {len(shown)} best of {count(len(boxes), 'RoI')}, coloured by level"
+    draw_ranked_boxes(image_ax, boxes[:max_rois], colors[:max_rois], "proposal")
+    image_ax.set_title(f"The {min(len(boxes), max_rois)} best of {count(len(boxes), 'RoI')}, coloured by level"
                        if len(boxes) else "No RoI")
-    if not len(boxes):
-        say_nothing(image_ax, "no proposal")
     side = np.sqrt(ops.box_area(boxes))
     spread = 0.16 * (np.arange(len(side)) % 7 - 3) / 3          # points of one level side by side
-    rule_ax.scatter(side, levels + spread, s=14, color=[level_color(level) for level in levels], alpha=0.8,
-                    zorder=3)
-    scale = _canonical_scale(boxes, levels) if canonical_scale is None else canonical_scale
+    rule_ax.scatter(side, levels + spread, s=14, color=colors, alpha=0.8, zorder=3)
+    explaining = [scale for scale in (56, 224, 112) if np.array_equal(assign_levels(boxes, scale), levels)]
+    scale = canonical_scale or next(iter(explaining), None)
     ends = [max(1.0, 0.8 * side.min(initial=8.0)), max(1.2 * side.max(initial=0.0), 2 * (scale or 56))]
     if scale:
         steps = np.geomspace(*ends, 600)
-        square = np.stack([0 * steps, 0 * steps, steps, steps], axis=1)
-        rule_ax.step(steps, assign_levels(square, scale), color=INK, linewidth=1.3)
-        rule_ax.text(0.03, 0.94, f"level = ⌊4 + log₂(size / {scale:g} px)⌋, P2 to P5",
-                     transform=rule_ax.transAxes, fontsize=SMALL, va="top")
+        rule_ax.step(steps, assign_levels(np.stack([0 * steps, 0 * steps, steps, steps], axis=1), scale), color=INK,
+                     linewidth=1.3)
+        rule_ax.text(0.03, 0.94, f"level = ⌊4 + log₂(size / {scale:g} px)⌋, P2 to P5", transform=rule_ax.transAxes,
+                     fontsize=SMALL, va="top")
     rule_ax.set_xscale("log", base=2)
-    rule_ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    rule_ax.xaxis.set_major_formatter("{x:g}")
     rule_ax.set(xlim=ends, ylim=(-0.5, 3.8), yticks=range(4), yticklabels=["P2", "P3", "P4", "P5"],
-                xlabel="size of the RoI, √(width × height) (px)", ylabel="level",
-                title="Twice the size, one level up")
-    level_legend(figure, levels, 4, "Level: RoIs")
-    figure.set_label(f"{count(len(boxes), 'RoI')} coloured by pyramid level, and a step diagram of level "
-                     "against size.")
+                xlabel="size of the RoI, √(width × height) (px)", ylabel="level", title="Twice the size, one level up")
+    level_legend(figure, levels, range(4), "Level: RoIs")
+    figure.set_label(f"{count(len(boxes), 'RoI')} coloured by pyramid level, and a step diagram of level against size.")
     return figure
 
 
@@ -87,33 +84,36 @@ def roi_align_samples(feature, box, spatial_scale, output_size=7, sampling_ratio
     -------
     figure : matplotlib Figure
     """
-    feature = np.asarray(feature)
+    feature = np.asarray(feature, np.float64)
     feature = feature[..., None] if feature.ndim == 2 else feature
-    roi = np.array([[0, *np.asarray(box, np.float64)]])
-    pooled = ops.roi_align(feature[None].astype(np.float64), roi, output_size, spatial_scale,
-                           sampling_ratio, aligned)[0]
+    roi = np.array([[0, *box]], np.float64)
+    pooled = ops.roi_align(feature[None], roi, output_size, spatial_scale, sampling_ratio, aligned)[0]
     x_edges, x_points = _axis_samples(box[0], box[2], spatial_scale, output_size, sampling_ratio, aligned)
     y_edges, y_points = _axis_samples(box[1], box[3], spatial_scale, output_size, sampling_ratio, aligned)
+    points = np.stack(np.meshgrid(x_points, y_points), axis=-1).reshape(-1, 2)
     figure = new_figure(1.75 * size, size)
     map_ax, pooled_ax = figure.subplots(1, 2, width_ratios=(1.6, 1))
-    whole = _picture(np.concatenate([feature.reshape(-1, feature.shape[2]),
-                                     pooled.reshape(-1, pooled.shape[2])]))
-    cells, bins = np.split(whole, [feature.shape[0] * feature.shape[1]])
-    map_ax.imshow(cells.reshape(*feature.shape[:2], -1), alpha=0.75)    # the value of cell i sits at i
-    pooled_ax.imshow(bins.reshape(*pooled.shape[:2], -1), alpha=0.75)
-    _draw_bins(map_ax, x_edges, y_edges)
-    grid = np.stack(np.meshgrid(x_points, y_points), axis=-1).reshape(-1, 2)
-    map_ax.scatter(*grid.T, s=7, color=INK, linewidths=0, zorder=4)
+    vectors = np.concatenate([values.reshape(-1, values.shape[2]) for values in (feature, pooled)])
+    colors = feature_picture(vectors[None])[0]                          # of both alike: they share one color code
+    height, width = feature.shape[:2]
+    map_ax.imshow(colors[:height * width].reshape(height, width, 3), alpha=0.75)    # the value of cell i sits at i
+    pooled_ax.imshow(colors[height * width:].reshape(output_size, output_size, 3), alpha=0.75)
+    map_ax.vlines(np.arange(width + 1) - 0.5, -0.5, height - 0.5, color="white", linewidth=0.7, alpha=0.7)
+    map_ax.hlines(np.arange(height + 1) - 0.5, -0.5, width - 0.5, color="white", linewidth=0.7, alpha=0.7)
+    map_ax.vlines(x_edges, y_edges[0], y_edges[-1], color=INK, linewidth=0.8)
+    map_ax.hlines(y_edges, x_edges[0], x_edges[-1], color=INK, linewidth=0.8)
+    draw_boxes(map_ax, [x_edges[0], y_edges[0], x_edges[-1], y_edges[-1]], INK, linewidth=2.2)
+    map_ax.scatter(*points.T, s=7, color=INK, linewidths=0, zorder=4)
     _draw_weights(map_ax, _most_between(x_points), _most_between(y_points), feature.shape)
-    map_ax.set_xlim(max(x_edges[0] - 2, -1), min(x_edges[-1] + 2, feature.shape[1]))
-    map_ax.set_ylim(min(y_edges[-1] + 2, feature.shape[0]), max(y_edges[0] - 2, -1))
-    map_ax.set(xlabel="x on the map (cells)", ylabel="y on the map (cells)",
-               title=f"{len(grid)} points, each a mean of its four cells by the weights shown")
-    pooled_ax.set(xlabel="column of bins", ylabel="row of bins", title=f"Result: {pooled.shape[0]} × {pooled.shape[1]} bins,\n"
-                  f"each the mean of its {len(grid) // max(pooled.shape[0] * pooled.shape[1], 1)} points")
-    figure.set_label("A region of interest on the cells of a feature map with "
-                     f"{pooled.shape[0]} by {pooled.shape[1]} bins and {len(grid)} sampling points, "
-                     "and the pooled result.")
+    map_ax.set(xlim=(max(x_edges[0] - 2, -1), min(x_edges[-1] + 2, width)),
+               ylim=(min(y_edges[-1] + 2, height), max(y_edges[0] - 2, -1)),
+               xlabel="x on the map (cells)", ylabel="y on the map (cells)",
+               title=f"{len(points)} points, each a mean of its four cells by the weights shown")
+    pooled_ax.set(xlabel="column of bins", ylabel="row of bins",
+                  title=f"Result: {output_size} × {output_size} bins,\n"
+                        f"each the mean of its {len(points) // output_size ** 2} points")
+    figure.set_label(f"A region of interest on the cells of a feature map with {output_size} by {output_size} bins and "
+                     f"{len(points)} sampling points, and the pooled result.")
     return figure
 
 
@@ -135,60 +135,28 @@ def class_masks(trace, detection=0, max_classes=8, size=1.9):
     -------
     figure : matplotlib Figure
     """
-    num_classes = trace.mask_logits.shape[3]
     if not len(trace.detection_boxes):
-        figure, axes = panels(1, 1, 2 * size, size)
-        axes[0, 0].axis("off")
-        say_nothing(axes[0, 0], "no detection")
-        figure.set_label("There is no detection, so there is no mask.")
-        return figure
+        figure, _ = panels(1, 1, 2 * size, size)
+        return without_content(figure, "no detection", "There is no detection, so there is no mask.")
+    scores = ops.softmax(trace.class_logits[trace.provenance(detection)["roi"]])
     label = int(trace.detections.labels[detection])
-    scores = ops.softmax(np.asarray(trace.class_logits[trace.provenance(detection)["roi"]], np.float64))
+    name = class_name(label, trace.class_names)
     others = [k for k in np.argsort(-scores, kind="stable") if k != label]
     shown = sorted([label, *others[:max_classes - 1]])
     figure, axes = panels(1, len(shown) + 1, size, 0.85 * size + 0.8)
     show_image(axes[0, 0], input_image(trace), axis_labels=False)
-    zoom(axes[0, 0], trace.detection_boxes[detection])   # the head sees it without its aspect ratio
-    axes[0, 0].set_aspect("auto")
-    axes[0, 0].set_box_aspect(1)
-    axes[0, 0].set_title("The RoI, warped\nto a square")
+    zoom(axes[0, 0], trace.detection_boxes[detection])
+    axes[0, 0].set(aspect="auto", box_aspect=1, title="The RoI, warped\nto a square")    # as the head sees it
     for ax, k in zip(axes[0, 1:], shown):
-        mask = ops.sigmoid(np.asarray(trace.mask_logits[detection, :, :, k], np.float64))
-        heat = ax.imshow(mask, vmin=0, vmax=1, cmap="gray")
-        ax.set(xticks=[], yticks=[])
-        ax.set_title(f"{class_name(k, trace.class_names)}\nclass score {scores[k]:.2f}",
-                     color=class_color(k) if k == label else MUTED)
-        for spine in ax.spines.values():
-            spine.set(visible=True, linewidth=4 if k == label else 0.6,
-                      color=class_color(k) if k == label else MUTED)
+        color, linewidth = (class_color(k), 4) if k == label else (MUTED, 0.6)
+        heat = show_mask(ax, ops.sigmoid(trace.mask_logits[detection, :, :, k]), color, linewidth)
+        ax.set_title(f"{class_name(k, trace.class_names)}\nclass score {scores[k]:.2f}", color=color)
     figure.colorbar(heat, ax=axes, label="mask probability", shrink=0.7, aspect=15)
-    figure.suptitle(f"{num_classes} masks for one RoI, each from its own sigmoid: "
-                    f"the class ({class_name(label, trace.class_names)}) picks, the masks do not compete",
-                    x=0.01, ha="left")
-    figure.set_label(f"The {len(shown)} mask predictions of one detection, one per class, with that of its "
-                     f"class, {class_name(label, trace.class_names)}, framed.")
+    figure.suptitle(f"{trace.mask_logits.shape[3]} masks for one RoI, each from its own sigmoid: "
+                    f"the class ({name}) picks, the masks do not compete", x=0.01, ha="left")
+    figure.set_label(f"The {len(shown)} mask predictions of one detection, one per class, with that of its class, "
+                     f"{name}, framed.")
     return figure
-
-
-def zoom(ax, box, margin=0.0, color=None):
-    """Show only what lies in `box` of the picture on `ax`, and `margin` of its sides around it."""
-    x1, y1, x2, y2 = (float(value) for value in box)
-    dx, dy = margin * (x2 - x1), margin * (y2 - y1)
-    ax.set_xlim(x1 - dx, max(x2 + dx, x1 - dx + 1))
-    ax.set_ylim(max(y2 + dy, y1 - dy + 1), y1 - dy)
-
-
-def _picture(vectors):
-    """(N, C) vectors as (N, 3) colours: map and result share one colour code."""
-    return feature_picture(vectors[None])[0]
-
-
-def _canonical_scale(boxes, levels):
-    """Which of the usual scales sends every box to its level; None if none does."""
-    for scale in (56, 224, 112):
-        if np.array_equal(assign_levels(boxes, scale), levels):
-            return scale
-    return None
 
 
 def _axis_samples(low, high, spatial_scale, output_size, sampling_ratio, aligned):
@@ -201,17 +169,6 @@ def _axis_samples(low, high, spatial_scale, output_size, sampling_ratio, aligned
     return start + bin_size * np.arange(output_size + 1), points
 
 
-def _draw_bins(ax, x_edges, y_edges):
-    """The RoI's frame and its bins; the cells' borders in light grey under them."""
-    x_low, x_high = (math.floor(value) for value in (x_edges[0] - 3, x_edges[-1] + 4))
-    y_low, y_high = (math.floor(value) for value in (y_edges[0] - 3, y_edges[-1] + 4))
-    ax.vlines(np.arange(x_low, x_high) + 0.5, y_low, y_high, color="white", linewidth=0.7, alpha=0.7)
-    ax.hlines(np.arange(y_low, y_high) + 0.5, x_low, x_high, color="white", linewidth=0.7, alpha=0.7)
-    ax.vlines(x_edges, y_edges[0], y_edges[-1], color=INK, linewidth=0.8)
-    ax.hlines(y_edges, x_edges[0], x_edges[-1], color=INK, linewidth=0.8)
-    draw_boxes(ax, [[x_edges[0], y_edges[0], x_edges[-1], y_edges[-1]]], INK, linewidth=2.2)
-
-
 def _most_between(points):
     """Of the points along one axis, the one whose weights are most even; the middle one among equals."""
     by_distance = points[np.argsort(np.abs(points - points.mean()), kind="stable")]
@@ -219,7 +176,7 @@ def _most_between(points):
 
 
 def _draw_weights(ax, x, y, shape):
-    """One point with lines to the centres of its four cells, and the weight of each in the cell's far corner."""
+    """One point with lines to the centers of its four cells, and the weight of each in the cell's far corner."""
     x0 = min(max(math.floor(x), 0), shape[1] - 1)
     y0 = min(max(math.floor(y), 0), shape[0] - 1)
     for cell_y in (y0, y0 + 1):
@@ -228,5 +185,5 @@ def _draw_weights(ax, x, y, shape):
             ax.plot([x, cell_x], [y, cell_y], color=NEGATIVE, linewidth=1.5, zorder=5)
             ax.text(cell_x + (0.2 if cell_x > x0 else -0.2), cell_y + (0.3 if cell_y > y0 else -0.3),
                     f"{weight:.2f}", fontsize=SMALL, ha="center", va="center", zorder=6,
-                    bbox=dict(boxstyle="round,pad=0.2", facecolor="white", edgecolor=NEGATIVE, linewidth=0.8))
+                    bbox={"boxstyle": "round,pad=0.2", "fc": "white", "ec": NEGATIVE, "linewidth": 0.8})
     ax.scatter([x], [y], s=26, color=NEGATIVE, zorder=7)

@@ -7,12 +7,11 @@ be moved to fit it (deltas)? Its answers are pictures, one value per cell, and t
 import numpy as np
 from matplotlib.lines import Line2D
 
-from npmaskrcnn import ops
-from npmaskrcnn.plots.pyramid import input_image, level_panels, show_answers
-from npmaskrcnn.plots.style import (GROUND_TRUTH, IGNORED, LEVEL_NAMES, NEGATIVE, POSITIVE, SMALL, count,
-                                    draw_boxes, faded, level_color, panels, say_nothing, show_image, styled)
-
-DASHED = (0, (4, 2))
+from .. import ops
+from ..words import count
+from .pyramid import input_image, show_answers
+from .style import (DASHED, GROUND_TRUTH, IGNORED, LEVEL_NAMES, NEGATIVE, POSITIVE, SMALL, draw_boxes,
+                    draw_ranked_boxes, faded, level_color, panels, say_nothing, show_image, styled)
 
 
 @styled
@@ -43,7 +42,6 @@ def matches(image, anchors, matches, gt_boxes, max_boxes=40, size=3.6):
     kinds = (("positive", matches >= 0, POSITIVE, "must find an object"),
              ("ignored", matches == -2, IGNORED, "half on an object: no loss"),
              ("negative", matches == -1, NEGATIVE, "must say: no object"))
-    counts = []
     for ax, (name, chosen, color, meaning) in zip(axes[0], kinds):
         rows = np.flatnonzero(chosen)
         shown = rows[np.linspace(0, len(rows) - 1, min(len(rows), max_boxes)).astype(int)]
@@ -54,9 +52,8 @@ def matches(image, anchors, matches, gt_boxes, max_boxes=40, size=3.6):
             say_nothing(ax, f"no {name} anchor")
         some = f" ({len(shown)} shown)" if len(shown) < len(rows) else ""
         ax.set_title(f"{len(rows):,} {name}{some}\n{meaning}", color=color)
-        counts.append(f"{len(rows)} {name}")
-    figure.set_label("Three panels of one image with its ground truth dashed and "
-                     f"{', '.join(counts)} anchors.")
+    counts = ", ".join(f"{np.count_nonzero(chosen)} {name}" for name, chosen, _, _ in kinds)
+    figure.set_label(f"Three panels of one image with its ground truth dashed and {counts} anchors.")
     return figure
 
 
@@ -74,22 +71,23 @@ def objectness(trace, size=2.1):
     -------
     figure : matplotlib Figure
     """
+    height, width = trace.batch.shape[1:3]
     num_levels, per_cell = len(trace.objectness), trace.objectness[0].shape[2]
-    figure, axes, padded_size = level_panels(trace, per_cell, size, 0.2)
-    best = max(range(num_levels), key=lambda level: trace.objectness[level].max())
+    figure, axes = panels(per_cell, num_levels, size, size * height / width + 0.2)
     for level, logits in enumerate(trace.objectness):
-        probability = ops.sigmoid(np.asarray(logits, np.float64))
+        probability = ops.sigmoid(logits)
         shapes = trace.anchors[level][:per_cell, 2:] - trace.anchors[level][:per_cell, :2]
         for row, ax in enumerate(axes[:, level]):
-            heat = show_answers(ax, probability[:, :, row], padded_size, cmap="magma", vmin=0, vmax=1)
+            heat = show_answers(ax, probability[:, :, row], (height, width), cmap="magma", vmin=0, vmax=1)
+            draw_boxes(ax, ground_truth_boxes(trace), "white", linewidth=1, linestyle=DASHED, halo=False)
             name = f"{LEVEL_NAMES[level]}, " if row == 0 else ""
             highest = probability[:, :, row].max()
             ax.set_title(f"{name}{shapes[row, 0]:.0f}×{shapes[row, 1]:.0f} px: max {highest:.2f}")
-            draw_boxes(ax, ground_truth_boxes(trace), "white", linewidth=1, linestyle=DASHED, halo=False)
     figure.colorbar(heat, ax=axes, label="objectness (probability)", shrink=0.8, aspect=30)
-    rows = "three rows" if per_cell == 3 else f"{per_cell} rows"
     figure.suptitle("Objectness (width × height of the anchor): an object lights up where an anchor of its "
                     "size is centred", x=0.01, ha="left")
+    rows = "three rows" if per_cell == 3 else f"{per_cell} rows"
+    best = np.argmax([logits.max() for logits in trace.objectness])
     figure.set_label(f"Heat maps of objectness in {rows} for the anchor shapes and {num_levels} columns for "
                      f"the pyramid levels; the highest value is on {LEVEL_NAMES[best]}.")
     return figure
@@ -105,7 +103,7 @@ def proposals(trace, num_before=12, num_after=12, size=3.6):
     num_before, num_after : int
         How many of the best to draw before and after NMS.
     size : float
-        Width of a panel in inches.
+        Width of one of the three panels in inches.
 
     Returns
     -------
@@ -113,27 +111,31 @@ def proposals(trace, num_before=12, num_after=12, size=3.6):
     """
     height, width = trace.batch.shape[1:3]
     figure, axes = panels(1, 3, size, 0.85 * size * height / width + 1.75)
-    before = best_rows(trace.top_k_scores, num_before)
-    flat = np.concatenate(trace.anchors)
-    kept = trace.proposal_rows[:num_after]
-    texts = (f"The {len(before)} surest anchors of {len(flat):,}", "The same, moved by their deltas",
-             f"After NMS: the {len(kept)} surest of\n{count(len(trace.proposals), 'proposal')}")
-    for ax, boxes, rows, text in zip(axes[0], (flat[trace.top_k[before]], trace.top_k_boxes[before],
-                                               trace.proposals[:num_after]), (before, before, kept), texts):
+    boxes_and_rows = proposal_steps(trace, num_before, num_after)
+    (_, before), _, (_, kept) = boxes_and_rows
+    num_proposals = count(len(trace.proposals), "proposal")
+    titles = (f"The {len(before)} surest anchors of {sum(map(len, trace.anchors)):,}",
+              "The same, moved by their deltas",
+              f"After NMS: the {len(kept)} surest of\n{num_proposals}")
+    for ax, (boxes, rows), title in zip(axes[0], boxes_and_rows, titles):
         show_image(ax, faded(input_image(trace)))
-        draw_boxes(ax, boxes[::-1], [level_color(level) for level in trace.top_k_levels[rows][::-1]],
-                   linewidth=1.3, halo=False)
+        draw_ranked_boxes(ax, boxes, [level_color(level) for level in trace.top_k_levels[rows]], "proposal", 1.3)
         draw_boxes(ax, ground_truth_boxes(trace), GROUND_TRUTH, linewidth=1.6, linestyle=DASHED)
-        if not len(rows):
-            say_nothing(ax, "no proposal")
-        ax.set_title(text)
-    level_legend(figure, trace.top_k_levels[np.concatenate([before, kept])], all_levels=False,
-                 title="Level: boxes drawn in the first and the last panel")
+        ax.set_title(title)
+    levels = trace.top_k_levels[np.concatenate([before, kept])]
+    level_legend(figure, levels, np.unique(levels), "Level: boxes drawn in the first and the last panel")
     figure.suptitle("Move, then thin out", x=0.01, ha="left")
-    figure.set_label(f"Three panels: the {len(before)} anchors of highest objectness, the same after their "
-                     f"deltas, and the best {len(kept)} of {count(len(trace.proposals), 'proposal')} "
-                     "that NMS keeps.")
+    figure.set_label(f"Three panels: the {len(before)} anchors of highest objectness, the same after their deltas, and "
+                     f"the best {len(kept)} of {num_proposals} that NMS keeps.")
     return figure
+
+
+def proposal_steps(trace, num_before, num_after):
+    """Three times boxes and their rows of `top_k`, best first: anchors, the same moved, and what NMS leaves."""
+    best = best_rows(trace.top_k_scores, num_before)
+    anchors = np.concatenate(trace.anchors)[trace.top_k[best]]
+    return ((anchors, best), (trace.top_k_boxes[best], best),
+            (trace.proposals[:num_after], trace.proposal_rows[:num_after]))
 
 
 def ground_truth_boxes(trace):
@@ -146,11 +148,9 @@ def best_rows(scores, num_best):
     return np.argsort(-np.asarray(scores), kind="stable")[:num_best]
 
 
-def level_legend(figure, levels, num_levels=5, title="Level: boxes", all_levels=True):
-    """Which colour is which level, and how many boxes come from it; those that have none if `all_levels`."""
-    counts = np.bincount(np.asarray(levels, int), minlength=num_levels)
+def level_legend(figure, levels, shown, title):
+    """Which color is which of the `shown` levels, and how many boxes, of which `levels` (N,) says the level, it has."""
     handles = [Line2D([], [], color=level_color(level), linewidth=4,
-                      label=f"{LEVEL_NAMES[level]}: {counts[level]:,}") for level in range(num_levels)
-               if counts[level] or all_levels]
+                      label=f"{LEVEL_NAMES[level]}: {np.count_nonzero(levels == level):,}") for level in shown]
     figure.legend(handles=handles, loc="outside lower center", ncols=max(len(handles), 1), title=title,
                   title_fontsize=SMALL)

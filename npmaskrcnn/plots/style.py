@@ -1,26 +1,24 @@
 """How every figure looks: one palette, one text size, one way to draw an image and a box.
 
-A colour always means the same thing. Classes take the Okabe-Ito colours, which people with any kind of
-colour vision can tell apart, by their label: label 1 is orange in every figure. Levels of the pyramid go
-from dark (fine) to light (coarse). Positive is green, negative is vermilion, ignored is grey. Solid lines
+A color always means the same thing. Classes take the Okabe-Ito colors, which people with any kind of
+color vision can tell apart, by their label: label 1 is orange in every figure. Levels of the pyramid go
+from dark (fine) to light (coarse). Positive is green, negative is vermilion, ignored is gray. Solid lines
 are what the model says, dashed lines are what a person drew. (Where a figure has no classes, their
-colours tell curves apart.)
+colors tell curves apart.)
 
 Figures are plain `matplotlib.figure.Figure` objects: pyplot is never imported, so nothing is shown,
 kept alive or configured behind the caller's back. In Jupyter a figure shows itself, with its
 alternative text (`figure.get_label()`) beside the picture.
 """
 
-import functools
 import io
+import math
 
 import matplotlib
 import matplotlib.figure
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
-
-from npmaskrcnn.words import count    # noqa: F401 -- all figures take it from here
 
 # Okabe and Ito (2008), "Color universal design", without black; label 1 takes the first.
 CLASS_COLORS = ("#E69F00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
@@ -31,6 +29,7 @@ LEVEL_COLORS = ("#5B1A8B", "#2F6FD0", "#1FA187", "#6CC04A", "#F0B400")   # P2, P
 LEVEL_NAMES = ("P2", "P3", "P4", "P5", "P6")
 CURVE = "#274C77"   # of a figure with one curve
 INK, MUTED, PAPER = "#1A1A1A", "#5F6368", "#F4F5F7"
+DASHED = (0, (4, 2))
 
 SMALL, NORMAL, LARGE = 8, 9, 11   # points; nothing is smaller than SMALL
 
@@ -44,6 +43,10 @@ STYLE = {
 }
 
 
+# A function decorated with it draws under `STYLE`, and the caller's settings stay as they were.
+styled = matplotlib.rc_context(STYLE)
+
+
 class Figure(matplotlib.figure.Figure):
     """A matplotlib Figure that Jupyter can show although pyplot does not know it."""
 
@@ -51,15 +54,6 @@ class Figure(matplotlib.figure.Figure):
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", dpi=self.dpi)
         return buffer.getvalue(), {"alt": self.get_label()}
-
-
-def styled(draw):
-    """Decorator: the function draws under `STYLE`, and the caller's settings stay as they were."""
-    @functools.wraps(draw)
-    def drawn(*args, **kwargs):
-        with matplotlib.rc_context(STYLE):
-            return draw(*args, **kwargs)
-    return drawn
 
 
 def new_figure(width, height, layout="constrained"):
@@ -75,8 +69,16 @@ def panels(rows, columns, width, height):
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
+def tiles(number, columns, width, height):
+    """A figure and a list of `number` Axes, `columns` of them side by side; what is left of the last row is blank."""
+    figure, axes = panels(math.ceil(number / columns), columns, width, height)
+    for ax in axes.flat[number:]:
+        ax.axis("off")
+    return figure, axes.flat[:number]
+
+
 def class_color(label):
-    """Colour of a class by its label; 0, the background, is grey."""
+    """Color of a class by its label; 0, the background, is gray."""
     return CLASS_COLORS[(int(label) - 1) % len(CLASS_COLORS)] if label > 0 else BACKGROUND_COLOR
 
 
@@ -88,7 +90,7 @@ def class_name(label, class_names=None):
 
 
 def level_color(level):
-    """Colour of a pyramid level, 0 for P2."""
+    """Color of a pyramid level, 0 for P2."""
     return LEVEL_COLORS[min(int(level), len(LEVEL_COLORS) - 1)]
 
 
@@ -99,19 +101,18 @@ def ink_on(color):
 
 
 def as_picture(image):
-    """An image as imshow wants it: (H, W, 3) float in 0..1; grey becomes colour, alpha is dropped."""
+    """An image as imshow wants it: (H, W, 3) float in 0..1; gray becomes color, alpha is dropped."""
     image = np.asarray(image)
     if image.dtype.kind in "ui":
-        image = image / float(np.iinfo(image.dtype).max)
-    image = np.clip(image.astype(np.float64), 0, 1)
-    image = image[..., None] if image.ndim == 2 else image
+        image = image / np.iinfo(image.dtype).max
+    image = np.atleast_3d(np.clip(image.astype(np.float64), 0, 1))
     return np.repeat(image[..., :1], 3, axis=-1) if image.shape[-1] < 3 else image[..., :3]
 
 
 def faded(image):
-    """An image in pale colours, (H, W, 3): a ground on which coloured boxes stand out.
+    """An image in pale colors, (H, W, 3): a ground on which colored boxes stand out.
 
-    Colours are kept, only paler: two that differ in hue but not in lightness would be one and the same grey.
+    Colors are kept, only paler: two that differ in hue but not in lightness would be one and the same gray.
     """
     picture = as_picture(image)
     picture = (picture - picture.min()) / max(float(np.ptp(picture)), 1e-6)
@@ -125,7 +126,7 @@ def show_image(ax, image, size=None, axis_labels=True, **imshow_options):
     ----------
     ax : Axes
     image : (H, W, 3) or (H, W) array
-        With three axes a picture; with two a map of numbers, coloured by ``cmap``.
+        With three axes a picture; with two a map of numbers, colored by ``cmap``.
     size : (height, width), optional
         What the array spans, in pixels; its own size by default.
     axis_labels : bool
@@ -133,22 +134,31 @@ def show_image(ax, image, size=None, axis_labels=True, **imshow_options):
     """
     image = np.asarray(image)
     height, width = image.shape[:2] if size is None else size
-    if image.ndim == 3:
-        image = as_picture(image)
-    artist = ax.imshow(image, extent=(0, width, height, 0), **imshow_options)
-    ax.set_xlim(0, width)
-    ax.set_ylim(height, 0)
+    artist = ax.imshow(as_picture(image) if image.ndim == 3 else image, extent=(0, width, height, 0), **imshow_options)
+    ax.set(xlim=(0, width), ylim=(height, 0))
     if axis_labels:
-        ax.set_xlabel("x (px)")
-        ax.set_ylabel("y (px)")
+        ax.set(xlabel="x (px)", ylabel="y (px)")
         ax.locator_params(nbins=5)
     else:
-        ax.set_xticks([])
-        ax.set_yticks([])
-    for spine in ax.spines.values():
-        spine.set_visible(not axis_labels)
-        spine.set_linewidth(0.6)
+        ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(not axis_labels)
+    ax.spines[:].set_linewidth(0.6)
     return artist
+
+
+def show_mask(ax, probabilities, color, linewidth):
+    """Draw one mask (m, m) in a frame, with black for 0 and white for 1."""
+    artist = show_image(ax, probabilities, axis_labels=False, cmap="gray", vmin=0, vmax=1)
+    ax.spines[:].set_color(color)
+    ax.spines[:].set_linewidth(linewidth)
+    return artist
+
+
+def zoom(ax, box, margin=0.0):
+    """Show only what lies in `box` of the picture on `ax`, and `margin` of its sides around it."""
+    x1, y1, x2, y2 = (float(value) for value in box)
+    dx, dy = margin * (x2 - x1), margin * (y2 - y1)
+    ax.set(xlim=(x1 - dx, max(x2 + dx, x1 - dx + 1)), ylim=(max(y2 + dy, y1 - dy + 1), y1 - dy))
 
 
 def draw_boxes(ax, boxes, color=INK, linewidth=1.5, linestyle="solid", alpha=1.0, halo=True):
@@ -157,7 +167,7 @@ def draw_boxes(ax, boxes, color=INK, linewidth=1.5, linestyle="solid", alpha=1.0
     A white halo under each line keeps it visible on any picture.
     """
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
-    if not len(boxes):
+    if not len(boxes):      # not every matplotlib takes an empty collection
         return
     corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
     if halo:
@@ -167,14 +177,29 @@ def draw_boxes(ax, boxes, color=INK, linewidth=1.5, linestyle="solid", alpha=1.0
                                      linestyles=linestyle, alpha=alpha), autolim=False)
 
 
-def draw_label(ax, x, y, text, color, fontsize=SMALL, above=True):
+def draw_ranked_boxes(ax, boxes, colors, noun, linewidth=1.5):
+    """Draw boxes that come best first, each in its color, with the best on top; say so if there is none."""
+    draw_boxes(ax, boxes[::-1], colors[::-1], linewidth, halo=False)
+    if not len(boxes):
+        say_nothing(ax, f"no {noun}")
+
+
+def draw_label(ax, x, y, text, color, above=True):
     """A small filled label whose lower (or upper) left corner is at (x, y) in data coordinates."""
-    ax.text(x, y, text, fontsize=fontsize, color=ink_on(color), va="bottom" if above else "top", ha="left",
-            clip_on=False, zorder=6,
-            bbox=dict(boxstyle="square,pad=0.15", facecolor=color, edgecolor="none", alpha=0.92))
+    ax.text(x, y, text, fontsize=SMALL, color=ink_on(color), va="bottom" if above else "top", ha="left", clip_on=False,
+            zorder=6, bbox={"boxstyle": "square,pad=0.15", "facecolor": color, "edgecolor": "none", "alpha": 0.92})
 
 
 def say_nothing(ax, text):
     """Say in the middle of an axes that there is nothing to see, and of what."""
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", fontsize=NORMAL, color=INK,
-            bbox=dict(boxstyle="round,pad=0.4", facecolor="white", edgecolor=MUTED, alpha=0.9), zorder=7)
+            bbox={"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": MUTED, "alpha": 0.9}, zorder=7)
+
+
+def without_content(figure, text, label):
+    """The figure with nothing but a text in its middle panel; `label` is its alternative text."""
+    for ax in figure.axes:
+        ax.axis("off")
+    say_nothing(figure.axes[(len(figure.axes) - 1) // 2], text)
+    figure.set_label(label)
+    return figure

@@ -22,64 +22,73 @@ BOX_WEIGHTS = (10, 10, 5, 5)
 def make_trace(image, target, rng, num_classes=4, rpn_score=0.0, box_score=0.05, training=True):
     """A Trace of `image` (H, W, 3) uint8 as a model that errs a little leaves it; sides multiples of 64."""
     picture = image.astype(np.float32) / 255
-    height, width = picture.shape[:2]
+    size = picture.shape[:2]
+    grids = [(size[0] // stride, size[1] // stride) for stride in STRIDES]
     body, features = feature_maps(picture, rng)
-    anchors = [grid_anchors(cell_anchors([size], [0.5, 1, 2]), (height // s, width // s), (s, s))
-               for size, s in zip(ANCHOR_SIZES, STRIDES)]
+    anchors = [grid_anchors(cell_anchors([anchor_size], [0.5, 1, 2]), grid, (stride, stride))
+               for anchor_size, grid, stride in zip(ANCHOR_SIZES, grids, STRIDES)]
+    objectness, deltas = rpn_answers(target, anchors, rng)
+    found = propose(objectness, deltas, anchors, size, 200, 100, 0.7, rpn_score)
+    class_logits, box_deltas = box_head_answers(target, found.boxes, num_classes, rng)
+    kept = select_detections(class_logits.astype(np.float32), box_deltas.astype(np.float32), found.boxes, size,
+                             BOX_WEIGHTS, box_score, 0.5, 100)
+    boxes, labels = kept.boxes[kept.keep], kept.labels[kept.keep]
+    mask_logits, masks = mask_head_answers(target, boxes, labels, size, num_classes, rng)
+    box_pooler, rois = RoIPooler(7, canonical_scale=56), make_rois([found.boxes])
+    mask_pooler, mask_rois = RoIPooler(14, canonical_scale=56), make_rois([boxes])
+    return Trace(
+        image=picture, batch=((picture - 0.5) / 0.25)[None], image_size=size, body_features=body, features=features,
+        anchors=anchors, objectness=[logits.reshape(*grid, 3) for logits, grid in zip(objectness, grids)],
+        deltas=[level.reshape(*grid, 3, 4) for level, grid in zip(deltas, grids)],
+        top_k=found.top_k, top_k_boxes=found.top_k_boxes, top_k_scores=found.top_k_scores,
+        top_k_levels=found.top_k_levels, proposal_rows=found.rows, proposals=found.boxes, proposal_scores=found.scores,
+        roi_levels=box_pooler.levels(rois), box_features=box_pooler(features[:4], rois),
+        class_logits=class_logits, box_deltas=box_deltas, candidate_rois=kept.rois, candidate_labels=kept.labels,
+        candidate_scores=kept.scores, candidate_boxes=kept.boxes, detection_rows=kept.keep, detection_boxes=boxes,
+        mask_levels=mask_pooler.levels(mask_rois), mask_features=mask_pooler(features[:4], mask_rois),
+        mask_logits=mask_logits, detections=Detections(boxes, labels, kept.scores[kept.keep], masks),
+        strides=[(float(stride), float(stride)) for stride in STRIDES],
+        class_names=(CLASS_NAMES + ["star"] * 90)[:num_classes],
+        training=make_training(target, np.concatenate(anchors), found.boxes, rng) if training else None)
+
+
+def rpn_answers(target, anchors, rng):
+    """Objectness and deltas of each level: high, and towards its object, where an anchor lies on one."""
     flat = np.concatenate(anchors)
-    boxes, labels = target.boxes, target.labels
-    matches, best = nearest(boxes, flat)
+    matches, best = nearest(target.boxes, flat)
     objectness = 16 * (best - 0.55) + rng.normal(0, 1, len(flat))
     deltas = rng.normal(0, 0.12, (len(flat), 4))
-    if len(boxes):
+    if len(target.boxes):
         near = best > 0.2
-        deltas[near] += ops.encode_boxes(boxes[matches[near]], flat[near])
-    ends = np.cumsum([len(a) for a in anchors])[:-1]
-    objectness, deltas = np.split(objectness.astype(np.float32), ends), np.split(deltas.astype(np.float32),
-                                                                                 ends)
-    found = propose(objectness, deltas, anchors, (height, width), 200, 100, 0.7, rpn_score)
-    pooler = RoIPooler(7, canonical_scale=56)
-    rois = make_rois([found.boxes])
-    matches, best = nearest(boxes, found.boxes)
-    class_logits = rng.normal(0, 0.7, (len(found.boxes), num_classes))
-    class_logits[:, 0] += 14 * (0.5 - best)
-    box_deltas = rng.normal(0, 0.15, (len(found.boxes), num_classes, 4))
-    if len(boxes) and len(found.boxes):
-        class_logits[np.arange(len(best)), labels[matches] % num_classes] += 14 * (best - 0.35)
-        box_deltas += ops.encode_boxes(boxes[matches], found.boxes, BOX_WEIGHTS)[:, None]
-    kept = select_detections(class_logits.astype(np.float32), box_deltas.astype(np.float32), found.boxes,
-                             (height, width), BOX_WEIGHTS, box_score, 0.5, 100)
-    detection_boxes, detection_labels = kept.boxes[kept.keep], kept.labels[kept.keep]
-    mask_rois = make_rois([detection_boxes])
-    mask_pooler = RoIPooler(14, canonical_scale=56)
-    matches, _ = nearest(boxes, detection_boxes)
-    mask_logits = rng.normal(-2, 1, (len(detection_boxes), 28, 28, num_classes)).astype(np.float32)
-    masks = np.zeros((len(detection_boxes), height, width), np.float32)
-    for i, label in enumerate(detection_labels):
-        truth = target.masks[matches[i]]
-        crop = ops.roi_align(truth[None, ..., None].astype(np.float32),
-                             np.r_[0, detection_boxes[i]][None].astype(np.float32), 28,
-                             aligned=True)[0, :, :, 0]
-        mask_logits[i, :, :, label] = 9 * (crop - 0.5) + rng.normal(0, 0.6, (28, 28))
-        x1, y1, x2, y2 = detection_boxes[i].round().astype(int)
+        deltas[near] += ops.encode_boxes(target.boxes[matches[near]], flat[near])
+    ends = np.cumsum([len(level) for level in anchors])[:-1]
+    return np.split(objectness.astype(np.float32), ends), np.split(deltas.astype(np.float32), ends)
+
+
+def box_head_answers(target, proposals, num_classes, rng):
+    """Logits (R, K) and deltas (R, K, 4): the class of the nearest object, or background far from all."""
+    matches, best = nearest(target.boxes, proposals)
+    logits = rng.normal(0, 0.7, (len(proposals), num_classes))
+    logits[:, 0] += 14 * (0.5 - best)
+    deltas = rng.normal(0, 0.15, (len(proposals), num_classes, 4))
+    if len(target.boxes) and len(proposals):
+        logits[np.arange(len(best)), target.labels[matches] % num_classes] += 14 * (best - 0.35)
+        deltas += ops.encode_boxes(target.boxes[matches], proposals, BOX_WEIGHTS)[:, None]
+    return logits, deltas
+
+
+def mask_head_answers(target, boxes, labels, size, num_classes, rng):
+    """Logits (D, 28, 28, K) and pasted masks (D, H, W): the mask of the nearest object, cut out and cut off."""
+    matches, _ = nearest(target.boxes, boxes)
+    logits = rng.normal(-2, 1, (len(boxes), 28, 28, num_classes)).astype(np.float32)
+    masks = np.zeros((len(boxes), *size), np.float32)
+    for i, label in enumerate(labels):
+        truth = target.masks[matches[i]].astype(np.float32)
+        crop = ops.roi_align(truth[None, ..., None], make_rois([boxes[i:i + 1]]), 28, aligned=True)[0, :, :, 0]
+        logits[i, :, :, label] = 9 * (crop - 0.5) + rng.normal(0, 0.6, (28, 28))
+        x1, y1, x2, y2 = boxes[i].round().astype(int)
         masks[i, y1:y2, x1:x2] = 0.95 * truth[y1:y2, x1:x2]
-    return Trace(
-        image=picture, batch=((picture - 0.5) / 0.25)[None], image_size=(height, width), body_features=body,
-        features=features, anchors=anchors,
-        objectness=[o.reshape(height // s, width // s, 3) for o, s in zip(objectness, STRIDES)],
-        deltas=[d.reshape(height // s, width // s, 3, 4) for d, s in zip(deltas, STRIDES)],
-        top_k=found.top_k, top_k_boxes=found.top_k_boxes, top_k_scores=found.top_k_scores,
-        top_k_levels=found.top_k_levels, proposal_rows=found.rows, proposals=found.boxes,
-        proposal_scores=found.scores, roi_levels=pooler.levels(rois), box_features=pooler(features[:4], rois),
-        class_logits=class_logits, box_deltas=box_deltas, candidate_rois=kept.rois,
-        candidate_labels=kept.labels,
-        candidate_scores=kept.scores, candidate_boxes=kept.boxes, detection_rows=kept.keep,
-        detection_boxes=detection_boxes, mask_levels=mask_pooler.levels(mask_rois),
-        mask_features=mask_pooler(features[:4], mask_rois), mask_logits=mask_logits,
-        detections=Detections(detection_boxes, detection_labels, kept.scores[kept.keep], masks),
-        strides=[(float(s), float(s)) for s in STRIDES],
-        class_names=(CLASS_NAMES + ["star"] * 90)[:num_classes],
-        training=make_training(target, flat, found.boxes, rng) if training else None)
+    return logits, masks
 
 
 def feature_maps(picture, rng):

@@ -16,8 +16,7 @@ from npmaskrcnn import plots
 def training_log(num_steps=60):
     rng = np.random.default_rng(5)
     names = ("loss_total", "loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness",
-             "loss_rpn_box_reg",
-             "grad_norm", "learning_rate", "grad_norm_fpn", "update_ratio_fpn", "update_ratio_rpn")
+             "loss_rpn_box_reg", "grad_norm", "learning_rate", "grad_norm_fpn", "update_ratio_fpn", "update_ratio_rpn")
     return {"step": np.arange(num_steps), **{name: rng.gamma(2, 0.2, num_steps) for name in names}}
 
 
@@ -38,17 +37,15 @@ TRACE_FIGURES = {
     "roi_levels": plots.roi_levels, "class_masks": plots.class_masks,
     "instances": lambda trace: plots.instances(trace.image, trace.detections, class_names=trace.class_names),
     "gallery": lambda trace: plots.gallery([trace.image], [trace.detections], None, trace.class_names),
-    "matches": lambda trace: plots.matches(trace.image, np.concatenate(trace.anchors),
-                                           trace.training.anchor_matches,
+    "matches": lambda trace: plots.matches(trace.image, np.concatenate(trace.anchors), trace.training.anchor_matches,
                                            trace.training.gt_boxes),
 }
 OTHER_FIGURES = {
     "anchors": lambda trace: plots.anchors(trace.image, trace.anchors, grid_sizes(trace)),
-    "roi_align_samples": lambda trace: plots.roi_align_samples(trace.features[1][0], trace.proposals[0],
-                                                               1 / 8),
-    "half_pixels": lambda trace: plots.half_pixels(),
-    "loss_curves": lambda trace: plots.loss_curves(training_log()),
-    "gradient_curves": lambda trace: plots.gradient_curves(training_log()),
+    "roi_align_samples": lambda trace: plots.roi_align_samples(trace.features[1][0], trace.proposals[0], 1 / 8),
+    "half_pixels": lambda _: plots.half_pixels(),
+    "loss_curves": lambda _: plots.loss_curves(training_log()),
+    "gradient_curves": lambda _: plots.gradient_curves(training_log()),
     "precision_recall": lambda trace: plots.precision_recall(precision(), trace.class_names),
 }
 FIGURES = {**TRACE_FIGURES, **OTHER_FIGURES}

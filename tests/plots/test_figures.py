@@ -38,7 +38,7 @@ def target_of(height=24, width=40):
     return Target(boxes=[[10, 6, 30, 18]], labels=[2], masks=masks)
 
 
-def test_an_instance_has_the_colour_of_its_class_in_every_figure():
+def test_an_instance_has_the_color_of_its_class_in_every_figure():
     image = np.zeros((24, 40, 3), np.uint8)
     for label in (1, 2, 3):
         figure = plots.instances(image, np.array([[8.0, 6, 30, 18]]), [label], [0.875])
@@ -65,8 +65,7 @@ def test_a_box_is_drawn_on_the_pixels_that_it_names():
 def test_ground_truth_is_dashed_and_detections_are_solid():
     image, target = np.zeros((24, 40, 3), np.uint8), target_of()
     truth = plots.instances(image, target).axes[0].collections[-1].get_linestyle()[0]
-    found = plots.instances(image, target.boxes, target.labels,
-                            [0.5]).axes[0].collections[-1].get_linestyle()[0]
+    found = plots.instances(image, target.boxes, target.labels, [0.5]).axes[0].collections[-1].get_linestyle()[0]
     assert truth[1] is not None and found[1] is None
 
 
@@ -91,13 +90,13 @@ def test_drawing_into_given_axes_leaves_the_figure_its_description():
     assert figure.get_label() == "mine" and "no object" in words(figure)
 
 
-def test_images_of_any_kind_become_float_colour():
+def test_images_of_any_kind_become_float_color():
     np.testing.assert_allclose(as_picture(np.full((2, 3), 128, np.uint8)), 128 / 255)
     np.testing.assert_allclose(as_picture(np.full((2, 3, 4), 65535, np.uint16)), np.ones((2, 3, 3)))
     np.testing.assert_allclose(as_picture(np.full((2, 3, 3), 1.5)), 1)
 
 
-def test_text_can_be_read_on_every_class_colour():
+def test_text_can_be_read_on_every_class_color():
     def luminance(color):
         linear = [v / 12.92 if v <= 0.03928 else ((v + 0.055) / 1.055) ** 2.4 for v in to_rgb(color)]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
@@ -165,12 +164,12 @@ def test_the_legends_of_precision_and_recall_lie_beside_the_curves():
         assert ax.get_legend().get_window_extent().x1 <= figure.bbox.x1
 
 
-@pytest.mark.parametrize("number, labelled", [(15, True), (16, False)])
-def test_a_crowded_field_goes_without_labels(number, labelled):
+@pytest.mark.parametrize("number, labeled", [(15, True), (16, False)])
+def test_a_crowded_field_goes_without_labels(number, labeled):
     x = np.arange(number, dtype=float)
     boxes = np.stack([2 * x, x, 2 * x + 2, x + 3], axis=1)
     figure = plots.instances(np.zeros((40, 60, 3)), boxes, np.ones(number, int), np.full(number, 0.75))
-    assert any("0.75" in text for text in words(figure)) == labelled
+    assert any("0.75" in text for text in words(figure)) == labeled
 
 
 def test_sampling_points_are_those_of_roi_align():
@@ -190,7 +189,7 @@ def test_bins_divide_the_box():
     np.testing.assert_allclose(_axis_samples(8, 36, 0.25, 7, 2, True)[0], edges - 0.5)
 
 
-def test_the_input_picture_undoes_the_normalisation(trace):
+def test_the_input_picture_undoes_the_normalization(trace):
     # The trace's arrays are float32, and the fit of mean and scale sums 24,576 of them.
     np.testing.assert_allclose(plots.input_image(trace), trace.image, atol=1e-5)
 
@@ -200,16 +199,15 @@ def test_a_feature_picture_keeps_equal_vectors_equal_and_others_apart():
     feature[:, 3:] = [1, 2, 0, 0, -1]
     picture = feature_picture(feature)
     assert picture.shape == (4, 6, 3) and picture.min() >= 0 and picture.max() <= 1
-    assert np.ptp(picture[:, :3], axis=(0, 1)).max() == 0 and np.abs(picture[0, 0] - picture[0,
-                                                                                             5]).max() > 0.9
+    assert np.ptp(picture[:, :3], axis=(0, 1)).max() == 0
+    assert np.abs(picture[0, 0] - picture[0, 5]).max() > 0.9
     np.testing.assert_array_equal(feature_picture(np.ones((2, 3, 8))), 0.5)
     assert feature_picture(np.ones((1, 1, 2))).shape == (1, 1, 3)
 
 
 def test_feature_pictures_of_few_and_many_channels_agree():
     feature = np.random.default_rng(6).normal(0, 1, (3, 5, 4)) * [4, 3, 2, 1]
-    more = np.concatenate([feature, np.zeros((3, 5, 36))],
-                          axis=-1)      # 40 channels, 15 cells: the other product
+    more = np.concatenate([feature, np.zeros((3, 5, 36))], axis=-1)      # 40 channels, 15 cells: the other product
     np.testing.assert_allclose(feature_picture(feature), feature_picture(more), atol=1e-7)
 
 
@@ -220,7 +218,7 @@ def test_the_funnel_counts_the_trace(trace):
     assert "6,138" in words(plots.funnel(trace))                      # 3 * (32*48 + 16*24 + 8*12 + 4*6 + 2*3)
 
 
-def test_anchors_show_one_cell_and_all_centres(trace):
+def test_anchors_show_one_cell_and_all_centers(trace):
     grids = [logits.shape[:2] for logits in trace.objectness]
     axes = plots.anchors(trace.image, trace.anchors, grids).axes
     assert [len(ax.collections[0].get_offsets()) for ax in axes] == [h * w for h, w in grids]
@@ -260,6 +258,6 @@ def test_objectness_is_drawn_where_the_anchors_are(trace):
         left, right, bottom, top = ax.images[0].get_extent()
         y, x = np.meshgrid(top + (np.arange(h) + 0.5) * (bottom - top) / h,
                            left + (np.arange(w) + 0.5) * (right - left) / w, indexing="ij")
-        centres = trace.anchors[level].reshape(h, w, 3, 2, 2).mean(axis=3)      # of each anchor, (x, y)
-        np.testing.assert_allclose(np.stack([x, y], axis=-1)[:, :, None].repeat(3, axis=2), centres, atol=1e-9)
+        centers = trace.anchors[level].reshape(h, w, 3, 2, 2).mean(axis=3)      # of each anchor, (x, y)
+        np.testing.assert_allclose(np.stack([x, y], axis=-1)[:, :, None].repeat(3, axis=2), centers, atol=1e-9)
         assert ax.get_xlim() == (0, trace.batch.shape[2]) and ax.get_ylim() == (trace.batch.shape[1], 0)
