@@ -336,10 +336,8 @@ def detections(scores, deltas, proposals, score_threshold, iou_threshold):
 @detections.tried_on
 def _():
     rng = np.random.default_rng(5)
-    moved = np.zeros((1, 3, 4))
-    moved[0, 1], moved[0, 2] = (5, 0, 0, 0), (0, 0, 0, 5 * math.log(2))
-    met = np.zeros((2, 2, 4))
-    met[1, 1, 0] = -20
+    moved = floats([[0, 0, 0, 0], [5, 0, 0, 0], [0, 0, 0, 5 * math.log(2)]])
+    met = floats([[0, 0, 0, 0], [0, 0, 0, 0]], [[0, 0, 0, 0], [-20, 0, 0, 0]])
     heap = floats([0, 0, 10, 10], [0, 0, 10, 9], [40, 0, 50, 10])
     yield case("one region that is surely of class 1 and fits already",
                "the label is the column: 1; deltas of zero leave the proposal as it is",

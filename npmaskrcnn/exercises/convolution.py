@@ -90,7 +90,7 @@ def conv2d_backward(dy, x, weight, stride, padding):
 @conv2d_backward.tried_on
 def _():
     rng = np.random.default_rng(1)
-    powers = _kernel([[1, 10], [100, 1000]])      # in a sum one sees which of them took part
+    powers = _kernel([[1, 10], [100, 1000]])      # a sum's digits tell which of them took part
     square = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
     yield case("one window only: the image is as large as the kernel",
                "with one window y = sum(x * weight) + bias: so dx is dy times the weight, and dweight is dy times x",

@@ -1,27 +1,29 @@
-"""What an exercise consists of: a function with the right answer in it, and the inputs that an answer is tried on.
+'''What an exercise consists of: a function with the right answer in it, and inputs to try an answer on.
 
-To add one, copy one. The function's head is what the reader starts from; its docstring says first what goes in and
-out, then (in Markdown) what to compute, and last the hints; its body is the right answer, which the reader never sees::
+To add one, copy one into the module that it belongs to, and put its right answer in. The function's head is what the
+reader starts from. Its docstring says in the first paragraph what goes in and what comes out (that is the reader's
+too), then in Markdown what to compute, and last the hints, each of which says a little more. The cases come smallest
+first, and a case's own hint says what a wrong answer on it usually comes from::
 
     @exercise("area")
     def box_area(box):
-        \"\"\"One box (x1, y1, x2, y2) -> its area, a number.
+        """One box (x1, y1, x2, y2) -> its area, a number.
 
         How many pixels does a box cover? The right and the bottom edge are exclusive.
 
         Hints
         -----
         - A width is a difference.
-        - There is no + 1, and a product has no order.
-        \"\"\"
+        - `x2 - x1` and `y2 - y1` are the two sides.
+        """
         return (box[2] - box[0]) * (box[3] - box[1])
 
 
     @box_area.tried_on
     def _():
-        yield case("a box of one pixel", "1 - 0 is 1 already", box=floats(0, 0, 1, 1))
+        yield case("a box of one pixel", "1 - 0 is 1 already, there is no + 1", box=floats(0, 0, 1, 1))
         yield case("a box wider than high", "x1 goes with x2, not with y1", box=floats(2, 3, 7, 5))
-"""
+'''
 
 import inspect
 import re

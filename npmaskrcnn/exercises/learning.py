@@ -159,8 +159,7 @@ def _():
                 "dbox": floats(*dbox).reshape(-1, 2), "dmask": floats(*dmask).reshape(-1, 2),
                 "dcells": np.zeros((len(cells), 2)) + dcells}
 
-    only_score = np.zeros((2, 2, 3))
-    only_score[0, 1, 0] = 1.0
+    only_score = floats([[0, 0, 0], [1, 0, 0]], [[0, 0, 0], [0, 0, 0]])
     yield case("the RPN alone: no RoI, and one score that pulls",
                "the RPN computes p3 @ rpn_weight in each cell; its backward is drpn @ rpn_weight.T for the map, and "
                "for the weight the sum over the cells of (what went in) x (what came back)",
