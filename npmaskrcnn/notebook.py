@@ -1,7 +1,7 @@
 """What the lessons draw with, besides `npmaskrcnn.plots`: a figure with its alternative text, the map at
 the head of each lesson, small arrays with their numbers written in, and films.
 
-Every picture leaves as a PNG with at most 256 colours, which is a third of the usual size and the same
+Every picture leaves as a PNG with at most 256 colors, which is a third of the usual size and the same
 bytes each time. A film is a PNG too, an animated one: it plays wherever a browser shows the page, without
 running anything, and where it does not play one sees its first frame. IPython is imported when something
 is shown, not before, so that the package can do without it.
@@ -64,7 +64,7 @@ def show_film(figures, alt, seconds=1.0):
 
 
 def as_png(figure):
-    """The bytes of a figure's PNG: as many pixels as the figure has, at most 256 colours, no time stamp."""
+    """The bytes of a figure's PNG: as many pixels as the figure has, at most 256 colors, no time stamp."""
     buffer = io.BytesIO()
     _in_few_colors(_pixels(figure)).save(buffer, format="png", optimize=True, pnginfo=_origin())
     return buffer.getvalue()
@@ -81,7 +81,7 @@ def _in_few_colors(pixels):
     """An (H, W, 3) uint8 array as a Pillow image with a palette, in which white stays white."""
     image = Image.fromarray(pixels).quantize(COLORS, dither=Image.Dither.NONE)
     palette = np.array(image.getpalette()).reshape(-1, 3)
-    palette[(palette >= 250).all(axis=1)] = 255     # the quantisation mixes white with the palest greys
+    palette[(palette >= 250).all(axis=1)] = 255     # quantizing mixes white with the palest grays
     image.putpalette(palette.ravel().tolist())
     return image
 
@@ -179,7 +179,7 @@ def you_are_here(stage):
 
 def draw_cells(ax, values, title="", fmt="{:g}", cmap="Blues", limits=None, frame=None, frame_color="#D55E00",
                origin=(0, 0), fontsize=NORMAL):
-    """Draw a small (h, w) array as a table of coloured cells with the numbers in them.
+    """Draw a small (h, w) array as a table of colored cells with the numbers in them.
 
     Several arrays on one Axes, each with its own `origin`, have cells of one size.
 
@@ -192,9 +192,9 @@ def draw_cells(ax, values, title="", fmt="{:g}", cmap="Blues", limits=None, fram
     fmt : str
         How a number is written; ``""`` writes none.
     cmap : str
-        A matplotlib colour map.
+        A matplotlib colormap.
     limits : (lowest, highest), optional
-        What the ends of the colour map stand for; by default the values' own.
+        What the ends of the colormap stand for; by default the values' own.
     frame : (row, column, height, width), optional
         Cells to put a frame around, or a list of such.
     frame_color : str, or one for each frame
@@ -202,7 +202,6 @@ def draw_cells(ax, values, title="", fmt="{:g}", cmap="Blues", limits=None, fram
         Where the array's first cell stands; the axes' coordinates are columns and rows.
     fontsize : float
     """
-    is_first = not ax.has_data()
     values = np.asarray(values, dtype=np.float64)
     known = values[np.isfinite(values)]
     low, high = limits or ((known.min(), known.max()) if known.size else (0, 1))
@@ -216,17 +215,17 @@ def draw_cells(ax, values, title="", fmt="{:g}", cmap="Blues", limits=None, fram
         if fmt and np.isfinite(value):
             ax.text(place[0] + 0.5, place[1] + 0.5, fmt.format(value + 0.0), ha="center", va="center",
                     fontsize=fontsize, color=ink_on(color))     # -0 + 0 is 0
-    frames = [frame] if frame and np.isscalar(frame[0]) else frame or []
+    frames = np.reshape(frame or (), (-1, 4))       # one is a list of one
     colors = [frame_color] * len(frames) if isinstance(frame_color, str) else frame_color
-    for (row, column, height, width), color in zip(frames, colors):
+    for (row, column, height, width), color in zip(frames, colors, strict=True):
         ax.add_patch(Rectangle((column + origin[1], row + origin[0]), width, height, fill=False,
                                edgecolor=color, linewidth=2.5, zorder=4))
     h, w = values.shape
-    x1, x2 = (np.inf, -np.inf) if is_first else sorted(ax.get_xlim())
-    y1, y2 = (np.inf, -np.inf) if is_first else sorted(ax.get_ylim())
-    margin = 0.07     # half of a frame's line
-    ax.set(xlim=(min(x1, origin[1] - margin), max(x2, origin[1] + w + margin)),
-           ylim=(max(y2, origin[0] + h + margin), min(y1, origin[0] - margin)), xticks=[], yticks=[], aspect="equal")
+    ax.update_datalim([(origin[1], origin[0]), (origin[1] + w, origin[0] + h)])     # an empty array has its place too
+    drawn = ax.dataLim      # around all arrays so far
+    margin = 0.07           # half of a frame's line
+    ax.set(xlim=(drawn.x0 - margin, drawn.x1 + margin), ylim=(drawn.y1 + margin, drawn.y0 - margin),
+           xticks=[], yticks=[], aspect="equal")
     ax.set_frame_on(False)
     if title:
         ax.annotate(title, (origin[1] + w / 2, origin[0]), xytext=(0, 5), textcoords="offset points", ha="center",

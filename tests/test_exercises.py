@@ -1,6 +1,8 @@
 """The exercises' check: it sees right answers as right, wrong ones as wrong, says what is wrong, and never raises."""
 
+import contextlib
 import importlib.util
+import inspect
 import pathlib
 import re
 
@@ -9,6 +11,8 @@ import pytest
 
 from npmaskrcnn import exercises
 from npmaskrcnn.exercises import EXERCISES, checking
+from npmaskrcnn.exercises.checking import examine
+from npmaskrcnn.exercises.exercise import case, exercise
 
 SOLUTIONS = pathlib.Path(__file__).parents[1] / "notebooks" / "solutions"
 
@@ -50,7 +54,8 @@ def test_a_stub_is_reported_wrong_with_its_first_input(name):
     report = exercises.check(name, stub_function(name))
     assert not report.passed and report.num_right == 0
     assert "returns nothing" in report.text
-    assert all(re.search(rf"^  {argument}\b", report.text, re.MULTILINE) for argument in EXERCISES[name].cases()[0].inputs)
+    for argument in EXERCISES[name].cases()[0].inputs:
+        assert re.search(rf"^  {argument}\b", report.text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", exercises.names())
@@ -58,8 +63,7 @@ def test_an_answer_that_is_off_in_one_number_is_reported_with_its_place(name):
     right = EXERCISES[name].reference
 
     def off_by_a_thousandth(*arguments):
-        inputs = dict(zip(EXERCISES[name].cases()[0].inputs, arguments))
-        answer = right(**inputs)
+        answer = right(*arguments)
         first, *others = answer if isinstance(answer, tuple) else (answer,)
         first = np.array(first)
         if first.size:
@@ -72,10 +76,13 @@ def test_an_answer_that_is_off_in_one_number_is_reported_with_its_place(name):
     assert re.search(rf"\b{output}(\[[\d, ]+\])?: expected \S+, got \S+\.", report.text), report.text
 
 
-@pytest.mark.parametrize("name", [name for name in exercises.names() if name not in ("anchors_of_cell", "locate_anchor", "receptive_field")])    # these take numbers only
+TAKE_NUMBERS_ONLY = {"anchors_of_cell", "locate_anchor", "receptive_field"}
+
+
+@pytest.mark.parametrize("name", [name for name in exercises.names() if name not in TAKE_NUMBERS_ONLY])
 def test_the_right_answer_is_wrong_if_the_inputs_were_written_into(name):
     def meddling(*arguments):
-        answer = EXERCISES[name].reference(**dict(zip(EXERCISES[name].cases()[0].inputs, arguments)))
+        answer = EXERCISES[name].reference(*arguments)
         for argument in arguments:
             if isinstance(argument, np.ndarray) and argument.size:
                 argument.flat[0] = not argument.flat[0] if argument.dtype == bool else argument.flat[0] + 1
@@ -102,11 +109,11 @@ def _recurses(*arguments):
 @pytest.mark.parametrize("function, says", [
     (_raises, "raised KeyError"), (_exits, "raised SystemExit"), (_recurses, "raised RecursionError"),
     (lambda: 1, "raised TypeError"), (lambda *_: None, "returns nothing"), (lambda *_: "text", "expected|numbers"),
-    (lambda *_: object(), "expected|numbers"), (lambda *_: [[1, 2], [3]], "expected|numbers"), (lambda *_: {}, "expected|numbers"),
-    (lambda *_: np.zeros((7, 7, 7)), "expected"), (lambda *_: np.array(["a"]), "expected|numbers"),
-    (lambda *_: (x for x in range(3)), "expected|numbers"), (lambda *_: np.full(3, np.nan), "expected|integers"),
-    (lambda *_: (None, None, None), "None|expected|numbers"), (lambda *_: 1j, "expected|numbers"), (3, "the function itself"),
-    (None, "the function itself")])
+    (lambda *_: object(), "expected|numbers"), (lambda *_: [[1, 2], [3]], "expected|numbers"),
+    (lambda *_: {}, "expected|numbers"), (lambda *_: np.zeros((7, 7, 7)), "expected"),
+    (lambda *_: np.array(["a"]), "expected|numbers"), (lambda *_: (x for x in range(3)), "expected|numbers"),
+    (lambda *_: np.full(3, np.nan), "expected|integers"), (lambda *_: (None, None, None), "None|expected|numbers"),
+    (lambda *_: 1j, "expected|numbers"), (3, "the function itself"), (None, "the function itself")])
 def test_every_way_of_going_wrong_has_its_sentence(name, function, says):
     report = exercises.check(name, function)
     assert not report.passed
@@ -118,27 +125,25 @@ def test_a_loop_without_end_is_stopped(monkeypatch):
 
     def endless(*_):
         while True:
-            try:
+            with contextlib.suppress(Exception):        # even one that swallows what it can
                 sum(range(1000))
-            except Exception:       # even one that swallows what it can
-                pass
 
     report = exercises.check("nms", endless)
     assert not report.passed and "did not end" in report.text
 
 
 def test_not_a_number_is_not_right():
-    report = exercises.check("iou", lambda box1, box2: np.nan)
+    report = exercises.check("iou", lambda *_: np.nan)
     assert "expected 0.142857, got nan" in report.text
 
 
 def test_indices_must_be_integers():
-    report = exercises.check("nms", lambda boxes, scores, threshold: np.zeros(1))
+    report = exercises.check("nms", lambda *_: np.zeros(1))
     assert "keep should hold integers" in report.text
 
 
 def test_an_array_of_one_number_is_shown_as_an_array():
-    report = exercises.check("nms", lambda boxes, scores, threshold: np.array([0]))
+    report = exercises.check("nms", lambda *_: np.array([0]))
     assert "Got keep:\n  [0]\n" in report.text
 
 
@@ -154,7 +159,7 @@ def test_the_report_says_where_the_function_raised():
 
 
 def test_a_large_array_is_shown_around_its_worst_place_only():
-    case = len(EXERCISES["paste_mask"].cases())
+    num_cases = len(EXERCISES["paste_mask"].cases())
 
     def wrong_in_large_images(mask, box, image_size):
         pasted = EXERCISES["paste_mask"].reference(mask, box, image_size)
@@ -163,7 +168,7 @@ def test_a_large_array_is_shown_around_its_worst_place_only():
         return pasted
 
     report = exercises.check("paste_mask", wrong_in_large_images)
-    assert report.num_right == case - 1
+    assert report.num_right == num_cases - 1
     assert "pasted[20, 30]" in report.text and "around it" in report.text
     assert len(report.text) < 1500
 
@@ -184,15 +189,60 @@ def test_a_stub_prints_the_cell(capsys):
 
 
 def test_every_exercise_begins_with_a_small_input():
-    for name, exercise in EXERCISES.items():
-        numbers = sum(np.size(value) for value in exercise.cases()[0].inputs.values())
+    for name, given in EXERCISES.items():
+        numbers = sum(np.size(value) for value in given.cases()[0].inputs.values())
         assert numbers <= 40, name
 
 
+@exercise("low", "high")
+def ends(numbers):
+    """numbers (N,) -> the smallest
+    and the largest of them.
+
+    Where do the numbers begin, and where do they end?
+
+    N is at least 1.
+
+    Hints
+    -----
+    - Sort them - or
+      do not.
+    - `numbers.min()`.
+    """
+    return numbers.min(), numbers.max()
+
+
+@ends.tried_on
+def _():
+    yield case("one number", "it is both", numbers=np.array([3.0]))
+    yield case("three numbers", numbers=np.array([3.0, 1.0, 2.0]))
+
+
+def test_an_exercise_is_read_off_the_function_with_the_right_answer():
+    assert ends.name == "ends" and ends.outputs == ("low", "high") and ends.reference(np.arange(3)) == (0, 2)
+    assert ends.stub == '''def ends(numbers):
+    """numbers (N,) -> the smallest
+    and the largest of them."""
+    ...  # return low, high'''
+    assert ends.statement == "Where do the numbers begin, and where do they end?\n\nN is at least 1."
+    assert ends.hints == ("Sort them - or do not.", "`numbers.min()`.")
+    assert [tried.about for tried in ends.cases()] == ["one number", "three numbers"]
+    assert [tried.hint for tried in ends.cases()] == ["it is both", ""]
+    assert examine(ends, lambda numbers: (min(numbers), max(numbers))).passed
+    wrong = examine(ends, lambda numbers: (numbers[0], numbers[-1]))
+    assert wrong.num_right == 1 and "low: expected 1, got 3." in wrong.text
+
+
+@pytest.mark.parametrize("name", exercises.names())
+def test_a_function_is_given_the_inputs_in_the_order_of_its_arguments(name):
+    arguments = list(inspect.signature(EXERCISES[name].reference).parameters)
+    assert all(list(tried.inputs) == arguments for tried in EXERCISES[name].cases())
+
+
 def test_every_exercise_has_a_statement_and_hints():
-    for exercise in EXERCISES.values():
-        assert len(exercise.statement) > 80 and exercise.hints
-        assert exercise.stub.strip().count("\n") + 3 <= 15      # with the check, one cell
+    for given in EXERCISES.values():
+        assert len(given.statement) > 80 and given.hints
+        assert given.stub.count("\n") + 3 <= 15      # with the check, one cell
 
 
 @pytest.mark.parametrize("name", [[], ["nms"], None, 3, {}])
@@ -208,12 +258,12 @@ def test_a_name_in_capitals_is_guessed(capsys):
     assert "Did you mean 'iou'?" in capsys.readouterr().out
 
 
-def test_an_exception_whose_message_is_broken_is_reported(capsys):
+def test_an_exception_whose_message_is_broken_is_reported():
     class Broken(Exception):
         def __str__(self):
             return 1 / 0
 
-    def iou(box1, box2):
+    def broken(*_):
         raise Broken
 
-    assert "raised Broken: (its own message raises ZeroDivisionError)" in exercises.check("iou", iou).text
+    assert "raised Broken: (its own message raises ZeroDivisionError)" in exercises.check("iou", broken).text

@@ -12,7 +12,8 @@ from npmaskrcnn.plots.style import new_figure
 
 def a_figure(value=3.0):
     figure = new_figure(3, 2)
-    notebook.draw_cells(figure.subplots(), np.array([[1.0, value, -0.0], [np.nan, 5.0, 6.0]]), title="cells", frame=(0, 1, 1, 2))
+    numbers = np.array([[1.0, value, -0.0], [np.nan, 5.0, 6.0]])
+    notebook.draw_cells(figure.subplots(), numbers, title="cells", frame=(0, 1, 1, 2))
     return figure
 
 
@@ -29,7 +30,7 @@ def test_an_unknown_stage_names_the_known_ones():
         notebook.you_are_here("nms")
 
 
-def test_a_picture_is_the_same_bytes_each_time_and_has_at_most_256_colours():
+def test_a_picture_is_the_same_bytes_each_time_and_has_at_most_256_colors():
     png = notebook.as_png(a_figure())
     assert png == notebook.as_png(a_figure())
     picture = Image.open(io.BytesIO(png))
@@ -81,3 +82,17 @@ def test_arrays_with_origins_share_an_axes():
     notebook.draw_cells(ax, np.ones((4, 1)), origin=(1, 5))
     (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
     assert left < 0 and right > 6 and bottom > 5 and top < 0       # y downwards
+
+
+def test_an_array_without_cells_has_a_place():
+    ax = new_figure(4, 2).subplots()
+    notebook.draw_cells(ax, np.zeros((0, 3)), title="nothing", origin=(2, 1))
+    assert ax.get_xlim() == pytest.approx((0.93, 4.07)) and ax.get_ylim() == pytest.approx((2.07, 1.93))
+
+
+def test_one_frame_and_several_frames_have_their_colors():
+    one, several = new_figure(4, 2).subplots(1, 2)
+    notebook.draw_cells(one, np.ones((2, 3)), frame=(0, 1, 2, 2))
+    notebook.draw_cells(several, np.ones((2, 3)), frame=[(0, 1, 2, 2), (0, 0, 1, 1)], frame_color=("red", "blue"))
+    assert [patch.get_bbox().bounds for patch in one.patches[6:]] == [(1, 0, 2, 2)]
+    assert [patch.get_edgecolor() for patch in several.patches[6:]] == [(1, 0, 0, 1), (0, 0, 1, 1)]

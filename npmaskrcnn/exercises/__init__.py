@@ -17,13 +17,15 @@ False
 
 import difflib
 
-from npmaskrcnn.exercises import boxes, convolution, learning, places, proposals, regions
-from npmaskrcnn.exercises.checking import Report, examine
+from . import boxes, convolution, learning, places, proposals, regions
+from .checking import Report, examine
+from .exercise import Exercise
 
 __all__ = ["Report", "check", "names", "statement", "stub"]
 
-EXERCISES = {exercise.name: exercise
-             for module in (places, convolution, boxes, proposals, regions, learning) for exercise in module.EXERCISES}
+# in the order in which they are defined
+EXERCISES = {name: value for module in (places, convolution, boxes, proposals, regions, learning)
+             for name, value in vars(module).items() if isinstance(value, Exercise)}
 
 
 def names():
@@ -43,7 +45,7 @@ def stub(name):
 
 def stub_text(name):
     """The text that `stub` prints; the lessons' exercise cells hold it literally."""
-    return f'{EXERCISES[name].stub.strip()}\n\nexercises.check("{name}", {name})'
+    return f'{EXERCISES[name].stub}\n\nexercises.check("{name}", {name})'
 
 
 def check(name, function):

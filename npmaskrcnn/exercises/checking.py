@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 TIME_LIMIT = 20     # seconds a case; they take milliseconds
-MAX_SHOWN = 60      # numbers; of larger arrays only the neighbourhood of the worst place is shown
+MAX_SHOWN = 60      # numbers; of larger arrays only what is around the worst place is shown
 
 
 @dataclass(frozen=True)
@@ -38,29 +38,27 @@ class Wrong(Exception):
 
 def examine(exercise, function):
     """Compare a function with an exercise's truth, case by case, up to the first difference."""
+    name = exercise.name
     if not callable(function):
-        return Report(exercise.name, False, 0, 0, _not_a_function(exercise, function))
+        text = (f"{name}: not yet. The check wants the function itself, not a {type(function).__name__}: "
+                f'write check("{name}", {name}), without calling it.')
+        return Report(name, False, 0, 0, text)
     cases = exercise.cases()
     worst = 0.0
     for i, case in enumerate(cases):
         try:
             worst = max(worst, _try(exercise, case, function))
         except Wrong as wrong:
-            return Report(exercise.name, False, i, len(cases), _complaint(exercise, cases, i, str(wrong)))
-    text = (f"{exercise.name}: right on all {len(cases)} cases. Largest difference: "
+            return Report(name, False, i, len(cases), _complaint(name, cases, i, wrong))
+    text = (f"{name}: right on all {len(cases)} cases. Largest difference: "
             + ("none." if worst == 0 else f"below {exercise.tolerance:.0e} of the largest number, as asked for."))
-    return Report(exercise.name, True, len(cases), len(cases), text)
+    return Report(name, True, len(cases), len(cases), text)
 
 
-def _not_a_function(exercise, value):
-    return (f"{exercise.name}: not yet. The check wants the function itself, not a {type(value).__name__}: "
-            f'write check("{exercise.name}", {exercise.name}), without calling it.')
-
-
-def _complaint(exercise, cases, i, wrong):
+def _complaint(name, cases, i, wrong):
     case = cases[i]
-    lines = [f"{exercise.name}: not yet. Case {i + 1} of {len(cases)} is wrong: {case.about}.", wrong, "The input was:"]
-    lines += [_show_value(name, value) for name, value in case.inputs.items()]
+    lines = [f"{name}: not yet. Case {i + 1} of {len(cases)} is wrong: {case.about}.", str(wrong), "The input was:"]
+    lines += [_show_value(argument, value) for argument, value in case.inputs.items()]
     if case.hint:
         lines.append(f"To think about: {case.hint}")
     return "\n".join(lines)
@@ -76,15 +74,16 @@ def _try(exercise, case, function):
     answer = _run(function, list(inputs.values()))
     if answer is None:
         raise Wrong("It returns nothing (None) so far. It must end with a `return`.")
-    expected = expected if len(exercise.outputs) > 1 else (expected,)
-    answers = _unpack(answer, exercise.outputs)
-    found = [_as_numbers(value, right, name) for value, right, name in zip(answers, expected, exercise.outputs)]
+    names = exercise.outputs
+    expected = expected if len(names) > 1 else (expected,)
+    found = [_as_numbers(value, right, name)
+             for value, right, name in zip(_unpack(answer, names), expected, names, strict=True)]
     for name, value in inputs.items():
         if not _same(value, case.inputs[name]):
             raise Wrong(f"It changed its input {name}. Work on a copy: `{name} = {name}.copy()`, "
                         "or avoid `+=` and `[...] =` on it.")
     return max(_compare(value, right, name, exercise.tolerance)
-               for value, right, name in zip(found, expected, exercise.outputs))
+               for value, right, name in zip(found, expected, names, strict=True))
 
 
 def _run(function, arguments):
@@ -92,9 +91,10 @@ def _run(function, arguments):
         with np.errstate(all="ignore"), _time_limit():
             return function(*arguments)
     except _TooLong:
-        raise Wrong(f"It did not end within {TIME_LIMIT} seconds. Is there a loop whose end is never reached?")
+        raise Wrong(f"It did not end within {TIME_LIMIT} seconds. "
+                    "Is there a loop whose end is never reached?") from None
     except (Exception, SystemExit) as error:
-        raise Wrong(f"It raised {type(error).__name__}: {_said(error)}{_place(error)}")
+        raise Wrong(f"It raised {type(error).__name__}: {_said(error)}{_place(error)}") from error
 
 
 def _said(error):
@@ -159,7 +159,7 @@ def _as_numbers(value, right, name):
     try:
         array = np.asarray(value)
     except Exception as error:      # ragged lists, or an object that only pretends to be an array
-        raise Wrong(f"{name}, a {_kind(value)}, is no array of numbers: {_said(error)}")
+        raise Wrong(f"{name}, a {_kind(value)}, is no array of numbers: {_said(error)}") from error
     if array.dtype.kind not in "bfiu":
         raise Wrong(f"{name} should hold numbers; what came back is of type {_kind(value)}, dtype {array.dtype}.")
     if array.shape != right.shape:
@@ -192,14 +192,14 @@ def _compare(array, right, name, tolerance):
     with np.errstate(all="ignore"):
         off = np.where(np.isfinite(found), np.abs(found - truth), np.inf)
     largest = max(float(np.abs(truth).max()), 1e-12)
-    limit = tolerance * largest if right.dtype.kind == "f" else 0
-    if not (off > limit).any():
+    wrong = off > (tolerance * largest if right.dtype.kind == "f" else 0)
+    if not wrong.any():
         return float(off.max()) / largest
     index = np.unravel_index(int(off.argmax()), off.shape)
     place = f"{name}[{', '.join(map(str, index))}]" if index else name
-    share = f" {int((off > limit).sum())} of {off.size} numbers are wrong; the worst is" if off.size > 1 else ""
-    raise Wrong(f"{share.strip()} {place}: expected {_number(truth[index])}, got {_number(found[index])}."
-                .strip() + _show_both(name, array, right, index))
+    share = f"{wrong.sum()} of {off.size} numbers are wrong; the worst is " if off.size > 1 else ""
+    raise Wrong(f"{share}{place}: expected {_number(truth[index])}, got {_number(found[index])}."
+                f"{_show_both(name, array, right, index)}")
 
 
 # ---- showing numbers ----
@@ -209,8 +209,9 @@ def _number(value):
     return f"{float(value):.6g}"
 
 
-def _text(array):
-    return np.array2string(array, precision=4, suppress_small=True, max_line_width=100, threshold=200)
+def _text(array, indent=2):
+    text = np.array2string(array, precision=4, suppress_small=True, max_line_width=100, threshold=200)
+    return "\n".join(" " * indent + line for line in text.split("\n"))
 
 
 def _show_both(name, array, right, index=None):
@@ -221,7 +222,7 @@ def _show_both(name, array, right, index=None):
         around = tuple(slice(max(i - 1, 0), i + 2) for i in index)
         array, right, note = array[around], right[around], " around it"
     array, right = (np.atleast_1d(np.squeeze(a)) for a in (array, right))     # of one number: [0], not 0
-    return f"\nExpected {name}{note}:\n{_indent(_text(right))}\nGot {name}{note}:\n{_indent(_text(array))}"
+    return f"\nExpected {name}{note}:\n{_text(right)}\nGot {name}{note}:\n{_text(array)}"
 
 
 def _show_value(name, value):
@@ -234,8 +235,4 @@ def _show_value(name, value):
                 f"and {_number(value.max())}")
     squeezed = ", shown without its axes of length 1" if 1 in value.shape and value.ndim > 2 else ""
     shown = np.atleast_1d(np.squeeze(value)) if squeezed else value
-    return f"  {name}: shape {value.shape}{squeezed}\n{_indent(_text(shown), 4)}"
-
-
-def _indent(text, by=2):
-    return "\n".join(" " * by + line for line in text.split("\n"))
+    return f"  {name}: shape {value.shape}{squeezed}\n{_text(shown, indent=4)}"
