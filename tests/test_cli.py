@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from npmaskrcnn import __version__, cli, load
-from npmaskrcnn.commands import common
+from npmaskrcnn import __version__, cli, load, plots
 from npmaskrcnn.datasets import CocoDataset, ShapesDataset, read_detections, write_coco
 from npmaskrcnn import rle
 from npmaskrcnn.fast import threads
@@ -141,7 +140,7 @@ def test_an_interruption_while_a_figure_is_freed_is_not_lost(tmp_path):
             weakref.finalize(artist, os.kill, os.getpid(), signal.SIGINT)   # when it is taken away
 
     with pytest.raises(KeyboardInterrupt):
-        common.save_figure(Figure(), tmp_path / "a.png")
+        plots.save_figure(Figure(), tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes() == b"picture"
 
 
