@@ -26,8 +26,8 @@ function              takes                      what one sees
 `precision_recall`    evaluation.bbox or .segm   precision against recall, AP against the IoU threshold
 ====================  =========================  ==========================================================
 
-`save_figure` writes a figure, whole or not at all. `input_image` is no figure, but the picture under many: the net's padded
-input with normalization undone.
+`save_figure` writes a figure, whole or not at all. `input_image` is no figure, but the picture under many: the net's
+padded input with normalization undone.
 """
 
 from .curves import gradient_curves, loss_curves, precision_recall
