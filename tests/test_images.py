@@ -203,7 +203,7 @@ def half(data):
 
 
 REFUSED_FILES = {
-    "empty": ("a.png", b"", "it is empty"),
+    "empty": ("a.png", b"", "is empty"),
     "web page": ("a.png", b"<!DOCTYPE html><html>404</html>", "it is a web page"),
     "text": ("a.jpg", b"hello there, this is no picture", "is not an image"),
     "half a PNG": ("a.png", half(encoded("PNG")), "damaged or incomplete"),
@@ -229,7 +229,7 @@ def test_a_missing_file_a_folder_and_no_path_are_refused(tmp_path):
         read_image(tmp_path / "nowhere.png")
     with pytest.raises(InputError, match="is a folder"):
         read_image(tmp_path)
-    with pytest.raises(InputError, match="expected a path, got ndarray"):
+    with pytest.raises(InputError, match="path must be a file name or a path, got an array of shape"):
         read_image(RGB)
 
 

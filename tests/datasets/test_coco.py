@@ -346,7 +346,7 @@ def test_a_picture_that_was_turned_after_annotating_is_refused_with_a_hint(folde
 def test_a_damaged_picture_is_refused_with_its_path_and_the_file_that_named_it(folder):
     dataset = opened(folder)
     (folder / "images" / "a.png").write_bytes(b"")
-    with pytest.raises(InputError, match=r"a\.png: .*it is empty.*\(image 3 of .*cats\.json\)"):
+    with pytest.raises(InputError, match=r"a\.png: .*is empty.*\(image 3 of .*cats\.json\)"):
         dataset[0]
 
 
