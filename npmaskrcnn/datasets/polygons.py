@@ -16,8 +16,6 @@ Several polygons of one object are joined. So a second ring inside the first doe
 writes holes as run lengths (RLE). x to the right, y down; the pixel in column j covers x from j to j + 1.
 """
 
-import math
-
 import numpy as np
 
 from ..errors import InputError, warn
@@ -64,8 +62,6 @@ def polygons_to_mask(polygons, height, width, name="segmentation"):
     """
     height, width = judge_count(height, f"{name}: height"), judge_count(width, f"{name}: width")
     masks = [_rasterise(corners, height, width, name) for corners in judge_polygons(polygons, name)]
-    if len(masks) == 1:
-        return masks[0]
     for i, inner in enumerate(masks):
         outside = [not (inner & ~outer).any() for j, outer in enumerate(masks) if j != i]
         if any(outside) and inner.any():
@@ -130,30 +126,29 @@ def _rasterise(corners, height, width, name):
 
 def _walk(corners, name):
     """The closed outline in fine steps, (u, v) int64: one step along each edge's longer axis at a time."""
-    if np.abs(corners).max() < MAX_STEPS:
+    with np.errstate(over="ignore"):     # a length beyond all floats is too long as well
         steps = FINE * np.abs(np.diff(corners, axis=0, append=corners[:1])).max(axis=1).sum()
-    else:
-        steps = math.inf
-    if steps > MAX_STEPS:
+    if max(steps, np.abs(corners).max()) > MAX_STEPS:
         raise InputError(f"{name}: a polygon reaches from {corners.min():g} to {corners.max():g} pixels; "
                          "these are no pixels of the image")
     # Truncation after + .5 rounds half up, but towards zero below zero: COCO's tools cast to int.
     fine = np.trunc(FINE * corners + 0.5)
-    start, end = fine, np.roll(fine, -1, axis=0)
+    edges = np.stack([fine, np.roll(fine, -1, axis=0)], axis=1)    # (P, (start, end), (x, y))
+    steep = np.abs(edges[:, 1] - edges[:, 0]).argmax(axis=1) == 1
+    edges[steep] = edges[steep, :, ::-1]                    # now (longer axis, shorter axis)
     # An edge is always walked in the direction in which its longer axis grows, so that rounding does not
     # depend on the direction of the outline, and put down in the outline's order.
-    along_x = np.abs(end[:, 0] - start[:, 0]) >= np.abs(end[:, 1] - start[:, 1])
-    backward = np.where(along_x, start[:, 0] > end[:, 0], start[:, 1] > end[:, 1])
-    low, high = np.where(backward[:, None], end, start), np.where(backward[:, None], start, end)
-    span = np.where(along_x, (high - low)[:, 0], (high - low)[:, 1]).astype(np.int64)
-    rise = np.where(along_x, (high - low)[:, 1], (high - low)[:, 0])
+    backward = edges[:, 0, 0] > edges[:, 1, 0]
+    edges[backward] = edges[backward, ::-1]
+    low = edges[:, 0]
+    span, rise = (edges[:, 1] - low).T
     slope = rise / np.maximum(span, 1)                      # span 0: a corner given twice
 
-    edge = np.repeat(np.arange(len(span)), span + 1)
-    step = np.arange(len(edge)) - np.repeat(np.cumsum(span + 1) - (span + 1), span + 1)
+    num_points = span.astype(np.int64) + 1
+    edge = np.repeat(np.arange(len(span)), num_points)
+    step = np.arange(len(edge)) - np.repeat(np.cumsum(num_points) - num_points, num_points)
     step = np.where(backward[edge], span[edge] - step, step)
-    long_axis = np.where(along_x, low[:, 0], low[:, 1])[edge] + step
-    short_axis = np.trunc(np.where(along_x, low[:, 1], low[:, 0])[edge] + slope[edge] * step + 0.5)
-    u = np.where(along_x[edge], long_axis, short_axis)
-    v = np.where(along_x[edge], short_axis, long_axis)
-    return u.astype(np.int64), v.astype(np.int64)
+    along = low[edge, 0] + step
+    across = np.trunc(low[edge, 1] + slope[edge] * step + 0.5)
+    walked = np.where(steep[edge], [across, along], [along, across])
+    return walked.astype(np.int64)
