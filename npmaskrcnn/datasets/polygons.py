@@ -16,6 +16,8 @@ Several polygons of one object are joined. So a second ring inside the first doe
 writes holes as run lengths (RLE). x to the right, y down; the pixel in column j covers x from j to j + 1.
 """
 
+import functools
+
 import numpy as np
 
 from ..errors import InputError, warn
@@ -68,7 +70,7 @@ def polygons_to_mask(polygons, height, width, name="segmentation"):
             warn(f"{name}: polygon {i} lies inside another of the same object; COCO joins polygons, "
                  "so it cuts no hole (holes are written as RLE)")
             break
-    return np.logical_or.reduce(masks)
+    return functools.reduce(np.logical_or, masks)
 
 
 def judge_polygons(polygons, name="segmentation"):
@@ -116,9 +118,9 @@ def _rasterise(corners, height, width, name):
 
     mask = np.zeros((height, width), bool)
     if len(column):
-        first, last = column.min(), column.max() + 1        # only these columns change
+        first, last = column.min(), column.max() + 1                   # only these columns change
         changes = np.sort((column - first) * (height + 1) + row)       # column after column, one row more
-        runs = np.diff(np.concatenate([[0], changes, [(last - first) * (height + 1)]]))
+        runs = np.diff(changes, prepend=0, append=(last - first) * (height + 1))
         inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs)        # outside, inside, outside, ...
         mask[:, first:last] = inside.reshape(last - first, height + 1)[:, :height].T
     return mask
