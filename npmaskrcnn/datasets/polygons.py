@@ -142,15 +142,14 @@ def _walk(corners, name):
     # depend on the direction of the outline, and put down in the outline's order.
     backward = edges[:, 0, 0] > edges[:, 1, 0]
     edges[backward] = edges[backward, ::-1]
-    low = edges[:, 0]
-    span, rise = (edges[:, 1] - low).T
+    span, rise = (edges[:, 1] - edges[:, 0]).T
     slope = rise / np.maximum(span, 1)                      # span 0: a corner given twice
 
     num_points = span.astype(np.int64) + 1
     edge = np.repeat(np.arange(len(span)), num_points)
     step = np.arange(len(edge)) - np.repeat(np.cumsum(num_points) - num_points, num_points)
     step = np.where(backward[edge], span[edge] - step, step)
-    along = low[edge, 0] + step
-    across = np.trunc(low[edge, 1] + slope[edge] * step + 0.5)
-    walked = np.where(steep[edge], [across, along], [along, across])
-    return walked.astype(np.int64)
+    along = edges[:, 0, 0][edge] + step
+    across = np.trunc(edges[:, 0, 1][edge] + slope[edge] * step + 0.5)
+    u, v = np.where(steep[edge], across, along), np.where(steep[edge], along, across)
+    return u.astype(np.int64), v.astype(np.int64)
