@@ -9,6 +9,7 @@ leave the package carry the file's own numbers again.
 """
 
 import operator
+import os
 from collections import Counter
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -70,17 +71,16 @@ class CocoDataset:
         self.skip_invalid = skip_invalid
         categories, images, annotations = read_annotations(self.annotation_file, boxes_as_masks, skip_invalid,
                                                            allow_empty)
-        self.class_names = ["background"] + [category.name for category in categories]
-        self.category_ids = (None, *(category.id for category in categories))
-        self.image_ids = [image.id for image in images]
-        self.file_names = [image.file_name for image in images]
-        self.sizes = [image.size for image in images]
-        self._annotations = {image.id: [] for image in images}
+        self.class_names = ["background"] + [category["name"] for category in categories]
+        self.category_ids = (None, *(category["id"] for category in categories))
+        self.image_ids = [image["id"] for image in images]
+        self.file_names = [image["file_name"] for image in images]
+        self.sizes = [(image["height"], image["width"]) for image in images]
+        self._annotations = {image_id: [] for image_id in self.image_ids}
         for annotation in annotations:
             self._annotations[annotation.image_id].append(annotation)
-        self._paths = None
-        if image_dir is not None:
-            self._paths = _find_images(images, self.image_dir, self.annotation_file)
+        self._paths = [None] * len(images) if image_dir is None else _find_images(
+            self.image_ids, self.file_names, self.image_dir, self.annotation_file)
 
     def __len__(self):
         return len(self.image_ids)
@@ -117,7 +117,7 @@ class CocoDataset:
     def image(self, index):
         """The picture of image `index`, (H, W, 3) uint8, turned as its EXIF orientation says."""
         index = self._index(index)
-        if self._paths is None:
+        if self.image_dir is None:
             raise InputError(f"{self.annotation_file}: opened without image_dir, so there is no picture")
         try:
             image = read_image(self._paths[index])
@@ -138,17 +138,10 @@ class CocoDataset:
         height, width = self.sizes[index]
         annotations = self._annotations[self.image_ids[index]]
         judge_mask_memory(len(annotations), (height, width), self._name(index))
-        kept, masks = [], []
-        for annotation in annotations:
-            mask = self._mask(annotation, index)
-            if mask is not None:
-                kept.append(annotation)
-                masks.append(mask)
-        masks = np.array(masks, bool).reshape(-1, height, width)
-        boxes = mask_extents(masks)
-        for box, annotation in zip(boxes, kept):
-            if annotation.box is not None:
-                box[:] = annotation.box
+        found = [(annotation, self._mask(annotation, index)) for annotation in annotations]
+        kept = [annotation for annotation, mask in found if mask is not None]
+        masks = np.array([mask for _, mask in found if mask is not None], bool).reshape(-1, height, width)
+        boxes = [annotation.box or extent for annotation, extent in zip(kept, mask_extents(masks))]
         labels = [self.category_ids.index(annotation.category_id) for annotation in kept]
         return Target(boxes, np.array(labels, np.int64), masks, is_crowd=[a.is_crowd for a in kept],
                       area=[a.area for a in kept], name=self._name(index))
@@ -158,9 +151,8 @@ class CocoDataset:
         return self.sizes[self._index(index)]
 
     def path(self, index):
-        """Where the picture of image `index` is."""
-        index = self._index(index)
-        return None if self._paths is None else self._paths[index]
+        """Where the picture of image `index` is; None if there is no image_dir."""
+        return self._paths[self._index(index)]
 
     def _mask(self, annotation, index):
         """The mask of one annotation, (H, W) bool; None if it has no pixel and may be left out."""
@@ -194,25 +186,22 @@ class CocoDataset:
 
 # ---- finding the files ----
 
-def _find_images(images, image_dir, annotation_file):
+def _find_images(image_ids, file_names, image_dir, annotation_file):
     """The path of every image; InputError that names the image if one is missing or outside the folder."""
     if not image_dir.is_dir():
         raise InputError(f"{image_dir}: is no folder; expected the one with the images of {annotation_file}")
-    any_case = None
-    paths = []
-    for image in images:
-        name = f"{annotation_file}: image {image.id!r}"
-        relative = _relative(image.file_name)
+    any_case, paths = {}, []
+    for image_id, file_name in zip(image_ids, file_names):
+        name = f"{annotation_file}: image {image_id!r}"
+        relative = _relative(file_name)
         if ".." in relative.parts:
-            raise InputError(f"{name}: file_name {image.file_name!r} leads out of the folder {image_dir}")
+            raise InputError(f"{name}: file_name {file_name!r} leads out of the folder {image_dir}")
         path = image_dir / relative
-        if not _is_file(path):
-            if any_case is None:
-                any_case = {str(found.relative_to(image_dir)).lower(): found
-                            for found in image_dir.rglob("*")}
-            path = any_case.get(str(Path(relative)).lower())
-            if path is None or not _is_file(path):
-                raise InputError(f"{name}: there is no file {image_dir / relative}")
+        if not os.path.isfile(path):
+            any_case = any_case or {str(found).lower(): found for found in image_dir.rglob("*")}
+            path = any_case.get(str(path).lower(), path)
+            if not os.path.isfile(path):
+                raise InputError(f"{name}: there is no file {path}")
         paths.append(path)
     return paths
 
@@ -223,10 +212,3 @@ def _relative(file_name):
     if windows.drive or windows.root:
         return PurePosixPath(windows.name)
     return PurePosixPath(*windows.parts)
-
-
-def _is_file(path):
-    try:
-        return path.is_file()
-    except (OSError, ValueError):   # a name that no file can have: too long, or with a zero byte
-        return False
