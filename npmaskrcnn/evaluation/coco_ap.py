@@ -9,13 +9,12 @@ The definition is that of pycocotools' COCOeval (Lin et al. 2014, "Microsoft COC
 Context"), and the tests hold this file to it.
 """
 
-
 import numpy as np
 
 from ..errors import warn
 from .curves import RECALL_POINTS, interpolate_precision, pool_images, precision_recall_curve
 from .figures import AREA_RANGES, IOU_THRESHOLDS, MAX_DETECTIONS, UNDEFINED, Evaluation, Figures
-from .inputs import judge_dataset, judge_detections, judge_labels, judge_options, size_of, target_of
+from .inputs import judge_dataset, judge_options, judged_pairs
 from .matching import match_image
 from .overlap import overlap
 
@@ -81,20 +80,16 @@ def match_dataset(dataset, detections, class_names, iou_types, mask_threshold, i
     """
     keys = [(label, area) for label in range(1, len(class_names) + 1) for area in area_ranges]
     matches = {iou_type: {key: [] for key in keys} for iou_type in iou_types}
-    for i in range(len(dataset)):
-        target, found = target_of(dataset, i), detections[i]
-        judge_labels(target.labels, class_names, f"target {i}")
-        judge_detections(found, target, class_names, f"detections[{i}]", needs_masks="segm" in iou_types,
-                         size=size_of(dataset, i))
-        by_score = np.argsort(-np.asarray(found.scores), kind="stable")
-        det_labels = np.asarray(found.labels)[by_score]
+    for target, found in judged_pairs(dataset, detections, class_names, iou_types):
+        by_score = np.argsort(-found.scores, kind="stable")
+        det_labels = found.labels[by_score]
         for iou_type in iou_types:
             iou, det_area = overlap(target, found, iou_type, mask_threshold)
             iou, det_area = iou[by_score], det_area[by_score]
             for label in np.union1d(det_labels, target.labels).tolist():
                 det = np.flatnonzero(det_labels == label)[:MAX_DETECTIONS[-1]]   # the rest never counts
                 gt = np.flatnonzero(target.labels == label)
-                of_class = (np.asarray(found.scores)[by_score[det]], iou[np.ix_(det, gt)], det_area[det],
+                of_class = (found.scores[by_score[det]], iou[np.ix_(det, gt)], det_area[det],
                             target.area[gt], target.is_crowd[gt])
                 for area, area_range in area_ranges.items():
                     matches[iou_type][label, area].append(match_image(*of_class, iou_thresholds, area_range))
