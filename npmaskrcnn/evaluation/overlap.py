@@ -35,7 +35,7 @@ def box_overlap(det_boxes, gt_boxes, is_crowd):
     >>> iou.round(3), area
     (array([[0.333, 0.5  ]]), array([8.]))
     """
-    det, gt = np.asarray(det_boxes, dtype=np.float64), np.asarray(gt_boxes, dtype=np.float64)
+    det, gt = (np.asarray(boxes, dtype=np.float64).reshape(-1, 4) for boxes in (det_boxes, gt_boxes))
     det_area = box_area(det)
     return _divide(box_intersection(det, gt), det_area, box_area(gt), is_crowd), det_area
 
