@@ -184,11 +184,9 @@ def _visible(layers, min_visible):
 
 def _colour(scene, noise, rng):
     """The picture, (H, W, 3) uint8."""
-    palette = np.concatenate([scene.background[None], scene.colours]).astype(np.float32)
-    which = np.zeros(scene.masks.shape[1:], np.int64)   # 0 is the ground, i + 1 is object i
-    for i, mask in enumerate(scene.masks):
-        which[mask] = i + 1
-    pixels = palette[which]
+    pixels = np.full((*scene.masks.shape[1:], 3), scene.background, np.float32)
+    for mask, color in zip(scene.masks, scene.colours):
+        pixels[mask] = color
     if noise:
         pixels += rng.standard_normal(pixels.shape, dtype=np.float32) * (255 * noise)
     return np.clip(np.round(pixels), 0, 255).astype(np.uint8)

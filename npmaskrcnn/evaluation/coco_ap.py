@@ -59,7 +59,7 @@ def evaluate(dataset, detections, iou_types=("bbox", "segm"), mask_threshold=0.5
     the box's or the mask's own area for a detection. Of an image, 100 detections per class are looked at.
     """
     iou_types = (iou_types,) if isinstance(iou_types, str) else iou_types
-    judge_options(iou_types, (), mask_threshold)
+    judge_options(iou_types, mask_threshold)
     class_names = judge_dataset(dataset, detections)
     matches = match_dataset(dataset, detections, class_names, iou_types, mask_threshold)
     results = {iou_type: Figures(*accumulate(matches[iou_type], len(class_names)), class_names)

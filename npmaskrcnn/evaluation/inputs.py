@@ -8,7 +8,8 @@ import numpy as np
 
 from ..detection_checks import judge_detections, judge_labels
 from ..errors import InputError
-from ..judge import judge_number
+from ..judge import judge_number, refusal
+from ..words import short
 
 IOU_TYPES = ("bbox", "segm")
 
@@ -17,8 +18,7 @@ def judge_dataset(dataset, detections):
     """Return the class names of `dataset` without the background, after judging both lengths."""
     class_names = getattr(dataset, "class_names", None)
     if class_names is None or len(class_names) < 2:
-        raise InputError("dataset: class_names must list background and at least one class, "
-                         f"got {class_names!r}")
+        raise refusal("dataset.class_names", "a list of background and at least one class", class_names)
     if hasattr(detections, "scores") or not hasattr(detections, "__len__"):
         raise InputError("detections: expected a list of Detections, one for each image, "
                          f"got {type(detections).__name__}")
@@ -28,16 +28,15 @@ def judge_dataset(dataset, detections):
     return [str(name) for name in class_names[1:]]
 
 
-def judge_options(iou_types, iou_thresholds, mask_threshold):
+def judge_options(iou_types, mask_threshold, iou_threshold=0.5):
     """Raise InputError for an option that has no meaning."""
     if not isinstance(iou_types, (list, tuple)) or not len(iou_types):
-        raise InputError(f"iou_types: expected 'bbox', 'segm' or both in a tuple, got {iou_types!r:.60}")
+        raise InputError(f"iou_types: expected 'bbox', 'segm' or both in a tuple, got {short(iou_types)}")
     for iou_type in iou_types:
         if iou_type not in IOU_TYPES:
             raise InputError(f"iou type: expected 'bbox' or 'segm', got {iou_type!r}")
-    for threshold in iou_thresholds:
-        judge_number(threshold, "iou_threshold", above=0, highest=1)
     judge_number(mask_threshold, "mask_threshold", 0, below=1)
+    judge_number(iou_threshold, "iou_threshold", above=0, highest=1)
 
 
 def judged_pairs(dataset, detections, class_names, iou_types):

@@ -65,7 +65,7 @@ def match_detections(target, detections, iou_threshold=0.5, iou_type="bbox", mas
     >>> matches.outcome.tolist(), matches.matched_idxs.tolist(), matches.is_missed.tolist()
     (['true positive', 'false positive'], [0, -1], [False, True])
     """
-    judge_options((iou_type,), (iou_threshold,), mask_threshold)
+    judge_options((iou_type,), mask_threshold, iou_threshold)
     detections = judge_for(target, detections, "detections", (iou_type,))
     all_iou, _ = overlap(target, detections, iou_type, mask_threshold)
     labels, is_crowd = detections.labels, np.asarray(target.is_crowd, dtype=bool)
@@ -122,7 +122,7 @@ def precision_recall(dataset, detections, label, iou_threshold=0.5, iou_type="bb
     InputError
         As `evaluate`; and if the class is unknown, or has no ground truth and therefore no curve.
     """
-    judge_options((iou_type,), (iou_threshold,), mask_threshold)
+    judge_options((iou_type,), mask_threshold, iou_threshold)
     class_names = judge_dataset(dataset, detections)
     if label not in class_names and label not in range(1, len(class_names) + 1):
         raise InputError(f"label: expected 1 to {len(class_names)} or one of {', '.join(class_names)}, "
@@ -164,7 +164,7 @@ def confusion_matrix(dataset, detections, iou_threshold=0.5, score_threshold=0.5
     A detection claims the object that it overlaps most, of whatever class. Crowds are no objects, and a
     detection that finds nothing but a crowd is left out.
     """
-    judge_options((iou_type,), (iou_threshold,), mask_threshold)
+    judge_options((iou_type,), mask_threshold, iou_threshold)
     class_names = judge_dataset(dataset, detections)
     matrix = np.zeros((len(class_names) + 1, len(class_names) + 1), dtype=np.int64)
     for target, found in judged_pairs(dataset, detections, class_names, (iou_type,)):
