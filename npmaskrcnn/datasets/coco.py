@@ -78,7 +78,7 @@ class CocoDataset:
         self.sizes = [(image["height"], image["width"]) for image in images]
         self._annotations = {image_id: [] for image_id in self.image_ids}
         for annotation in annotations:
-            self._annotations[annotation.image_id].append(annotation)
+            self._annotations[annotation["image_id"]].append(annotation)
         self._paths = [None] * len(images) if image_dir is None else _find_images(
             self.image_ids, self.file_names, self.image_dir, self.annotation_file)
 
@@ -93,11 +93,11 @@ class CocoDataset:
     @property
     def num_objects(self):
         """How many objects one can learn from: all annotations but crowds."""
-        return sum(not a.is_crowd for found in self._annotations.values() for a in found)
+        return sum(not a["iscrowd"] for found in self._annotations.values() for a in found)
 
     def table(self):
         """The classes as text: label, category id in the file, number of objects, name."""
-        counts = Counter(a.category_id for found in self._annotations.values() for a in found)
+        counts = Counter(a["category_id"] for found in self._annotations.values() for a in found)
         lines = [f"{'label':>5}{'category id':>13}{'objects':>9}  name"]
         lines += [f"{label:>5}{self.category_ids[label]:>13}{counts[self.category_ids[label]]:>9}  {name}"
                   for label, name in enumerate(self.class_names) if label]
@@ -141,10 +141,10 @@ class CocoDataset:
         found = [(annotation, self._mask(annotation, index)) for annotation in annotations]
         kept = [annotation for annotation, mask in found if mask is not None]
         masks = np.array([mask for _, mask in found if mask is not None], bool).reshape(-1, height, width)
-        boxes = [annotation.box or extent for annotation, extent in zip(kept, mask_extents(masks))]
-        labels = [self.category_ids.index(annotation.category_id) for annotation in kept]
-        return Target(boxes, np.array(labels, np.int64), masks, is_crowd=[a.is_crowd for a in kept],
-                      area=[a.area for a in kept], name=self._name(index))
+        boxes = [annotation["box"] or extent for annotation, extent in zip(kept, mask_extents(masks))]
+        labels = [self.category_ids.index(annotation["category_id"]) for annotation in kept]
+        return Target(boxes, labels, masks, [annotation["iscrowd"] for annotation in kept],
+                      [annotation["area"] for annotation in kept], self._name(index))
 
     def size(self, index):
         """``(height, width)`` of image `index`, as the annotation file has it."""
@@ -157,15 +157,15 @@ class CocoDataset:
     def _mask(self, annotation, index):
         """The mask of one annotation, (H, W) bool; None if it has no pixel and may be left out."""
         height, width = self.sizes[index]
-        name = f"{self._name(index)}: annotation {annotation.id!r}"
-        if annotation.segmentation is None:
+        name, segmentation = f"{self._name(index)}: annotation {annotation['id']!r}", annotation["segmentation"]
+        if segmentation is None:
             mask = np.zeros((height, width), bool)
-            x1, y1, x2, y2 = annotation.box
+            x1, y1, x2, y2 = annotation["box"]
             mask[int(y1):int(np.ceil(y2)), int(x1):int(np.ceil(x2))] = True
-        elif isinstance(annotation.segmentation, dict):
-            mask = rle.decode(annotation.segmentation)
+        elif isinstance(segmentation, dict):
+            mask = rle.decode(segmentation)
         else:
-            mask = polygons_to_mask(annotation.segmentation, height, width, f"{name}: segmentation")
+            mask = polygons_to_mask(segmentation, height, width, f"{name}: segmentation")
         if mask.any():
             return mask
         message = (f"{name}: its polygons cover no pixel of the image of {width} x {height} pixels "

@@ -2,7 +2,7 @@
 
 Most time with one's own images goes into the annotation file: a missing brace, an id used twice, a box
 written as corners. So the whole file is judged once, when it is opened, and every message names the
-file, the annotation, the field and the value. What comes out are plain records, ready to use:
+file, the annotation, the field and the value. What comes out are the file's own entries, ready to use:
 categories, images and their annotations.
 
 The format: ``{"images": [{"id", "file_name", "width", "height"}], "categories": [{"id", "name"}],
@@ -11,7 +11,6 @@ The format: ``{"images": [{"id", "file_name", "width", "height"}], "categories":
 """
 
 from collections import Counter
-from typing import NamedTuple
 
 from .. import rle
 from ..errors import InputError, warn
@@ -19,16 +18,6 @@ from ..files import read_json
 from ..judge import is_number, judge_size
 from ..words import short
 from .polygons import judge_polygons
-
-
-class Annotation(NamedTuple):
-    id: object           # int or str
-    image_id: object
-    category_id: int
-    box: tuple           # (x1, y1, x2, y2) inside the image, or None: taken from the mask
-    segmentation: object     # list of polygons, an RLE, or None: the box is the mask
-    area: float          # 0.0: counted from the mask
-    is_crowd: bool
 
 
 def read_annotations(path, boxes_as_masks=False, skip_invalid=False, allow_empty=False):
@@ -48,8 +37,10 @@ def read_annotations(path, boxes_as_masks=False, skip_invalid=False, allow_empty
     -------
     categories : list of dict, by ascending id
     images : list of dict, in the file's order
-        Both as the file has them.
-    annotations : list of Annotation, in the file's order
+    annotations : list of dict, in the file's order
+        All as the file has them, but of annotations ``segmentation`` may be None (the box is the mask), ``area`` and
+        ``iscrowd`` are there, at least as 0, and ``box`` is ``(x1, y1, x2, y2)`` inside the image, or None (to be
+        taken from the mask).
 
     Raises
     ------
@@ -71,15 +62,16 @@ def read_annotations(path, boxes_as_masks=False, skip_invalid=False, allow_empty
             raise InputError(f"{name}: category_id is {category_id!r}, the declared categories are "
                              + ", ".join(f"{key} {text}" for key, text in list(known.items())[:20]))
         try:
-            annotations.append(_read_annotation(entry, sizes[image_id], boxes_as_masks, name))
+            _read_annotation(entry, sizes[image_id], boxes_as_masks, name)
+            annotations.append(entry)
         except InputError as error:
             if not skip_invalid:
                 raise
             warn(f"{error}; left out")
-    _judge_unique([a.id for a in annotations], "annotation id", path)
+    _judge_unique([entry["id"] for entry in annotations], "annotation id", path)
     if not annotations and not allow_empty:
         raise InputError(f"{path}: has no annotation{' that can be used' if content['annotations'] else ''}")
-    used = {a.category_id for a in annotations}
+    used = {entry["category_id"] for entry in annotations}
     unused = [name for category_id, name in known.items() if category_id not in used]
     if unused:
         warn(f"{path}: no annotation of {', '.join(unused)}; such a class cannot be learned, "
@@ -184,6 +176,7 @@ def _judge_unique(values, what, path):
 # ---- one annotation ----
 
 def _read_annotation(entry, size, boxes_as_masks, name):
+    """Judge all that one annotation says, and put it into one form."""
     _judge_fields(entry, VALUES, name)
     box = None if entry.get("bbox") is None else _read_box(entry["bbox"], size, name)
     segmentation = entry.get("segmentation") or None
@@ -195,8 +188,7 @@ def _read_annotation(entry, size, boxes_as_masks, name):
         judge_polygons(segmentation, f"{name}: segmentation")
     elif rle.area(segmentation, f"{name}: segmentation: RLE", size) == 0:
         raise InputError(f"{name}: segmentation holds no pixel")
-    return Annotation(entry["id"], entry["image_id"], entry["category_id"], box, segmentation,
-                      float(entry.get("area") or 0), bool(entry.get("iscrowd")))
+    entry.update(box=box, segmentation=segmentation, area=entry.get("area") or 0, iscrowd=entry.get("iscrowd") or 0)
 
 
 def _read_box(bbox, size, name):

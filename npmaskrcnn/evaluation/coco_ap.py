@@ -15,7 +15,7 @@ from ..errors import warn
 from .curves import RECALL_POINTS, interpolate_precision, pool_images, precision_recall_curve
 from .figures import AREA_RANGES, IOU_THRESHOLDS, MAX_DETECTIONS, UNDEFINED, Evaluation, Figures
 from .inputs import judge_dataset, judge_options, judged_pairs
-from .matching import match_image
+from .matching import by_class, match_image
 from .overlap import overlap
 
 
@@ -81,16 +81,11 @@ def match_dataset(dataset, detections, class_names, iou_types, mask_threshold, i
     keys = [(label, area) for label in range(1, len(class_names) + 1) for area in area_ranges]
     matches = {iou_type: {key: [] for key in keys} for iou_type in iou_types}
     for target, found in judged_pairs(dataset, detections, class_names, iou_types):
-        by_score = np.argsort(-found.scores, kind="stable")
-        det_labels = found.labels[by_score]
         for iou_type in iou_types:
             iou, det_area = overlap(target, found, iou_type, mask_threshold)
-            iou, det_area = iou[by_score], det_area[by_score]
-            for label in np.union1d(det_labels, target.labels).tolist():
-                det = np.flatnonzero(det_labels == label)[:MAX_DETECTIONS[-1]]   # the rest never counts
-                gt = np.flatnonzero(target.labels == label)
-                of_class = (found.scores[by_score[det]], iou[np.ix_(det, gt)], det_area[det],
-                            target.area[gt], target.is_crowd[gt])
+            for label, det, gt in by_class(found, target):
+                det = det[:MAX_DETECTIONS[-1]]   # the rest never counts
+                of_class = found.scores[det], iou[np.ix_(det, gt)], det_area[det], target.area[gt], target.is_crowd[gt]
                 for area, area_range in area_ranges.items():
                     matches[iou_type][label, area].append(match_image(*of_class, iou_thresholds, area_range))
     return matches

@@ -15,7 +15,7 @@ from .coco_ap import match_dataset
 from .curves import RECALL_POINTS, interpolate_precision, pool_images, precision_recall_curve
 from .figures import AREA_RANGES
 from .inputs import judge_dataset, judge_for, judge_options, judged_pairs
-from .matching import match_greedily
+from .matching import by_class, match_greedily
 from .overlap import overlap
 
 
@@ -68,13 +68,10 @@ def match_detections(target, detections, iou_threshold=0.5, iou_type="bbox", mas
     judge_options((iou_type,), mask_threshold, iou_threshold)
     detections = judge_for(target, detections, "detections", (iou_type,))
     all_iou, _ = overlap(target, detections, iou_type, mask_threshold)
-    labels, is_crowd = detections.labels, np.asarray(target.is_crowd, dtype=bool)
-    matched_idxs = np.full(len(labels), -1, dtype=np.int64)
-    iou = np.zeros(len(labels))
-    by_score = np.argsort(-detections.scores, kind="stable")
-    for label in np.unique(labels):
-        det = by_score[labels[by_score] == label]
-        gt = np.flatnonzero(np.asarray(target.labels) == label)
+    is_crowd = np.asarray(target.is_crowd, dtype=bool)
+    matched_idxs = np.full(len(detections), -1, dtype=np.int64)
+    iou = np.zeros(len(detections))
+    for _, det, gt in by_class(detections, target):
         of_class = all_iou[np.ix_(det, gt)]
         claimed = match_greedily(of_class, is_crowd[gt], is_crowd[gt], [iou_threshold])[0]
         found = claimed >= 0

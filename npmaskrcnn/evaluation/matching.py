@@ -27,6 +27,13 @@ class ImageMatches(NamedTuple):
     num_ground_truth: int         # objects that count, found or not
 
 
+def by_class(detections, target):
+    """Yield every label with the indices of its detections, best score first, and of its ground truths."""
+    by_score = np.argsort(-detections.scores, kind="stable")
+    for label in np.union1d(detections.labels, target.labels).tolist():
+        yield label, by_score[detections.labels[by_score] == label], np.flatnonzero(target.labels == label)
+
+
 def match_greedily(iou, is_ignored, is_crowd, iou_thresholds):
     """Let each detection in turn claim the best ground truth that is left.
 
