@@ -173,13 +173,9 @@ def _counts_to_string(counts):
 
 def _string_to_counts(string, name):
     """Read a compressed string; every character is checked, and no number grows without bound."""
-    try:
-        codes = string.encode("ascii") if isinstance(string, str) else string
-    except UnicodeEncodeError:
-        raise InputError(f"{name}: a compressed string is ASCII, got {short(string)}") from None
     counts = []
     number, num_groups = 0, 0
-    for position, code in enumerate(codes):
+    for position, code in enumerate(map(ord, string) if isinstance(string, str) else string):
         if not 48 <= code < 112:
             raise InputError(f"{name}: character {chr(code)!r} at position {position} is outside '0' to 'o'; "
                              "this is no compressed RLE string")

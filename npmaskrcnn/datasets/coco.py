@@ -11,7 +11,7 @@ leave the package carry the file's own numbers again.
 import operator
 import os
 from collections import Counter
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
@@ -64,8 +64,7 @@ class CocoDataset:
     file's where it has them, and the masks' extents where it does not.
     """
 
-    def __init__(self, annotation_file, image_dir=None, boxes_as_masks=False, skip_invalid=False,
-                 allow_empty=False):
+    def __init__(self, annotation_file, image_dir=None, boxes_as_masks=False, skip_invalid=False, allow_empty=False):
         self.annotation_file = Path(as_path(annotation_file, "annotation_file"))
         self.image_dir = None if image_dir is None else Path(as_path(image_dir, "image_dir"))
         self.skip_invalid = skip_invalid
@@ -127,9 +126,8 @@ class CocoDataset:
         if image.shape[:2] != size:
             hint = ("; height and width are swapped: was it annotated without regard to its EXIF orientation?"
                     if image.shape[1::-1] == size else "")
-            raise InputError(f"{self._paths[index]}: has {image.shape[1]} x {image.shape[0]} pixels, but "
-                             f"{self.annotation_file} says {size[1]} x {size[0]} (image "
-                             f"{self.image_ids[index]!r}){hint}")
+            raise InputError(f"{self._paths[index]}: has {image.shape[1]} x {image.shape[0]} pixels, but {self.annotation_file} "
+                             f"says {size[1]} x {size[0]} (image {self.image_ids[index]!r}){hint}")
         return image
 
     def target(self, index):
@@ -193,8 +191,9 @@ def _find_images(image_ids, file_names, image_dir, annotation_file):
     any_case, paths = {}, []
     for image_id, file_name in zip(image_ids, file_names):
         name = f"{annotation_file}: image {image_id!r}"
-        relative = _relative(file_name)
-        if ".." in relative.parts:
+        windows = PureWindowsPath(file_name)            # which knows the slashes of both systems
+        relative = windows.name if windows.anchor else windows.as_posix()
+        if ".." in relative.split("/"):
             raise InputError(f"{name}: file_name {file_name!r} leads out of the folder {image_dir}")
         path = image_dir / relative
         if not os.path.isfile(path):
@@ -204,11 +203,3 @@ def _find_images(image_ids, file_names, image_dir, annotation_file):
                 raise InputError(f"{name}: there is no file {path}")
         paths.append(path)
     return paths
-
-
-def _relative(file_name):
-    """A file name as a relative path: of an absolute one, of this or the other system, its last part."""
-    windows = PureWindowsPath(file_name)
-    if windows.drive or windows.root:
-        return PurePosixPath(windows.name)
-    return PurePosixPath(*windows.parts)

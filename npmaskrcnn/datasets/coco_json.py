@@ -113,22 +113,16 @@ def _judge_fields(entry, fields, name):
 
 def _judge_format(content, path):
     """InputError unless the content has COCO's three lists; names the other formats that people have."""
-    wanted = ("images", "annotations", "categories")
     if not isinstance(content, dict):
-        hint = ("; this looks like detection results" if isinstance(content, list) and content
-                and isinstance(content[0], dict) and "score" in content[0] else "")
+        is_results = isinstance(content, list) and any("score" in entry for entry in content if isinstance(entry, dict))
         raise InputError(f"{path}: expected a JSON object with images, annotations and categories, got a "
-                         f"{type(content).__name__}{hint}")
-    missing = [key for key in wanted if not isinstance(content.get(key), list)]
-    if not missing:
-        return
-    hint = ""
-    entries = [value for value in content.values() if isinstance(value, dict)]
-    if "_via_img_metadata" in content or any("regions" in entry for entry in entries):
-        hint = "; this is a VIA file (_via_img_metadata, regions): export it in COCO format"
-    elif "shapes" in content:
-        hint = "; this is a labelme file (shapes): convert it to COCO format"
-    raise InputError(f"{path}: has no list {', '.join(repr(key) for key in missing)}{hint}")
+                         f"{type(content).__name__}{'; this looks like detection results' if is_results else ''}")
+    missing = [repr(key) for key in ("images", "annotations", "categories") if not isinstance(content.get(key), list)]
+    if missing:
+        hint = "; this is a labelme file (shapes): convert it to COCO format" if "shapes" in content else ""
+        if "_via_img_metadata" in content or any("regions" in x for x in content.values() if isinstance(x, dict)):
+            hint = "; this is a VIA file (_via_img_metadata, regions): export it in COCO format"
+        raise InputError(f"{path}: has no list {', '.join(missing)}{hint}")
 
 
 def _judged(entries, kind, path):

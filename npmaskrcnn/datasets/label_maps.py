@@ -37,8 +37,7 @@ def read_label_map(path):
     """
     with open_image(path) as image:
         if image.format in ("JPEG", "MPO"):
-            raise InputError(f"{path}: a JPEG is no label map: its compression changes the values; "
-                             "save it as PNG")
+            raise InputError(f"{path}: a JPEG is no label map: its compression changes the values; save it as PNG")
         if image.mode not in ("1", "L", "P", "I") and not image.mode.startswith("I;16"):
             raise InputError(f"{path}: mode {image.mode}, expected one channel of object numbers "
                              "(palette or grey, 8 or 16 bit)")
