@@ -7,8 +7,8 @@ raises no error later; the model just detects nothing. So everything enters thro
 
 | array                                      | what becomes of it                                         |
 |--------------------------------------------|------------------------------------------------------------|
-| (H, W), (H, W, 1)                          | grey, repeated to three channels                           |
-| (H, W, 2), (H, W, 4)                       | grey or RGB with alpha, laid on white                      |
+| (H, W), (H, W, 1)                          | gray, repeated to three channels                           |
+| (H, W, 2), (H, W, 4)                       | gray or RGB with alpha, laid on white                      |
 | (H, W, 3)                                  | RGB (BGR cannot be told apart: look at the picture)        |
 | uint8                                      | divided by 255; a warning if the largest value is 1        |
 | uint16                                     | divided by 65535; a warning if the largest value is <= 255 |
@@ -18,9 +18,9 @@ raises no error later; the model just detects nothing. So everything enters thro
 
 | file                                       | what becomes of it                                         |
 |--------------------------------------------|------------------------------------------------------------|
-| grey, RGB, palette, 1 bit, CMYK, YCbCr, ...| converted to RGB                                           |
+| gray, RGB, palette, 1 bit, CMYK, YCbCr, ...| converted to RGB                                           |
 | with transparency                          | laid on white                                              |
-| 16 bit grey                                | scaled to 0..255, not cut off there                        |
+| 16 bit gray                                | scaled to 0..255, not cut off there                        |
 | 32 bit integer or float                    | refused: only its maker knows the scale                    |
 | EXIF orientation                           | applied                                                    |
 | animation, several pages                   | the first, with a warning                                  |
@@ -145,15 +145,15 @@ def _pillow_to_array(image, name):
 
 
 def _from_16_bit(values, mode, name):
-    """16 bit grey to (H, W, 3) uint8 by the full range; Pillow's own conversion would cut off at 255."""
+    """16 bit gray to (H, W, 3) uint8 by the full range; Pillow's own conversion would cut off at 255."""
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > 65535:
         raise InputError(f"{name}: holds 32 bit values from {low} to {high} (mode {mode}), whose scale is "
                          "unknown; save it as 8 or 16 bit")
     if 0 < high <= 255:
         warn(f"{name}: 16 bit, but no value is above {high}, so it is read as almost black")
-    grey = np.round(values.astype(np.float64) / 257).astype(np.uint8)   # 65535 / 255 = 257
-    return np.repeat(grey[:, :, None], 3, axis=2)
+    gray = np.round(values.astype(np.float64) / 257).astype(np.uint8)   # 65535 / 255 = 257
+    return np.repeat(gray[:, :, None], 3, axis=2)
 
 
 def _beginning(file):

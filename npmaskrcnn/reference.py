@@ -177,6 +177,6 @@ def roi_pool(features, rois, output_size, spatial_scale=1.0):
 def softmax_cross_entropy(logits, labels):
     """Mean over rows of ``-log(exp(logit of the right class) / sum of exp(all logits))``."""
     total = 0.0
-    for row, label in zip(logits.tolist(), labels):
+    for row, label in zip(logits.tolist(), labels, strict=True):
         total += -math.log(math.exp(row[label]) / sum(math.exp(logit) for logit in row))
     return total / max(len(labels), 1)

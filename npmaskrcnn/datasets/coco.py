@@ -86,8 +86,8 @@ class CocoDataset:
 
     def __repr__(self):
         num_objects = sum(map(len, self._annotations.values()))
-        return (f"CocoDataset({str(self.annotation_file)!r}: {count(len(self), 'image')}, {count(num_objects, 'object')}, "
-                f"{count(len(self.class_names) - 1, 'class')})")
+        return (f"CocoDataset({str(self.annotation_file)!r}: {count(len(self), 'image')}, "
+                f"{count(num_objects, 'object')}, {count(len(self.class_names) - 1, 'class')})")
 
     @property
     def num_objects(self):
@@ -126,8 +126,9 @@ class CocoDataset:
         if image.shape[:2] != size:
             hint = ("; height and width are swapped: was it annotated without regard to its EXIF orientation?"
                     if image.shape[1::-1] == size else "")
-            raise InputError(f"{self._paths[index]}: has {image.shape[1]} x {image.shape[0]} pixels, but {self.annotation_file} "
-                             f"says {size[1]} x {size[0]} (image {self.image_ids[index]!r}){hint}")
+            height, width = image.shape[:2]
+            raise InputError(f"{self._paths[index]}: has {width} x {height} pixels, but {self.annotation_file} says "
+                             f"{size[1]} x {size[0]} (image {self.image_ids[index]!r}){hint}")
         return image
 
     def target(self, index):
@@ -139,7 +140,7 @@ class CocoDataset:
         found = [(annotation, self._mask(annotation, index)) for annotation in annotations]
         kept = [annotation for annotation, mask in found if mask is not None]
         masks = np.array([mask for _, mask in found if mask is not None], bool).reshape(-1, height, width)
-        boxes = [annotation["box"] or extent for annotation, extent in zip(kept, mask_extents(masks))]
+        boxes = [annotation["box"] or extent for annotation, extent in zip(kept, mask_extents(masks), strict=True)]
         labels = [self.category_ids.index(annotation["category_id"]) for annotation in kept]
         return Target(boxes, labels, masks, [annotation["iscrowd"] for annotation in kept],
                       [annotation["area"] for annotation in kept], self._name(index))
@@ -171,6 +172,7 @@ class CocoDataset:
         if not self.skip_invalid:
             raise InputError(f"{message}; delete it, or in Python: CocoDataset(..., skip_invalid=True)")
         warn(f"{message}; left out")
+        return None
 
     def _name(self, index):
         return f"{self.annotation_file}: image {self.image_ids[index]!r} ({self.file_names[index]})"
@@ -189,7 +191,7 @@ def _find_images(image_ids, file_names, image_dir, annotation_file):
     if not image_dir.is_dir():
         raise InputError(f"{image_dir}: is no folder; expected the one with the images of {annotation_file}")
     any_case, paths = {}, []
-    for image_id, file_name in zip(image_ids, file_names):
+    for image_id, file_name in zip(image_ids, file_names, strict=True):
         name = f"{annotation_file}: image {image_id!r}"
         windows = PureWindowsPath(file_name)            # which knows the slashes of both systems
         relative = windows.name if windows.anchor else windows.as_posix()

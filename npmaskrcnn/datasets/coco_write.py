@@ -60,7 +60,7 @@ def write_coco(dataset, folder, overwrite=False):
              for key, entries in lists.items()}
     text = ",\n".join(f'"{key}": [\n{entries}\n]' for key, entries in lines.items())
     with atomic_writer(annotation_file) as file:
-        file.write(f"{{\n{text}\n}}\n".encode("utf-8"))
+        file.write(f"{{\n{text}\n}}\n".encode())
     return annotation_file
 
 

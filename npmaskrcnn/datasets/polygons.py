@@ -29,7 +29,7 @@ MAX_STEPS = 2_000_000
 
 
 def polygons_to_mask(polygons, height, width, name="segmentation"):
-    """Rasterise the polygons of one object.
+    """Rasterize the polygons of one object.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def polygons_to_mask(polygons, height, width, name="segmentation"):
            [0, 0, 0, 0, 0, 0]])
     """
     height, width = judge_count(height, f"{name}: height"), judge_count(width, f"{name}: width")
-    masks = [_rasterise(corners, height, width, name) for corners in judge_polygons(polygons, name)]
+    masks = [_rasterize(corners, height, width, name) for corners in judge_polygons(polygons, name)]
     for i, inner in enumerate(masks):
         outside = [not (inner & ~outer).any() for j, outer in enumerate(masks) if j != i]
         if any(outside) and inner.any():
@@ -104,7 +104,7 @@ def _judge_corners(polygon, name):
     return np.array(judge_numbers(polygon, name, len(polygon))).reshape(-1, 2)
 
 
-def _rasterise(corners, height, width, name):
+def _rasterize(corners, height, width, name):
     """One polygon, (P, (x, y)), as an (H, W) bool mask, by the four steps at the top of this file."""
     u, v = _walk(corners, name)
 

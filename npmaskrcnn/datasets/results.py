@@ -46,15 +46,16 @@ def detections_to_coco(detections, image_ids, category_ids=None, mask_threshold=
         raise InputError(f"detections: {len(detections)} for {len(image_ids)} images, expected one for each")
     entries = []
     names = None if category_ids is None else [f"category {category_id}" for category_id in category_ids[1:]]
-    for i, (image_id, found) in enumerate(zip(image_ids, detections)):
+    for i, (image_id, found) in enumerate(zip(image_ids, detections, strict=True)):
         found = judge_detections(found, f"detections[{i}]", names)
-        for box, label, score, mask in zip(found.boxes, found.labels, found.scores, found.masks):
-            x1, y1, x2, y2 = (_shortest(value) for value in box)
+        for k, label in enumerate(found.labels.tolist()):
+            x1, y1, x2, y2 = map(_shortest, found.boxes[k])
+            mask = found.masks[k]
             entries.append({
                 "image_id": _plain(image_id),
-                "category_id": int(label) if category_ids is None else _plain(category_ids[label]),
+                "category_id": label if category_ids is None else _plain(category_ids[label]),
                 "bbox": [x1, y1, x2 - x1, y2 - y1],
-                "score": _shortest(score),
+                "score": _shortest(found.scores[k]),
                 "segmentation": rle.encode(mask if mask.dtype == bool else mask > mask_threshold),
             })
     return entries
@@ -118,7 +119,7 @@ def _one_image(found, size, path):
     judge_mask_memory(4 * len(found), size, path)
     found = sorted(found, key=lambda entry: -entry[0])
     masks = np.zeros((len(found), *size), np.float32)
-    for mask, (_, _, _, segmentation, name) in zip(masks, found):
+    for mask, (_, _, _, segmentation, name) in zip(masks, found, strict=True):
         mask[...] = rle.decode(segmentation, f"{name}: segmentation: RLE", size)
     return Detections(np.array([entry[2] for entry in found], np.float32).reshape(-1, 4),
                       np.array([entry[1] for entry in found], np.int64),

@@ -73,7 +73,7 @@ def match_greedily(iou, is_ignored, is_crowd, iou_thresholds):
     # Wishes, in the order in which they are heard: by detection; then objects that count before those that do
     # not; then the larger overlap; then the later ground truth. (lexsort's last key is the first criterion.)
     order = np.lexsort((-gt, -iou[det, gt], is_ignored[gt], det))
-    wishes = list(zip(det[order].tolist(), gt[order].tolist(), iou[det, gt][order].tolist()))
+    wishes = list(zip(det[order].tolist(), gt[order].tolist(), iou[det, gt][order].tolist(), strict=True))
     can_be_shared = is_crowd.tolist()
     matched_idxs = []
     for threshold in thresholds.tolist():

@@ -97,7 +97,8 @@ def test_ids_of_numpys_numbers_can_be_written(tmp_path):
 
 
 @pytest.mark.parametrize("change, message", [
-    (dict(labels=np.array([1, 3, 2])), r"detections\[0\]: label 3 is none of the 2 classes \(1 category 7, 2 category 90\)"),
+    (dict(labels=np.array([1, 3, 2])),
+     r"detections\[0\]: label 3 is none of the 2 classes \(1 category 7, 2 category 90\)"),
     (dict(labels=np.array([1, -1, 2])), "label -1 is none of the 2 classes"),
     (dict(scores=np.array([.5, np.nan, .1], np.float32)), r"detections\[0\]: scores and boxes must be finite"),
     (dict(boxes=np.full((3, 4), np.inf, np.float32)), "scores and boxes must be finite"),
@@ -149,7 +150,8 @@ def test_names_are_refused_where_there_is_nothing_to_compare_them_with(tmp_path)
 
 
 def test_two_pictures_are_not_taken_for_one(tmp_path):
-    entries = [json.loads(write_named(tmp_path / "r.json", file_name=name).read_text())[0] for name in ("x/b.png", "b.png")]
+    entries = [json.loads(write_named(tmp_path / "r.json", file_name=name).read_text())[0]
+               for name in ("x/b.png", "b.png")]
     (tmp_path / "r.json").write_text(json.dumps(entries))
     with pytest.raises(InputError, match="'b.png' and 'x/b.png' are both taken for"):
         read_detections(tmp_path / "r.json", Named())
