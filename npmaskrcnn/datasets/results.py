@@ -48,7 +48,7 @@ def detections_to_coco(detections, image_ids, category_ids=None, mask_threshold=
     names = None if category_ids is None else [f"category {category_id}" for category_id in category_ids[1:]]
     for i, (image_id, found) in enumerate(zip(image_ids, detections, strict=True)):
         found = judge_detections(found, f"detections[{i}]", names)
-        for k, label in enumerate(found.labels.tolist()):
+        for k, label in enumerate(found.labels.astype(np.int64).tolist()):
             x1, y1, x2, y2 = map(_shortest, found.boxes[k])
             mask = found.masks[k]
             entries.append({

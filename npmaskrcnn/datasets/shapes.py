@@ -28,7 +28,6 @@ from ..structures import Target, mask_extents
 
 # The standard test set, on which average precision is quoted: 200 images from a seed of their own.
 TEST_SEED = 20170320
-TEST_IMAGES = 200
 
 
 class Scene(NamedTuple):
@@ -154,7 +153,7 @@ class ShapesDataset:
         return Scene(background, colors[keep], labels[keep], layers[keep], masks[keep]), rng
 
 
-def shapes_test_set(num_images=TEST_IMAGES):
+def shapes_test_set(num_images=200):
     """The standard test set: 200 standard shapes from `TEST_SEED`, which no training should use."""
     return ShapesDataset(num_images, seed=TEST_SEED)
 
@@ -202,18 +201,6 @@ def _circle(x, y, half):
     return x * x + y * y <= half * half
 
 
-def _square(x, y, half):
-    return (abs(x) <= half) & (abs(y) <= half)
-
-
-def _triangle(x, y, half):
-    return (2 * abs(x) <= y + half) & (y <= half)   # the tip at y = -half, the base at y = half
-
-
-def _ring(x, y, half):
-    return _circle(x, y, half) & ~_circle(x, y, half / 2)
-
-
 def _star(x, y, half):
     """Five points, one upwards: a wedge of 36 degrees with a straight edge, mirrored ten times."""
     radius, angle = np.hypot(x, y), np.arctan2(x, -y)   # from the upper tip, clockwise
@@ -226,7 +213,11 @@ def _star(x, y, half):
     return across * (half - inner_along) <= (half - along) * inner_across
 
 
-SHAPES = {"circle": _circle, "square": _square, "triangle": _triangle, "ring": _ring, "star": _star}
+SHAPES = {"circle": _circle,
+          "square": lambda x, y, half: (abs(x) <= half) & (abs(y) <= half),
+          "triangle": lambda x, y, half: (2 * abs(x) <= y + half) & (y <= half),    # the tip at y = -half
+          "ring": lambda x, y, half: _circle(x, y, half) & ~_circle(x, y, half / 2),
+          "star": _star}
 
 
 # ---- arguments ----
