@@ -19,7 +19,8 @@ import numpy as np
 
 from ..errors import InputError, warn
 from ..files import Unreadable, atomic_writer, naming, parse_json
-from .containers import judge_shape, open_weights, sniff
+from .arrays import judge_shape, to_native
+from .containers import open_weights, sniff
 from .zips import CheckedZip, is_plain_name
 
 FORMAT_VERSION = 1
@@ -103,8 +104,7 @@ def read_npz(path):
     with naming(path), open_weights(path) as file:
         if sniff(file) != "zip":
             raise Unreadable("is not an .npz file (a zip archive of arrays)")
-        archive = CheckedZip(file, {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
-        return read_npz_archive(archive, path)
+        return read_npz_archive(CheckedZip(file), path)
 
 
 def read_npz_archive(archive, path):
@@ -148,8 +148,7 @@ def _parse_npy(content, name):
     if declared != found:
         raise Unreadable(f"entry {name!r} declares shape {shape}, {declared} bytes, and holds {found} bytes")
     flat = np.frombuffer(content, dtype, math.prod(shape), start + length)
-    array = flat.reshape(shape, order="F" if fortran == "True" else "C")
-    return np.array(array, dtype.newbyteorder("="), order="C"), order == ">"
+    return to_native(flat.reshape(shape, order="F" if fortran == "True" else "C")), order == ">"
 
 
 def _meta_to_json(path, meta):

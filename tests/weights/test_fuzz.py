@@ -67,7 +67,7 @@ def mutate(content, rng):
 @pytest.mark.parametrize("containers, is_checked", [
     (["npz", "npz deflated"], True), (["torch zip"], True),
     (["torch legacy"], False), (["safetensors"], False),
-])  # fmt: skip
+])
 def test_damaged_files_are_refused_or_read_as_what_they_say(tmp_path, originals, containers, is_checked):
     rng = np.random.default_rng(12)
     path, num_read = tmp_path / "damaged", 0

@@ -148,7 +148,7 @@ def test_the_published_file_is_recognised_by_its_digest(tmp_path, monkeypatch):
     ({"config": []}, "config that no model can have"),
     ({"config": {"max_sise": 128}}, "'max_sise' is no option of the model; the nearest is 'max_size'"),
     ({"config": {"max_size": "wide"}}, "max_size must be .* got 'wide'"),
-])  # fmt: skip
+])
 def test_an_architecture_that_no_model_can_have_is_refused(tmp_path, model, change, reason):
     write_npz(tmp_path / "m.npz", model.state_dict(), {"architecture": {**model.architecture, **change}})
     with pytest.raises(InputError, match=f"m.npz: .*{reason}"):

@@ -89,7 +89,7 @@ def test_the_entry_of_a_newer_format_is_refused(tmp_path, monkeypatch):
     {"object": np.array([None])}, {"text": np.array(["a"])}, {"complex": np.ones(2, complex)},
     {"../up": np.ones(1)}, {"/root": np.ones(1)}, {"": np.ones(1)}, {"__npmaskrcnn__": np.ones(1)},
     {"record": np.zeros(2, [("x", "f4")])},
-])  # fmt: skip
+])
 def test_what_cannot_be_read_back_is_not_written(tmp_path, bad):
     with pytest.raises(InputError, match="a.npz: "):
         write_npz(tmp_path / "a.npz", bad)

@@ -67,7 +67,7 @@ def test_safetensors_come_back_and_lie_aligned(tmp_path):
 
 @pytest.mark.parametrize("bad", [
     {"c": np.ones(2, complex)}, {"o": np.array([None])}, {"__metadata__": np.ones(2)},
-])  # fmt: skip
+])
 def test_what_safetensors_cannot_hold_is_not_written(tmp_path, bad):
     with pytest.raises(InputError, match="has no place"):
         write_safetensors(tmp_path / "a.safetensors", bad)
@@ -82,7 +82,7 @@ def test_what_safetensors_cannot_hold_is_not_written(tmp_path, bad):
     ("refused_uint16.pth", "asks for 'torch._utils._rebuild_tensor_v3'"),
     ("refused_protocol_4.pth", "is of protocol 4; expected 2"),
     ("refused_nan.pth", "'w' holds NaN or infinity"),
-])  # fmt: skip
+])
 def test_torch_files_with_more_than_tensors_are_refused_in_one_line(name, reason):
     with pytest.raises(InputError) as caught:
         read_state(FOLDER / name)
