@@ -50,7 +50,7 @@ def read_safetensors_file(file):
     try:
         table = parse_json(file.read(header_size), object_pairs_hook=_to_dict)  # it begins with {: `sniff` looked
     except Unreadable as error:
-        raise Unreadable(f"the safetensors header is not a JSON object of names with dtype and shape ({error})") from None
+        raise Unreadable(f"the safetensors header is not a JSON object, names with dtype and shape ({error})") from None
     metadata = table.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise Unreadable("the safetensors __metadata__ is not a map of strings")

@@ -86,7 +86,7 @@ def _judge_window(name, tensor):
     if not all(type(number) is int and 0 <= number < 1 << 40 for number in (offset, *size, *stride)):
         raise Unreadable(f"tensor {name!r} has a size, stride or offset that is no count of numbers")
     judge_shape(name, size)
-    last = offset + sum((n - 1) * step for n, step in zip(size, stride))
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     if 0 not in size and last >= storage.count:
         raise Unreadable(f"tensor {name!r} of size {size} reaches to number {last} of its storage, "
                          f"which has {storage.count}")
@@ -98,5 +98,5 @@ def _window(tensor, content):
     if 0 in size:
         return to_native(np.zeros(size, storage.dtype))
     # NumPy checks the window against the buffer once more. The stride along an axis of length 1 is free.
-    strides = [stride_in_numbers * step if n > 1 else 0 for n, stride_in_numbers in zip(size, stride)]
+    strides = [steps * step if n > 1 else 0 for n, steps in zip(size, stride, strict=True)]
     return to_native(np.ndarray(size, storage.dtype, content, offset * step, strides))

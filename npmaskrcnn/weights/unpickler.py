@@ -172,7 +172,7 @@ class _StateUnpickler(pickle._Unpickler):
             raise Unreadable(f"damaged: its pickle treats a {type(target).__name__} as a dict")
         if len(items) % 2:
             raise Unreadable("damaged: its pickle has a key without a value")
-        for key, value in zip(items[::2], items[1::2]):
+        for key, value in zip(items[::2], items[1::2], strict=True):
             if type(key) not in (str, int):
                 raise Unreadable(f"its pickle has a {type(key).__name__} as a key; expected names")
             if key in target:

@@ -37,10 +37,8 @@ class CheckedZip:
         try:
             self.archive = zipfile.ZipFile(file)
         except DAMAGE as error:
-            raise Unreadable(
-                f"incomplete or damaged: it begins as a zip archive, but its {file_size} bytes do not end "
-                f"with a sound directory ({str(error) or type(error).__name__}); {WHOLE}"
-            ) from None
+            raise Unreadable(f"incomplete or damaged: it begins as a zip archive, but its {file_size} bytes do not end "
+                             f"with a sound directory ({_reason(error)}); {WHOLE}") from None
         self.members = {}
         for info in self.archive.infolist():
             if info.filename in self.members:
@@ -85,8 +83,11 @@ class CheckedZip:
         try:
             return self.archive.read(self.members[name])
         except DAMAGE as error:
-            reason = str(error) or type(error).__name__
-            raise Unreadable(f"damaged: member {name!r} cannot be read ({reason}); {WHOLE}") from None
+            raise Unreadable(f"damaged: member {name!r} cannot be read ({_reason(error)}); {WHOLE}") from None
+
+
+def _reason(error):
+    return str(error) or type(error).__name__
 
 
 def is_plain_name(name):

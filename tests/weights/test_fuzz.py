@@ -25,7 +25,7 @@ def originals(tmp_path):
         "b": forge.tensor((2,), (1,), key="2", count=2, kind="DoubleStorage"),
     }
     contents = {str(key): array.tobytes() for key, array in enumerate(ARRAYS.values())}
-    counted = {key: (array.size, array.tobytes()) for key, array in zip(contents, ARRAYS.values())}
+    counted = {key: (array.size, array.tobytes()) for key, array in zip(contents, ARRAYS.values(), strict=True)}
     write_npz(tmp_path / "npz", ARRAYS, {"step": 3})
     write_npz(tmp_path / "npz deflated", ARRAYS, {"step": 3}, compress=True)
     write_safetensors(tmp_path / "safetensors", ARRAYS, {"a": "b"})

@@ -152,7 +152,7 @@ def test_instructions_that_no_state_dict_needs_are_refused(tmp_path, fragment, r
     (b"\x80\x02}(Nu.", "a key without a value"),
     (b"\x80\x02})Ns.", "has a tuple as a key"),
     (b"\x80\x02h\x07.", "goes wrong before byte 4 (Memo value not found at index 7)"),
-    (b"\x80\x02X\xff\xff\xff\xffabc.", "wants 4294967295 bytes"),
+    (b"\x80\x02X\xff\xff\xff\xffabc.", "bytes where 4 are left"),
     (b"\x80\x02\x8a\xffabc.", "wants 255 bytes"),
     (b"\x80\x02\x8b\xff\xff\xff\x7f.", "instruction LONG4"),
     (b"\x80\x02c" + b"x" * 50, "ends within a name"),
@@ -184,24 +184,24 @@ def test_depth_doubling_and_length_cost_nothing(tmp_path, program):
 # ---- windows out of their storage, and much out of little -----------------------------------------
 
 @pytest.mark.parametrize("wrong, reason", [
-    (dict(offset=1), "reaches to number 6 of its storage, which has 6"),
-    (dict(stride=(4, 1)), "reaches to number 6"),
-    (dict(stride=(3, 2)), "reaches to number 7"),
-    (dict(size=(3, 3)), "reaches to number 8"),
-    (dict(stride=(-3, 1)), "no count of numbers"),
-    (dict(offset=-1), "no count of numbers"),
-    (dict(offset=2**62), "no count of numbers"),
-    (dict(size=(2, 2**62)), "no count of numbers"),
-    (dict(size=(6,)), "do not belong together"),
-    (dict(size=(1,) * 9, stride=(1,) * 9), "impossible"),
-    (dict(size=(2**20, 2**20), stride=(0, 0)), "expected at most"),
-    (dict(size=(2**30, 2**30), stride=(0, 0)), "impossible"),
-    (dict(size=(10**6, 3), stride=(0, 1)), "describes 12000000 bytes of tensors"),
-    (dict(size=(0, 2**39, 2**39), stride=(0, 0, 0)), "impossible"),
-    (dict(count=7), "24 bytes long; its pickle expects 28"),
-    (dict(count=2**50, size=(2**39,), stride=(1,)), "expected at most"),
-    (dict(kind="DoubleStorage"), "24 bytes long; its pickle expects 48"),
-    (dict(key="1"), "'archive/data/1' is missing"),
+    ({"offset": 1}, "reaches to number 6 of its storage, which has 6"),
+    ({"stride": (4, 1)}, "reaches to number 6"),
+    ({"stride": (3, 2)}, "reaches to number 7"),
+    ({"size": (3, 3)}, "reaches to number 8"),
+    ({"stride": (-3, 1)}, "no count of numbers"),
+    ({"offset": -1}, "no count of numbers"),
+    ({"offset": 2**62}, "no count of numbers"),
+    ({"size": (2, 2**62)}, "no count of numbers"),
+    ({"size": (6,)}, "do not belong together"),
+    ({"size": (1,) * 9, "stride": (1,) * 9}, "impossible"),
+    ({"size": (2**20, 2**20), "stride": (0, 0)}, "expected at most"),
+    ({"size": (2**30, 2**30), "stride": (0, 0)}, "impossible"),
+    ({"size": (10**6, 3), "stride": (0, 1)}, "describes 12000000 bytes of tensors"),
+    ({"size": (0, 2**39, 2**39), "stride": (0, 0, 0)}, "impossible"),
+    ({"count": 7}, "24 bytes long; its pickle expects 28"),
+    ({"count": 2**50, "size": (2**39,), "stride": (1,)}, "expected at most"),
+    ({"kind": "DoubleStorage"}, "24 bytes long; its pickle expects 48"),
+    ({"key": "1"}, "'archive/data/1' is missing"),
 ])
 def test_a_window_out_of_its_storage_is_refused(tmp_path, wrong, reason):
     pickled = forge.state(w=forge.tensor(**wrong))
@@ -279,10 +279,10 @@ def test_a_truncated_legacy_file_tells_how_much_is_missing(tmp_path):
 
 
 @pytest.mark.parametrize("change, reason", [
-    (dict(keys=["1"]), "list of storages"),
-    (dict(keys=["0", "0"]), "list of storages"),
-    (dict(storages={"0": (5, forge.SIX)}), "announces 5 numbers; expected 6"),
-    (dict(storages={"0": (-6, forge.SIX)}), "announces -6 numbers"),
+    ({"keys": ["1"]}, "list of storages"),
+    ({"keys": ["0", "0"]}, "list of storages"),
+    ({"storages": {"0": (5, forge.SIX)}}, "announces 5 numbers; expected 6"),
+    ({"storages": {"0": (-6, forge.SIX)}}, "announces -6 numbers"),
 ])
 def test_a_legacy_file_that_contradicts_itself_is_refused(tmp_path, change, reason):
     assert reason in refuse(tmp_path, forge.torch_legacy(GOOD, **change))
@@ -311,7 +311,7 @@ HEADER = "{'descr': '<f4', 'fortran_order': False, 'shape': (6,), }"
     (HEADER.replace("(6,)", "(0, 99999999999999999999, 99999999999999999999)"), b"", "impossible"),
     (HEADER.replace("(6,)", "(6, 1, 1, 1, 1, 1, 1, 1, 1)"), forge.SIX, "impossible"),
     (HEADER.replace("(6,)", "(-6,)"), forge.SIX, "is not a plain array"),
-    (HEADER.replace("(6,)", "(6 1,)"), forge.SIX, "expected whole numbers"),
+    (HEADER.replace("(6,)", "(6 1,)"), forge.SIX, "is not a plain array"),
     (HEADER.replace("(6,)", "(5,)"), forge.SIX, "20 bytes, and holds 24 bytes"),
     (HEADER.replace("<f4", "|O"), forge.SIX, "is not a plain array"),
     (HEADER.replace("<f4", "<c8"), forge.SIX, "is of dtype '<c8'"),
