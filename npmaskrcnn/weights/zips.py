@@ -18,8 +18,7 @@ FREE_INFLATION = 64 << 20  # ... or to 64 MB, whichever is more (weights compres
 END_RECORD = struct.Struct("<4s4H2LH")  # signature, disks, members, where the directory is, comment length
 WHOLE = "expected a whole file, so copy or download it again"
 METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError,
-          UnicodeError, ValueError, OverflowError, IndexError)
+DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError, IndexError)
 
 
 class CheckedZip:
@@ -80,10 +79,14 @@ class CheckedZip:
 
     def read(self, name):
         """Return the bytes of a member, its length and checksum verified."""
+        info = self.members[name]
         try:
-            return self.archive.read(self.members[name])
+            content = self.archive.read(info)
         except DAMAGE as error:
             raise Unreadable(f"damaged: member {name!r} cannot be read ({_reason(error)}); {WHOLE}") from None
+        if len(content) != info.file_size:
+            raise Unreadable(f"damaged: {name!r} has {len(content)} bytes of {info.file_size}; {WHOLE}")
+        return content
 
 
 def _reason(error):

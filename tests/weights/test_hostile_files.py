@@ -340,6 +340,13 @@ def test_a_directory_that_lies_about_a_length_is_refused(tmp_path):
     assert "uncompressed, yet of two lengths" in refuse(tmp_path, lying, read_npz)
 
 
+def test_a_directory_that_promises_more_than_unpacks_is_refused(tmp_path):
+    content = forge.make_zip([("w.npy", forge.npy(HEADER, forge.SIX))], compress=True)
+    place = content.index(b"PK\x01\x02") + 24
+    lying = content[:place] + struct.pack("<I", 1000) + content[place + 4 :]
+    assert "bytes of 1000; expected a whole file" in refuse(tmp_path, lying, read_npz)
+
+
 def test_an_encrypted_member_is_refused(tmp_path):
     content = bytearray(forge.make_zip([("w.npy", forge.npy(HEADER, forge.SIX))]))
     content[content.index(b"PK\x01\x02") + 8] |= 1
