@@ -230,11 +230,10 @@ def _class_difference(model, arrays):
     """Say first what is most often wrong: the number of classes."""
     try:
         num_classes = count_classes(arrays)
-    except InputError:
+    except InputError:  # heads that are missing or contradict each other: the list of differences tells more
         return ""
-    if num_classes == model.num_classes:
-        return ""
-    return f"has {num_classes} classes with background, the model has {model.num_classes}; "
+    differs = num_classes != model.num_classes
+    return f"has {num_classes} classes with background, the model has {model.num_classes}; " if differs else ""
 
 
 def _judge_class_names(names, num_classes):
