@@ -80,7 +80,7 @@ def test_export_to_another_kind_is_refused(tmp_path, name):
         export(tmp_path / "a.npz", tmp_path / name)
 
 
-def test_a_bare_state_dict_of_the_tiny_model_is_recognised(tmp_path, model):
+def test_a_bare_state_dict_of_the_tiny_model_is_recognized(tmp_path, model):
     write_safetensors(tmp_path / "bare.safetensors", model.state_dict())
     got = load(tmp_path / "bare.safetensors")
     assert got.architecture["builder"] == "maskrcnn_tiny" and got.class_names is None
@@ -138,7 +138,7 @@ def test_load_into_a_like_model_reports_and_brings_class_names(tmp_path, model):
     assert_same_state(other.state_dict(), model.state_dict())
 
 
-def test_the_published_file_is_recognised_by_its_digest(tmp_path, monkeypatch):
+def test_the_published_file_is_recognized_by_its_digest(tmp_path, monkeypatch):
     (tmp_path / "abc").write_bytes(b"abc")
     assert published_norm_eps(tmp_path / "abc") == 1e-5
     monkeypatch.setattr(model_files, "PUBLISHED_COCO_V1", "ba7816bf")  # SHA-256 of "abc"
