@@ -1,4 +1,4 @@
-"""Both hands: a test that uses `hand` runs once on the plain operations and once on those in use by default."""
+"""Both hands: a test that uses the fixture `hand` runs twice, on the plain operations and on the fast ones."""
 
 import contextlib
 

@@ -1,4 +1,9 @@
-"""The model as people use it: predict and loss_and_grads, with right, strange and wrong arguments."""
+"""The model as people use it: predict and loss_and_grads, with right, strange and wrong arguments.
+
+Right answers are torchvision's (`test_torchvision` holds that); here calls are held against each other: one image
+against a list of one, a call with thresholds against the front of a call without, a seed against the same seed, the sum
+of single losses' gradients against the gradient of all. What is wrong is held against the words of its refusal.
+"""
 
 import dataclasses
 import gc
@@ -126,19 +131,19 @@ class TestPredict:
             model.predict(IMAGE, **{name: value})
 
 
-GREY = IMAGE[:, :, 0]
-OPAQUE = np.full(GREY.shape, 255, np.uint8)
+GRAY = IMAGE[:, :, 0]
+OPAQUE = np.full(GRAY.shape, 255, np.uint8)
 
 
 class TestKindsOfImages:
     @pytest.mark.parametrize("image, same_as", [
-        (GREY, np.stack([GREY] * 3, axis=-1)), (GREY[:, :, None], np.stack([GREY] * 3, axis=-1)),
-        (np.dstack([GREY, OPAQUE]), np.stack([GREY] * 3, axis=-1)), (np.dstack([IMAGE, OPAQUE]), IMAGE),
+        (GRAY, np.stack([GRAY] * 3, axis=-1)), (GRAY[:, :, None], np.stack([GRAY] * 3, axis=-1)),
+        (np.dstack([GRAY, OPAQUE]), np.stack([GRAY] * 3, axis=-1)), (np.dstack([IMAGE, OPAQUE]), IMAGE),
         (IMAGE.astype(np.uint16) * 257, IMAGE), (IMAGE.astype(np.float32) / np.float32(255), IMAGE),
         (np.asfortranarray(IMAGE), IMAGE), (np.repeat(IMAGE, 2, axis=1)[:, ::2], IMAGE),
         (Image.fromarray(IMAGE), IMAGE),
-        (GREY > 128, np.where(GREY[:, :, None] > 128, 255, 0).astype(np.uint8).repeat(3, axis=2))],
-        ids=["grey", "one channel", "grey and alpha", "RGBA", "16 bit", "float", "Fortran order", "strided", "Pillow",
+        (GRAY > 128, np.where(GRAY[:, :, None] > 128, 255, 0).astype(np.uint8).repeat(3, axis=2))],
+        ids=["gray", "one channel", "gray and alpha", "RGBA", "16 bit", "float", "Fortran order", "strided", "Pillow",
              "bool"])
     def test_are_what_they_show(self, model, image, same_as):
         found, expected = model.predict(image), model.predict(same_as)
@@ -163,7 +168,7 @@ class TestKindsOfImages:
         assert found.masks.shape == (len(found),) + size and np.isfinite(found.boxes).all()
 
     @pytest.mark.parametrize("value", [0, 255])
-    def test_of_one_colour_are_looked_at(self, model, value):
+    def test_of_one_color_are_looked_at(self, model, value):
         with np.errstate(over="raise", invalid="raise", divide="raise"):
             found = model.predict(np.full((60, 90, 3), value, np.uint8))
         assert np.isfinite(found.scores).all()
@@ -358,7 +363,8 @@ class TestLossAndGrads:
         (IMAGES, TARGETS[:1], "2 images and 1 targets"), ([], [], "at least one"),
         (IMAGES[:1], [TARGET.boxes], "list of Target"),
         (IMAGES[:1], TARGET, "list of Target"), (IMAGES[:1], [dict(boxes=TARGET.boxes)], "list of Target"),
-        (IMAGE, [TARGET], "images must be .*, got an array of shape"), ([np.zeros((3, 90, 125))], [TARGET], r"images\[0\]: shape")])
+        (IMAGE, [TARGET], "images must be .*, got an array of shape"),
+        ([np.zeros((3, 90, 125))], [TARGET], r"images\[0\]: shape")])
     def test_arguments_that_do_not_belong_together_are_refused(self, images, targets, message):
         with pytest.raises(InputError, match=message) as caught:
             small().loss_and_grads(images, targets, np.random.default_rng(0))

@@ -2,8 +2,9 @@
 
 `tests/reference/make_models.py` ran torchvision on the cases of `tests/reference/cases.py` and stored every
 stage's result. In float64 both sides agree to rounding, so every decision on the way (top-k, NMS, levels,
-samples) is the same and tolerances can be tight, on plain operations as on fast ones. In float32 rounding differs between any two convolutions, so
-stages before the first decision are compared closely and detections as sets.
+samples) is the same and tolerances can be tight, on plain operations as on fast ones. In float32 rounding
+differs between any two convolutions, so stages before the first decision are compared closely and detections
+as sets.
 """
 
 import contextlib

@@ -1,4 +1,7 @@
-"""A trace is what predict and loss_and_grads compute, and every row can be followed back to an anchor."""
+"""A trace is what predict and loss_and_grads compute, and every row can be followed back to an anchor.
+
+Its arrays are held against those calls' results, to the bit, and against each other: rows against what they point to.
+"""
 
 import numpy as np
 import pytest
@@ -67,7 +70,7 @@ def test_provenance_leads_from_a_detection_to_a_cell(trace):
         steps = trace.provenance(detection)
         level, (y, x), a = steps["level"], steps["cell"], steps["anchor_of_cell"]
         stride_y, stride_x = trace.strides[level]
-        # an anchor's centre is its cell's corner
+        # an anchor's center is its cell's corner
         np.testing.assert_allclose((steps["anchor_box"][:2] + steps["anchor_box"][2:]) / 2,
                                    [x * stride_x, y * stride_y], atol=1e-4)
         assert ops.sigmoid(trace.objectness[level][y, x])[a] == trace.proposal_scores[steps["roi"]]

@@ -145,8 +145,12 @@ def test_a_step_that_a_later_listener_stops_before_the_weights_move_is_undone(er
     trainer = trainer_of(maskrcnn_tiny())
     trainer.train_step()
     trainer.listeners.append(Stop())
-    before = trainer.model.state_dict(), trainer.rng.bit_generator.state, trainer.order.position
+
+    def state():
+        return trainer.model.state_dict(), trainer.rng.bit_generator.state, trainer.order.position
+
+    before = state()
     with pytest.raises(error):
         trainer.train_step()
-    np.testing.assert_equal((trainer.model.state_dict(), trainer.rng.bit_generator.state, trainer.order.position), before)
+    np.testing.assert_equal(state(), before)
     assert trainer.step == 1
