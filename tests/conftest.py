@@ -1,6 +1,10 @@
-"""Both hands: a test that uses the fixture `hand` runs twice, on the plain operations and on the fast ones."""
+"""What tests of all folders may ask for.
+
+A test that uses the fixture `hand` runs twice, on the plain operations and on the fast ones.
+"""
 
 import contextlib
+import signal
 
 import pytest
 
@@ -11,3 +15,11 @@ from npmaskrcnn import ops
 def hand(request):
     with ops.plain() if request.param == "plain" else contextlib.nullcontext():
         yield request.param
+
+
+@pytest.fixture
+def heeds_interrupts():
+    """Heed Ctrl-C: a process that a script has started in the background ignores it, and hands that down."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -291,7 +291,7 @@ OUTSIDE = {"numpy", "scipy", "scipy.sparse", "typing", "math", "contextlib"}
 ALLOWED = {
     "plain": OUTSIDE | {f".{file.stem}" for file in (PACKAGE / "plain").glob("*.py")},
     "fast": OUTSIDE | {f".{file.stem}" for file in (PACKAGE / "fast").glob("*.py")}
-            | {"..plain"} | {f"..plain.{file.stem}" for file in (PACKAGE / "plain").glob("*.py")}
+            | {"..errors", "..plain"} | {f"..plain.{file.stem}" for file in (PACKAGE / "plain").glob("*.py")}
             | {"concurrent.futures", "ctypes", "functools", "os", "sys"},
 }
 

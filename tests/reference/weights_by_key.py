@@ -37,8 +37,11 @@ def draw(key, shape, seed=0):
     if key.endswith("num_batches_tracked"):
         return np.zeros(shape, np.int64)
     center, spread = center_and_spread(key, shape)
-    uniform = np.random.RandomState((zlib.crc32(key.encode()) + seed) % 2 ** 32).random_sample(shape)
-    array = (center + spread * 12 ** 0.5 * (uniform - 0.5)).astype(np.float32)
+    array = np.random.RandomState((zlib.crc32(key.encode()) + seed) % 2 ** 32).random_sample(shape)
+    array -= 0.5
+    array *= spread * 12 ** 0.5     # of uniform numbers in -1/2..1/2
+    array += center
+    array = array.astype(np.float32)
     if "cls_score.weight" in key:   # what all features share would make one class win everywhere
         array[:, 1::2] = -array[:, ::2]
     return array
