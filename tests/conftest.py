@@ -1,6 +1,6 @@
 """What tests of all folders may ask for.
 
-A test that uses the fixture `hand` runs twice, on the plain operations and on the fast ones.
+A file whose tests use the fixture `hand` runs twice, on the plain operations and on the fast ones.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import pytest
 from npmaskrcnn import ops
 
 
-@pytest.fixture(params=["plain", "fast"])
+@pytest.fixture(params=["plain", "fast"], scope="module")   # to change hands for each test would take longer than most
 def hand(request):
     with ops.plain() if request.param == "plain" else contextlib.nullcontext():
         yield request.param
