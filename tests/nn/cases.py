@@ -106,9 +106,9 @@ def make(name, dtype="float64", seed=0):
     module = CASES[name][0](rng)
     for key, owner in module.named_arrays():
         if np.issubdtype(owner.data.dtype, np.floating):
-            noise = rng.uniform(-0.3, 0.3, owner.data.shape).astype(np.float32)
-            owner.data = np.abs(owner.data + noise) if key.endswith("var") else owner.data + noise
-    return module.astype(np.dtype(dtype))
+            noisy = owner.data + rng.uniform(-0.3, 0.3, owner.data.shape).astype(np.float32)
+            owner.data = (np.abs(noisy) if key.endswith("var") else noisy).astype(dtype)
+    return module
 
 
 def make_inputs(name, dtype="float64", seed=0):
