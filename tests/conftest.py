@@ -4,11 +4,18 @@ A file whose tests use the fixture `hand` runs twice, on the plain operations an
 """
 
 import contextlib
+import gc
 import signal
 
 import pytest
 
 from npmaskrcnn import ops
+
+
+def pytest_collection_finish(session):
+    """Spare the collector the thousands of tests themselves, which all live to the end: each pass would visit them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(params=["plain", "fast"], scope="module")   # to change hands for each test would take longer than most
