@@ -131,8 +131,9 @@ def _run(options):
             said.add(str(message))
         warnings.showwarning = show
         try:
-            if options.threads is not None:
-                limit_threads(judge_count(options.threads, "--threads"))
+            if options.threads is not None and not limit_threads(judge_count(options.threads, "--threads")):
+                one_line("warning: --threads has no effect, because NumPy's products are not made by OpenBLAS here; set "
+                         "the variable that their library reads, such as OMP_NUM_THREADS, before the command begins")
             _refuse_empty(options)
             options.run(options)
             sys.stdout.flush()

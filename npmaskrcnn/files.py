@@ -38,8 +38,11 @@ def as_path(value, name):
 @contextlib.contextmanager
 def naming(path):
     """Turn what goes wrong inside into one `InputError` line that begins with the path."""
+    path = as_path(path, "path")
     try:
         yield
+    except InputError as error:
+        raise InputError(str(error) if str(error).startswith(f"{path}: ") else f"{path}: {error}") from None
     except Unreadable as error:
         reason = " ".join(str(error).split())  # names from the file may be long and have line ends
         raise InputError(f"{path}: {reason[:MAX_REASON]}") from None

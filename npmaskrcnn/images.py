@@ -7,8 +7,8 @@ raises no error later; the model just detects nothing. So everything enters thro
 
 | array                                      | what becomes of it                                         |
 |--------------------------------------------|------------------------------------------------------------|
-| (H, W), (H, W, 1)                          | grey, repeated to three channels                           |
-| (H, W, 2), (H, W, 4)                       | grey or RGB with alpha, laid on white                      |
+| (H, W), (H, W, 1)                          | gray, repeated to three channels                           |
+| (H, W, 2), (H, W, 4)                       | gray or RGB with alpha, laid on white                      |
 | (H, W, 3)                                  | RGB (BGR cannot be told apart: look at the picture)        |
 | uint8                                      | divided by 255; a warning if the largest value is 1        |
 | uint16                                     | divided by 65535; a warning if the largest value is <= 255 |
@@ -18,9 +18,9 @@ raises no error later; the model just detects nothing. So everything enters thro
 
 | file                                       | what becomes of it                                         |
 |--------------------------------------------|------------------------------------------------------------|
-| grey, RGB, palette, 1 bit, CMYK, YCbCr, ...| converted to RGB                                           |
+| gray, RGB, palette, 1 bit, CMYK, YCbCr, ...| converted to RGB                                           |
 | with transparency                          | laid on white                                              |
-| 16 bit grey                                | scaled to 0..255, not cut off there                        |
+| 16 bit gray                                | scaled to 0..255, not cut off there                        |
 | 32 bit integer or float                    | refused: only its maker knows the scale                    |
 | EXIF orientation                           | applied                                                    |
 | animation, several pages                   | the first, with a warning                                  |
@@ -29,13 +29,14 @@ raises no error later; the model just detects nothing. So everything enters thro
 Both refuse more than `MAX_PIXELS` pixels, before they ask for the memory.
 """
 
-import os
+import contextlib
 import warnings
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .errors import InputError, warn
+from .files import Unreadable, naming, open_regular
 from .judge import ALPHA_BACKGROUND, checked_image, judge_size, too_large_advice
 
 
@@ -93,41 +94,30 @@ def read_image(path):
         return np.ascontiguousarray(_pillow_to_array(image, str(path)))
 
 
+@contextlib.contextmanager
 def open_image(path):
-    """A file as a decoded Pillow image, whatever its mode; InputError with the path if that fails."""
-    if not isinstance(path, (str, os.PathLike)):
-        raise InputError(f"image: expected a path, got {type(path).__name__}")
-    name = str(path)
-    if os.path.isdir(path):
-        raise InputError(f"{name}: is a folder, expected an image file")
-    if os.path.exists(path) and not os.path.isfile(path):   # reading a named pipe would wait for ever
-        raise InputError(f"{name}: is not a regular file, expected an image file")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)   # the limit below is lower
-            image = Image.open(path)
-    except FileNotFoundError:
-        raise InputError(f"{name}: no such file") from None
-    except UnidentifiedImageError:
-        raise InputError(f"{name}: is not an image that can be read ({_first_bytes(path)})") from None
-    except Image.DecompressionBombError:     # its own limit is another one
-        raise InputError(f"{name}: has too many pixels; {too_large_advice()}") from None
-    except Exception as error:   # Pillow's parsers let through whatever a damaged header makes them raise
-        raise InputError(f"{name}: cannot be opened ({_one_line(error)})") from None
-    try:
-        judge_size(image.size[::-1], name)
-        # An MPO is one photograph, with a preview or a depth map behind it.
-        if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-            warn(f"{name}: holds {image.n_frames} pictures; only the first is used")
-            image.seek(0)
-        image.load()
-    except InputError:
-        image.close()
-        raise
-    except Exception as error:   # see above; a truncated file is an OSError without its name
-        image.close()
-        raise InputError(f"{name}: is damaged or incomplete ({_one_line(error)})") from None
-    return image
+    """A file as a decoded Pillow image, whatever its mode, within a block; InputError with the path if that fails."""
+    with naming(path), open_regular(path, "an image file") as file:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)   # the limit below is lower
+                image = Image.open(file)
+            judge_size(image.size[::-1], str(path))
+            # An MPO is one photograph, with a preview or a depth map behind it.
+            num_pictures = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+            image.seek(0)   # counting them may have turned the pages
+            image.load()
+        except (InputError, MemoryError):
+            raise
+        except UnidentifiedImageError:
+            raise Unreadable(f"is not an image that can be read ({_beginning(file)})") from None
+        except Image.DecompressionBombError:     # its own limit is another one
+            raise Unreadable(f"has too many pixels; {too_large_advice()}") from None
+        except Exception as error:   # Pillow's parsers let through whatever a damaged file makes them raise
+            raise Unreadable(f"is damaged or incomplete ({_reason(error)})") from None
+        if num_pictures > 1:
+            warn(f"{path}: holds {num_pictures} pictures; only the first is used")
+        yield image
 
 
 # ---- files ----
@@ -138,7 +128,7 @@ def _pillow_to_array(image, name):
     try:
         image = ImageOps.exif_transpose(image)
     except Exception as error:   # a damaged EXIF block must not cost the picture
-        warn(f"{name}: its EXIF block cannot be read ({_one_line(error)}); it is not turned")
+        warn(f"{name}: its EXIF block cannot be read ({_reason(error)}); it is not turned")
     if image.mode.startswith("I;16") or image.mode == "I":
         return _from_16_bit(np.asarray(image), image.mode, name)
     if image.mode == "F":
@@ -155,31 +145,26 @@ def _pillow_to_array(image, name):
 
 
 def _from_16_bit(values, mode, name):
-    """16 bit grey to (H, W, 3) uint8 by the full range; Pillow's own conversion would cut off at 255."""
+    """16 bit gray to (H, W, 3) uint8 by the full range; Pillow's own conversion would cut off at 255."""
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > 65535:
         raise InputError(f"{name}: holds 32 bit values from {low} to {high} (mode {mode}), whose scale is "
                          "unknown; save it as 8 or 16 bit")
     if 0 < high <= 255:
         warn(f"{name}: 16 bit, but no value is above {high}, so it is read as almost black")
-    grey = np.round(values.astype(np.float64) / 257).astype(np.uint8)   # 65535 / 255 = 257
-    return np.repeat(grey[:, :, None], 3, axis=2)
+    gray = np.round(values.astype(np.float64) / 257).astype(np.uint8)   # 65535 / 255 = 257
+    return np.repeat(gray[:, :, None], 3, axis=2)
 
 
-def _first_bytes(path):
+def _beginning(file):
     """What a file that is no image seems to be."""
-    try:
-        with open(path, "rb") as file:
-            start = file.read(64)
-    except OSError:
-        return "it cannot be opened"
-    if not start:
-        return "it is empty"
+    file.seek(0)
+    start = file.read(64)
     if start.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<svg")):
         return "it is a web page or XML"
     return f"it begins with {start[:8]!r}"
 
 
-def _one_line(error):
-    text = getattr(error, "strerror", None) or str(error)      # without the number of the system's error
-    return " ".join(text.split()) or type(error).__name__
+def _reason(error):
+    """Why Pillow gave up, without the number of the system's error."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

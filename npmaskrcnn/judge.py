@@ -90,9 +90,9 @@ def judge_known(names, options, what):
             raise InputError(f"{name!r} is no {what}; {hint}")
 
 
-def judge_rng(rng, methods=("random", "permutation")):
-    """Return a generator: the one given if it has these methods, or a new one from a seed."""
-    if all(callable(getattr(rng, method, None)) for method in methods):
+def judge_rng(rng, needs=("random", "permutation")):
+    """Return a generator: the one given if it has what is needed of it, or a new one from a seed."""
+    if all(hasattr(rng, name) for name in needs):
         return rng
     if not isinstance(rng, numbers.Integral) or isinstance(rng, bool) or rng < 0:
         raise refusal("rng", "a np.random.Generator, or a seed of at least 0", rng)
@@ -184,7 +184,6 @@ def _scale_float(image, name, dtype):
 
 def too_large_advice():
     return f"the limit is {MAX_PIXELS} pixels; make it smaller or cut it into tiles"
-
 
 
 # ---- a state dict against the model that is to take it ----

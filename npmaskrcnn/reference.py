@@ -5,6 +5,7 @@ so that it can be checked by eye; the tests run the operations of `npmaskrcnn.op
 twins, and the notebooks show them first.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -85,6 +86,7 @@ def upsample_nearest(x, size):
 
 
 def _pair(value):
+    """A number twice, or a pair as it is."""
     return tuple(value) if isinstance(value, (tuple, list)) else (value, value)
 
 
@@ -94,9 +96,8 @@ def _pair(value):
 def box_iou(boxes1, boxes2):
     """Intersection over union of every pair: (N, 4) and (M, 4) boxes give (N, M)."""
     iou = np.zeros((len(boxes1), len(boxes2)))
-    for i, box1 in enumerate(boxes1.tolist()):
-        for j, box2 in enumerate(boxes2.tolist()):
-            iou[i, j] = _iou_of_two(box1, box2)
+    for i, j in np.ndindex(iou.shape):
+        iou[i, j] = _iou_of_two(boxes1[i].tolist(), boxes2[j].tolist())
     return iou
 
 
@@ -122,7 +123,7 @@ def nms(boxes, scores, iou_threshold):
 
 def roi_align(features, rois, output_size, spatial_scale=1.0, sampling_ratio=-1, aligned=False):
     """Average of bilinear samples in each bin: (N, H, W, C) maps and (R, 5) rois give (R, P, Q, C)."""
-    num_bins_y, num_bins_x = _two(output_size)
+    num_bins_y, num_bins_x = _pair(output_size)
     offset = 0.5 if aligned else 0.0
     y = np.zeros((len(rois), num_bins_y, num_bins_x, features.shape[3]), dtype=features.dtype)
     for r, (image, x1, y1, x2, y2) in enumerate(rois.tolist()):
@@ -133,15 +134,13 @@ def roi_align(features, rois, output_size, spatial_scale=1.0, sampling_ratio=-1,
         bin_h, bin_w = height / num_bins_y, width / num_bins_x
         grid_h = sampling_ratio if sampling_ratio > 0 else math.ceil(bin_h)
         grid_w = sampling_ratio if sampling_ratio > 0 else math.ceil(bin_w)
-        for p in range(num_bins_y):
-            for q in range(num_bins_x):
-                total = 0.0
-                for iy in range(grid_h):
-                    for ix in range(grid_w):
-                        sample_y = start_y + p * bin_h + (iy + 0.5) * bin_h / grid_h
-                        sample_x = start_x + q * bin_w + (ix + 0.5) * bin_w / grid_w
-                        total = total + _bilinear(features[int(image)], sample_y, sample_x)
-                y[r, p, q] = total / max(grid_h * grid_w, 1)
+        for p, q in np.ndindex(num_bins_y, num_bins_x):
+            total = 0.0
+            for iy, ix in itertools.product(range(grid_h), range(grid_w)):
+                sample_y = start_y + p * bin_h + (iy + 0.5) * bin_h / grid_h
+                sample_x = start_x + q * bin_w + (ix + 0.5) * bin_w / grid_w
+                total = total + _bilinear(features[int(image)], sample_y, sample_x)
+            y[r, p, q] = total / max(grid_h * grid_w, 1)
     return y
 
 
@@ -160,31 +159,24 @@ def _bilinear(feature_map, y, x):
 
 def roi_pool(features, rois, output_size, spatial_scale=1.0):
     """Maximum of each bin, everything rounded to cells: (N, H, W, C) and (R, 5) give (R, P, Q, C)."""
-    num_bins_y, num_bins_x = _two(output_size)
+    num_bins_y, num_bins_x = _pair(output_size)
     _, h, w, c = features.shape
     y = np.zeros((len(rois), num_bins_y, num_bins_x, c), dtype=features.dtype)
     for r, (image, *box) in enumerate(rois.tolist()):
         # The nearest whole cell, halves away from zero; first and last cell both belong to the region.
         x1, y1, x2, y2 = (int(math.copysign(math.floor(abs(v * spatial_scale) + 0.5), v)) for v in box)
         bin_h, bin_w = max(y2 - y1 + 1, 1) / num_bins_y, max(x2 - x1 + 1, 1) / num_bins_x
-        for p in range(num_bins_y):
-            for q in range(num_bins_x):
-                rows = range(max(y1 + math.floor(p * bin_h), 0), min(y1 + math.ceil((p + 1) * bin_h), h))
-                columns = range(max(x1 + math.floor(q * bin_w), 0), min(x1 + math.ceil((q + 1) * bin_w), w))
-                for k in range(c):
-                    cells = [features[int(image), i, j, k] for i in rows for j in columns]
-                    y[r, p, q, k] = max(cells, default=0.0)
+        for p, q, channel in np.ndindex(num_bins_y, num_bins_x, c):
+            rows = range(max(y1 + math.floor(p * bin_h), 0), min(y1 + math.ceil((p + 1) * bin_h), h))
+            columns = range(max(x1 + math.floor(q * bin_w), 0), min(x1 + math.ceil((q + 1) * bin_w), w))
+            cells = [features[int(image), i, j, channel] for i in rows for j in columns]
+            y[r, p, q, channel] = max(cells, default=0.0)
     return y
 
 
 def softmax_cross_entropy(logits, labels):
     """Mean over rows of ``-log(exp(logit of the right class) / sum of exp(all logits))``."""
     total = 0.0
-    for row, label in zip(logits.tolist(), labels):
+    for row, label in zip(logits.tolist(), labels, strict=True):
         total += -math.log(math.exp(row[label]) / sum(math.exp(logit) for logit in row))
     return total / max(len(labels), 1)
-
-
-def _two(size):
-    """An int twice, or a pair as it is."""
-    return (size, size) if isinstance(size, int) else tuple(size)

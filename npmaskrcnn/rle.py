@@ -59,21 +59,22 @@ def encode(mask, compress=True):
     if mask.dtype.kind not in "biu":
         raise InputError(f"encode: a mask is bool or integer, got {mask.dtype} (threshold probabilities)")
     pixels = (mask != 0).ravel(order="F")                       # column after column
-    changes = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
-    runs = np.diff(np.concatenate([[0], changes, [pixels.size]]))
-    if pixels.size and pixels[0]:
-        runs = np.concatenate([[0], runs])                      # the first run is background, even if empty
-    counts = runs.tolist()
+    changes = np.flatnonzero(np.diff(pixels, prepend=False))    # the first run is background, even if empty
+    counts = np.diff(changes, prepend=0, append=pixels.size).tolist()
     return {"size": list(mask.shape), "counts": _counts_to_string(counts) if compress else counts}
 
 
-def decode(rle):
+def decode(rle, name="RLE", image_size=None):
     """Unfold run lengths into a mask.
 
     Parameters
     ----------
     rle : dict
         ``{"size": [H, W], "counts": str, bytes or list of int}``.
+    name : str
+        What messages call it.
+    image_size : (height, width), optional
+        Of the image that it belongs to.
 
     Returns
     -------
@@ -82,8 +83,8 @@ def decode(rle):
     Raises
     ------
     InputError
-        If the size is not two whole numbers or has more than `MAX_PIXELS` pixels, or if the counts cannot be
-        read, are negative, or do not sum to H * W. Nothing of the claimed size is allocated before.
+        If the size is not two whole numbers, not the image's, or has more than `MAX_PIXELS` pixels, or if the
+        counts cannot be read, are negative, or do not sum to H * W. Nothing of the claimed size is allocated before.
 
     Examples
     --------
@@ -91,51 +92,56 @@ def decode(rle):
     array([[0, 1, 1],
            [0, 0, 1]])
     """
-    height, width, runs = _read(rle)
+    height, width, runs = _read(rle, name, image_size)
     is_object = np.arange(len(runs)) % 2 == 1
     pixels = np.repeat(is_object, runs)
     return np.ascontiguousarray(pixels.reshape(width, height).T)
 
 
-def area(rle):
-    """Count the pixels of the object: every second run.
+def area(rle, name="RLE", image_size=None):
+    """Count the pixels of the object, every second run; parameters and errors as in `decode`.
 
     >>> area({"size": [2, 3], "counts": [2, 1, 1, 2]})
     3
     """
-    return int(_read(rle)[2][1::2].sum())
+    return int(_read(rle, name, image_size)[2][1::2].sum())
 
 
 # ---- reading: everything is judged before it is believed ----
 
 
-def _read(rle):
+def _read(rle, name, image_size):
     """Return height, width and the runs (int64) of an RLE, or raise InputError."""
     if not isinstance(rle, dict) or "size" not in rle or "counts" not in rle:
-        raise InputError(f"RLE: expected a dict with 'size' and 'counts', got {short(rle)}")
-    height, width = _read_size(rle["size"])
+        raise InputError(f"{name}: expected a dict with 'size' and 'counts', got {short(rle)}")
+    height, width = _read_size(rle["size"], name)
+    if image_size is not None and (height, width) != image_size:
+        swapped = (width, height) == image_size
+        hint = "; height and width look swapped (RLE sizes are height, width)" if swapped else ""
+        raise InputError(f"{name}: has size {[height, width]}, the image is "
+                         f"{image_size[0]} x {image_size[1]} (height x width){hint}")
     counts = rle["counts"]
     if isinstance(counts, (str, bytes)):
-        counts = _string_to_counts(counts)
+        counts = _string_to_counts(counts, name)
     elif not isinstance(counts, (list, tuple, np.ndarray)) or not _all_ints(counts):
-        raise InputError(f"RLE: counts are a list of whole numbers or a string, got {short(counts)}")
+        raise InputError(f"{name}: counts are a list of whole numbers or a string, got {short(counts)}")
     if len(counts) and min(counts) < 0:
-        raise InputError(f"RLE: counts must not be negative, got {short(min(counts))}")
+        raise InputError(f"{name}: counts must not be negative, got {short(min(counts))}")
     total = sum(int(count) for count in counts)                          # Python's ints: no overflow
     if total != height * width:
-        raise InputError(f"RLE: counts sum to {short(total)}, but size {height} x {width} (height x width) "
+        raise InputError(f"{name}: counts sum to {short(total)}, but size {height} x {width} (height x width) "
                          f"has {height * width} pixels")
     return height, width, np.array(counts, dtype=np.int64)
 
 
-def _read_size(size):
+def _read_size(size, name):
     """Return height and width as ints, or raise InputError."""
     is_pair = isinstance(size, (list, tuple, np.ndarray)) and len(size) == 2
     if not is_pair or not _all_ints(size) or min(size) < 0:
-        raise InputError(f"RLE: size is [height, width] in whole pixels, got {short(size)}")
+        raise InputError(f"{name}: size is [height, width] in whole pixels, got {short(size)}")
     height, width = int(size[0]), int(size[1])
     if height * width > MAX_PIXELS:
-        raise InputError(f"RLE: size {short(size)} is more than the {MAX_PIXELS} pixels that are unfolded")
+        raise InputError(f"{name}: size {short(size)} is more than the {MAX_PIXELS} pixels that are unfolded")
     return height, width
 
 
@@ -165,29 +171,25 @@ def _counts_to_string(counts):
     return "".join(characters)
 
 
-def _string_to_counts(string):
+def _string_to_counts(string, name):
     """Read a compressed string; every character is checked, and no number grows without bound."""
-    try:
-        codes = string.encode("ascii") if isinstance(string, str) else string
-    except UnicodeEncodeError:
-        raise InputError(f"RLE: a compressed string is ASCII, got {short(string)}") from None
     counts = []
     number, num_groups = 0, 0
-    for position, code in enumerate(codes):
+    for position, code in enumerate(map(ord, string) if isinstance(string, str) else string):
         if not 48 <= code < 112:
-            raise InputError(f"RLE: character {chr(code)!r} at position {position} is outside '0' to 'o'; "
+            raise InputError(f"{name}: character {chr(code)!r} at position {position} is outside '0' to 'o'; "
                              "this is no compressed RLE string")
         group = code - 48
         number |= (group & 0x1F) << (5 * num_groups)
         num_groups += 1
         if group & 0x20:
             if num_groups == MAX_CHARACTERS_PER_COUNT:
-                raise InputError(f"RLE: the number at position {position} is too long; damaged string?")
+                raise InputError(f"{name}: the number at position {position} is too long; damaged string?")
             continue
         if group & 0x10:
             number -= 1 << (5 * num_groups)                              # the sign
         counts.append(number + counts[-2] if len(counts) > 2 else number)
         number, num_groups = 0, 0
     if num_groups:
-        raise InputError(f"RLE: the string ends inside a number, after {len(counts)} counts; truncated?")
+        raise InputError(f"{name}: the string ends inside a number, after {len(counts)} counts; truncated?")
     return counts

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from npmaskrcnn import __version__, cli, load
-from npmaskrcnn.commands import common, demo
+from npmaskrcnn import __version__, cli, load, plots
+from npmaskrcnn.commands import demo
 from npmaskrcnn.datasets import CocoDataset, ShapesDataset, read_detections, write_coco
 from npmaskrcnn import rle
 from npmaskrcnn.fast import threads
@@ -149,7 +149,7 @@ def test_an_interruption_while_a_figure_is_freed_is_not_lost(tmp_path, heeds_int
             weakref.finalize(artist, os.kill, os.getpid(), signal.SIGINT)   # when it is taken away
 
     with pytest.raises(KeyboardInterrupt):
-        common.save_figure(Figure(), tmp_path / "a.png")
+        plots.save_figure(Figure(), tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes() == b"picture"
 
 
@@ -334,7 +334,7 @@ def test_the_command_computes_on_as_many_threads_as_told(capsys):
 
 def test_threads_that_cannot_be_set_are_a_warning(capsys, monkeypatch):
     monkeypatch.setattr(threads._product_threads, "_set", None)
-    assert "cannot be set: set the variable" in run(capsys, "--threads", 1, "export", "gone.npz", "b.npz")[2][0]
+    assert "--threads has no effect" in run(capsys, "--threads", 1, "export", "gone.npz", "b.npz")[2][0]
 
 
 def test_the_module_runs_as_a_command_on_one_thread():

@@ -16,7 +16,7 @@ from npmaskrcnn.images import as_float_image, read_image
 HEIGHT, WIDTH = 5, 7
 RNG = np.random.default_rng(5)
 RGB = RNG.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
-GREY = RGB[:, :, 0]
+GRAY = RGB[:, :, 0]
 ORIENTATION = 0x0112   # the EXIF tag
 
 
@@ -24,13 +24,13 @@ ORIENTATION = 0x0112   # the EXIF tag
 
 ACCEPTED = {
     "uint8 RGB": (RGB, RGB / 255),
-    "uint8 grey": (GREY, GREY[:, :, None] / 255),
-    "uint8 grey, one channel": (GREY[:, :, None], GREY[:, :, None] / 255),
+    "uint8 gray": (GRAY, GRAY[:, :, None] / 255),
+    "uint8 gray, one channel": (GRAY[:, :, None], GRAY[:, :, None] / 255),
     "uint16": (RGB.astype(np.uint16) * 257, RGB / 255),
-    "bool": (GREY > 100, (GREY > 100)[:, :, None]),
+    "bool": (GRAY > 100, (GRAY > 100)[:, :, None]),
     "float32": ((RGB / 255).astype(np.float32), RGB / 255),
     "float64": (RGB / 255, RGB / 255),
-    "float16": (np.float16(GREY / 256), GREY[:, :, None] / 256),
+    "float16": (np.float16(GRAY / 256), GRAY[:, :, None] / 256),
     "big-endian": ((RGB / 255).astype(">f4"), RGB / 255),
     "just above 1": (np.full((HEIGHT, WIDTH), 1 + 1e-6), 1.0),
     "just below 0": (np.full((HEIGHT, WIDTH), -1e-6), 0.0),
@@ -88,7 +88,7 @@ def test_an_image_that_would_be_almost_black_by_its_type_gives_a_warning(image, 
 REFUSED_ARRAYS = {
     "float 0 to 255": (RGB.astype(np.float32), "float values up to 25.*expected 0..1; divide by 255"),
     "float above 256": (RGB * 257.0, "divide by the value that means white"),
-    "normalised": (RGB / 100 - 1.2, "expected 0..1; normalized already"),
+    "normalized": (RGB / 100 - 1.2, "expected 0..1; normalized already"),
     "NaN": (np.where(np.arange(21).reshape(3, 7) == 10, np.nan, .5), "row 1, column 3 is not finite"),
     "inf": (np.where(np.arange(21).reshape(3, 7) == 10, np.inf, .5), "row 1, column 3 is not finite"),
     "int64": (RGB.astype(np.int64), r"int64, expected uint8.*astype\(np.uint8\)"),
@@ -98,7 +98,7 @@ REFUSED_ARRAYS = {
     "channels first": (np.moveaxis(RGB, -1, 0), r"\(C, H, W\): np.moveaxis\(image, 0, -1\)"),
     "batch": (RGB[None], r"a batch\? give a list of images"),
     "eight bands": (np.zeros((9, 9, 8), np.uint8), "8 channels"),
-    "one row": (GREY[0], r"shape \(7,\), expected \(H, W, 3\)"),
+    "one row": (GRAY[0], r"shape \(7,\), expected \(H, W, 3\)"),
     "no width": (np.zeros((4, 0, 3), np.uint8), "has no pixel"),
     "no channel": (np.zeros((4, 3, 0), np.uint8), "has no pixel"),
     "nothing": (np.zeros(0), "expected"),
@@ -132,9 +132,9 @@ def with_palette():
 
 
 CONVERTED = {
-    "grey": ("L", "png", 90, (90, 90, 90)),
+    "gray": ("L", "png", 90, (90, 90, 90)),
     "one bit": ("1", "png", 1, (255, 255, 255)),
-    "grey and alpha": ("LA", "png", (90, 0), (255, 255, 255)),
+    "gray and alpha": ("LA", "png", (90, 0), (255, 255, 255)),
     "RGBA": ("RGBA", "png", (10, 20, 30, 0), (255, 255, 255)),
     "RGBA, opaque": ("RGBA", "png", (10, 20, 30, 255), (10, 20, 30)),
     "RGBA, a fifth": ("RGBA", "png", (0, 0, 0, 51), (204, 204, 204)),
@@ -155,7 +155,7 @@ def test_rgb_pixels_come_back_as_they_were(tmp_path):
     np.testing.assert_array_equal(read_image(str(path)), RGB)
 
 
-def test_a_palette_is_looked_up_and_its_transparent_colour_is_white(tmp_path):
+def test_a_palette_is_looked_up_and_its_transparent_color_is_white(tmp_path):
     np.testing.assert_array_equal(read_image(saved(with_palette(), tmp_path / "a.png"))[2, 3], [10, 200, 30])
     see_through = saved(with_palette(), tmp_path / "b.png", transparency=1)
     np.testing.assert_array_equal(read_image(see_through)[2, 3], [255, 255, 255])
@@ -170,7 +170,7 @@ def test_16_bits_are_scaled_and_not_cut_off(tmp_path):
 
 
 def test_16_bits_that_hold_8_give_a_warning(tmp_path):
-    path = saved(Image.fromarray(GREY.astype(np.uint16)), tmp_path / "a.png")
+    path = saved(Image.fromarray(GRAY.astype(np.uint16)), tmp_path / "a.png")
     with pytest.warns(InputWarning, match=r"a\.png: 16 bit, but no value is above"):
         read_image(path)
 
@@ -185,7 +185,7 @@ def test_the_exif_orientation_is_applied(tmp_path, orientation, turn):
 
 
 def test_of_an_animation_the_first_picture_is_read_with_a_warning(tmp_path):
-    frames = [Image.new("RGB", (WIDTH, HEIGHT), colour) for colour in ((200, 0, 0), (0, 200, 0), (0, 0, 200))]
+    frames = [Image.new("RGB", (WIDTH, HEIGHT), color) for color in ((200, 0, 0), (0, 200, 0), (0, 0, 200))]
     path = saved(frames[0], tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     with pytest.warns(InputWarning, match=r"a\.gif: holds 3 pictures"):
         image = read_image(path)
@@ -203,7 +203,7 @@ def half(data):
 
 
 REFUSED_FILES = {
-    "empty": ("a.png", b"", "it is empty"),
+    "empty": ("a.png", b"", "is empty"),
     "web page": ("a.png", b"<!DOCTYPE html><html>404</html>", "it is a web page"),
     "text": ("a.jpg", b"hello there, this is no picture", "is not an image"),
     "half a PNG": ("a.png", half(encoded("PNG")), "damaged or incomplete"),
@@ -229,7 +229,7 @@ def test_a_missing_file_a_folder_and_no_path_are_refused(tmp_path):
         read_image(tmp_path / "nowhere.png")
     with pytest.raises(InputError, match="is a folder"):
         read_image(tmp_path)
-    with pytest.raises(InputError, match="expected a path, got ndarray"):
+    with pytest.raises(InputError, match="path must be a file name or a path, got an array of shape"):
         read_image(RGB)
 
 

@@ -92,7 +92,8 @@ def test_the_area_is_that_of_the_mask():
     ([None], "whole numbers"), ([[6]], "whole numbers"), ([[1], [2, 3]], "whole numbers"),
     ([True], "whole numbers"),
     (None, "whole numbers"), ({"0": 6}, "whole numbers"), (6, "whole numbers"),
-    ("é", "ASCII"), ("6 ", "character ' ' at position 1"), ("6,3", "no compressed RLE string"),
+    ("é", "character 'é' at position 0 is outside"), ("6 ", "character ' ' at position 1"),
+    ("6,3", "no compressed RLE string"),
     ("P", "ends inside a number, after 0 counts"), ("02X", "after 2 counts"),
     ("P" * 50, "too long"), (b"\xff", "character"), ("", "sum to 0"),
 ])

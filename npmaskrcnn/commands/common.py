@@ -1,11 +1,8 @@
 """What several commands need: a checked output folder, a loaded model, predictions with progress."""
 
-import gc
-
 import numpy as np
 
 from ..errors import InputError
-from ..files import atomic_writer
 from ..progress import ProgressLine
 from ..shipped import trained_tiny
 
@@ -35,17 +32,6 @@ def judge_classes(model, dataset, what):
         ours = ("are " + ", ".join(model.class_names[1:]) if model.class_names
                 else f"have no names, and there are {model.num_classes - 1}")
         raise InputError(f"{what}: the classes are {', '.join(dataset.class_names[1:])}; the model's {ours}")
-
-
-def save_figure(figure, path, dpi=100):
-    """Write a figure as PNG, whole or not at all, and free it; `InputError` if the file cannot be written."""
-    from ..training.interrupt import uninterrupted
-
-    with atomic_writer(path) as file:
-        figure.savefig(file, dpi=dpi, format="png")
-    with uninterrupted():   # Python ignores a Ctrl-C that comes while it takes objects away
-        figure.clear()
-        gc.collect()        # a figure is full of circles, which else wait, images and all, for their turn
 
 
 def predict_dataset(model, dataset, what="looking at images", batch_size=4, **thresholds):

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..files import make_folder
 from ..judge import judge_number
-from .common import add_out, class_names_of, judge_classes, load_model, predict_dataset, save_figure
+from .common import add_out, class_names_of, judge_classes, load_model, predict_dataset
 
 GALLERY_IMAGES, SCORED_IMAGES = 8, 50
 SHOWN_SCORE = 0.5           # detections below this are counted by the evaluation, but not drawn
@@ -52,8 +52,8 @@ def run(options):
         print(f"  {what}  AP {part['AP']:.3f}   AP50 {part['AP50']:.3f}   AP75 {part['AP75']:.3f}")
 
     best = max(range(SCORED_IMAGES), key=lambda i: _num_right(shown[i], dataset.target(i)))
-    save_figure(plots.stage_sheet(model.trace(*dataset[best])), folder / "stages.png")
-    save_figure(plots.gallery(list(images), shown[:GALLERY_IMAGES], list(targets), names), folder / "gallery.png")
+    plots.save_figure(plots.stage_sheet(model.trace(*dataset[best])), folder / "stages.png")
+    plots.save_figure(plots.gallery(list(images), shown[:GALLERY_IMAGES], list(targets), names), folder / "gallery.png")
     print(f"\nwrote {folder / 'stages.png'} (image {best} of the {SCORED_IMAGES}, the one with the most right "
           f"detections, through all stages) and {folder / 'gallery.png'}")
 

@@ -19,7 +19,7 @@ from ..files import atomic_writer, make_folder, read_text
 from ..judge import judge_fraction
 from ..words import count
 from ..progress import ProgressLine
-from .common import add_out, class_names_of, label_map, load_model, save_figure
+from .common import add_out, class_names_of, label_map, load_model
 
 
 def add_parser(commands):
@@ -79,7 +79,7 @@ def _detect(model, path, place, image_id, names, options, tell):
     found = model.predict(image, options.score, options.iou, tell)
     print(f"{path}: {found.table(names)}")
     figure = plots.instances(image, found.boxes, found.labels, found.scores, found.masks, names)
-    save_figure(figure, f"{place}-detections.png")
+    plots.save_figure(figure, f"{place}-detections.png")
     _write(f"{place}-labels.png", lambda file: Image.fromarray(label_map(found)).save(file, "PNG"))
     return [{**entry, "file_name": str(path), "category_name": names[entry["category_id"]]}
             for entry in detections_to_coco([found], [image_id])]

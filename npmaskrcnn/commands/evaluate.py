@@ -6,7 +6,7 @@ measured and no model is run.
 
 from ..errors import InputError
 from ..files import make_folder
-from .common import judge_classes, load_model, predict_dataset, save_figure
+from .common import judge_classes, load_model, predict_dataset
 
 
 def add_parser(commands):
@@ -46,5 +46,5 @@ def run(options):
     print(result.summary())
     if folder is not None:
         for name, part in (("boxes", result.bbox), ("masks", result.segm)):
-            save_figure(plots.precision_recall(part, dataset.class_names), folder / f"precision-recall-{name}.png")
+            plots.save_figure(plots.precision_recall(part, dataset.class_names), folder / f"precision-recall-{name}.png")
         print(f"wrote {folder / 'precision-recall-boxes.png'} and {folder / 'precision-recall-masks.png'}")

@@ -9,8 +9,9 @@ leave the package carry the file's own numbers again.
 """
 
 import operator
+import os
 from collections import Counter
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
@@ -63,41 +64,39 @@ class CocoDataset:
     file's where it has them, and the masks' extents where it does not.
     """
 
-    def __init__(self, annotation_file, image_dir=None, boxes_as_masks=False, skip_invalid=False,
-                 allow_empty=False):
+    def __init__(self, annotation_file, image_dir=None, boxes_as_masks=False, skip_invalid=False, allow_empty=False):
         self.annotation_file = Path(as_path(annotation_file, "annotation_file"))
         self.image_dir = None if image_dir is None else Path(as_path(image_dir, "image_dir"))
         self.skip_invalid = skip_invalid
         categories, images, annotations = read_annotations(self.annotation_file, boxes_as_masks, skip_invalid,
                                                            allow_empty)
-        self.class_names = ["background"] + [category.name for category in categories]
-        self.category_ids = (None, *(category.id for category in categories))
-        self.image_ids = [image.id for image in images]
-        self.file_names = [image.file_name for image in images]
-        self.sizes = [image.size for image in images]
-        self._annotations = {image.id: [] for image in images}
+        self.class_names = ["background"] + [category["name"] for category in categories]
+        self.category_ids = (None, *(category["id"] for category in categories))
+        self.image_ids = [image["id"] for image in images]
+        self.file_names = [image["file_name"] for image in images]
+        self.sizes = [(image["height"], image["width"]) for image in images]
+        self._annotations = {image_id: [] for image_id in self.image_ids}
         for annotation in annotations:
-            self._annotations[annotation.image_id].append(annotation)
-        self._paths = None
-        if image_dir is not None:
-            self._paths = _find_images(images, self.image_dir, self.annotation_file)
+            self._annotations[annotation["image_id"]].append(annotation)
+        self._paths = [None] * len(images) if image_dir is None else _find_images(
+            self.image_ids, self.file_names, self.image_dir, self.annotation_file)
 
     def __len__(self):
         return len(self.image_ids)
 
     def __repr__(self):
         num_objects = sum(map(len, self._annotations.values()))
-        return (f"CocoDataset({str(self.annotation_file)!r}: {count(len(self), 'image')}, {count(num_objects, 'object')}, "
-                f"{count(len(self.class_names) - 1, 'class')})")
+        return (f"CocoDataset({str(self.annotation_file)!r}: {count(len(self), 'image')}, "
+                f"{count(num_objects, 'object')}, {count(len(self.class_names) - 1, 'class')})")
 
     @property
     def num_objects(self):
         """How many objects one can learn from: all annotations but crowds."""
-        return sum(not a.is_crowd for found in self._annotations.values() for a in found)
+        return sum(not a["iscrowd"] for found in self._annotations.values() for a in found)
 
     def table(self):
         """The classes as text: label, category id in the file, number of objects, name."""
-        counts = Counter(a.category_id for found in self._annotations.values() for a in found)
+        counts = Counter(a["category_id"] for found in self._annotations.values() for a in found)
         lines = [f"{'label':>5}{'category id':>13}{'objects':>9}  name"]
         lines += [f"{label:>5}{self.category_ids[label]:>13}{counts[self.category_ids[label]]:>9}  {name}"
                   for label, name in enumerate(self.class_names) if label]
@@ -117,7 +116,7 @@ class CocoDataset:
     def image(self, index):
         """The picture of image `index`, (H, W, 3) uint8, turned as its EXIF orientation says."""
         index = self._index(index)
-        if self._paths is None:
+        if self.image_dir is None:
             raise InputError(f"{self.annotation_file}: opened without image_dir, so there is no picture")
         try:
             image = read_image(self._paths[index])
@@ -127,9 +126,9 @@ class CocoDataset:
         if image.shape[:2] != size:
             hint = ("; height and width are swapped: was it annotated without regard to its EXIF orientation?"
                     if image.shape[1::-1] == size else "")
-            raise InputError(f"{self._paths[index]}: has {image.shape[1]} x {image.shape[0]} pixels, but "
-                             f"{self.annotation_file} says {size[1]} x {size[0]} (image "
-                             f"{self.image_ids[index]!r}){hint}")
+            height, width = image.shape[:2]
+            raise InputError(f"{self._paths[index]}: has {width} x {height} pixels, but {self.annotation_file} says "
+                             f"{size[1]} x {size[0]} (image {self.image_ids[index]!r}){hint}")
         return image
 
     def target(self, index):
@@ -138,42 +137,34 @@ class CocoDataset:
         height, width = self.sizes[index]
         annotations = self._annotations[self.image_ids[index]]
         judge_mask_memory(len(annotations), (height, width), self._name(index))
-        kept, masks = [], []
-        for annotation in annotations:
-            mask = self._mask(annotation, index)
-            if mask is not None:
-                kept.append(annotation)
-                masks.append(mask)
-        masks = np.array(masks, bool).reshape(-1, height, width)
-        boxes = mask_extents(masks)
-        for box, annotation in zip(boxes, kept):
-            if annotation.box is not None:
-                box[:] = annotation.box
-        labels = [self.category_ids.index(annotation.category_id) for annotation in kept]
-        return Target(boxes, np.array(labels, np.int64), masks, is_crowd=[a.is_crowd for a in kept],
-                      area=[a.area for a in kept], name=self._name(index))
+        found = [(annotation, self._mask(annotation, index)) for annotation in annotations]
+        kept = [annotation for annotation, mask in found if mask is not None]
+        masks = np.array([mask for _, mask in found if mask is not None], bool).reshape(-1, height, width)
+        boxes = [annotation["box"] or extent for annotation, extent in zip(kept, mask_extents(masks), strict=True)]
+        labels = [self.category_ids.index(annotation["category_id"]) for annotation in kept]
+        return Target(boxes, labels, masks, [annotation["iscrowd"] for annotation in kept],
+                      [annotation["area"] for annotation in kept], self._name(index))
 
     def size(self, index):
         """``(height, width)`` of image `index`, as the annotation file has it."""
         return self.sizes[self._index(index)]
 
     def path(self, index):
-        """Where the picture of image `index` is."""
-        index = self._index(index)
-        return None if self._paths is None else self._paths[index]
+        """Where the picture of image `index` is; None if there is no image_dir."""
+        return self._paths[self._index(index)]
 
     def _mask(self, annotation, index):
         """The mask of one annotation, (H, W) bool; None if it has no pixel and may be left out."""
         height, width = self.sizes[index]
-        name = f"{self._name(index)}: annotation {annotation.id!r}"
-        if annotation.segmentation is None:
+        name, segmentation = f"{self._name(index)}: annotation {annotation['id']!r}", annotation["segmentation"]
+        if segmentation is None:
             mask = np.zeros((height, width), bool)
-            x1, y1, x2, y2 = annotation.box
+            x1, y1, x2, y2 = annotation["box"]
             mask[int(y1):int(np.ceil(y2)), int(x1):int(np.ceil(x2))] = True
-        elif isinstance(annotation.segmentation, dict):
-            mask = rle.decode(annotation.segmentation)
+        elif isinstance(segmentation, dict):
+            mask = rle.decode(segmentation)
         else:
-            mask = polygons_to_mask(annotation.segmentation, height, width, f"{name}: segmentation")
+            mask = polygons_to_mask(segmentation, height, width, f"{name}: segmentation")
         if mask.any():
             return mask
         message = (f"{name}: its polygons cover no pixel of the image of {width} x {height} pixels "
@@ -181,6 +172,7 @@ class CocoDataset:
         if not self.skip_invalid:
             raise InputError(f"{message}; delete it, or in Python: CocoDataset(..., skip_invalid=True)")
         warn(f"{message}; left out")
+        return None
 
     def _name(self, index):
         return f"{self.annotation_file}: image {self.image_ids[index]!r} ({self.file_names[index]})"
@@ -194,39 +186,22 @@ class CocoDataset:
 
 # ---- finding the files ----
 
-def _find_images(images, image_dir, annotation_file):
+def _find_images(image_ids, file_names, image_dir, annotation_file):
     """The path of every image; InputError that names the image if one is missing or outside the folder."""
     if not image_dir.is_dir():
         raise InputError(f"{image_dir}: is no folder; expected the one with the images of {annotation_file}")
-    any_case = None
-    paths = []
-    for image in images:
-        name = f"{annotation_file}: image {image.id!r}"
-        relative = _relative(image.file_name)
-        if ".." in relative.parts:
-            raise InputError(f"{name}: file_name {image.file_name!r} leads out of the folder {image_dir}")
+    any_case, paths = {}, []
+    for image_id, file_name in zip(image_ids, file_names, strict=True):
+        name = f"{annotation_file}: image {image_id!r}"
+        windows = PureWindowsPath(file_name)            # which knows the slashes of both systems
+        relative = windows.name if windows.anchor else windows.as_posix()
+        if ".." in relative.split("/"):
+            raise InputError(f"{name}: file_name {file_name!r} leads out of the folder {image_dir}")
         path = image_dir / relative
-        if not _is_file(path):
-            if any_case is None:
-                any_case = {str(found.relative_to(image_dir)).lower(): found
-                            for found in image_dir.rglob("*")}
-            path = any_case.get(str(Path(relative)).lower())
-            if path is None or not _is_file(path):
-                raise InputError(f"{name}: there is no file {image_dir / relative}")
+        if not os.path.isfile(path):
+            any_case = any_case or {str(found).lower(): found for found in image_dir.rglob("*")}
+            path = any_case.get(str(path).lower(), path)
+            if not os.path.isfile(path):
+                raise InputError(f"{name}: there is no file {path}")
         paths.append(path)
     return paths
-
-
-def _relative(file_name):
-    """A file name as a relative path: of an absolute one, of this or the other system, its last part."""
-    windows = PureWindowsPath(file_name)
-    if windows.drive or windows.root:
-        return PurePosixPath(windows.name)
-    return PurePosixPath(*windows.parts)
-
-
-def _is_file(path):
-    try:
-        return path.is_file()
-    except (OSError, ValueError):   # a name that no file can have: too long, or with a zero byte
-        return False

@@ -4,16 +4,16 @@ What can be written can be looked at with other tools, changed by hand and read 
 any dataset, drawn shapes included, into PNG files and one annotation file.
 """
 
+import functools
 import hashlib
 import json
 import os
-from pathlib import Path
 
 from PIL import Image
 
 from .. import rle
 from ..errors import InputError, warn
-from ..files import as_path
+from ..files import atomic_writer, make_folder
 from ..words import count
 
 
@@ -34,36 +34,33 @@ def write_coco(dataset, folder, overwrite=False):
     annotation_file : Path
         ``CocoDataset(annotation_file, folder)`` reads it back: the same pixels, the same masks.
     """
-    folder = Path(as_path(folder, "folder"))
+    folder = make_folder(folder, "folder")
     if not (hasattr(dataset, "class_names") and hasattr(dataset, "__getitem__")):
         raise InputError("dataset: expected a dataset with class_names, as in write_coco(dataset, folder), got "
                          f"{dataset!r:.60}")
     annotation_file = folder / "instances.json"
     if annotation_file.exists() and not overwrite:
         raise InputError(f"{annotation_file}: is there already; overwrite=True replaces it")
-    folder.mkdir(parents=True, exist_ok=True)
     labels = range(1, len(dataset.class_names))
     category_ids = getattr(dataset, "category_ids", (None, *labels))
     categories = [{"id": category_ids[label], "name": dataset.class_names[label]} for label in labels]
     images, annotations = [], []
     for i in range(len(dataset)):
         image, target = dataset[i]
-        file_name = f"{i:06d}.png"
         height, width = image.shape[:2]
-        images.append({"id": i + 1, "file_name": file_name, "width": width, "height": height})
-        Image.fromarray(image).save(folder / file_name, optimize=True)
-        for k in range(len(target)):
-            x1, y1, x2, y2 = target.boxes[k].tolist()
+        images.append({"id": i + 1, "file_name": f"{i:06d}.png", "width": width, "height": height})
+        Image.fromarray(image).save(folder / images[i]["file_name"], optimize=True)
+        for k, (x1, y1, x2, y2) in enumerate(target.boxes.tolist()):
             annotations.append({
                 "id": len(annotations) + 1, "image_id": i + 1, "category_id": category_ids[target.labels[k]],
                 "bbox": [x1, y1, x2 - x1, y2 - y1], "area": float(target.area[k]),
                 "iscrowd": int(target.is_crowd[k]), "segmentation": rle.encode(target.masks[k])})
     lists = {"categories": categories, "images": images, "annotations": annotations}
-    texts = []
-    for key, entries in lists.items():   # one entry a line, to be read by eye
-        lines = [json.dumps(entry, ensure_ascii=False) for entry in entries]
-        texts.append(f'"{key}": [\n' + ",\n".join(lines) + "\n]")
-    annotation_file.write_text("{\n" + ",\n".join(texts) + "\n}\n", encoding="utf-8")
+    lines = {key: ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries)     # to be read by eye
+             for key, entries in lists.items()}
+    text = ",\n".join(f'"{key}": [\n{entries}\n]' for key, entries in lines.items())
+    with atomic_writer(annotation_file) as file:
+        file.write(f"{{\n{text}\n}}\n".encode())
     return annotation_file
 
 
@@ -78,12 +75,10 @@ def warn_of_shared_images(train, validation):
     by_length = {}
     for j in range(len(validation)):
         by_length.setdefault(os.path.getsize(validation.path(j)), []).append(j)
-    digests = {}
 
+    @functools.cache
     def digest(path):
-        if path not in digests:
-            digests[path] = hashlib.sha256(path.read_bytes()).digest()
-        return digests[path]
+        return hashlib.sha256(path.read_bytes()).digest()
 
     pairs = [(i, j) for i in range(len(train)) for j in by_length.get(os.path.getsize(train.path(i)), [])
              if digest(train.path(i)) == digest(validation.path(j))]

@@ -1,7 +1,7 @@
 """Masks as people paint them: one picture whose pixel values are object numbers.
 
 A label map is an image file in which 0 is the ground and every other value an object: 1 for the first, 2
-for the second. Read as a picture it loses its meaning (a palette turns 2 into some grey, eight bits fold
+for the second. Read as a picture it loses its meaning (a palette turns 2 into some gray, eight bits fold
 300 into 44), so these files have a reader of their own, which gives the numbers as they were written.
 
 N objects, H, W height and width.
@@ -23,25 +23,24 @@ def read_label_map(path):
     Parameters
     ----------
     path : str or path
-        PNG or TIFF; palette, 1, 8, 16 or 32 bit grey.
+        PNG or TIFF; palette, 1, 8, 16 or 32 bit gray.
 
     Returns
     -------
     label_map : (H, W) int64 ndarray
-        The stored numbers: palette indices, not their colours; 16 bit values unscaled.
+        The stored numbers: palette indices, not their colors; 16 bit values unscaled.
 
     Raises
     ------
     InputError
-        If the file cannot be read, has colours instead of numbers, or is a JPEG, which changes numbers.
+        If the file cannot be read, has colors instead of numbers, or is a JPEG, which changes numbers.
     """
     with open_image(path) as image:
         if image.format in ("JPEG", "MPO"):
-            raise InputError(f"{path}: a JPEG is no label map: its compression changes the values; "
-                             "save it as PNG")
+            raise InputError(f"{path}: a JPEG is no label map: its compression changes the values; save it as PNG")
         if image.mode not in ("1", "L", "P", "I") and not image.mode.startswith("I;16"):
             raise InputError(f"{path}: mode {image.mode}, expected one channel of object numbers "
-                             "(palette or grey, 8 or 16 bit)")
+                             "(palette or gray, 8 or 16 bit)")
         return np.array(ImageOps.exif_transpose(image)).astype(np.int64)
 
 

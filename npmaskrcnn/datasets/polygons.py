@@ -16,7 +16,7 @@ Several polygons of one object are joined. So a second ring inside the first doe
 writes holes as run lengths (RLE). x to the right, y down; the pixel in column j covers x from j to j + 1.
 """
 
-import math
+import functools
 
 import numpy as np
 
@@ -29,7 +29,7 @@ MAX_STEPS = 2_000_000
 
 
 def polygons_to_mask(polygons, height, width, name="segmentation"):
-    """Rasterise the polygons of one object.
+    """Rasterize the polygons of one object.
 
     Parameters
     ----------
@@ -63,16 +63,14 @@ def polygons_to_mask(polygons, height, width, name="segmentation"):
            [0, 0, 0, 0, 0, 0]])
     """
     height, width = judge_count(height, f"{name}: height"), judge_count(width, f"{name}: width")
-    masks = [_rasterise(corners, height, width, name) for corners in judge_polygons(polygons, name)]
-    if len(masks) == 1:
-        return masks[0]
+    masks = [_rasterize(corners, height, width, name) for corners in judge_polygons(polygons, name)]
     for i, inner in enumerate(masks):
         outside = [not (inner & ~outer).any() for j, outer in enumerate(masks) if j != i]
         if any(outside) and inner.any():
             warn(f"{name}: polygon {i} lies inside another of the same object; COCO joins polygons, "
                  "so it cuts no hole (holes are written as RLE)")
             break
-    return np.logical_or.reduce(masks)
+    return functools.reduce(np.logical_or, masks)
 
 
 def judge_polygons(polygons, name="segmentation"):
@@ -106,7 +104,7 @@ def _judge_corners(polygon, name):
     return np.array(judge_numbers(polygon, name, len(polygon))).reshape(-1, 2)
 
 
-def _rasterise(corners, height, width, name):
+def _rasterize(corners, height, width, name):
     """One polygon, (P, (x, y)), as an (H, W) bool mask, by the four steps at the top of this file."""
     u, v = _walk(corners, name)
 
@@ -120,9 +118,9 @@ def _rasterise(corners, height, width, name):
 
     mask = np.zeros((height, width), bool)
     if len(column):
-        first, last = column.min(), column.max() + 1        # only these columns change
+        first, last = column.min(), column.max() + 1                   # only these columns change
         changes = np.sort((column - first) * (height + 1) + row)       # column after column, one row more
-        runs = np.diff(np.concatenate([[0], changes, [(last - first) * (height + 1)]]))
+        runs = np.diff(changes, prepend=0, append=(last - first) * (height + 1))
         inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs)        # outside, inside, outside, ...
         mask[:, first:last] = inside.reshape(last - first, height + 1)[:, :height].T
     return mask
@@ -130,30 +128,28 @@ def _rasterise(corners, height, width, name):
 
 def _walk(corners, name):
     """The closed outline in fine steps, (u, v) int64: one step along each edge's longer axis at a time."""
-    if np.abs(corners).max() < MAX_STEPS:
+    with np.errstate(over="ignore"):     # a length beyond all floats is too long as well
         steps = FINE * np.abs(np.diff(corners, axis=0, append=corners[:1])).max(axis=1).sum()
-    else:
-        steps = math.inf
-    if steps > MAX_STEPS:
+    if max(steps, np.abs(corners).max()) > MAX_STEPS:
         raise InputError(f"{name}: a polygon reaches from {corners.min():g} to {corners.max():g} pixels; "
                          "these are no pixels of the image")
     # Truncation after + .5 rounds half up, but towards zero below zero: COCO's tools cast to int.
     fine = np.trunc(FINE * corners + 0.5)
-    start, end = fine, np.roll(fine, -1, axis=0)
+    edges = np.stack([fine, np.roll(fine, -1, axis=0)], axis=1)    # (P, (start, end), (x, y))
+    steep = np.abs(edges[:, 1] - edges[:, 0]).argmax(axis=1) == 1
+    edges[steep] = edges[steep, :, ::-1]                    # now (longer axis, shorter axis)
     # An edge is always walked in the direction in which its longer axis grows, so that rounding does not
     # depend on the direction of the outline, and put down in the outline's order.
-    along_x = np.abs(end[:, 0] - start[:, 0]) >= np.abs(end[:, 1] - start[:, 1])
-    backward = np.where(along_x, start[:, 0] > end[:, 0], start[:, 1] > end[:, 1])
-    low, high = np.where(backward[:, None], end, start), np.where(backward[:, None], start, end)
-    span = np.where(along_x, (high - low)[:, 0], (high - low)[:, 1]).astype(np.int64)
-    rise = np.where(along_x, (high - low)[:, 1], (high - low)[:, 0])
+    backward = edges[:, 0, 0] > edges[:, 1, 0]
+    edges[backward] = edges[backward, ::-1]
+    span, rise = (edges[:, 1] - edges[:, 0]).T
     slope = rise / np.maximum(span, 1)                      # span 0: a corner given twice
 
-    edge = np.repeat(np.arange(len(span)), span + 1)
-    step = np.arange(len(edge)) - np.repeat(np.cumsum(span + 1) - (span + 1), span + 1)
+    num_points = span.astype(np.int64) + 1
+    edge = np.repeat(np.arange(len(span)), num_points)
+    step = np.arange(len(edge)) - np.repeat(np.cumsum(num_points) - num_points, num_points)
     step = np.where(backward[edge], span[edge] - step, step)
-    long_axis = np.where(along_x, low[:, 0], low[:, 1])[edge] + step
-    short_axis = np.trunc(np.where(along_x, low[:, 1], low[:, 0])[edge] + slope[edge] * step + 0.5)
-    u = np.where(along_x[edge], long_axis, short_axis)
-    v = np.where(along_x[edge], short_axis, long_axis)
+    along = edges[:, 0, 0][edge] + step
+    across = np.trunc(edges[:, 0, 1][edge] + slope[edge] * step + 0.5)
+    u, v = np.where(steep[edge], across, along), np.where(steep[edge], along, across)
     return u.astype(np.int64), v.astype(np.int64)

@@ -15,9 +15,10 @@ from pathlib import PureWindowsPath
 import numpy as np
 
 from .. import rle
+from ..detection_checks import judge_detections
 from ..errors import InputError
 from ..files import atomic_writer, read_json
-from ..judge import judge_number, judge_numbers
+from ..judge import judge_number, judge_numbers, refusal
 from ..structures import Detections
 from .label_maps import judge_mask_memory
 
@@ -44,30 +45,20 @@ def detections_to_coco(detections, image_ids, category_ids=None, mask_threshold=
     if len(detections) != len(image_ids):
         raise InputError(f"detections: {len(detections)} for {len(image_ids)} images, expected one for each")
     entries = []
-    for i, (image_id, found) in enumerate(zip(image_ids, detections)):
-        _judge_found(found, f"detections[{i}]", None if category_ids is None else len(category_ids))
-        for box, label, score, mask in zip(found.boxes, found.labels, found.scores, found.masks):
-            x1, y1, x2, y2 = (_shortest(value) for value in box)
+    names = None if category_ids is None else [f"category {category_id}" for category_id in category_ids[1:]]
+    for i, (image_id, found) in enumerate(zip(image_ids, detections, strict=True)):
+        found = judge_detections(found, f"detections[{i}]", names)
+        for k, label in enumerate(found.labels.astype(np.int64).tolist()):
+            x1, y1, x2, y2 = map(_shortest, found.boxes[k])
+            mask = found.masks[k]
             entries.append({
                 "image_id": _plain(image_id),
-                "category_id": int(label) if category_ids is None else _plain(category_ids[label]),
+                "category_id": label if category_ids is None else _plain(category_ids[label]),
                 "bbox": [x1, y1, x2 - x1, y2 - y1],
-                "score": _shortest(score),
+                "score": _shortest(found.scores[k]),
                 "segmentation": rle.encode(mask if mask.dtype == bool else mask > mask_threshold),
             })
     return entries
-
-
-def _judge_found(found, name, num_classes):
-    """Refuse what no results file can hold: numbers that are none, and labels without a category."""
-    if not isinstance(found, Detections):
-        raise InputError(f"{name}: expected Detections, got {type(found).__name__}")
-    if not (np.isfinite(found.boxes).all() and np.isfinite(found.scores).all()):
-        raise InputError(f"{name}: scores and boxes must be finite numbers, some are NaN or infinite")
-    wrong = found.labels[(found.labels < 1) | (found.labels >= (num_classes or np.inf))]
-    if len(wrong):
-        known = "from 1 on" if num_classes is None else f"1 to {num_classes - 1}, as in category_ids"
-        raise InputError(f"{name}: has a detection of label {wrong[0]}; labels are {known}")
 
 
 def _plain(value):
@@ -105,7 +96,8 @@ def read_detections(path, dataset):
     entries = read_json(path)
     if not isinstance(entries, list):
         raise InputError(f"{path}: expected a list of detections, got a {type(entries).__name__}")
-    image_of, class_of = _Finder.of_images(dataset), _Finder.of_classes(dataset)
+    image_of = _Finder("image_id", dataset.image_ids, "file_name", getattr(dataset, "file_names", None), _base_name)
+    class_of = _Finder("category_id", dataset.category_ids, "category_name", getattr(dataset, "class_names", None))
     per_image = [[] for _ in dataset.image_ids]
     for position, entry in enumerate(entries):
         name = f"{path}: detection {position}"
@@ -127,22 +119,15 @@ def _one_image(found, size, path):
     judge_mask_memory(4 * len(found), size, path)
     found = sorted(found, key=lambda entry: -entry[0])
     masks = np.zeros((len(found), *size), np.float32)
-    for mask, (_, _, _, segmentation, name) in zip(masks, found):
-        try:
-            decoded = rle.decode(segmentation)
-        except InputError as error:
-            raise InputError(f"{name}: segmentation: {error}") from None
-        if decoded.shape != size:
-            raise InputError(f"{name}: segmentation is {decoded.shape[0]} x {decoded.shape[1]}, the image "
-                             f"{size[0]} x {size[1]} (height x width)")
-        mask[...] = decoded
+    for mask, (_, _, _, segmentation, name) in zip(masks, found, strict=True):
+        mask[...] = rle.decode(segmentation, f"{name}: segmentation: RLE", size)
     return Detections(np.array([entry[2] for entry in found], np.float32).reshape(-1, 4),
                       np.array([entry[1] for entry in found], np.int64),
                       np.array([entry[0] for entry in found], np.float32), masks)
 
 
 class _Finder:
-    """Finds what an entry belongs to.
+    """Finds the number of what an entry belongs to, its picture or its class.
 
     No name: by its id. A name: by the name. A name that several have: by its id, and the name must agree.
 
@@ -151,40 +136,32 @@ class _Finder:
     id_key, name_key : str
         Fields of an entry.
     ids, names : list
-        The dataset's; row i of both is number ``first + i``. Names that occur twice only confirm an id.
-    first : int
+        The dataset's, in the order of its numbers; None instead of the names if it has none.
+    read_name : function
+        What of a name counts.
     """
 
-    def __init__(self, id_key, name_key, ids, names, first=0):
-        self.id_key, self.name_key, self.names, self.first = id_key, name_key, names, first
-        self.by_id = {value: i for i, value in enumerate(ids, start=first)}
-        self.count = Counter(names)
-        self.by_name = {name: i for i, name in enumerate(names, start=first)}
+    def __init__(self, id_key, ids, name_key, names, read_name=str):
+        self.id_key, self.name_key, self.read_name = id_key, name_key, read_name
+        self.names = [read_name(name) for name in names or ()]
+        self.by_id = {value: number for number, value in enumerate(ids) if value is not None}
+        self.by_name = {name: number for number, name in enumerate(self.names) if ids[number] is not None}
+        self.repeated = {name for name, count in Counter(self.names).items() if count > 1}
         self.spellings = {}     # as the entries name what was found: two pictures must not become one
-
-    @classmethod
-    def of_images(cls, dataset):
-        names = [_base_name(name) for name in getattr(dataset, "file_names", None) or ()]
-        return cls("image_id", "file_name", dataset.image_ids, names)
-
-    @classmethod
-    def of_classes(cls, dataset):
-        return cls("category_id", "category_name", dataset.category_ids[1:],
-                   list(getattr(dataset, "class_names", None) or ())[1:], first=1)
 
     def __call__(self, entry, what):
         written = entry.get(self.name_key)
         if written is None:
-            return _look_up(entry, self.id_key, self.by_id, what)
+            return _look_up(entry.get(self.id_key), self.by_id, f"{what}: {self.id_key}")
         if not isinstance(written, str):
-            raise InputError(f"{what}: {self.name_key} is {written!r:.60}, expected a text")
-        name = _base_name(written) if self.name_key == "file_name" else written
-        found = _look_up({self.name_key: name}, self.name_key, self.by_name, what)
-        if self.count[name] > 1:
-            found = _look_up(entry, self.id_key, self.by_id, what)
-            if self.names[found - self.first] != name:
+            raise refusal(f"{what}: {self.name_key}", "a text", written)
+        name = self.read_name(written)
+        found = _look_up(name, self.by_name, f"{what}: {self.name_key}")
+        if name in self.repeated:
+            found = _look_up(entry.get(self.id_key), self.by_id, f"{what}: {self.id_key}")
+            if self.names[found] != name:
                 raise InputError(f"{what}: {self.id_key} {entry[self.id_key]!r} is "
-                                 f"{self.names[found - self.first]!r} in the dataset, not {name!r}")
+                                 f"{self.names[found]!r} in the dataset, not {name!r}")
         if self.spellings.setdefault(found, written) != written:
             raise InputError(f"{what}: {self.name_key} {written!r} and {self.spellings[found]!r} are both taken for "
                              f"the dataset's {name!r}")
@@ -195,12 +172,11 @@ def _base_name(path):
     return PureWindowsPath(path).name       # which also knows the other system's slashes
 
 
-def _look_up(entry, key, table, name):
-    value = entry.get(key)
+def _look_up(value, table, name):
     if isinstance(value, (int, str)) and value in table:
         return table[value]
     shown = ", ".join(map(repr, list(table)[:8])) + (", ..." if len(table) > 8 else "")
-    raise InputError(f"{name}: {key} is {value!r}, the dataset has {shown or 'none'}")
+    raise InputError(f"{name} is {value!r}, the dataset has {shown or 'none'}")
 
 
 def _shortest(value):

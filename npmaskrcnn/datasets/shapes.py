@@ -7,14 +7,14 @@ on the seed and on i alone, so any picture can be drawn again, in any order, and
 
 An image is drawn like this (`ShapesDataset.scene`), every draw from ``default_rng([seed, i])``:
 
-1. its size, if that may vary, the colour of the ground, and the number of shapes;
-2. for each shape a kind, a half-size in 10 to 25 % of the shorter side, a centre that keeps it inside the
-   picture, and a colour more than 120 away from the ground's (sum over the channels, 0 to 255);
+1. its size, if that may vary, the color of the ground, and the number of shapes;
+2. for each shape a kind, a half-size in 10 to 25 % of the shorter side, a center that keeps it inside the
+   picture, and a color more than 120 away from the ground's (sum over the channels, 0 to 255);
 3. from the front to the back, what of each shape can be seen; one with at most 40 visible pixels is left
    out, of the picture and of the truth;
-4. the picture is coloured, and Gaussian noise of .03 (of white) is added pixel by pixel.
+4. the picture is colored, and Gaussian noise of .03 (of white) is added pixel by pixel.
 
-N objects, H, W height and width; x to the right, y down, a pixel's centre at + 0.5.
+N objects, H, W height and width; x to the right, y down, a pixel's center at + 0.5.
 """
 
 import math
@@ -28,11 +28,10 @@ from ..structures import Target, mask_extents
 
 # The standard test set, on which average precision is quoted: 200 images from a seed of their own.
 TEST_SEED = 20170320
-TEST_IMAGES = 200
 
 
 class Scene(NamedTuple):
-    """What a picture shows, before it is coloured; objects from the back to the front."""
+    """What a picture shows, before it is colored; objects from the back to the front."""
     background: np.ndarray     # (3,) uint8
     colours: np.ndarray        # (N, 3) uint8
     labels: np.ndarray         # (N,) int64
@@ -106,7 +105,7 @@ class ShapesDataset:
             Boxes are the exact extents of the masks, masks hold visible pixels only; back to front.
         """
         scene, rng = self._draw(index)
-        return _colour(scene, self.noise, rng), _target(scene)
+        return _color(scene, self.noise, rng), _target(scene)
 
     def target(self, index):
         """The target of image `index` alone, without painting the image."""
@@ -131,7 +130,7 @@ class ShapesDataset:
             raise IndexError(f"image {index} of {len(self)}")
         rng = np.random.default_rng([self.seed, index % len(self)])
         size = tuple(low if low == high else int(rng.integers(low, high + 1))
-                     for low, high in zip(self.smallest_size, self.largest_size))
+                     for low, high in zip(self.smallest_size, self.largest_size, strict=True))
         return size, rng
 
     def _draw(self, index):
@@ -140,21 +139,21 @@ class ShapesDataset:
         background = rng.integers(0, 256, 3, dtype=np.uint8)
         num_shapes = int(rng.integers(self.min_objects, self.max_objects + 1))
         labels = np.zeros(num_shapes, np.int64)
-        colours = np.zeros((num_shapes, 3), np.uint8)
+        colors = np.zeros((num_shapes, 3), np.uint8)
         layers = np.zeros((num_shapes, height, width), bool)
         for i in range(num_shapes):
             labels[i] = rng.integers(1, len(self.kinds) + 1)
             half = rng.uniform(0.10, 0.25) * min(height, width)
-            centre_x, centre_y = rng.uniform(half, width - half), rng.uniform(half, height - half)
-            colours[i] = _contrasting_colour(background, rng)
-            x = np.arange(width)[None, :] + (0.5 - centre_x)
-            y = np.arange(height)[:, None] + (0.5 - centre_y)
+            center_x, center_y = rng.uniform(half, width - half), rng.uniform(half, height - half)
+            colors[i] = _contrasting_colour(background, rng)
+            x = np.arange(width)[None, :] + (0.5 - center_x)
+            y = np.arange(height)[:, None] + (0.5 - center_y)
             layers[i] = SHAPES[self.kinds[labels[i] - 1]](x, y, half)
         masks, keep = _visible(layers, self.min_visible)
-        return Scene(background, colours[keep], labels[keep], layers[keep], masks[keep]), rng
+        return Scene(background, colors[keep], labels[keep], layers[keep], masks[keep]), rng
 
 
-def shapes_test_set(num_images=TEST_IMAGES):
+def shapes_test_set(num_images=200):
     """The standard test set: 200 standard shapes from `TEST_SEED`, which no training should use."""
     return ShapesDataset(num_images, seed=TEST_SEED)
 
@@ -162,11 +161,11 @@ def shapes_test_set(num_images=TEST_IMAGES):
 # ---- what is seen ----
 
 def _contrasting_colour(background, rng):
-    """A colour that differs from the background by more than 120, summed over the channels."""
+    """A color that differs from the background by more than 120, summed over the channels."""
     while True:   # nine draws in ten are accepted
-        colour = rng.integers(0, 256, 3, dtype=np.uint8)
-        if np.abs(colour.astype(np.int64) - background).sum() > 120:
-            return colour
+        color = rng.integers(0, 256, 3, dtype=np.uint8)
+        if np.abs(color.astype(np.int64) - background).sum() > 120:
+            return color
 
 
 def _visible(layers, min_visible):
@@ -182,13 +181,11 @@ def _visible(layers, min_visible):
     return masks, np.array(keep[::-1], np.int64)
 
 
-def _colour(scene, noise, rng):
+def _color(scene, noise, rng):
     """The picture, (H, W, 3) uint8."""
-    palette = np.concatenate([scene.background[None], scene.colours]).astype(np.float32)
-    which = np.zeros(scene.masks.shape[1:], np.int64)   # 0 is the ground, i + 1 is object i
-    for i, mask in enumerate(scene.masks):
-        which[mask] = i + 1
-    pixels = palette[which]
+    pixels = np.full((*scene.masks.shape[1:], 3), scene.background, np.float32)
+    for mask, color in zip(scene.masks, scene.colours, strict=True):
+        pixels[mask] = color
     if noise:
         pixels += rng.standard_normal(pixels.shape, dtype=np.float32) * (255 * noise)
     return np.clip(np.round(pixels), 0, 255).astype(np.uint8)
@@ -198,22 +195,10 @@ def _target(scene):
     return Target(mask_extents(scene.masks), scene.labels, scene.masks)
 
 
-# ---- the kinds: x and y from the centre, half the size ----
+# ---- the kinds: x and y from the center, half the size ----
 
 def _circle(x, y, half):
     return x * x + y * y <= half * half
-
-
-def _square(x, y, half):
-    return (abs(x) <= half) & (abs(y) <= half)
-
-
-def _triangle(x, y, half):
-    return (2 * abs(x) <= y + half) & (y <= half)   # the tip at y = -half, the base at y = half
-
-
-def _ring(x, y, half):
-    return _circle(x, y, half) & ~_circle(x, y, half / 2)
 
 
 def _star(x, y, half):
@@ -228,7 +213,11 @@ def _star(x, y, half):
     return across * (half - inner_along) <= (half - along) * inner_across
 
 
-SHAPES = {"circle": _circle, "square": _square, "triangle": _triangle, "ring": _ring, "star": _star}
+SHAPES = {"circle": _circle,
+          "square": lambda x, y, half: (abs(x) <= half) & (abs(y) <= half),
+          "triangle": lambda x, y, half: (2 * abs(x) <= y + half) & (y <= half),    # the tip at y = -half
+          "ring": lambda x, y, half: _circle(x, y, half) & ~_circle(x, y, half / 2),
+          "star": _star}
 
 
 # ---- arguments ----
@@ -240,5 +229,5 @@ def _size_bounds(image_size):
         sizes = np.stack([sizes, sizes])
     whole = sizes.shape == (2, 2) and sizes.dtype.kind in "iu"
     if not whole or sizes.min() < 1 or (sizes[0] > sizes[1]).any():
-        raise refusal("image_size", "(height, width) or ((smallest height, width), (largest height, width))", image_size)
+        raise refusal("image_size", "(height, width) or two of them, the smallest and the largest", image_size)
     return tuple(map(tuple, sizes.tolist()))

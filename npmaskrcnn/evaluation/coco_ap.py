@@ -9,14 +9,13 @@ The definition is that of pycocotools' COCOeval (Lin et al. 2014, "Microsoft COC
 Context"), and the tests hold this file to it.
 """
 
-
 import numpy as np
 
 from ..errors import warn
 from .curves import RECALL_POINTS, interpolate_precision, pool_images, precision_recall_curve
 from .figures import AREA_RANGES, IOU_THRESHOLDS, MAX_DETECTIONS, UNDEFINED, Evaluation, Figures
-from .inputs import judge_dataset, judge_detections, judge_labels, judge_options, size_of, target_of
-from .matching import match_image
+from .inputs import judge_dataset, judge_options, judged_pairs
+from .matching import by_class, match_image
 from .overlap import overlap
 
 
@@ -60,7 +59,7 @@ def evaluate(dataset, detections, iou_types=("bbox", "segm"), mask_threshold=0.5
     the box's or the mask's own area for a detection. Of an image, 100 detections per class are looked at.
     """
     iou_types = (iou_types,) if isinstance(iou_types, str) else iou_types
-    judge_options(iou_types, (), mask_threshold)
+    judge_options(iou_types, mask_threshold)
     class_names = judge_dataset(dataset, detections)
     matches = match_dataset(dataset, detections, class_names, iou_types, mask_threshold)
     results = {iou_type: Figures(*accumulate(matches[iou_type], len(class_names)), class_names)
@@ -81,21 +80,12 @@ def match_dataset(dataset, detections, class_names, iou_types, mask_threshold, i
     """
     keys = [(label, area) for label in range(1, len(class_names) + 1) for area in area_ranges]
     matches = {iou_type: {key: [] for key in keys} for iou_type in iou_types}
-    for i in range(len(dataset)):
-        target, found = target_of(dataset, i), detections[i]
-        judge_labels(target.labels, class_names, f"target {i}")
-        judge_detections(found, target, class_names, f"detections[{i}]", needs_masks="segm" in iou_types,
-                         size=size_of(dataset, i))
-        by_score = np.argsort(-np.asarray(found.scores), kind="stable")
-        det_labels = np.asarray(found.labels)[by_score]
+    for target, found in judged_pairs(dataset, detections, class_names, iou_types):
         for iou_type in iou_types:
             iou, det_area = overlap(target, found, iou_type, mask_threshold)
-            iou, det_area = iou[by_score], det_area[by_score]
-            for label in np.union1d(det_labels, target.labels).tolist():
-                det = np.flatnonzero(det_labels == label)[:MAX_DETECTIONS[-1]]   # the rest never counts
-                gt = np.flatnonzero(target.labels == label)
-                of_class = (np.asarray(found.scores)[by_score[det]], iou[np.ix_(det, gt)], det_area[det],
-                            target.area[gt], target.is_crowd[gt])
+            for label, det, gt in by_class(found, target):
+                det = det[:MAX_DETECTIONS[-1]]   # the rest never counts
+                of_class = found.scores[det], iou[np.ix_(det, gt)], det_area[det], target.area[gt], target.is_crowd[gt]
                 for area, area_range in area_ranges.items():
                     matches[iou_type][label, area].append(match_image(*of_class, iou_thresholds, area_range))
     return matches

@@ -34,12 +34,9 @@ def pool_images(matches, t, max_detections):
         Descending; equal scores stay in the order of the images.
     is_true_positive : (D,) bool ndarray
     """
-    scores, is_true_positive = [], []
-    for image in matches:
-        counts = ~image.is_ignored[t, :max_detections]
-        scores.append(image.scores[:max_detections][counts])
-        is_true_positive.append(image.is_true_positive[t, :max_detections][counts])
-    scores, is_true_positive = np.concatenate(scores), np.concatenate(is_true_positive)
+    counts = ~np.concatenate([image.is_ignored[t, :max_detections] for image in matches])
+    scores = np.concatenate([image.scores[:max_detections] for image in matches])[counts]
+    is_true_positive = np.concatenate([image.is_true_positive[t, :max_detections] for image in matches])[counts]
     order = np.argsort(-scores, kind="stable")
     return scores[order], is_true_positive[order]
 

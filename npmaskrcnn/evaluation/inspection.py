@@ -14,8 +14,8 @@ from ..errors import InputError
 from .coco_ap import match_dataset
 from .curves import RECALL_POINTS, interpolate_precision, pool_images, precision_recall_curve
 from .figures import AREA_RANGES
-from .inputs import judge_dataset, judge_detections, judge_labels, judge_options, size_of, target_of
-from .matching import match_greedily
+from .inputs import judge_dataset, judge_for, judge_options, judged_pairs
+from .matching import by_class, match_greedily
 from .overlap import overlap
 
 
@@ -65,16 +65,13 @@ def match_detections(target, detections, iou_threshold=0.5, iou_type="bbox", mas
     >>> matches.outcome.tolist(), matches.matched_idxs.tolist(), matches.is_missed.tolist()
     (['true positive', 'false positive'], [0, -1], [False, True])
     """
-    judge_options((iou_type,), (iou_threshold,), mask_threshold)
-    judge_detections(detections, target, None, "detections", needs_masks=iou_type == "segm")
+    judge_options((iou_type,), mask_threshold, iou_threshold)
+    detections = judge_for(target, detections, "detections", (iou_type,))
     all_iou, _ = overlap(target, detections, iou_type, mask_threshold)
-    labels, is_crowd = np.asarray(detections.labels), np.asarray(target.is_crowd, dtype=bool)
-    matched_idxs = np.full(len(labels), -1, dtype=np.int64)
-    iou = np.zeros(len(labels))
-    by_score = np.argsort(-np.asarray(detections.scores), kind="stable")
-    for label in np.unique(labels):
-        det = by_score[labels[by_score] == label]
-        gt = np.flatnonzero(np.asarray(target.labels) == label)
+    is_crowd = np.asarray(target.is_crowd, dtype=bool)
+    matched_idxs = np.full(len(detections), -1, dtype=np.int64)
+    iou = np.zeros(len(detections))
+    for _, det, gt in by_class(detections, target):
         of_class = all_iou[np.ix_(det, gt)]
         claimed = match_greedily(of_class, is_crowd[gt], is_crowd[gt], [iou_threshold])[0]
         found = claimed >= 0
@@ -122,7 +119,7 @@ def precision_recall(dataset, detections, label, iou_threshold=0.5, iou_type="bb
     InputError
         As `evaluate`; and if the class is unknown, or has no ground truth and therefore no curve.
     """
-    judge_options((iou_type,), (iou_threshold,), mask_threshold)
+    judge_options((iou_type,), mask_threshold, iou_threshold)
     class_names = judge_dataset(dataset, detections)
     if label not in class_names and label not in range(1, len(class_names) + 1):
         raise InputError(f"label: expected 1 to {len(class_names)} or one of {', '.join(class_names)}, "
@@ -164,22 +161,18 @@ def confusion_matrix(dataset, detections, iou_threshold=0.5, score_threshold=0.5
     A detection claims the object that it overlaps most, of whatever class. Crowds are no objects, and a
     detection that finds nothing but a crowd is left out.
     """
-    judge_options((iou_type,), (iou_threshold,), mask_threshold)
+    judge_options((iou_type,), mask_threshold, iou_threshold)
     class_names = judge_dataset(dataset, detections)
     matrix = np.zeros((len(class_names) + 1, len(class_names) + 1), dtype=np.int64)
-    for i in range(len(dataset)):
-        target, found = target_of(dataset, i), detections[i]
-        judge_labels(target.labels, class_names, f"target {i}")
-        judge_detections(found, target, class_names, f"detections[{i}]", needs_masks=iou_type == "segm",
-                         size=size_of(dataset, i))
-        scores, is_crowd = np.asarray(found.scores), np.asarray(target.is_crowd, dtype=bool)
-        kept = np.argsort(-scores, kind="stable")
-        kept = kept[scores[kept] >= score_threshold]
+    for target, found in judged_pairs(dataset, detections, class_names, (iou_type,)):
+        is_crowd = np.asarray(target.is_crowd, dtype=bool)
+        kept = np.argsort(-found.scores, kind="stable")
+        kept = kept[found.scores[kept] >= score_threshold]
         iou, _ = overlap(target, found, iou_type, mask_threshold)
         claimed = match_greedily(iou[kept], is_crowd, is_crowd, [iou_threshold])[0]
         counts = ~np.append(is_crowd, False)[claimed]                    # those that claimed a crowd do not
         true_labels = np.append(target.labels, 0)[claimed]               # nothing claimed: background
-        np.add.at(matrix, (true_labels[counts], np.asarray(found.labels)[kept][counts]), 1)
+        np.add.at(matrix, (true_labels[counts], found.labels[kept][counts]), 1)
         is_missed = ~is_crowd & ~np.isin(np.arange(len(is_crowd)), claimed)
         np.add.at(matrix, (target.labels[is_missed], 0), 1)
     return matrix

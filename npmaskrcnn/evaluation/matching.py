@@ -27,6 +27,13 @@ class ImageMatches(NamedTuple):
     num_ground_truth: int         # objects that count, found or not
 
 
+def by_class(detections, target):
+    """Yield every label with the indices of its detections, best score first, and of its ground truths."""
+    by_score = np.argsort(-detections.scores, kind="stable")
+    for label in np.union1d(detections.labels, target.labels).tolist():
+        yield label, by_score[detections.labels[by_score] == label], np.flatnonzero(target.labels == label)
+
+
 def match_greedily(iou, is_ignored, is_crowd, iou_thresholds):
     """Let each detection in turn claim the best ground truth that is left.
 
@@ -66,7 +73,7 @@ def match_greedily(iou, is_ignored, is_crowd, iou_thresholds):
     # Wishes, in the order in which they are heard: by detection; then objects that count before those that do
     # not; then the larger overlap; then the later ground truth. (lexsort's last key is the first criterion.)
     order = np.lexsort((-gt, -iou[det, gt], is_ignored[gt], det))
-    wishes = list(zip(det[order].tolist(), gt[order].tolist(), iou[det, gt][order].tolist()))
+    wishes = list(zip(det[order].tolist(), gt[order].tolist(), iou[det, gt][order].tolist(), strict=True))
     can_be_shared = is_crowd.tolist()
     matched_idxs = []
     for threshold in thresholds.tolist():

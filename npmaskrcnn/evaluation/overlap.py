@@ -10,6 +10,8 @@ because an overlap that is exactly at a threshold must fall on the same side.
 
 import numpy as np
 
+from ..plain.boxes import box_area, box_intersection
+
 
 def box_overlap(det_boxes, gt_boxes, is_crowd):
     """Overlap of boxes.
@@ -33,13 +35,9 @@ def box_overlap(det_boxes, gt_boxes, is_crowd):
     >>> iou.round(3), area
     (array([[0.333, 0.5  ]]), array([8.]))
     """
-    det = np.asarray(det_boxes, dtype=np.float64).reshape(-1, 1, 4)
-    gt = np.asarray(gt_boxes, dtype=np.float64).reshape(1, -1, 4)
-    sides = np.minimum(det[..., 2:], gt[..., 2:]) - np.maximum(det[..., :2], gt[..., :2])   # (D, G, (w, h))
-    intersection = np.maximum(sides, 0).prod(axis=2)
-    det_area = (det[..., 2:] - det[..., :2]).prod(axis=2)
-    gt_area = (gt[..., 2:] - gt[..., :2]).prod(axis=2)
-    return _divide(intersection, det_area, gt_area, is_crowd), det_area[:, 0]
+    det, gt = (np.asarray(boxes, dtype=np.float64).reshape(-1, 4) for boxes in (det_boxes, gt_boxes))
+    det_area = box_area(det)
+    return _divide(box_intersection(det, gt), det_area, box_area(gt), is_crowd), det_area
 
 
 def mask_overlap(det_masks, gt_masks, is_crowd):
@@ -75,7 +73,7 @@ def mask_overlap(det_masks, gt_masks, is_crowd):
         box = np.s_[..., rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
         shared = det_masks[box] & gt_masks[g][box]                       # (D, h, w)
         intersection[:, g] = np.count_nonzero(shared, axis=(1, 2))
-    return _divide(intersection, det_area[:, None], gt_area[None, :], is_crowd), det_area
+    return _divide(intersection, det_area, gt_area, is_crowd), det_area
 
 
 def overlap(target, detections, iou_type, mask_threshold):
@@ -87,5 +85,7 @@ def overlap(target, detections, iou_type, mask_threshold):
 
 
 def _divide(intersection, det_area, gt_area, is_crowd):
+    """(D, G) overlaps of (D, G) intersections, (D,) and (G,) areas; 0 where nothing is shared, also of nothing."""
+    det_area = det_area[:, None]
     union = np.where(is_crowd, det_area, det_area + gt_area - intersection)
     return np.divide(intersection, union, out=np.zeros(union.shape), where=intersection > 0)

@@ -18,8 +18,6 @@ import sys
 
 import numpy as np
 
-from ..errors import warn
-
 # Threads of Python wait for each other a little at every step; more than a few would mostly wait.
 MOST_CORES = 4
 
@@ -51,12 +49,11 @@ def one_product_a_core(worthwhile=True):
 
 
 def limit_threads(number):
-    """Compute on at most `number` cores from now on; a warning where NumPy's products cannot be told."""
-    if not _product_threads.are_known:
-        warn("NumPy's products are not made by OpenBLAS here, so the number of threads cannot be set: set the variable "
-             "that their library reads, such as OMP_NUM_THREADS or MKL_NUM_THREADS, before the command begins")
-    else:
+    """Compute on at most `number` cores from now on, and return whether NumPy's products could be told so."""
+    known = _product_threads.are_known
+    if known:
         _product_threads.set(number)
+    return known
 
 
 def share_out(work, pieces, fewest=2):

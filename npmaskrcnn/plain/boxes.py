@@ -42,6 +42,15 @@ def box_area(boxes):
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
+def box_intersection(boxes1, boxes2):
+    """Area that every box of one set, (N, 4), shares with every box of another, (M, 4): (N, M)."""
+    left1, top1, right1, bottom1 = as_float_boxes(boxes1).T[:, :, None]  # (N, 1) each
+    left2, top2, right2, bottom2 = as_float_boxes(boxes2).T  # (M,) each
+    width = np.maximum(np.minimum(right1, right2) - np.maximum(left1, left2), 0)  # (N, M)
+    height = np.maximum(np.minimum(bottom1, bottom2) - np.maximum(top1, top2), 0)
+    return width * height
+
+
 def box_iou(boxes1, boxes2):
     """Intersection over union of every box of one set with every box of another.
 
@@ -68,11 +77,7 @@ def box_iou(boxes1, boxes2):
     >>> box_iou(np.array([[0., 0., 2., 2.]]), np.array([[1., 1., 3., 3.]]))
     array([[0.14285714]])
     """
-    left1, top1, right1, bottom1 = as_float_boxes(boxes1).T[:, :, None]  # (N, 1) each
-    left2, top2, right2, bottom2 = as_float_boxes(boxes2).T  # (M,) each
-    width = np.maximum(np.minimum(right1, right2) - np.maximum(left1, left2), 0)  # (N, M)
-    height = np.maximum(np.minimum(bottom1, bottom2) - np.maximum(top1, top2), 0)
-    inter = width * height
+    inter = box_intersection(boxes1, boxes2)
     with np.errstate(divide="ignore", invalid="ignore"):  # two empty boxes: 0/0 is nan, and no accident
         return inter / ((box_area(boxes1)[:, None] + box_area(boxes2)) - inter)
 

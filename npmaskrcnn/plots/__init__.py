@@ -26,7 +26,8 @@ function              takes                      what one sees
 `precision_recall`    evaluation.bbox or .segm   precision against recall, AP against the IoU threshold
 ====================  =========================  ==========================================================
 
-`input_image` is no figure, but the picture under many: the net's padded input with normalization undone.
+`save_figure` writes a figure, whole or not at all. `input_image` is no figure, but the picture under many: the net's
+padded input with normalization undone.
 """
 
 from .curves import gradient_curves, loss_curves, precision_recall
@@ -37,7 +38,8 @@ from .pyramid import anchors, features, input_image
 from .roi import class_masks, roi_align_samples, roi_levels
 from .rpn import matches, objectness, proposals
 from .sheet import stage_sheet
+from .style import save_figure
 
 __all__ = ["anchors", "class_masks", "features", "funnel", "gallery", "gradient_curves", "half_pixels", "input_image",
            "instances", "loss_curves", "matches", "objectness", "precision_recall", "proposals", "provenance",
-           "roi_align_samples", "roi_levels", "stage_sheet"]
+           "roi_align_samples", "roi_levels", "save_figure", "stage_sheet"]

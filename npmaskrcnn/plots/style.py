@@ -11,6 +11,7 @@ kept alive or configured behind the caller's back. In Jupyter a figure shows its
 alternative text (`figure.get_label()`) beside the picture.
 """
 
+import gc
 import io
 import math
 
@@ -19,6 +20,9 @@ import matplotlib.figure
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
+
+from ..files import atomic_writer
+from ..interrupt import uninterrupted
 
 # Okabe and Ito (2008), "Color universal design", without black; label 1 takes the first.
 CLASS_COLORS = ("#E69F00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
@@ -203,3 +207,12 @@ def without_content(figure, text, label):
     say_nothing(figure.axes[(len(figure.axes) - 1) // 2], text)
     figure.set_label(label)
     return figure
+
+
+def save_figure(figure, path, dpi=100):
+    """Write a figure as PNG, whole or not at all, and free it; `InputError` if the file cannot be written."""
+    with atomic_writer(path) as file:
+        figure.savefig(file, dpi=dpi, format="png")
+    with uninterrupted():   # Python ignores a Ctrl-C that comes while it takes objects away
+        figure.clear()
+        gc.collect()        # a figure is full of circles, which else wait, images and all, for their turn

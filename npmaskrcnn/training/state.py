@@ -11,7 +11,7 @@ import json
 import numpy as np
 
 from ..errors import InputError
-from .interrupt import uninterrupted
+from ..interrupt import uninterrupted
 from .loop import Listener
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from .. import ops
 from ..errors import InputError
 from ..files import as_path, make_folder
+from ..interrupt import terminate_as_interrupt, uninterrupted
 from ..judge import judge_count, judge_flag, judge_number, judge_rng
 from ..mask_rcnn import judge_loss_weights
 from ..network import LOSS_NAMES
@@ -20,7 +21,6 @@ from ..words import count
 from . import checkpoint
 from .augment import augment, without_crowds
 from .divergence import Divergence, TrainingDiverged, first_bad_weight
-from .interrupt import terminate_as_interrupt, uninterrupted
 from .log import AP_COLUMNS, COLUMNS, Log, Record
 from .loop import Loop
 from .options import (JudgedItems, judge_checkpoint_at, judge_classes, judge_dataset, judge_objects, judge_parts,
@@ -98,7 +98,7 @@ class Trainer(Loop):
         judge_parts(model, optimizer, schedule)
         judge_dataset(dataset)
         judge_objects(dataset)
-        super().__init__(model, dataset, optimizer, judge_rng(rng, ("bytes", "permutation")), schedule,
+        super().__init__(model, dataset, optimizer, judge_rng(rng, ("permutation", "bit_generator")), schedule,
                          judge_count(batch_size, "batch_size"),
                          judge_number(clip_norm, "clip_norm", above=0, optional=True),
                          judge_loss_weights(loss_weights, LOSS_NAMES), self._variant_of)

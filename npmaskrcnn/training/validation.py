@@ -35,10 +35,10 @@ def draw_curves(trainer):
     """Write ``curves.png`` and ``gradients.png`` into the trainer's folder."""
     if trainer.out_dir is None or not len(trainer.log):
         return
-    from ..plots import gradient_curves, loss_curves
+    from ..plots import gradient_curves, loss_curves, save_figure
 
     log, aps = trainer.log.arrays(), trainer.validation_log.arrays()
     validation = {"step": aps["step"], "box AP": aps["bbox_AP"], "mask AP": aps["segm_AP"]}
     figure = loss_curves(log, trainer.model.num_classes, validation if len(aps["step"]) else None)
-    figure.savefig(trainer.path("curves.png"))
-    gradient_curves(log).savefig(trainer.path("gradients.png"))
+    save_figure(figure, trainer.path("curves.png"))
+    save_figure(gradient_curves(log), trainer.path("gradients.png"))

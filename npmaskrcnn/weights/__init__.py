@@ -3,7 +3,8 @@
 Start reading at `state_file` (which container is it?), then `unpickler`, `tensors` and `torch_zip` for how
 a `.pth` is laid out, `npz` and `safetensors` for two containers that need no such care, `keys` and
 `architecture` for what names and shapes tell, `rebuild` and `model_files` for `save`, `load` and
-`export`, and `new_heads` for a file's weights under one's own classes. `containers` and `zips` are where suspicion lives.
+`export`, and `new_heads` for a file's weights under one's own classes. `containers` and `zips` are where suspicion
+lives, `arrays` is what all of them share.
 """
 
 from .architecture import count_classes, infer_architecture
@@ -15,3 +16,9 @@ from .new_heads import CLASS_LAYERS, load_with_new_heads
 from .npz import read_npz, write_npz
 from .safetensors import write_safetensors
 from .state_file import StateFile, read_state
+
+__all__ = [
+    "CLASS_LAYERS", "COCO_NAMES", "StateFile", "count_classes", "export", "infer_architecture", "load", "load_into",
+    "load_with_new_heads", "published_norm_eps", "read_npz", "read_state", "rename_old_keys", "save", "sha256_prefix",
+    "write_npz", "write_safetensors",
+]

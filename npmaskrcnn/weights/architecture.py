@@ -9,20 +9,17 @@ epsilon of batch norm leave no trace.
 
 import re
 
+from .. import models
 from ..errors import InputError, warn
+from ..stages.resnet import bottleneck
 
 BUILDERS = ("maskrcnn_tiny", "maskrcnn_resnet_fpn", "maskrcnn_resnet50_fpn_v2")
 
-# blocks in layer1..4, is a bottleneck, groups of its 3x3 convolution
-BODIES = {
-    ((2, 2, 2, 2), False, 1): "resnet18",
-    ((3, 4, 6, 3), False, 1): "resnet34",
-    ((3, 4, 6, 3), True, 1): "resnet50",
-    ((3, 4, 23, 3), True, 1): "resnet101",
-    ((3, 4, 6, 3), True, 32): "resnext50_32x4d",
-    ((1, 1, 1, 1), False, 1): "tiny",
-}
-BLOCK = re.compile(r"backbone\.body\.layer([1-4])\.(\d{1,3})\.conv1\.weight")
+# (blocks in layer1..4, whether they are bottlenecks, groups of their 3x3 convolution) -> name
+BODIES = {(blocks, block is bottleneck, grouped.get("groups", 1)): name
+          for name, (block, blocks, grouped) in models.BODIES.items()}
+BODIES[models.TINY_DIMENSIONS["blocks"], False, 1] = "tiny"
+BLOCK = re.compile(r"backbone\.body\.layer([1-4])\.\d{1,3}\.conv1\.weight")
 CLASS_ROWS = {  # outputs per class of the three last layers
     "roi_heads.box_predictor.cls_score.weight": 1,
     "roi_heads.box_predictor.bbox_pred.weight": 4,
@@ -87,8 +84,8 @@ def count_classes(state):
 
 
 def _infer_body(state):
-    found = [match.groups() for match in map(BLOCK.fullmatch, state) if match]
-    blocks = tuple(sum(layer == str(i) for layer, _ in found) for i in (1, 2, 3, 4))
+    layers = [match[1] for match in map(BLOCK.fullmatch, state) if match]
+    blocks = tuple(layers.count(layer) for layer in "1234")
     is_bottleneck = "backbone.body.layer1.0.conv3.weight" in state
     groups = 1
     conv2 = state.get("backbone.body.layer1.0.conv2.weight")

@@ -5,15 +5,11 @@ apart, too, and called by their names.
 """
 
 import hashlib
-import math
 
 from ..files import Unreadable, naming, open_regular
 
 EXPECTED = "weights: .npz, .safetensors, or a torch .pth"
 LEGACY_MAGIC = bytes.fromhex("80 02 8a 0a 6c fc 9c 46 f9 20 6a a8 50 19")  # pickle of 0x1950a86a20f9469cfc6c
-
-MAX_DIMENSIONS = 8
-MAX_SIZE = 1 << 40  # numbers in an array
 
 # First bytes of what people hand in by mistake, and what to call it.
 KNOWN_STRANGERS = (
@@ -31,12 +27,6 @@ KNOWN_STRANGERS = (
 def open_weights(path):
     """Open a file in which weights are expected."""
     return open_regular(path, EXPECTED)
-
-
-def judge_shape(name, shape):
-    """Refuse a shape that no weight has, before NumPy is asked for it (empty arrays have long axes, too)."""
-    if len(shape) > MAX_DIMENSIONS or math.prod(max(size, 1) for size in shape) > MAX_SIZE:
-        raise Unreadable(f"{name!r} has the impossible shape {tuple(shape)}")
 
 
 def sniff(file):

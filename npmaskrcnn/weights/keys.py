@@ -15,7 +15,7 @@ OLD_NAMES = (
     (re.compile(r"^(rpn\.head\.conv)\.(weight|bias)$"), r"\1.0.0.\2"),
     (re.compile(r"^(roi_heads\.mask_head)\.mask_fcn([1-9])\.(weight|bias)$"),
      lambda match: f"{match[1]}.{int(match[2]) - 1}.0.{match[3]}"),
-)  # fmt: skip
+)
 WRAPPERS = ("module.", "_orig_mod.")
 
 

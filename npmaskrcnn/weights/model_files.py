@@ -12,7 +12,7 @@ import os
 import numpy as np
 
 from ..errors import InputError, warn
-from ..files import as_path
+from ..files import Unreadable, as_path, naming, parse_json
 from ..judge import COUNTER
 from ..words import count
 from .architecture import count_classes, infer_architecture
@@ -49,14 +49,12 @@ def save(model, path):
     """
     path = as_path(path, "path")
     kind = os.path.splitext(path)[1].lower()
-    if not hasattr(model, "architecture"):
-        raise InputError(f"{path}: expected a model to save, as in save(model, path), got {model!r:.60}")
-    if kind in (".safetensors", ".pth", ".pt"):
-        raise InputError(f"{path}: save writes .npz files; npmaskrcnn.weights.export makes a .safetensors of one")
-    try:
+    with naming(path):
+        if not hasattr(model, "architecture"):
+            raise InputError(f"expected a model to save, as in save(model, path), got {model!r:.60}")
+        if kind in (".safetensors", ".pth", ".pt"):
+            raise InputError("save writes .npz files; npmaskrcnn.weights.export makes a .safetensors of one")
         meta = _model_meta(model)
-    except InputError as error:
-        raise InputError(_with_path(path, error)) from None
     write_npz(path, _judged_state(model, path), meta)
 
 
@@ -86,8 +84,8 @@ def load(path):
         If old key names were renamed, numbers cast, or batch norm frozen.
     """
     path = as_path(path, "path")
-    arrays, meta = _read_model_arrays(path)
-    try:
+    with naming(path):
+        arrays, meta = _read_model_arrays(path)
         if "architecture" in meta:
             architecture, class_names = meta["architecture"], meta.get("class_names")
         else:
@@ -103,8 +101,6 @@ def load(path):
             raise InputError(f"{error}; was it made by another version of this package?") from None
         model.class_names = _judge_class_names(class_names, model.num_classes)
         model.untrained = meta.get("untrained") is True
-    except InputError as error:
-        raise InputError(_with_path(path, error)) from None
     return model
 
 
@@ -128,12 +124,10 @@ def load_into(model, path):
         If the file cannot be read or does not fit; the message lists all differences at once.
     """
     path = as_path(path, "path")
-    arrays, meta = _read_model_arrays(path)
-    try:
+    with naming(path):
+        arrays, meta = _read_model_arrays(path)
         report = _fill(model, arrays, path)
         names = _judge_class_names(meta.get("class_names"), model.num_classes)
-    except InputError as error:
-        raise InputError(_with_path(path, error)) from None
     model.class_names = names or model.class_names
     return report
 
@@ -171,7 +165,7 @@ def published_norm_eps(path):
     """Return the epsilon of the frozen BatchNorms for which a weight file was made.
 
     torchvision trained its published COCO_V1 file with 0.0 and everything since with 1e-5. Names and shapes
-    do not tell the two apart, so the published file is recognised by its SHA-256, and that is reported.
+    do not tell the two apart, so the published file is recognized by its SHA-256, and that is reported.
     """
     if sha256_prefix(path) != PUBLISHED_COCO_V1:
         return 1e-5
@@ -197,35 +191,25 @@ def _judged_state(model, path):
 
 def _read_model_arrays(path):
     """Return a file's arrays in today's names and our meta, {} if it has none."""
-    arrays, metadata, container = read_state(path)
+    arrays, meta, container = read_state(path)
+    if container != "npz":
+        meta = _parse_meta(meta.get(META_KEY, "{}"))
+    if "model_keys" in meta:  # a training checkpoint has other arrays beside the model's
+        keys = meta["model_keys"]
+        if not isinstance(keys, list) or not all(isinstance(key, str) and key in arrays for key in keys):
+            raise InputError("is a training checkpoint that lacks arrays of its model")
+        arrays = {key: arrays[key] for key in keys}
+    return rename_old_keys(arrays), meta
+
+
+def _parse_meta(text):
     try:
-        meta = _parse_meta(metadata, container)
-        if "model_keys" in meta:  # a training checkpoint has other arrays beside the model's
-            keys = meta["model_keys"]
-            if not isinstance(keys, list) or not all(isinstance(key, str) and key in arrays for key in keys):
-                raise InputError("is a training checkpoint that lacks arrays of its model")
-            arrays = {key: arrays[key] for key in keys}
-        return rename_old_keys(arrays), meta
-    except InputError as error:
-        raise InputError(_with_path(path, error)) from None
-
-
-def _with_path(path, error):
-    return str(error) if str(error).startswith(f"{path}: ") else f"{path}: {error}"
-
-
-def _parse_meta(metadata, container):
-    if container == "npz":
-        return metadata
-    if container == "safetensors" and META_KEY in metadata:
-        try:
-            meta = json.loads(metadata[META_KEY])
-        except (ValueError, RecursionError):
-            meta = None
-        if not isinstance(meta, dict):
-            raise InputError(f"metadata {META_KEY!r} is not a JSON object")
-        return meta
-    return {}
+        meta = parse_json(text.encode("utf-8", "replace"))  # JSON can spell halves of characters
+    except Unreadable:
+        meta = None
+    if not isinstance(meta, dict):
+        raise InputError(f"metadata {META_KEY!r} is not a JSON object")
+    return meta
 
 
 def _fill(model, arrays, path):
@@ -246,11 +230,10 @@ def _class_difference(model, arrays):
     """Say first what is most often wrong: the number of classes."""
     try:
         num_classes = count_classes(arrays)
-    except InputError:
+    except InputError:  # heads that are missing or contradict each other: the list of differences tells more
         return ""
-    if num_classes == model.num_classes:
-        return ""
-    return f"has {num_classes} classes with background, the model has {model.num_classes}; "
+    differs = num_classes != model.num_classes
+    return f"has {num_classes} classes with background, the model has {model.num_classes}; " if differs else ""
 
 
 def _judge_class_names(names, num_classes):

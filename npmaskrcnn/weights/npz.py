@@ -19,7 +19,8 @@ import numpy as np
 
 from ..errors import InputError, warn
 from ..files import Unreadable, atomic_writer, naming, parse_json
-from .containers import judge_shape, open_weights, sniff
+from .arrays import judge_shape, to_native
+from .containers import open_weights, sniff
 from .zips import CheckedZip, is_plain_name
 
 FORMAT_VERSION = 1
@@ -28,7 +29,7 @@ FIRST_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can write: sam
 PLAIN_KINDS = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"}
 MAX_HEADER = 1000  # bytes; a header of eight dimensions needs a fifth
 NPY_HEADER = re.compile(
-    rb"\{'descr': '([<>|])([a-z]\d)', 'fortran_order': (True|False), 'shape': \(([0-9, ]*)\), ?\} *\n?"
+    rb"\{'descr': '([<>|])([a-z]\d)', 'fortran_order': (True|False), 'shape': \(((?:[0-9]+, ?)*[0-9]*)\), ?\} *\n?"
 )
 
 
@@ -103,8 +104,7 @@ def read_npz(path):
     with naming(path), open_weights(path) as file:
         if sniff(file) != "zip":
             raise Unreadable("is not an .npz file (a zip archive of arrays)")
-        archive = CheckedZip(file, {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
-        return read_npz_archive(archive, path)
+        return read_npz_archive(CheckedZip(file), path)
 
 
 def read_npz_archive(archive, path):
@@ -117,9 +117,9 @@ def read_npz_archive(archive, path):
     arrays, swapped = {}, []
     for member in archive.members:
         name = member[: -len(".npy")]
-        content = archive.read(member)
-        arrays[name], big_endian = _parse_npy(content, name)
-        swapped += [name] if big_endian else []
+        arrays[name], big_endian = _parse_npy(archive.read(member), name)
+        if big_endian:
+            swapped.append(name)
     if swapped:
         warn(f"{path}: {len(swapped)} big-endian arrays were swapped to this machine's byte order, "
              f"the first {swapped[0]!r}")
@@ -138,18 +138,14 @@ def _parse_npy(content, name):
     order, kind, fortran, sizes = (group.decode("ascii") for group in header.groups())
     if kind not in PLAIN_KINDS:
         raise Unreadable(f"entry {name!r} is of dtype {order + kind!r}; expected bools or real numbers")
-    try:
-        shape = tuple(int(size) for size in sizes.split(",") if size.strip())
-    except ValueError:
-        raise Unreadable(f"entry {name!r} declares shape ({sizes[:40]}); expected whole numbers") from None
+    shape = tuple(int(size) for size in sizes.split(",") if size.strip())
     dtype = np.dtype(order + kind)
     declared, found = math.prod(shape) * dtype.itemsize, len(content) - start - length
     judge_shape(name, shape)
     if declared != found:
         raise Unreadable(f"entry {name!r} declares shape {shape}, {declared} bytes, and holds {found} bytes")
     flat = np.frombuffer(content, dtype, math.prod(shape), start + length)
-    array = flat.reshape(shape, order="F" if fortran == "True" else "C")
-    return np.array(array, dtype.newbyteorder("="), order="C"), order == ">"
+    return to_native(flat.reshape(shape, order="F" if fortran == "True" else "C")), order == ">"
 
 
 def _meta_to_json(path, meta):

@@ -5,12 +5,15 @@ its weights are compared with the file's, so the description is judged first: on
 as many classes as the weights have, only numbers of the size that options have.
 """
 
+from itertools import pairwise
+
 from .. import models
 from ..errors import InputError
 from .architecture import BUILDERS
 
 LARGEST_NUMBER, MAX_VALUES, MAX_DEPTH = 1 << 16, 1000, 4  # in a config; torchvision's largest is 2000
-NOT_FROM_A_FILE = ("weights", "rng", "num_classes")  # arguments of builders that a config may not give
+# arguments of builders and of `make_config` that are no options of a model
+NOT_FROM_A_FILE = ("weights", "rng", "num_classes", "defaults", "num_levels")
 
 
 def build(architecture, arrays):
@@ -51,19 +54,17 @@ def build(architecture, arrays):
         raise InputError(f"its architecture has a config with {forbidden[0]!r}, which no file may choose")
     try:
         return getattr(models, builder)(num_classes=num_classes, rng=models.NO_DRAWS, **config)
-    except MemoryError:
-        raise InputError("its architecture needs more memory than there is") from None
     except TypeError as error:
         raise InputError(f"its architecture cannot be built ({error})") from None
 
 
 def _judge_dimensions(dimensions, arrays):
-    """Raise `InputError` if a tiny model of such dimensions has more weights than the file; nothing is allocated yet."""
+    """Raise `InputError` if a tiny model of such dimensions has more weights than the file; allocates nothing."""
     sizes = models.checked_dimensions(dimensions)
     widths, layers = sizes["widths"], (sizes["fpn_channels"], *sizes["mask_layers"])
     # the weights of most layers, each with its input and output channels
-    needed = sum(9 * (blocks * width * width) for blocks, width in zip(sizes["blocks"], widths))
-    needed += sum(9 * a * b for a, b in zip(widths, widths[1:])) + sum(9 * a * b for a, b in zip(layers, layers[1:]))
+    needed = 9 * sum(blocks * width ** 2 for blocks, width in zip(sizes["blocks"], widths, strict=True))
+    needed += 9 * sum(a * b for channels in (widths, layers) for a, b in pairwise(channels))
     needed += 9 * 5 * layers[0] ** 2 + 4 * layers[-1] ** 2
     needed += sizes["representation_size"] * (49 * layers[0] + sizes["representation_size"])
     there = sum(array.size for array in arrays.values())

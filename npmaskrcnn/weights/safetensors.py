@@ -15,16 +15,17 @@ import math
 import numpy as np
 
 from ..errors import InputError
-from ..files import Unreadable, atomic_writer
-from .containers import judge_shape
+from ..files import Unreadable, atomic_writer, parse_json
+from .arrays import BFLOAT16, judge_shape, to_native
 
 MAX_HEADER = 16 << 20  # bytes; a full Mask R-CNN needs 40 thousand
-DTYPES = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?",
+CODES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": BFLOAT16, "BOOL": "?",
     "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
     "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1",
-}  # fmt: skip
-NAMES = {np.dtype(code): name for name, code in DTYPES.items() if name != "BF16"}
+}
+DTYPES = {name: np.dtype(code) for name, code in CODES.items()}
+NAMES = {dtype: name for name, dtype in DTYPES.items() if name != "BF16"}
 
 
 def read_safetensors_file(file):
@@ -46,14 +47,18 @@ def read_safetensors_file(file):
     if header_size > min(file_size - 8, MAX_HEADER):
         raise Unreadable(f"incomplete or damaged: a safetensors header of {header_size} bytes is announced "
                          f"in a file of {file_size}")
-    table = _parse_table(file.read(header_size))
+    try:
+        table = parse_json(file.read(header_size), object_pairs_hook=_to_dict)  # it begins with {: `sniff` looked
+    except Unreadable as error:
+        raise Unreadable(f"the safetensors header is not a JSON object, names with dtype and shape ({error})") from None
     metadata = table.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise Unreadable("the safetensors __metadata__ is not a map of strings")
 
-    layout = sorted((_judge_entry(name, entry) for name, entry in table.items()), key=lambda item: item[3:])
-    position = 0
-    for name, _, _, begin, end in layout:
+    places = {name: _judge_entry(name, entry) for name, entry in table.items()}
+    names, position = sorted(places, key=places.get), 0
+    for name in names:
+        begin, end = places[name]
         if begin != position:
             raise Unreadable(f"{name!r} begins at byte {begin} of the data; expected {position}, right "
                              "behind the one before")
@@ -61,27 +66,22 @@ def read_safetensors_file(file):
     if 8 + header_size + position != file_size:
         verb = "incomplete" if 8 + header_size + position > file_size else "damaged"
         raise Unreadable(f"{verb}: has {file_size} bytes; its header expects {8 + header_size + position}")
-    return {name: _read_array(file, code, shape) for name, code, shape, _, _ in layout}, metadata
+    arrays = {}
+    for name in names:
+        (begin, end), entry = places[name], table[name]
+        flat = np.frombuffer(file.read(end - begin), DTYPES[entry["dtype"]])
+        arrays[name] = to_native(flat.reshape(entry["shape"]))
+    return arrays, metadata
 
 
-def _parse_table(text):
-    def refuse_duplicates(pairs):
-        entries = dict(pairs)
-        if len(entries) != len(pairs):
-            raise Unreadable("the safetensors header has a name twice; expected every name once")
-        return entries
-
-    try:
-        table = json.loads(text.decode("utf-8"), object_pairs_hook=refuse_duplicates)
-    except (ValueError, RecursionError):
-        table = None
-    if not isinstance(table, dict):
-        raise Unreadable("the safetensors header is not a JSON object; expected names with dtype and shape")
-    return table
+def _to_dict(pairs):
+    if len(dict(pairs)) != len(pairs):
+        raise Unreadable("has a name twice, expected every name once")
+    return dict(pairs)
 
 
 def _judge_entry(name, entry):
-    """Return (name, NumPy dtype code, shape, begin, end) of an entry whose parts agree."""
+    """Return where the numbers of an entry begin and end in the data, if its parts agree."""
     try:
         dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
     except (TypeError, KeyError, ValueError):
@@ -91,26 +91,11 @@ def _judge_entry(name, entry):
     numbers = [*shape, begin, end] if isinstance(shape, list) else [None]
     if not all(type(number) is int and number >= 0 for number in numbers):
         raise Unreadable(f"{name!r} has a size or offset that is not a whole number of at least 0")
-    size = math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize
+    size = math.prod(shape) * DTYPES[dtype].itemsize
     judge_shape(name, shape)
     if end - begin != size:
         raise Unreadable(f"{name!r} has {end - begin} bytes of data; {shape} of {dtype} needs {size}")
-    return name, dtype, tuple(shape), begin, end
-
-
-def _read_array(file, dtype, shape):
-    stored = np.dtype(DTYPES[dtype])
-    array = np.frombuffer(file.read(math.prod(shape) * stored.itemsize), stored).reshape(shape)
-    return widen_bfloat16(array) if dtype == "BF16" else array.astype(stored.newbyteorder("="))
-
-
-def widen_bfloat16(halves):
-    """Turn the 16 bits of bfloat16 (the upper half of a float32, which NumPy lacks) into float32.
-
-    >>> widen_bfloat16(np.array([0x3F80, 0xC000], np.uint16))
-    array([ 1., -2.], dtype=float32)
-    """
-    return (halves.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return begin, end
 
 
 def write_safetensors(path, arrays, metadata=None):

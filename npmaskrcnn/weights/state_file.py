@@ -7,7 +7,6 @@
     eight bytes, then {                 safetensors     safetensors.py
 """
 
-import zipfile
 from typing import NamedTuple
 
 import numpy as np
@@ -65,7 +64,7 @@ def read_state(path):
         elif container == "torch legacy":
             arrays, metadata = read_torch_legacy(file)
         else:
-            archive = CheckedZip(file, {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+            archive = CheckedZip(file)
             root = find_root(archive)
             container = "npz" if root is None else "torch zip"
             if root is None:

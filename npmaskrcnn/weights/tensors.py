@@ -12,8 +12,7 @@ import math
 import numpy as np
 
 from ..files import Unreadable
-from .containers import judge_shape
-from .safetensors import widen_bfloat16
+from .arrays import judge_shape, to_native
 from .unpickler import Tensor
 
 MAX_SHARING = 4  # all arrays together may take this many times the size of the file ...
@@ -64,7 +63,7 @@ def read_tensors(tensors, read_storage, file_size):
     """
     for name, tensor in tensors.items():
         _judge_window(name, tensor)
-    total = sum(math.prod(tensor.size) * itemsize(tensor.storage) for tensor in tensors.values())
+    total = sum(math.prod(tensor.size) * tensor.storage.dtype.itemsize for tensor in tensors.values())
     limit = MAX_SHARING * file_size + FREE_BYTES
     if total > limit:
         raise Unreadable(f"describes {total} bytes of tensors, while {file_size} are in the file; "
@@ -80,11 +79,6 @@ def read_tensors(tensors, read_storage, file_size):
     return arrays
 
 
-def itemsize(storage):
-    """Return the bytes that one number of a storage takes."""
-    return 2 if storage.dtype == "bfloat16" else np.dtype(storage.dtype).itemsize
-
-
 def _judge_window(name, tensor):
     storage, offset, size, stride = tensor
     if type(size) is not tuple or type(stride) is not tuple or len(size) != len(stride):
@@ -92,20 +86,17 @@ def _judge_window(name, tensor):
     if not all(type(number) is int and 0 <= number < 1 << 40 for number in (offset, *size, *stride)):
         raise Unreadable(f"tensor {name!r} has a size, stride or offset that is no count of numbers")
     judge_shape(name, size)
-    last = offset + sum((n - 1) * step for n, step in zip(size, stride))
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     if 0 not in size and last >= storage.count:
         raise Unreadable(f"tensor {name!r} of size {size} reaches to number {last} of its storage, "
                          f"which has {storage.count}")
 
 
 def _window(tensor, content):
-    dtype = np.dtype("<u2" if tensor.storage.dtype == "bfloat16" else tensor.storage.dtype)
-    if 0 in tensor.size:
-        array = np.zeros(tensor.size, dtype)
-    else:
-        # NumPy checks the window against the buffer once more. The step along an axis of length 1 is free.
-        strides = [step * dtype.itemsize if n > 1 else 0 for n, step in zip(tensor.size, tensor.stride)]
-        array = np.ndarray(tensor.size, dtype, content, tensor.offset * dtype.itemsize, strides)
-    if tensor.storage.dtype == "bfloat16":
-        return widen_bfloat16(array)
-    return np.array(array, dtype.newbyteorder("="), order="C")
+    storage, offset, size, stride = tensor
+    step = storage.dtype.itemsize
+    if 0 in size:
+        return to_native(np.zeros(size, storage.dtype))
+    # NumPy checks the window against the buffer once more. The stride along an axis of length 1 is free.
+    strides = [steps * step if n > 1 else 0 for n, steps in zip(size, stride, strict=True)]
+    return to_native(np.ndarray(size, storage.dtype, content, offset * step, strides))

@@ -12,10 +12,9 @@ flipped bit in the numbers goes unnoticed, except where it makes NaN or infinity
 """
 
 from ..files import Unreadable
-from .tensors import find_state, itemsize, read_tensors
-from .unpickler import unpickle
+from .tensors import find_state, read_tensors
+from .unpickler import MAX_PICKLE, Program, unpickle
 
-MAX_PICKLES = 8 << 20  # bytes of the five pickles together
 MAGIC = 0x1950A86A20F9469CFC6C
 VERSION = 1001
 
@@ -31,23 +30,18 @@ def read_torch_legacy(file):
     """
     file_size = file.seek(0, 2)
     file.seek(0)
-    head = file.read(min(MAX_PICKLES, file_size))
-    position, values, storages = 0, [], {}
-    for _ in range(5):
-        value, position, mentioned = unpickle(head, position)
-        values.append(value)
-        storages.update(mentioned)
-    magic, version, system, value, keys = values
+    program = Program(file.read(min(MAX_PICKLE, file_size)))
+    (magic, _), (version, _), (system, _), (value, storages), (keys, _) = (unpickle(program) for _ in range(5))
     if magic != MAGIC or version != VERSION:
         raise Unreadable(f"damaged: expected a magic number and version {VERSION}, as before torch 1.6")
     if type(system) is not dict or system.get("little_endian") is not True:
         raise Unreadable("was written on a big-endian machine; expected little-endian numbers")
     tensors, metadata = find_state(value)
-    places = _find_storages(file, position, keys, storages, file_size)
+    places = _find_storages(file, program.tell(), keys, storages, file_size)
 
     def read_storage(storage):
         file.seek(places[storage.key])
-        return file.read(storage.count * itemsize(storage))
+        return file.read(storage.num_bytes)
 
     return read_tensors(tensors, read_storage, file_size), metadata
 
@@ -57,7 +51,7 @@ def _find_storages(file, position, keys, storages, file_size):
     known = {key for key in keys if type(key) is str} if type(keys) is list else None
     if known != set(storages) or len(keys) != len(storages):
         raise Unreadable("damaged: the list of storages is not the one that its tensors mention")
-    expected = position + sum(8 + storage.count * itemsize(storage) for storage in storages.values())
+    expected = position + sum(8 + storage.num_bytes for storage in storages.values())
     if expected != file_size:
         verb = "incomplete" if file_size < expected else "damaged"
         raise Unreadable(f"{verb}: has {file_size} bytes; its tensors expect {expected}")
@@ -69,5 +63,5 @@ def _find_storages(file, position, keys, storages, file_size):
             expected = storages[key].count
             raise Unreadable(f"damaged: storage {key} announces {count} numbers; expected {expected}")
         places[key] = position + 8
-        position += 8 + count * itemsize(storages[key])
+        position += 8 + storages[key].num_bytes
     return places

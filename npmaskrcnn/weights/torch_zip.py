@@ -13,10 +13,8 @@ uncompressed and aligned, so that torch can map them into memory.
 import zipfile
 
 from ..files import Unreadable
-from .tensors import find_state, itemsize, read_tensors
-from .unpickler import unpickle
-
-MAX_PICKLE = 8 << 20  # bytes; a full Mask R-CNN needs 40 thousand
+from .tensors import find_state, read_tensors
+from .unpickler import MAX_PICKLE, Program, unpickle
 
 
 def find_root(archive):
@@ -54,15 +52,15 @@ def read_torch_zip(archive, root):
     if pickle_size > MAX_PICKLE:
         raise Unreadable(f"has a data.pkl of {pickle_size} bytes; expected at most {MAX_PICKLE}")
 
-    tensors, metadata = find_state(unpickle(archive.read(root + "/data.pkl")).value)
+    value, _ = unpickle(Program(archive.read(root + "/data.pkl")))
+    tensors, metadata = find_state(value)
 
     def read_storage(storage):
         member = f"{root}/data/{storage.key}"
         found = archive.members[member].file_size if member in archive.members else None
-        expected = storage.count * itemsize(storage)
-        if found != expected:
+        if found != storage.num_bytes:
             raise Unreadable(f"member {member!r} is {'missing' if found is None else f'{found} bytes long'}; "
-                             f"its pickle expects {expected} bytes")
+                             f"its pickle expects {storage.num_bytes} bytes")
         return archive.read(member)
 
     file_size = sum(info.file_size for info in archive.members.values())

@@ -17,8 +17,8 @@ MAX_INFLATION = 20  # a compressed archive may unpack to this many times its own
 FREE_INFLATION = 64 << 20  # ... or to 64 MB, whichever is more (weights compress little, zeros well)
 END_RECORD = struct.Struct("<4s4H2LH")  # signature, disks, members, where the directory is, comment length
 WHOLE = "expected a whole file, so copy or download it again"
-DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError,
-          UnicodeError, ValueError, OverflowError, IndexError)
+METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError, IndexError)
 
 
 class CheckedZip:
@@ -30,21 +30,19 @@ class CheckedZip:
         Name -> `zipfile.ZipInfo`, in the order of the directory.
     """
 
-    def __init__(self, file, methods):
-        """Judge the directory of an open file; `methods` are the compressions allowed."""
+    def __init__(self, file):
+        """Judge the directory of an open file."""
         file_size = file.seek(0, 2)
         try:
             self.archive = zipfile.ZipFile(file)
         except DAMAGE as error:
-            raise Unreadable(
-                f"incomplete or damaged: it begins as a zip archive, but its {file_size} bytes do not end "
-                f"with a sound directory ({_one_line(error)}); {WHOLE}"
-            ) from None
+            raise Unreadable(f"incomplete or damaged: it begins as a zip archive, but its {file_size} bytes do not end "
+                             f"with a sound directory ({_reason(error)}); {WHOLE}") from None
         self.members = {}
         for info in self.archive.infolist():
             if info.filename in self.members:
                 raise Unreadable(f"has two members named {info.filename!r}; expected every name once")
-            self._judge(info, methods, file_size)
+            self._judge(info, file_size)
             self.members[info.filename] = info
         self._judge_end(file, len(self.members))
         unpacked = sum(info.file_size for info in self.members.values())
@@ -55,16 +53,16 @@ class CheckedZip:
                              f"expected at most {limit}")
 
     @staticmethod
-    def _judge(info, methods, file_size):
+    def _judge(info, file_size):
         name = info.filename
         if not is_plain_name(name) or name != info.orig_filename:
             raise Unreadable(f"has a member named {info.orig_filename!r}; expected a plain relative name")
         if info.flag_bits & 0x1:
             raise Unreadable(f"member {name!r} is encrypted; expected none to be")
-        if info.compress_type not in methods:
+        if info.compress_type not in METHODS:
             raise Unreadable(f"member {name!r} is compressed by method {info.compress_type}; expected one of "
-                             f"{sorted(methods)} (0 stored, 8 deflated)")
-        if info.compress_size > file_size or info.header_offset < 0:
+                             f"{sorted(METHODS)} (0 stored, 8 deflated)")
+        if info.compress_size > file_size or info.header_offset < 0:  # `zipfile` would ask for so much memory
             raise Unreadable(f"member {name!r} claims {info.compress_size} bytes in a file of {file_size}")
         if info.compress_type == zipfile.ZIP_STORED and info.compress_size != info.file_size:
             raise Unreadable(f"member {name!r} is uncompressed, yet of two lengths, {info.compress_size} and "
@@ -85,11 +83,14 @@ class CheckedZip:
         try:
             content = self.archive.read(info)
         except DAMAGE as error:
-            reason = _one_line(error)
-            raise Unreadable(f"damaged: member {name!r} cannot be read ({reason}); {WHOLE}") from None
+            raise Unreadable(f"damaged: member {name!r} cannot be read ({_reason(error)}); {WHOLE}") from None
         if len(content) != info.file_size:
             raise Unreadable(f"damaged: {name!r} has {len(content)} bytes of {info.file_size}; {WHOLE}")
         return content
+
+
+def _reason(error):
+    return str(error) or type(error).__name__
 
 
 def is_plain_name(name):
@@ -101,7 +102,3 @@ def is_plain_name(name):
     parts = name.split("/")
     is_foreign = name[1:2] == ":" or "\\" in name or "\0" in name  # a drive, a folder, an end elsewhere
     return not is_foreign and not any(part in ("", ".", "..") for part in parts)
-
-
-def _one_line(error):
-    return " ".join(str(error).split())[:120] or type(error).__name__

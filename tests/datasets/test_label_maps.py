@@ -10,7 +10,7 @@ from npmaskrcnn.errors import InputError
 NUMBERS = np.array([[0, 0, 2, 2, 2], [1, 1, 2, 0, 9], [0, 1, 0, 9, 9]])
 
 
-def test_a_palette_gives_its_indices_and_not_its_colours(tmp_path):
+def test_a_palette_gives_its_indices_and_not_its_colors(tmp_path):
     image = Image.fromarray(NUMBERS.astype(np.uint8))
     image.putpalette([0, 0, 0, 200, 0, 0, 0, 200, 0] + [7, 8, 9] * 7)
     assert image.mode == "P"
@@ -27,7 +27,7 @@ def test_16_bit_numbers_stay_apart(tmp_path, ending):
 
 
 @pytest.mark.parametrize("dtype, largest", [(np.uint8, 9), (np.uint8, 255), (np.int32, 100_000), (bool, 1)])
-def test_grey_values_are_the_numbers(tmp_path, dtype, largest):
+def test_gray_values_are_the_numbers(tmp_path, dtype, largest):
     numbers = np.where(NUMBERS == 9, largest, NUMBERS).astype(dtype)
     path = tmp_path / "a.tif"
     Image.fromarray(numbers).save(path)
@@ -35,7 +35,7 @@ def test_grey_values_are_the_numbers(tmp_path, dtype, largest):
     np.testing.assert_array_equal(read_label_map(path), numbers.astype(np.int64))
 
 
-def test_a_jpeg_a_colour_picture_and_a_missing_file_are_refused_with_the_path(tmp_path):
+def test_a_jpeg_a_color_picture_and_a_missing_file_are_refused_with_the_path(tmp_path):
     Image.fromarray(NUMBERS.astype(np.uint8)).save(tmp_path / "a.jpg")
     Image.fromarray(np.zeros((4, 5, 3), np.uint8)).save(tmp_path / "b.png")
     for name, message in (("a.jpg", "JPEG.*PNG"), ("b.png", "mode RGB"), ("c.png", "no such file")):

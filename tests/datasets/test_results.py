@@ -97,10 +97,13 @@ def test_ids_of_numpys_numbers_can_be_written(tmp_path):
 
 
 @pytest.mark.parametrize("change, message", [
-    (dict(labels=np.array([1, 3, 2])), r"detections\[0\]: has a detection of label 3; labels are 1 to 2"),
-    (dict(labels=np.array([1, -1, 2])), "has a detection of label -1"),
+    (dict(labels=np.array([1, 3, 2])),
+     r"detections\[0\]: label 3 is none of the 2 classes \(1 category 7, 2 category 90\)"),
+    (dict(labels=np.array([1, -1, 2])), "label -1 is none of the 2 classes"),
     (dict(scores=np.array([.5, np.nan, .1], np.float32)), r"detections\[0\]: scores and boxes must be finite"),
     (dict(boxes=np.full((3, 4), np.inf, np.float32)), "scores and boxes must be finite"),
+    (dict(masks=None), r"detections\[0\]: there are no masks"),
+    (dict(masks=np.full((3, 6, 9), 255.0)), r"masks must be bool, or probabilities in 0\.\.1"),
 ])
 def test_what_no_results_file_can_hold_is_refused(tmp_path, change, message):
     found = dataclasses.replace(example()[0], **change)
@@ -133,7 +136,7 @@ def test_names_of_picture_and_class_win_over_numbers_of_another_numbering(tmp_pa
 
 @pytest.mark.parametrize("named, message", [
     (dict(file_name="c.png"), "detection 0: file_name is 'c.png', the dataset has 'a.png', 'b.png'"),
-    (dict(file_name=7), "detection 0: file_name is 7, expected a text"),
+    (dict(file_name=7), "detection 0: file_name must be a text, got 7"),
     (dict(category_name="cow"), "detection 0: category_name is 'cow', the dataset has 'cat', 'dog'"),
 ])
 def test_a_name_that_the_dataset_does_not_have_is_refused(tmp_path, named, message):
@@ -147,7 +150,8 @@ def test_names_are_refused_where_there_is_nothing_to_compare_them_with(tmp_path)
 
 
 def test_two_pictures_are_not_taken_for_one(tmp_path):
-    entries = [json.loads(write_named(tmp_path / "r.json", file_name=name).read_text())[0] for name in ("x/b.png", "b.png")]
+    entries = [json.loads(write_named(tmp_path / "r.json", file_name=name).read_text())[0]
+               for name in ("x/b.png", "b.png")]
     (tmp_path / "r.json").write_text(json.dumps(entries))
     with pytest.raises(InputError, match="'b.png' and 'x/b.png' are both taken for"):
         read_detections(tmp_path / "r.json", Named())
@@ -178,7 +182,8 @@ def test_a_name_that_occurs_twice_goes_with_its_id_and_confirms_it(tmp_path):
     ("score", None, "detection 1: score"),
     ("segmentation", None, "detection 1: has no segmentation"),
     ("segmentation", {"size": [6, 9], "counts": [3]}, "detection 1: segmentation: RLE"),
-    ("segmentation", rle.encode(np.ones((9, 6), bool)), "segmentation is 9 x 6, the image 6 x 9"),
+    ("segmentation", rle.encode(np.ones((9, 6), bool)),
+     r"segmentation: RLE: has size \[9, 6\], the image is 6 x 9 .*look swapped"),
 ])
 def test_a_wrong_entry_is_refused_with_path_and_position(tmp_path, field, value, message):
     entries = detections_to_coco(example(), Dataset.image_ids, Dataset.category_ids)

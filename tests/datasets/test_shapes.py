@@ -59,17 +59,17 @@ def test_the_standard_shapes_are_what_they_are_said_to_be():
     assert set(counts) == {1, 2, 3, 4}
 
 
-def test_the_picture_is_flat_colours_in_the_masks_under_noise():
+def test_the_picture_is_flat_colors_in_the_masks_under_noise():
     dataset = ShapesDataset(3, image_size=(96, 128), seed=11)
     for i in range(len(dataset)):
         image, target = dataset[i]
         scene = dataset.scene(i)
         assert image.dtype == np.uint8 and image.shape == (96, 128, 3) and isinstance(target, Target)
         ground = ~target.masks.any(axis=0)
-        for where, colour in zip([ground, *target.masks], [scene.background, *scene.colours]):
-            colour = colour.astype(float)
-            plain = np.flatnonzero((colour > 40) & (colour < 215))   # channels that clipping cannot touch
-            noise = image[where][:, plain] - colour[plain]
+        for where, color in zip([ground, *target.masks], [scene.background, *scene.colours]):
+            color = color.astype(float)
+            plain = np.flatnonzero((color > 40) & (color < 215))   # channels that clipping cannot touch
+            noise = image[where][:, plain] - color[plain]
             # Standard error of the mean 7.65 / sqrt(n); n is at least 41.
             assert abs(noise.mean(axis=0)).max(initial=0) < 5 * 7.65 / math.sqrt(len(noise))
         noise = image[ground][:, (scene.background > 40) & (scene.background < 215)] - 0.0
@@ -78,13 +78,13 @@ def test_the_picture_is_flat_colours_in_the_masks_under_noise():
             np.testing.assert_allclose(noise.std(axis=0), math.sqrt(7.65**2 + 1 / 12), rtol=0.05)
 
 
-def test_without_noise_every_pixel_has_the_colour_of_what_it_shows():
+def test_without_noise_every_pixel_has_the_color_of_what_it_shows():
     dataset = ShapesDataset(5, image_size=(64, 90), seed=2, noise=0)
     for i in range(5):
         scene = dataset.scene(i)
         expected = np.broadcast_to(scene.background, (64, 90, 3)).copy()
-        for mask, colour in zip(scene.masks, scene.colours):
-            expected[mask] = colour
+        for mask, color in zip(scene.masks, scene.colours):
+            expected[mask] = color
         np.testing.assert_array_equal(dataset[i][0], expected)
 
 
@@ -118,8 +118,8 @@ def test_labels_follow_the_order_of_the_kinds_given():
         scene = dataset.scene(i)
         for label, layer in zip(scene.labels, scene.layers):
             rows, columns = np.nonzero(layer)
-            centre = layer[(rows.min() + rows.max()) // 2, (columns.min() + columns.max()) // 2]
-            assert centre == (label == 1)       # a ring is empty in its middle, a star is not
+            center = layer[(rows.min() + rows.max()) // 2, (columns.min() + columns.max()) // 2]
+            assert center == (label == 1)       # a ring is empty in its middle, a star is not
 
 
 def test_the_areas_of_the_kinds_are_those_of_geometry():

@@ -71,7 +71,7 @@ def words(figure):
 
 
 def test_every_exported_figure_is_tested_here():
-    assert set(FIGURES) == set(plots.__all__) - {"input_image"}
+    assert set(FIGURES) == set(plots.__all__) - {"input_image", "save_figure"}
 
 
 @pytest.mark.parametrize("name", FIGURES)

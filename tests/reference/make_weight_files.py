@@ -35,7 +35,7 @@ def odd_tensors():
         "base": base, "transposed": base.t(), "row": base[2], "column": base[:, 1], "steps": base[::2, 1::2],
         "repeated": torch.tensor([7.0]).expand(2, 3), "scalar": torch.tensor(5, dtype=torch.int64),
         "empty": torch.zeros(0, 4), "last": base[2:, 3:], "parameter": torch.nn.Parameter(base[:2] + 0.5),
-    }  # fmt: skip
+    }
 
 
 def all_dtypes():

@@ -25,7 +25,7 @@ def originals(tmp_path):
         "b": forge.tensor((2,), (1,), key="2", count=2, kind="DoubleStorage"),
     }
     contents = {str(key): array.tobytes() for key, array in enumerate(ARRAYS.values())}
-    counted = {key: (array.size, array.tobytes()) for key, array in zip(contents, ARRAYS.values())}
+    counted = {key: (array.size, array.tobytes()) for key, array in zip(contents, ARRAYS.values(), strict=True)}
     write_npz(tmp_path / "npz", ARRAYS, {"step": 3})
     write_npz(tmp_path / "npz deflated", ARRAYS, {"step": 3}, compress=True)
     write_safetensors(tmp_path / "safetensors", ARRAYS, {"a": "b"})
@@ -67,7 +67,7 @@ def mutate(content, rng):
 @pytest.mark.parametrize("containers, is_checked", [
     (["npz", "npz deflated"], True), (["torch zip"], True),
     (["torch legacy"], False), (["safetensors"], False),
-])  # fmt: skip
+])
 def test_damaged_files_are_refused_or_read_as_what_they_say(tmp_path, originals, containers, is_checked):
     rng = np.random.default_rng(12)
     path, num_read = tmp_path / "damaged", 0

@@ -55,7 +55,7 @@ def test_the_forged_files_are_right_before_they_are_made_wrong(tmp_path):
     (b"\xde\xad\xbe\xef" * 5, "is of no known kind (it begins with de ad be ef)"),
     (bytes(257) + b"ustar" + bytes(300), "is a tar archive (torch before 0.2"),
     (pickle.dumps({"w": [1.0]}, 2), "is a plain pickle, which is not opened"),
-])  # fmt: skip
+])
 @pytest.mark.parametrize("name", ["weights.pth", "weights.npz", "weights.safetensors"])
 def test_what_is_no_weight_file_is_called_by_its_name(tmp_path, content, reason, name):
     assert reason in refuse(tmp_path, content, name=name)
@@ -86,7 +86,7 @@ class Payload:
     lambda marker: Payload(eval, f"open({str(marker)!r}, 'w').close()"),
     lambda marker: Payload(exec, f"open({str(marker)!r}, 'w').close()"),
     lambda marker: {"w": Payload(os.mkdir, str(marker))},
-])  # fmt: skip
+])
 def test_a_payload_does_not_run(tmp_path, make):
     marker = tmp_path / "marker"
     payload = make(marker)
@@ -103,9 +103,10 @@ def test_a_payload_does_not_run(tmp_path, make):
 @pytest.mark.parametrize("fragment, reason", [
     (b"cposix\nsystem\n", "'posix.system'"),
     (b"ctorch\n_utils._rebuild_tensor_v2\n", "'torch._utils._rebuild_tensor_v2'"),  # a dotted attribute
-    (b"ctorch FloatStorage\n\n", "'torch.FloatStorage.'"),
+    (b"ctorch FloatStorage\n\n", "'torch FloatStorage.'"),
     (b"cbuiltins\ngetattr\n", "'builtins.getattr'"),
-    (b"c" + b"a" * 100_000, "'" + "a" * 200),
+    (b"c" + b"a" * 100_000, "ends within a name"),
+    (b"c" + b"a" * 100_000 + b"\n\n", "'" + "a" * 200),
     (b"\x8c\x02os\x8c\x06system\x93", "instruction SHORT_BINUNICODE"),
     (b"i" + b"os\nsystem\n", "instruction INST"),
     (b"(cos\nsystem\no", "'os.system'"),
@@ -119,12 +120,15 @@ def test_a_payload_does_not_run(tmp_path, make):
     (b"}}X\x08\x00\x00\x00__dict__Nsb", "sets attributes"),
     (b"N)R", "calls something that is not a function"),
     (b"}Nb", "sets attributes"),
+    (b"N}b", "sets attributes"),  # the library's BUILD lets an empty state pass on anything
+    (b"ccollections\nOrderedDict\nN}X\x01\x00\x00\x00aNs\x86b", "sets attributes"),
+    (b"ccollections\nOrderedDict\n]R", "calls something that is not a function"),
     (forge.group(forge.text("module"), forge.text("os")) + b"Q", "is not a storage"),
     (forge.storage(view=forge.numbers((1, 2))), "is not a storage"),
     (forge.storage(key="../0"), "class, decimal key and count"),
     (forge.storage(count=-1), "class, decimal key and count"),
     (forge.storage(kind="UntypedStorage"), "'torch.UntypedStorage'"),
-])  # fmt: skip
+])
 def test_instructions_that_no_state_dict_needs_are_refused(tmp_path, fragment, reason):
     for content in (forge.torch_zip(forge.program(fragment)), forge.torch_legacy(forge.program(fragment))):
         assert reason in refuse(tmp_path, content)
@@ -133,25 +137,32 @@ def test_instructions_that_no_state_dict_needs_are_refused(tmp_path, fragment, r
 @pytest.mark.parametrize("program, reason", [
     (b"", "wants 1 bytes where 0 are left"),
     (b"\x80\x02}", "wants 1 bytes where 0 are left"),
-    (b"\x80\x02.", "takes from an empty stack"),
-    (b"\x80\x02t.", "has no mark"),
-    (b"\x80\x02N(a.", "takes from an empty stack"),  # not through the mark
-    (b"\x80\x02Nu.", "has no mark"),
+    (b"\x80\x02.", "goes wrong before byte 3 (pop from empty list)"),
+    (b"\x80\x02t.", "goes wrong before byte 3 (pop from empty list)"),  # no mark
+    (b"\x80\x02N(a.", "goes wrong before byte 5 (pop from empty list)"),  # not through the mark
+    (b"\x80\x02Nu.", "goes wrong before byte 4"),
+    (b"\x80\x02q\x00.", "goes wrong before byte 4"),  # nothing to store
+    (b"\x80\x02N\x86.", "goes wrong before byte 4"),  # a pair of one
+    (b"\x80\x02})a.", "goes wrong before byte 5"),  # a dict is no list
+    (b"\x80\x02}()e.", "goes wrong before byte 6"),
+    (b"\x80\x02\x80\x09.", "goes wrong before byte 4"),
+    (b"\x80\x02]K\x00Ns.", "treats a list as a dict"),
+    (b"\x80\x02X\x03\x00\x00\x00\xed\xa0\x80.", "goes wrong before byte 10"),  # half of a surrogate pair
     (b"\x80\x02N(NNu.", "treats a NoneType as a dict"),
     (b"\x80\x02}(Nu.", "a key without a value"),
     (b"\x80\x02})Ns.", "has a tuple as a key"),
-    (b"\x80\x02h\x07.", "recalls number 7"),
-    (b"\x80\x02X\xff\xff\xff\xffabc.", "wants 4294967295 bytes"),
+    (b"\x80\x02h\x07.", "goes wrong before byte 4 (Memo value not found at index 7)"),
+    (b"\x80\x02X\xff\xff\xff\xffabc.", "bytes where 4 are left"),
     (b"\x80\x02\x8a\xffabc.", "wants 255 bytes"),
     (b"\x80\x02\x8b\xff\xff\xff\x7f.", "instruction LONG4"),
-    (b"\x80\x02c" + b"x" * 50, "wants 256 bytes"),
+    (b"\x80\x02c" + b"x" * 50, "ends within a name"),
     (forge.program(b"]"), "holds a list that is empty"),
     (forge.program(b"}"), "holds a dict that is empty"),
     (forge.program(b"N"), "holds a NoneType"),
     (forge.program(b"}(" + forge.text("w") + b"Nu"), "has a NoneType under 'w'"),
     (forge.program(b"}(" + forge.number(3) + forge.tensor() + b"u"), "has a Tensor under '3'"),
     (forge.program(b"}(" + 2 * (forge.text("w") + forge.tensor()) + b"u"), "two entries named 'w'"),
-])  # fmt: skip
+])
 def test_malformed_pickles_are_refused(tmp_path, program, reason):
     assert reason in refuse(tmp_path, forge.torch_zip(program))
 
@@ -162,7 +173,7 @@ def test_malformed_pickles_are_refused(tmp_path, program, reason):
     b"\x80\x02)" + b"q\x00h\x00\x86" * 200 + b".",  # a pair of pairs of pairs ...: 2**200 leaves
     b"\x80\x02" + b"}" * 1_100_000,  # too many instructions
     b"\x80\x02N" + b"r\xff\xff\xff\xff" * 1000 + b".",  # large memo numbers
-])  # fmt: skip
+])
 def test_depth_doubling_and_length_cost_nothing(tmp_path, program):
     path = tmp_path / "bomb.pth"
     path.write_bytes(forge.torch_zip(program))
@@ -173,25 +184,25 @@ def test_depth_doubling_and_length_cost_nothing(tmp_path, program):
 # ---- windows out of their storage, and much out of little -----------------------------------------
 
 @pytest.mark.parametrize("wrong, reason", [
-    (dict(offset=1), "reaches to number 6 of its storage, which has 6"),
-    (dict(stride=(4, 1)), "reaches to number 6"),
-    (dict(stride=(3, 2)), "reaches to number 7"),
-    (dict(size=(3, 3)), "reaches to number 8"),
-    (dict(stride=(-3, 1)), "no count of numbers"),
-    (dict(offset=-1), "no count of numbers"),
-    (dict(offset=2**62), "no count of numbers"),
-    (dict(size=(2, 2**62)), "no count of numbers"),
-    (dict(size=(6,)), "do not belong together"),
-    (dict(size=(1,) * 9, stride=(1,) * 9), "impossible"),
-    (dict(size=(2**20, 2**20), stride=(0, 0)), "expected at most"),
-    (dict(size=(2**30, 2**30), stride=(0, 0)), "impossible"),
-    (dict(size=(10**6, 3), stride=(0, 1)), "describes 12000000 bytes of tensors"),
-    (dict(size=(0, 2**39, 2**39), stride=(0, 0, 0)), "impossible"),
-    (dict(count=7), "24 bytes long; its pickle expects 28"),
-    (dict(count=2**50, size=(2**39,), stride=(1,)), "expected at most"),
-    (dict(kind="DoubleStorage"), "24 bytes long; its pickle expects 48"),
-    (dict(key="1"), "'archive/data/1' is missing"),
-])  # fmt: skip
+    ({"offset": 1}, "reaches to number 6 of its storage, which has 6"),
+    ({"stride": (4, 1)}, "reaches to number 6"),
+    ({"stride": (3, 2)}, "reaches to number 7"),
+    ({"size": (3, 3)}, "reaches to number 8"),
+    ({"stride": (-3, 1)}, "no count of numbers"),
+    ({"offset": -1}, "no count of numbers"),
+    ({"offset": 2**62}, "no count of numbers"),
+    ({"size": (2, 2**62)}, "no count of numbers"),
+    ({"size": (6,)}, "do not belong together"),
+    ({"size": (1,) * 9, "stride": (1,) * 9}, "impossible"),
+    ({"size": (2**20, 2**20), "stride": (0, 0)}, "expected at most"),
+    ({"size": (2**30, 2**30), "stride": (0, 0)}, "impossible"),
+    ({"size": (10**6, 3), "stride": (0, 1)}, "describes 12000000 bytes of tensors"),
+    ({"size": (0, 2**39, 2**39), "stride": (0, 0, 0)}, "impossible"),
+    ({"count": 7}, "24 bytes long; its pickle expects 28"),
+    ({"count": 2**50, "size": (2**39,), "stride": (1,)}, "expected at most"),
+    ({"kind": "DoubleStorage"}, "24 bytes long; its pickle expects 48"),
+    ({"key": "1"}, "'archive/data/1' is missing"),
+])
 def test_a_window_out_of_its_storage_is_refused(tmp_path, wrong, reason):
     pickled = forge.state(w=forge.tensor(**wrong))
     assert reason in refuse(tmp_path, forge.torch_zip(pickled))
@@ -232,7 +243,7 @@ def test_duplicate_members_are_refused(tmp_path):
     ([("other/data.pkl", b"x")], "has 2 members named data.pkl"),
     ([("other/data/0", b"x")], "expected one folder with all"),
     ([("loose", b"x")], "expected one folder with all"),
-])  # fmt: skip
+])
 def test_a_torch_archive_has_one_root(tmp_path, extra, reason):
     assert reason in refuse(tmp_path, forge.torch_zip(GOOD, extra=extra))
 
@@ -268,11 +279,11 @@ def test_a_truncated_legacy_file_tells_how_much_is_missing(tmp_path):
 
 
 @pytest.mark.parametrize("change, reason", [
-    (dict(keys=["1"]), "list of storages"),
-    (dict(keys=["0", "0"]), "list of storages"),
-    (dict(storages={"0": (5, forge.SIX)}), "announces 5 numbers; expected 6"),
-    (dict(storages={"0": (-6, forge.SIX)}), "announces -6 numbers"),
-])  # fmt: skip
+    ({"keys": ["1"]}, "list of storages"),
+    ({"keys": ["0", "0"]}, "list of storages"),
+    ({"storages": {"0": (5, forge.SIX)}}, "announces 5 numbers; expected 6"),
+    ({"storages": {"0": (-6, forge.SIX)}}, "announces -6 numbers"),
+])
 def test_a_legacy_file_that_contradicts_itself_is_refused(tmp_path, change, reason):
     assert reason in refuse(tmp_path, forge.torch_legacy(GOOD, **change))
 
@@ -300,7 +311,7 @@ HEADER = "{'descr': '<f4', 'fortran_order': False, 'shape': (6,), }"
     (HEADER.replace("(6,)", "(0, 99999999999999999999, 99999999999999999999)"), b"", "impossible"),
     (HEADER.replace("(6,)", "(6, 1, 1, 1, 1, 1, 1, 1, 1)"), forge.SIX, "impossible"),
     (HEADER.replace("(6,)", "(-6,)"), forge.SIX, "is not a plain array"),
-    (HEADER.replace("(6,)", "(6 1,)"), forge.SIX, "expected whole numbers"),
+    (HEADER.replace("(6,)", "(6 1,)"), forge.SIX, "is not a plain array"),
     (HEADER.replace("(6,)", "(5,)"), forge.SIX, "20 bytes, and holds 24 bytes"),
     (HEADER.replace("<f4", "|O"), forge.SIX, "is not a plain array"),
     (HEADER.replace("<f4", "<c8"), forge.SIX, "is of dtype '<c8'"),
@@ -310,7 +321,7 @@ HEADER = "{'descr': '<f4', 'fortran_order': False, 'shape': (6,), }"
     (HEADER.replace("(6,)", "(" + "1," * 20000 + ")"), forge.SIX, "is not a plain array"),
     (HEADER.replace("(6,)", "(__import__('os').getcwd(),)"), forge.SIX, "is not a plain array"),
     ("", b"", "is not a plain array"),
-])  # fmt: skip
+])
 def test_an_npy_header_that_claims_too_much_is_refused(tmp_path, header, content, reason):
     archive = forge.make_zip([("w.npy", forge.npy(header, content))])
     assert reason in refuse(tmp_path, archive, read_npz)
@@ -327,6 +338,13 @@ def test_a_directory_that_lies_about_a_length_is_refused(tmp_path):
     place = content.index(b"PK\x01\x02") + 24  # the uncompressed length in the directory
     lying = content[:place] + struct.pack("<I", 2**31) + content[place + 4 :]
     assert "uncompressed, yet of two lengths" in refuse(tmp_path, lying, read_npz)
+
+
+def test_a_directory_that_promises_more_than_unpacks_is_refused(tmp_path):
+    content = forge.make_zip([("w.npy", forge.npy(HEADER, forge.SIX))], compress=True)
+    place = content.index(b"PK\x01\x02") + 24
+    lying = content[:place] + struct.pack("<I", 1000) + content[place + 4 :]
+    assert "bytes of 1000; expected a whole file" in refuse(tmp_path, lying, read_npz)
 
 
 def test_an_encrypted_member_is_refused(tmp_path):
@@ -349,7 +367,7 @@ def test_other_compressions_are_refused(tmp_path, method):
     (b'{"format_version": 1}', "lacks format_version or meta"),
     (b'{"format_version": "1", "meta": {}}', "lacks"),
     (b'{"format_version": 0, "meta": {}}', "of format version 0"),
-])  # fmt: skip
+])
 def test_a_wrong_meta_entry_is_refused(tmp_path, meta, reason):
     header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({len(meta)},), }}"
     content = forge.make_zip([("__npmaskrcnn__.npy", forge.npy(header, meta))])
@@ -397,6 +415,6 @@ def entry(dtype="F32", shape=(2, 3), offsets=(0, 24)):
     (safetensors(b'{"w": ' + b"9" * 5000 + b"}"), "w"),
     (struct.pack("<Q", 2**63) + b"{}", "header of 9223372036854775808 bytes is announced in a file of 10"),
     (struct.pack("<Q", 100) + b"{}", "header of 100 bytes is announced in a file of 10"),
-])  # fmt: skip
+])
 def test_a_safetensors_file_that_contradicts_itself_is_refused(tmp_path, content, reason):
     assert reason in refuse(tmp_path, content)

@@ -8,8 +8,20 @@ import pytest
 
 from npmaskrcnn import models
 from npmaskrcnn.errors import InputError, InputWarning
-from npmaskrcnn.weights import (CLASS_LAYERS, export, load, load_into, load_with_new_heads, model_files,
-                                published_norm_eps, read_npz, read_state, save, write_npz, write_safetensors)
+from npmaskrcnn.weights import (
+    CLASS_LAYERS,
+    export,
+    load,
+    load_into,
+    load_with_new_heads,
+    model_files,
+    published_norm_eps,
+    read_npz,
+    read_state,
+    save,
+    write_npz,
+    write_safetensors,
+)
 
 NAMES = ["background", "circle", "square"]
 
@@ -57,7 +69,8 @@ def test_an_exported_file_has_the_counters_that_torchs_batch_norm_wants(tmp_path
     arrays = read_state(tmp_path / "b.safetensors").arrays
     counters = [array for name, array in arrays.items() if name.endswith("num_batches_tracked")]
     norms = [name for name in arrays if name.endswith("running_var")]
-    assert len(counters) == len(norms) == 22  # stem, 2 in each of 4 blocks, 3 shortcuts, 8 in the FPN, 2 in the mask head
+    # stem, 2 in each of 4 blocks, 3 shortcuts, 8 in the FPN, 2 in the mask head
+    assert len(counters) == len(norms) == 22
     assert all(array.dtype == np.int64 and array.shape == () for array in counters)
 
 
@@ -67,7 +80,7 @@ def test_export_to_another_kind_is_refused(tmp_path, name):
         export(tmp_path / "a.npz", tmp_path / name)
 
 
-def test_a_bare_state_dict_of_the_tiny_model_is_recognised(tmp_path, model):
+def test_a_bare_state_dict_of_the_tiny_model_is_recognized(tmp_path, model):
     write_safetensors(tmp_path / "bare.safetensors", model.state_dict())
     got = load(tmp_path / "bare.safetensors")
     assert got.architecture["builder"] == "maskrcnn_tiny" and got.class_names is None
@@ -125,7 +138,7 @@ def test_load_into_a_like_model_reports_and_brings_class_names(tmp_path, model):
     assert_same_state(other.state_dict(), model.state_dict())
 
 
-def test_the_published_file_is_recognised_by_its_digest(tmp_path, monkeypatch):
+def test_the_published_file_is_recognized_by_its_digest(tmp_path, monkeypatch):
     (tmp_path / "abc").write_bytes(b"abc")
     assert published_norm_eps(tmp_path / "abc") == 1e-5
     monkeypatch.setattr(model_files, "PUBLISHED_COCO_V1", "ba7816bf")  # SHA-256 of "abc"
@@ -148,11 +161,29 @@ def test_the_published_file_is_recognised_by_its_digest(tmp_path, monkeypatch):
     ({"config": []}, "config that no model can have"),
     ({"config": {"max_sise": 128}}, "'max_sise' is no option of the model; the nearest is 'max_size'"),
     ({"config": {"max_size": "wide"}}, "max_size must be .* got 'wide'"),
-])  # fmt: skip
+])
 def test_an_architecture_that_no_model_can_have_is_refused(tmp_path, model, change, reason):
     write_npz(tmp_path / "m.npz", model.state_dict(), {"architecture": {**model.architecture, **change}})
     with pytest.raises(InputError, match=f"m.npz: .*{reason}"):
         load(tmp_path / "m.npz")
+
+
+@pytest.mark.parametrize("name", ["defaults", "num_levels"])
+def test_what_is_no_option_of_a_model_is_refused(tmp_path, model, name):
+    config = {**model.architecture["config"], name: 5}
+    write_npz(tmp_path / "m.npz", model.state_dict(), {"architecture": {**model.architecture, "config": config}})
+    with pytest.raises(InputError, match=f"m.npz: .*config with '{name}', which no file may choose"):
+        load(tmp_path / "m.npz")
+
+
+def test_whole_floats_in_a_config_are_counts_and_the_model_predicts(tmp_path, model):
+    config = {name: float(value) if type(value) is int else value for name, value in model.config.as_dict().items()}
+    assert config["rpn_post_nms_top_n_test"] == 40.0 and config["max_size"] == 128.0
+    write_npz(tmp_path / "m.npz", model.state_dict(), {"architecture": {**model.architecture, "config": config}})
+    got = load(tmp_path / "m.npz")
+    assert got.config == model.config and type(got.config.rpn_post_nms_top_n_test) is int
+    image = np.random.default_rng(1).random((96, 128, 3))
+    np.testing.assert_equal(vars(got.predict(image)), vars(model.predict(image)))
 
 
 @pytest.mark.parametrize("architecture", [None, 3, [], {"builder": "maskrcnn_tiny"}])
@@ -247,8 +278,9 @@ def test_a_file_cannot_ask_for_more_weights_than_it_holds(tmp_path):
         load(tmp_path / "greedy.npz")
 
 
-@pytest.mark.parametrize("wrong", [{"blocks": ["a"] * 4, "widths": [65536] * 4}, {"blocks": [[0]] * 4}, {"mask_layers": [4096]},
-                                   {"widths": "wide"}, {"fpn_channels": None}])
+@pytest.mark.parametrize("wrong", [
+    {"blocks": ["a"] * 4, "widths": [65536] * 4}, {"blocks": [[0]] * 4}, {"mask_layers": [4096]}, {"widths": "wide"},
+    {"fpn_channels": None}])
 def test_dimensions_of_a_file_are_judged_before_memory_is_asked_for(tmp_path, wrong):
     small = {"blocks": (1,) * 4, "widths": (1,) * 4, "fpn_channels": 1, "representation_size": 1, "mask_layers": (1,)}
     model = models.maskrcnn_tiny(3, models.NO_DRAWS, small)

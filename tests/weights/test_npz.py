@@ -89,7 +89,7 @@ def test_the_entry_of_a_newer_format_is_refused(tmp_path, monkeypatch):
     {"object": np.array([None])}, {"text": np.array(["a"])}, {"complex": np.ones(2, complex)},
     {"../up": np.ones(1)}, {"/root": np.ones(1)}, {"": np.ones(1)}, {"__npmaskrcnn__": np.ones(1)},
     {"record": np.zeros(2, [("x", "f4")])},
-])  # fmt: skip
+])
 def test_what_cannot_be_read_back_is_not_written(tmp_path, bad):
     with pytest.raises(InputError, match="a.npz: "):
         write_npz(tmp_path / "a.npz", bad)
@@ -130,7 +130,7 @@ def test_a_full_disk_at_the_last_moment_keeps_the_old_file(tmp_path, monkeypatch
     path = tmp_path / "a.npz"
     path.write_bytes(b"old")
 
-    def fail(descriptor):
+    def fail(_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
@@ -140,7 +140,7 @@ def test_a_full_disk_at_the_last_moment_keeps_the_old_file(tmp_path, monkeypatch
 
 
 def test_a_read_only_folder_is_an_error_with_the_path(tmp_path, monkeypatch):
-    def refuse(*arguments):
+    def refuse(*_):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(os, "open", refuse)  # chmod would not stop a privileged user

@@ -7,6 +7,7 @@ import pytest
 
 from npmaskrcnn.errors import InputError
 from npmaskrcnn.weights import read_npz, read_state, sha256_prefix, write_safetensors
+from tests.weights import forge
 
 FOLDER = Path(__file__).parents[1] / "reference" / "weights"
 EXPECTED, _ = read_npz(FOLDER / "expected.npz")
@@ -30,6 +31,17 @@ def test_both_torch_containers_give_torchs_values(content, container):
     state = read_state(FOLDER / f"{content}_{container}.pth")
     assert state.container == f"torch {container}"
     assert_same(state.arrays, expected(content + "/"))
+
+
+def test_bfloat16_becomes_contiguous_float32_however_it_lies(tmp_path):
+    halves = np.array([0x3F80, 0xC000, 0x4040, 0x3F00, 0, 0x4000], "<u2")  # 1, -2, 3, 0.5, 0, 2
+    tensors = {"flat": forge.tensor((6,), (1,), kind="BFloat16Storage"),
+               "transposed": forge.tensor((3, 2), (1, 3), kind="BFloat16Storage"),
+               "number": forge.tensor((), (), 2, kind="BFloat16Storage")}
+    (tmp_path / "b.pth").write_bytes(forge.torch_zip(forge.state(**tensors), {"0": halves.tobytes()}))
+    flat = np.array([1, -2, 3, 0.5, 0, 2], np.float32)
+    assert_same(read_state(tmp_path / "b.pth").arrays,
+                {"flat": flat, "transposed": flat.reshape(2, 3).T, "number": flat[2].reshape(())})
 
 
 def test_arrays_that_shared_a_storage_have_memory_of_their_own():
@@ -67,7 +79,7 @@ def test_safetensors_come_back_and_lie_aligned(tmp_path):
 
 @pytest.mark.parametrize("bad", [
     {"c": np.ones(2, complex)}, {"o": np.array([None])}, {"__metadata__": np.ones(2)},
-])  # fmt: skip
+])
 def test_what_safetensors_cannot_hold_is_not_written(tmp_path, bad):
     with pytest.raises(InputError, match="has no place"):
         write_safetensors(tmp_path / "a.safetensors", bad)
@@ -82,7 +94,7 @@ def test_what_safetensors_cannot_hold_is_not_written(tmp_path, bad):
     ("refused_uint16.pth", "asks for 'torch._utils._rebuild_tensor_v3'"),
     ("refused_protocol_4.pth", "is of protocol 4; expected 2"),
     ("refused_nan.pth", "'w' holds NaN or infinity"),
-])  # fmt: skip
+])
 def test_torch_files_with_more_than_tensors_are_refused_in_one_line(name, reason):
     with pytest.raises(InputError) as caught:
         read_state(FOLDER / name)
