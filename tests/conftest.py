@@ -13,9 +13,13 @@ from npmaskrcnn import ops
 
 
 def pytest_collection_finish(session):
-    """Spare the collector the thousands of tests themselves, which all live to the end: each pass would visit them."""
+    """Spare the collector the thousands of tests themselves, which all live to the end, and let it come less often.
+
+    Each of its passes would visit them all, and drawing calls for many.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000)
 
 
 @pytest.fixture(params=["plain", "fast"], scope="module")   # to change hands for each test would take longer than most

@@ -27,8 +27,10 @@ PICTURE = data_file("shapes/000000.png")
 
 @pytest.fixture
 def no_curves(monkeypatch):
-    """Drawing the curves takes longer than a step; one test looks at them."""
-    monkeypatch.setattr("npmaskrcnn.training.trainer.draw_curves", lambda trainer: None)
+    """Draw no curves, which takes longer than a step (test_trainer looks at them); list the folders they are for."""
+    folders = []
+    monkeypatch.setattr("npmaskrcnn.training.trainer.draw_curves", lambda trainer: folders.append(trainer.out_dir))
+    return folders
 
 
 def run(capsys, *arguments):
@@ -66,10 +68,11 @@ def test_every_help_shows_an_example_that_parses(capsys, monkeypatch, command):
 
 def test_demo_writes_both_pictures_and_prints_the_average_precision(capsys, tmp_path, monkeypatch):
     assert (demo.SCORED_IMAGES, demo.GALLERY_IMAGES) == (50, 8)
-    monkeypatch.setattr(demo, "SCORED_IMAGES", 9)
+    monkeypatch.setattr(demo, "SCORED_IMAGES", 5)
+    monkeypatch.setattr(demo, "GALLERY_IMAGES", 4)
     code, out, _ = run(capsys, "demo", "--seed", 3, "--out", tmp_path / "demo")
     assert code == 0
-    assert "AP50" in out and "circle" in out and "over 9 unseen images" in out
+    assert "AP50" in out and "circle" in out and "over 5 unseen images" in out
     for name in ("stages.png", "gallery.png"):
         pixels = np.asarray(Image.open(tmp_path / "demo" / name).convert("L"))
         assert pixels.shape[1] >= 1000 and pixels.std() > 10        # a picture, and not a blank one
@@ -176,13 +179,14 @@ def test_training_and_validation_on_the_same_pictures_is_warned_of(capsys, tmp_p
     assert code == 0 and any("both sets" in line for line in errors), errors
 
 
-def test_train_writes_log_curves_checkpoint_and_a_model_that_resumes_and_loads(capsys, tmp_path):
+def test_train_writes_log_curves_checkpoint_and_a_model_that_resumes_and_loads(capsys, tmp_path, no_curves):
     common = ["train", "coco", "--annotations", SAMPLE, "--images", SAMPLE.parent, "--batch-size", 1,
               "--steps", 2, "--out", tmp_path]
     code, out, errors = run(capsys, *common)
     assert code == 0, errors
     assert "mask" in out and "s left" in out
-    assert {"log.csv", "curves.png", "checkpoint.npz", "model.npz"} <= {p.name for p in tmp_path.iterdir()}
+    assert {"log.csv", "checkpoint.npz", "model.npz"} <= {p.name for p in tmp_path.iterdir()}
+    assert set(no_curves) == {tmp_path}
     assert load(tmp_path / "model.npz").class_names == ["background", "circle", "square", "triangle"]
     line = error_line(capsys, *common, "--resume", tmp_path / "checkpoint.npz")
     assert "checkpoint.npz" in line and "2 steps" in line
