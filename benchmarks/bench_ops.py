@@ -64,6 +64,11 @@ CONVOLUTIONS = [
     ("full 32x4d 3x3", (1, 200, 272, 128), 128, 3, 1, 1, 32),
     ("full 32x32d 3x3", (1, 25, 34, 1024), 1024, 3, 1, 1, 32),
 ]
+# of each model: P2, what the stem's pooling gets, and what is enlarged to P2
+MAPS = {"tiny": ((4, 32, 32, 64), (4, 64, 64, 16), (4, 16, 16, 64)),
+        "full": ((1, 200, 272, 256), (1, 400, 544, 64), (1, 100, 136, 256))}
+LINEAR_LAYERS = [("tiny fc6", (256, 3136), 128), ("full fc6", (1000, 12544), 1024)]     # name, rows, C_out
+TRANSPOSED_CONVOLUTIONS = [("tiny mask up 2x2/2", (48, 14, 14, 64)), ("full mask up 2x2/2", (100, 14, 14, 256))]
 
 
 def convolution_case(name, shape, c_out, k, stride, padding, groups):
@@ -85,71 +90,47 @@ def image_case(name, shape, forward, backward, torch_forward):
     return name, lambda: forward(x), backward, lambda layout: torch_case(torch_forward, layout, tx)
 
 
+def norm_cases(size, shape):
+    """Batch norm, and frozen batch norm, which is a scale and a shift per channel."""
+    weight, bias, mean = (normal(shape[3]) for _ in range(3))
+    var = np.abs(normal(shape[3])) + 1
+    w, b = (torch.tensor(a).requires_grad_() for a in (weight, bias))
+    scale, shift = (torch.tensor(a).view(1, -1, 1, 1) for a in (weight, bias))
+    yield image_case(f"{size} batch norm", shape, lambda x: ops.batch_norm_forward(x, weight, bias),
+                     ops.batch_norm_backward, lambda x: F.batch_norm(x, None, None, w, b, True))
+    yield image_case(f"{size} frozen batch norm", shape,
+                     lambda x: ops.frozen_batch_norm_forward(x, weight, bias, mean, var),
+                     ops.frozen_batch_norm_backward, lambda x: x * scale + shift)
+
+
+def linear_case(name, shape, c_out):
+    x, weight, bias = normal(*shape), normal(shape[1], c_out), normal(c_out)
+    tx, tw, tb = torch.tensor(x), torch.tensor(weight.T.copy()), torch.tensor(bias).requires_grad_()
+    return (name, lambda: ops.linear_forward(x, weight, bias), ops.linear_backward,
+            lambda layout: torch_case(lambda x, w: F.linear(x, w, tb), layout, tx, tw))
+
+
+def transposed_case(name, shape):
+    x, weight = normal(*shape), normal(2, 2, shape[3], shape[3])
+    tx, tw = nchw(x), torch.tensor(np.ascontiguousarray(weight.transpose(2, 3, 0, 1))).requires_grad_()
+    return (name, lambda: ops.conv_transpose2d_forward(x, weight, None, 2), ops.conv_transpose2d_backward,
+            lambda layout: torch_case(lambda x, w: F.conv_transpose2d(x, w, None, 2), layout, tx, tw))
+
+
 def other_cases():
-    for size, shape in (("tiny", (4, 32, 32, 64)), ("full", (1, 200, 272, 256))):
-        c = shape[3]
-        stem = (4, 64, 64, 16) if size == "tiny" else (1, 400, 544, 64)
-        weight, bias, mean = (normal(c) for _ in range(3))
-        var = np.abs(normal(c)) + 1
-        w, b = (torch.tensor(a).requires_grad_() for a in (weight, bias))
-        scale, shift = (torch.tensor(a).view(1, -1, 1, 1) for a in (weight, bias))
-        small = (shape[0], shape[1] // 2, shape[2] // 2, c)
-        yield image_case(f"{size} ReLU", shape, ops.relu_forward, ops.relu_backward, F.relu)
-        yield image_case(
-            f"{size} batch norm",
-            shape,
-            lambda x, w=weight, b=bias: ops.batch_norm_forward(x, w, b),
-            ops.batch_norm_backward,
-            lambda x, w=w, b=b: F.batch_norm(x, None, None, w, b, True),
-        )
-        yield image_case(
-            f"{size} frozen batch norm",
-            shape,
-            lambda x, s=(weight, bias, mean, var): ops.frozen_batch_norm_forward(x, *s),
-            ops.frozen_batch_norm_backward,
-            lambda x, scale=scale, shift=shift: x * scale + shift,
-        )
-        yield image_case(
-            f"{size} max pool 3/2",
-            stem,
-            lambda x: ops.max_pool2d_forward(x, 3, 2, 1),
-            ops.max_pool2d_backward,
-            lambda x: F.max_pool2d(x, 3, 2, 1),
-        )
-        yield image_case(
-            f"{size} upsample x2",
-            small,
-            lambda x, size=shape[1:3]: ops.upsample_nearest_forward(x, size),
-            ops.upsample_nearest_backward,
-            lambda x, size=shape[1:3]: F.interpolate(x, size, mode="nearest"),
-        )
-    yield image_case(
-        "full resize bilinear",
-        (1, 480, 640, 3),
-        lambda x: ops.resize_bilinear_forward(x, (800, 1066)),
-        ops.resize_bilinear_backward,
-        lambda x: F.interpolate(x, (800, 1066), mode="bilinear", align_corners=False),
-    )
-    for name, shape, c_out in (("tiny fc6", (256, 3136), 128), ("full fc6", (1000, 12544), 1024)):
-        x, weight, bias = normal(*shape), normal(shape[1], c_out), normal(c_out)
-        tx, tw, tb = torch.tensor(x), torch.tensor(weight.T.copy()), torch.tensor(bias).requires_grad_()
-        yield (
-            name,
-            lambda x=x, w=weight, b=bias: ops.linear_forward(x, w, b),
-            ops.linear_backward,
-            lambda layout, tx=tx, tw=tw, tb=tb: torch_case(lambda x, w: F.linear(x, w, tb), layout, tx, tw),
-        )
-    for name, shape in (("tiny mask up 2x2/2", (48, 14, 14, 64)), ("full mask up 2x2/2", (100, 14, 14, 256))):
-        x, weight = normal(*shape), normal(2, 2, shape[3], shape[3])
-        tx, tw = nchw(x), torch.tensor(np.ascontiguousarray(weight.transpose(2, 3, 0, 1))).requires_grad_()
-        yield (
-            name,
-            lambda x=x, w=weight: ops.conv_transpose2d_forward(x, w, None, 2),
-            ops.conv_transpose2d_backward,
-            lambda layout, tx=tx, tw=tw: torch_case(
-                lambda x, w: F.conv_transpose2d(x, w, None, 2), layout, tx, tw
-            ),
-        )
+    for size, (whole, stem, half) in MAPS.items():
+        yield image_case(f"{size} ReLU", whole, ops.relu_forward, ops.relu_backward, F.relu)
+        yield from norm_cases(size, whole)
+        yield image_case(f"{size} max pool 3/2", stem, lambda x: ops.max_pool2d_forward(x, 3, 2, 1),
+                         ops.max_pool2d_backward, lambda x: F.max_pool2d(x, 3, 2, 1))
+        yield image_case(f"{size} upsample x2", half, lambda x, to=whole[1:3]: ops.upsample_nearest_forward(x, to),
+                         ops.upsample_nearest_backward,
+                         lambda x, to=whole[1:3]: F.interpolate(x, to, mode="nearest"))
+    yield image_case("full resize bilinear", (1, 480, 640, 3),
+                     lambda x: ops.resize_bilinear_forward(x, (800, 1066)), ops.resize_bilinear_backward,
+                     lambda x: F.interpolate(x, (800, 1066), mode="bilinear", align_corners=False))
+    yield from (linear_case(*case) for case in LINEAR_LAYERS)
+    yield from (transposed_case(*case) for case in TRANSPOSED_CONVOLUTIONS)
 
 
 def normal(*shape):
@@ -197,9 +178,9 @@ def numpy_case(forward, backward):
 
 def main():
     print(f"{'':24}{'forward, ms':>18}{'backward, ms':>22}{'ratio NumPy / torch':>26}")
-    sides = f"{'':24}{'NumPy':>10}{'torch':>8}{'NumPy':>14}{'torch':>8}"
+    columns = f"{'':24}{'NumPy':>10}{'torch':>8}{'NumPy':>14}{'torch':>8}"
     plain = "   plain / fast" if args.plain else ""
-    print(f"{sides}{'fwd':>12}{'bwd':>7}{'both':>7}   torch's layout{plain}")
+    print(f"{columns}{'fwd':>12}{'bwd':>7}{'both':>7}   torch's layout{plain}")
     for name, forward, backward, torch_run in [*(convolution_case(*c) for c in CONVOLUTIONS), *other_cases()]:
         if args.only in name:
             measure(name, numpy_case(forward, backward), torch_run)

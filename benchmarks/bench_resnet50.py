@@ -8,7 +8,6 @@ memory, and for our stages the rate of their matrix products beside the rate tha
 bare products in the same run, so that the distance to the limit can be read.
 """
 
-import argparse
 import tempfile
 
 import sides
@@ -59,16 +58,10 @@ def count(weights, scene, task):
 
 def main():
     """Run the comparison."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=5, help="of each side")
-    parser.add_argument("--times", type=int, default=1, help="counted repetitions in a turn")
-    parser.add_argument("--threads", type=int, default=2)
+    parser = sides.torchvision_options(__doc__, turns=5, times=1)
     parser.add_argument("--size", type=int, nargs=2, default=(800, 1088), metavar=("H", "W"))
     parser.add_argument("--weights", help="a file of published weights instead of random ones")
     parser.add_argument("--train", action="store_true", help="a training step instead of a prediction")
-    parser.add_argument("--cpu-time", action="store_true", help="processor time in the tables of stages")
-    parser.add_argument("--stages-only", action="store_true", help="only the tables of stages")
     args = parser.parse_args()
     task = "train" if args.train else "predict"
     title = (f"maskrcnn_resnet50_fpn, {'training step' if args.train else 'prediction'}, "

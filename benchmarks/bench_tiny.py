@@ -8,7 +8,6 @@ of a batch of four 128x128 images. Before anything is timed, losses and detectio
 same work.
 """
 
-import argparse
 import tempfile
 
 import sides
@@ -44,16 +43,10 @@ def check_same_work(weights, scene):
 
 def main():
     """Run the comparison."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=15, help="of each side")
-    parser.add_argument("--times", type=int, default=3, help="counted repetitions in a turn")
-    parser.add_argument("--threads", type=int, default=2)
+    parser = sides.torchvision_options(__doc__, turns=15, times=3)
     parser.add_argument("--only", choices=[name for name, _, _ in TASKS])
     parser.add_argument("--weights", help="an .npz of a tiny model instead of the shipped one")
     parser.add_argument("--fair", action="store_true", help="also time each side alone")
-    parser.add_argument("--cpu-time", action="store_true", help="processor time in the table of stages")
-    parser.add_argument("--stages-only", action="store_true", help="only the tables of stages")
     parser.add_argument("--profile", action="store_true", help="only print our costliest functions")
     args = parser.parse_args()
     tasks = [task for task in TASKS if args.only in (None, task[0])]
@@ -65,7 +58,8 @@ def main():
         weights, scene = scenes.tiny(folder, weights=args.weights)
         if args.profile:
             import profile_tiny
-            return profile_tiny.profile(weights, scene, tasks[0][0])
+            profile_tiny.profile(weights, scene, tasks[0][0])
+            return
         if not args.stages_only:
             check_same_work(weights, scene)
             compare(weights, scene, args, tasks)

@@ -6,6 +6,7 @@ back into the processor's caches) and a few that are; then comes the other side'
 disturbs neighboring turns alike, so the ratio is taken turn by turn and its median is reported.
 """
 
+import argparse
 import json
 import os
 import statistics
@@ -33,6 +34,28 @@ def require_torch():
     except ImportError as error:
         raise SystemExit(f"this benchmark compares with torchvision ({error}): pip install torch torchvision "
                          "(benchmarks/README.md says more)") from None
+
+
+def torchvision_options(description, turns, times):
+    """Return a parser with the options that all comparisons of a model with torchvision have.
+
+    Parameters
+    ----------
+    description : str
+    turns, times : int
+        What `--turns` and `--times` are where nobody says.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=turns, help="of each side")
+    parser.add_argument("--times", type=int, default=times, help="counted repetitions in a turn")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--cpu-time", action="store_true", help="processor time in the tables of stages")
+    parser.add_argument("--stages-only", action="store_true", help="only the tables of stages")
+    return parser
 
 
 class Side:
@@ -91,7 +114,7 @@ class Summary(NamedTuple):
 
 
 def summary(values):
-    """Summarise a list of numbers."""
+    """Summarize a list of numbers."""
     return Summary(min(values), statistics.median(values), max(values))
 
 

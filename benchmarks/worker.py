@@ -28,9 +28,10 @@ LEARNING_RATE = 1e-12       # all the optimizer's work, yet every repetition sta
 def resident_bytes(which="VmRSS"):
     """Return the resident memory now (VmRSS) or at its highest (VmHWM)."""
     try:
-        for line in open("/proc/self/status"):
-            if line.startswith(which):
-                return 1024 * int(line.split()[1])
+        with open("/proc/self/status") as status:
+            for line in status:
+                if line.startswith(which):
+                    return 1024 * int(line.split()[1])
     except OSError:
         pass
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

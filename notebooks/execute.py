@@ -5,9 +5,9 @@
     python notebooks/execute.py --check          execute copies; fail if anything changes but `timing` cells
     python notebooks/execute.py --thumbnails     write notebooks/thumbnails/ from the stored outputs, execute nothing
 
-What differs from run to run or from one machine to the next is taken out: time stamps, widget ids and states, the kernel's
-version. Outputs of cells tagged `timing` stay as they are, and nobody compares them. `--check` is strict to the byte and so holds
-on the machine, and with the versions of NumPy and matplotlib, on which a lesson was executed.
+What differs from run to run or from one machine to the next is taken out: time stamps, widget ids and states, the
+kernel's version. Outputs of cells tagged `timing` stay as they are, and nobody compares them. `--check` is strict to
+the byte and so holds on the machine, and with the versions of NumPy and matplotlib, on which a lesson was executed.
 """
 
 import argparse
@@ -43,23 +43,23 @@ def tags(cell):
 
 
 def execute(notebook, allow_errors=False):
-    """Run all cells of a notebook in a fresh kernel, in the notebooks' folder, and normalise the outputs."""
+    """Run all cells of a notebook in a fresh kernel, in the notebooks' folder, and normalize the outputs."""
     python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     client = NotebookClient(notebook, timeout=CELL_TIMEOUT, kernel_name="python3", record_timing=False,
                             resources={"metadata": {"path": str(HERE)}}, allow_errors=allow_errors)
     # one thread a product, unless somebody says otherwise: with several, the last digits depend on their number
     environment = {"OPENBLAS_NUM_THREADS": "1", **os.environ, "PYTHONPATH": python_path, "PYTHONHASHSEED": "0"}
     client.execute(env=environment)
-    return normalise(notebook)
+    return normalize(notebook)
 
 
-def normalise(notebook):
+def normalize(notebook):
     """Take out of a notebook, in place, what says nothing about the lesson."""
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict({"tags": sorted(tags(cell))} if tags(cell) else {})
         if cell.cell_type == "code":
-            cell.outputs = [_normalised(output) for output in _joined(cell.outputs)]
+            cell.outputs = [_normalized(output) for output in _joined(cell.outputs)]
     return notebook
 
 
@@ -74,7 +74,7 @@ def _joined(outputs):
     return joined
 
 
-def _normalised(output):
+def _normalized(output):
     if WIDGET in output.get("data", {}):
         return nbformat.v4.new_output("display_data", data={"text/plain": SLIDER})
     return output
@@ -99,7 +99,8 @@ def differences(before, after):
 def write_thumbnail(path):
     """Write the first picture of a lesson's cell tagged `thumbnail` as a small PNG; return its path or None."""
     for cell in nbformat.read(path, as_version=4).cells:
-        pictures = [output.data["image/png"] for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
+        pictures = [output.data["image/png"] for output in cell.get("outputs", [])
+                    if "image/png" in output.get("data", {})]
         if "thumbnail" in tags(cell) and pictures:
             picture = Image.open(io.BytesIO(base64.b64decode(pictures[0]))).convert("RGB")
             picture.thumbnail(THUMBNAIL_SIZE, Image.Resampling.LANCZOS)

@@ -19,7 +19,7 @@ from npmaskrcnn.training.augment import augment, flip_horizontal
 from npmaskrcnn.weights import export, load_into, read_npz, write_npz
 
 NOTHING = Target([], [], [])
-GREY = np.full((40, 56, 3), 90, np.uint8)
+GRAY = np.full((40, 56, 3), 90, np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +65,9 @@ def test_a_file_is_not_converted_into_itself(model, tmp_path):
 
 def test_weights_of_the_losses_and_progress_of_a_wrong_kind(model):
     with pytest.raises(InputError, match="loss_weights must be a dict of name to factor, got .1."):
-        model.loss_and_grads([GREY], [NOTHING], np.random.default_rng(0), loss_weights=[1])
+        model.loss_and_grads([GRAY], [NOTHING], np.random.default_rng(0), loss_weights=[1])
     with pytest.raises(InputError, match="progress must be a function of the name of a stage, got 3"):
-        model.predict(GREY, progress=3)
+        model.predict(GRAY, progress=3)
 
 
 @pytest.mark.parametrize("options, message", [
@@ -110,14 +110,16 @@ def test_weights_of_whole_numbers_are_cast_with_a_warning(model, tmp_path):
     state = model.state_dict()
     state["rpn.head.cls_logits.bias"] = np.zeros(3, np.int64)
     write_npz(tmp_path / "a.npz", state, {})
-    with pytest.warns(InputWarning, match="a.npz: 1 array cast to float32, the first 'rpn.head.cls_logits.bias' from int64"):
+    with pytest.warns(InputWarning,
+                      match="a.npz: 1 array cast to float32, the first 'rpn.head.cls_logits.bias' from int64"):
         load_into(maskrcnn_tiny(3, min_size=64, max_size=64), tmp_path / "a.npz")
 
 
 def test_too_large_a_picture_is_told_with_one_limit(tmp_path, monkeypatch):
     Image.new("1", (300, 300)).save(tmp_path / "bomb.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    with pytest.raises(InputError, match="bomb.png: has too many pixels; the limit is 36000000 pixels; make it smaller"):
+    with pytest.raises(InputError,
+                       match="bomb.png: has too many pixels; the limit is 36000000 pixels; make it smaller"):
         read_image(tmp_path / "bomb.png")
 
 
@@ -125,11 +127,11 @@ def test_too_large_a_picture_is_told_with_one_limit(tmp_path, monkeypatch):
 
 def test_a_target_of_nothing_needs_no_size_to_learn_from(model):
     rng = np.random.default_rng(0)
-    losses = model.loss_and_grads([GREY], [NOTHING], rng)
+    losses = model.loss_and_grads([GRAY], [NOTHING], rng)
     assert losses["loss_mask"] == 0 and losses["loss_classifier"] > 0
-    assert len(model.trace(GREY, NOTHING).training.mask_targets) == 0
+    assert len(model.trace(GRAY, NOTHING).training.mask_targets) == 0
     for _ in range(4):
-        _, target = augment(GREY, NOTHING, rng, scale_jitter=(0.5, 2))
+        _, target = augment(GRAY, NOTHING, rng, scale_jitter=(0.5, 2))
         assert len(target) == 0
 
 
@@ -140,8 +142,8 @@ def test_a_target_is_warned_of_once_and_not_again_when_it_is_mirrored():
         target = Target([[30, 4, 50, 30]], [1], masks)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        _, mirrored = flip_horizontal(GREY, target)
-        _, zoomed = augment(GREY, target, np.random.default_rng(0), flip=False, scale_jitter=(0.5, 0.5))
+        _, mirrored = flip_horizontal(GRAY, target)
+        _, zoomed = augment(GRAY, target, np.random.default_rng(0), flip=False, scale_jitter=(0.5, 0.5))
     np.testing.assert_array_equal(mirrored.boxes, [[6, 4, 26, 30]])
     assert zoomed.area == zoomed.masks.sum() and not zoomed.boxes.flags.writeable
 
@@ -154,7 +156,7 @@ def test_overshoot_of_a_sharp_resize_is_clipped():
 
 @pytest.mark.parametrize("rng", [None, -1, True, "0"])
 def test_who_draws_is_a_generator_or_a_seed(model, rng):
-    for call in (lambda: model.loss_and_grads([GREY], [NOTHING], rng), lambda: maskrcnn_tiny(rng=rng)):
+    for call in (lambda: model.loss_and_grads([GRAY], [NOTHING], rng), lambda: maskrcnn_tiny(rng=rng)):
         if rng is not None or call.__code__.co_names[0] != "maskrcnn_tiny":
             with pytest.raises(InputError, match="rng must be a np.random.Generator, or a seed of at least 0"):
                 call()
@@ -174,7 +176,7 @@ def test_broken_weights_do_not_pass_for_an_empty_picture(tmp_path):
     model.untrained = False
     model.backbone.body.conv1.weight.data[0] = np.nan
     with np.errstate(all="ignore"), pytest.raises(InputError, match="not finite"):
-        model.predict(GREY)
+        model.predict(GRAY)
     with pytest.warns(InputWarning, match="body.conv1.weight"):
         save(model, tmp_path / "broken.npz")
 
@@ -198,7 +200,7 @@ def test_that_a_model_was_never_trained_is_not_forgotten(tmp_path):
     save(maskrcnn_tiny(3, min_size=64, max_size=64), tmp_path / "fresh.npz")
     model = load(tmp_path / "fresh.npz")
     with pytest.warns(InputWarning, match="random weights"):
-        model.predict(GREY)
+        model.predict(GRAY)
 
 
 def test_save_does_not_disguise_its_format(tmp_path, model):
@@ -218,13 +220,13 @@ class Empty:
         return 2
 
     def __getitem__(self, index):
-        return GREY, NOTHING
+        return GRAY, NOTHING
 
     def size(self, index):
-        return GREY.shape[:2]
+        return GRAY.shape[:2]
 
 
-def detections(box=(3, 4, 20, 30), label=1, size=GREY.shape[:2], mask=0.9):
+def detections(box=(3, 4, 20, 30), label=1, size=GRAY.shape[:2], mask=0.9):
     return Detections(np.array([box], np.float32), np.array([label]), np.array([0.5], np.float32),
                       np.full((1, *size), mask, np.float32))
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from npmaskrcnn import __version__, cli, load, plots
+from npmaskrcnn.commands import demo
 from npmaskrcnn.datasets import CocoDataset, ShapesDataset, read_detections, write_coco
 from npmaskrcnn import rle
 from npmaskrcnn.fast import threads
@@ -22,6 +23,14 @@ from npmaskrcnn.shipped import data_file
 
 SAMPLE = data_file("shapes/instances.json")
 PICTURE = data_file("shapes/000000.png")
+
+
+@pytest.fixture
+def no_curves(monkeypatch):
+    """Draw no curves, which takes longer than a step (test_trainer looks at them); list the folders they are for."""
+    folders = []
+    monkeypatch.setattr("npmaskrcnn.training.trainer.draw_curves", lambda trainer: folders.append(trainer.out_dir))
+    return folders
 
 
 def run(capsys, *arguments):
@@ -57,10 +66,13 @@ def test_every_help_shows_an_example_that_parses(capsys, monkeypatch, command):
     cli.build_parser().parse_args(words)
 
 
-def test_demo_writes_both_pictures_and_prints_the_average_precision(capsys, tmp_path):
+def test_demo_writes_both_pictures_and_prints_the_average_precision(capsys, tmp_path, monkeypatch):
+    assert (demo.SCORED_IMAGES, demo.GALLERY_IMAGES) == (50, 8)
+    monkeypatch.setattr(demo, "SCORED_IMAGES", 5)
+    monkeypatch.setattr(demo, "GALLERY_IMAGES", 4)
     code, out, _ = run(capsys, "demo", "--seed", 3, "--out", tmp_path / "demo")
     assert code == 0
-    assert "AP50" in out and "circle" in out and "50 unseen images" in out
+    assert "AP50" in out and "circle" in out and "over 5 unseen images" in out
     for name in ("stages.png", "gallery.png"):
         pixels = np.asarray(Image.open(tmp_path / "demo" / name).convert("L"))
         assert pixels.shape[1] >= 1000 and pixels.std() > 10        # a picture, and not a blank one
@@ -129,7 +141,7 @@ def test_detect_keeps_what_is_done_when_it_is_interrupted_and_holds_one_image_at
     assert max(most) == 1
 
 
-def test_an_interruption_while_a_figure_is_freed_is_not_lost(tmp_path):
+def test_an_interruption_while_a_figure_is_freed_is_not_lost(tmp_path, heeds_interrupts):
     class Figure:
         def savefig(self, file, **options):
             file.write(b"picture")
@@ -160,20 +172,21 @@ def test_a_picture_that_is_named_twice_is_done_once(capsys, tmp_path):
     assert code == 0 and len(list(tmp_path.iterdir())) == 3 and "1 of 1 image," in out
 
 
-def test_training_and_validation_on_the_same_pictures_is_warned_of(capsys, tmp_path):
+def test_training_and_validation_on_the_same_pictures_is_warned_of(capsys, tmp_path, no_curves):
     code, _, errors = run(capsys, "train", "coco", "--annotations", SAMPLE, "--images", SAMPLE.parent, "--steps", 1,
                           "--batch-size", 1, "--val-annotations", SAMPLE, "--val-images", SAMPLE.parent,
                           "--out", tmp_path)
     assert code == 0 and any("both sets" in line for line in errors), errors
 
 
-def test_train_writes_log_curves_checkpoint_and_a_model_that_resumes_and_loads(capsys, tmp_path):
+def test_train_writes_log_curves_checkpoint_and_a_model_that_resumes_and_loads(capsys, tmp_path, no_curves):
     common = ["train", "coco", "--annotations", SAMPLE, "--images", SAMPLE.parent, "--batch-size", 1,
               "--steps", 2, "--out", tmp_path]
     code, out, errors = run(capsys, *common)
     assert code == 0, errors
     assert "mask" in out and "s left" in out
-    assert {"log.csv", "curves.png", "checkpoint.npz", "model.npz"} <= {p.name for p in tmp_path.iterdir()}
+    assert {"log.csv", "checkpoint.npz", "model.npz"} <= {p.name for p in tmp_path.iterdir()}
+    assert set(no_curves) == {tmp_path}
     assert load(tmp_path / "model.npz").class_names == ["background", "circle", "square", "triangle"]
     line = error_line(capsys, *common, "--resume", tmp_path / "checkpoint.npz")
     assert "checkpoint.npz" in line and "2 steps" in line
@@ -186,7 +199,7 @@ def test_evaluate_measures_a_model_and_a_results_file_alike(capsys, tmp_path):
     assert (tmp_path / "precision-recall-masks.png").exists()
 
 
-def test_weights_of_other_classes_are_trained_on_with_new_heads(capsys, tmp_path):
+def test_weights_of_other_classes_are_trained_on_with_new_heads(capsys, tmp_path, no_curves):
     annotations = write_coco(ShapesDataset(4, seed=1, kinds=("ring", "star")), tmp_path / "data")
     common = ["train", "coco", "--annotations", annotations, "--images", tmp_path / "data", "--steps", 1,
               "--batch-size", 2, "--out", tmp_path / "run", "--weights", data_file("tiny.npz")]
@@ -219,7 +232,7 @@ def test_export_there_and_back_keeps_every_bit(capsys, tmp_path):
         np.testing.assert_array_equal(value, second.state_dict()[name])
 
 
-def test_shapes_take_up_a_run_for_more_steps(capsys, tmp_path):
+def test_shapes_take_up_a_run_for_more_steps(capsys, tmp_path, no_curves):
     common = ["train", "shapes", "--batch-size", 1, "--kinds", "star", "--out", tmp_path]
     shapes = ShapesDataset(1, seed=5, kinds=("star",))
     with pytest.MonkeyPatch.context() as patch:
@@ -289,7 +302,8 @@ def test_names_that_the_terminal_cannot_show_and_a_foreign_backend_do_no_harm(tm
     (["train", "shapes", "--lr", "-1"], "error: --lr must be"),
     (["train", "shapes", "--lr", "nan"], "error: --lr must be"),
     (["train", "shapes", "--batch-size", "0"], "error: --batch-size must be"),
-    (["train", "shapes", "--batch-size", "200000"], "error: --batch-size is 200000, but the dataset has 100,000 images"),
+    (["train", "shapes", "--batch-size", "200000"],
+     "error: --batch-size is 200000, but the dataset has 100,000 images"),
     (["train", "shapes", "--eval-every", "0"], "error: --eval-every must be"),
     (["train", "shapes", "--checkpoint-at", "0"], "error: --checkpoint-at must be"),
     (["train", "coco", "--annotations", SAMPLE, "--images", SAMPLE.parent, "--scale-jitter", "0.001", "1"],
@@ -350,7 +364,7 @@ def test_advice_for_lack_of_memory_names_only_options_that_there_are(capsys, tmp
     assert error_line(capsys, *command, "--out", tmp_path).endswith(f"use {advice}")
 
 
-def test_one_thing_is_named_as_one(capsys, tmp_path):
+def test_one_thing_is_named_as_one(capsys, tmp_path, no_curves):
     annotations = write_coco(ShapesDataset(1, seed=1, min_objects=1, max_objects=1, kinds=("star",)), tmp_path)
     assert "1 image, 1 object, 1 class)" in repr(CocoDataset(annotations, tmp_path))
     code, out, errors = run(capsys, "train", "coco", "--annotations", annotations, "--images", tmp_path, "--steps", 1,

@@ -1,4 +1,8 @@
-"""Options have torchvision's names and defaults; what does not exist or cannot be right is refused in one line."""
+"""Options have torchvision's names and defaults; what does not exist or cannot be right is refused in one line.
+
+Defaults are held against those stored of torchvision's constructors (tests/reference/state_dicts.json), refusals
+against the words that a person needs.
+"""
 
 import dataclasses
 import json

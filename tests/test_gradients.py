@@ -20,14 +20,16 @@ from npmaskrcnn.structures import Target
 # tensor, so these are tried in turn until one agrees; a wrong gradient agrees with none, which is tested below.
 STEPS = (1e-6, 1e-7, 1e-8, 1e-5)
 TOLERANCE = 1e-5
+# All parts of the tiny model, with few channels and no two numbers of them alike.
+NARROW = dict(widths=(6, 7, 9, 11), fpn_channels=8, representation_size=13, mask_layers=(10, 5))
 UNEVEN_WEIGHTS = dict(zip(LOSS_NAMES, (1.0, 0.7, 1.3, 0.9, 1.1)))   # no two losses can be swapped unnoticed
 
 
 def small_model(**config):
-    """A tiny model in float64, away from the symmetric start (biases 0, norms 1)."""
+    """A narrow tiny model in float64, away from the symmetric start (biases 0, norms 1)."""
     rng = np.random.default_rng(4)
     options = dict(min_size=64, max_size=112, rpn_post_nms_top_n_train=40, box_batch_size_per_image=16)
-    model = maskrcnn_tiny(rng=rng, **{**options, **config}).astype(np.float64)
+    model = maskrcnn_tiny(rng=rng, dimensions=NARROW, **{**options, **config}).astype(np.float64)
     for parameter in model.parameters():
         parameter.data += rng.normal(0, 0.03, parameter.data.shape)
     return model

@@ -1,4 +1,8 @@
-"""The builders: torchvision's keys, shapes, counts, frozen layers and first weights."""
+"""The builders: torchvision's keys, shapes, counts, frozen layers and first weights.
+
+State dicts are held against those stored of torchvision (tests/reference/state_dicts.json), first weights against the
+distributions that torch draws them from.
+"""
 
 import hashlib
 import json
@@ -8,8 +12,7 @@ import numpy as np
 import pytest
 
 from npmaskrcnn import (InputError, maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2, maskrcnn_resnet_fpn,
-                        maskrcnn_tiny,
-                        models, nn)
+                        maskrcnn_tiny, models, nn)
 from tests.reference.cases import NoDraws
 from tests.reference.store import FOLDER
 
@@ -33,8 +36,7 @@ def test_the_stored_lists_are_what_was_stored():
 def test_state_dicts_have_torchvisions_keys_and_shapes_in_its_order(name):
     model = empty(name)
     stored = STORED["models"][name]
-    assert [(key, list(value.shape)) for key, value in model.state_dict().items()] == [tuple(row)
-                                                                                       for row in stored["state"]]
+    assert [[key, list(value.shape)] for key, value in model.state_dict().items()] == stored["state"]
     assert model.num_parameters() == sum(p.data.size for p in model.parameters()) == stored["num_parameters"]
 
 
@@ -91,9 +93,8 @@ def test_norm_eps_is_the_callers():
 
 
 def test_v1_has_frozen_norms_in_the_body_only_and_v2_has_batch_norms_everywhere():
-    kinds = {name: {(type(m), path.split(".")[0] + "." + path.split(".")[1]) for path, m in
-                    empty(name, num_classes=2).named_modules() if isinstance(m,
-                                                                             (nn.BatchNorm2d, nn.FrozenBatchNorm2d))}
+    kinds = {name: {(type(m), ".".join(path.split(".")[:2])) for path, m in empty(name, num_classes=2).named_modules()
+                    if isinstance(m, (nn.BatchNorm2d, nn.FrozenBatchNorm2d))}
              for name in ("resnet18", "v2")}
     assert kinds["resnet18"] == {(nn.FrozenBatchNorm2d, "backbone.body")}
     assert kinds["v2"] == {(nn.BatchNorm2d, part) for part in
@@ -113,7 +114,7 @@ NORMAL = [      # model, key, standard deviation
     ("v1", "backbone.body.layer3.0.conv1.weight", math.sqrt(2 / (256 * 9))),
     ("v1", "backbone.body.layer3.0.downsample.0.weight", math.sqrt(2 / 256)),
     ("v1", "rpn.head.conv.0.0.weight", 0.01), ("v1", "rpn.head.cls_logits.weight", 0.01),
-          ("v1", "rpn.head.bbox_pred.weight", 0.01),
+    ("v1", "rpn.head.bbox_pred.weight", 0.01),
     ("v1", "roi_heads.mask_head.0.0.weight", math.sqrt(2 / (256 * 9))),
     ("v1", "roi_heads.mask_predictor.conv5_mask.weight", 0.0442),
     ("v1", "roi_heads.mask_predictor.mask_fcn_logits.weight", 0.148),
@@ -127,7 +128,7 @@ UNIFORM = [     # model, key, bound
     ("v1", "roi_heads.box_head.fc7.weight", 0.03125), ("v1", "roi_heads.box_predictor.cls_score.weight", 0.03125),
     ("v1", "roi_heads.box_predictor.bbox_pred.bias", 0.03125), ("v2", "roi_heads.box_head.5.weight", 0.00893),
     ("v1", "roi_heads.mask_predictor.conv5_mask.bias", 0.03125),
-           ("v1", "roi_heads.mask_predictor.mask_fcn_logits.bias", 1 / 16)]
+    ("v1", "roi_heads.mask_predictor.mask_fcn_logits.bias", 1 / 16)]
 ZERO = ["backbone.fpn.inner_blocks.0.0.bias", "backbone.fpn.layer_blocks.3.0.bias", "rpn.head.conv.0.0.bias",
         "rpn.head.cls_logits.bias", "rpn.head.bbox_pred.bias", "roi_heads.mask_head.2.0.bias"]
 
@@ -209,7 +210,8 @@ def test_bodies_are_the_documented_ones():
 
 def test_a_model_says_what_it_is_in_one_line():
     model = maskrcnn_tiny(3, min_size=96)
-    assert "maskrcnn_tiny" in repr(model) and "3 classes," in repr(model) and f"{model.num_parameters():,}" in repr(model)
+    assert "maskrcnn_tiny" in repr(model) and "3 classes," in repr(model)
+    assert f"{model.num_parameters():,}" in repr(model)
     assert "min_size 96, max_size 128" in repr(model) and "\n" not in repr(model)
     model.class_names = ["background", "cat", "dog"]
     assert "3 classes (background, cat, dog)" in repr(model)
@@ -227,6 +229,7 @@ def test_an_option_of_another_place_is_led_there(build, option, hint):
 
 
 def test_numbers_of_numpy_in_the_options_can_be_saved(tmp_path):
-    model = maskrcnn_tiny(np.int64(3), min_size=np.int64(96), image_mean=np.array([.4, .5, .6]), rpn_nms_thresh=np.float32(.5))
+    model = maskrcnn_tiny(np.int64(3), min_size=np.int64(96), image_mean=np.array([.4, .5, .6]),
+                          rpn_nms_thresh=np.float32(.5))
     assert json.loads(json.dumps(model.architecture)) == json.loads(json.dumps(maskrcnn_tiny(
         3, min_size=96, image_mean=(.4, .5, .6), rpn_nms_thresh=.5).architecture))

@@ -1,7 +1,8 @@
 """The lessons: each runs through, shows what is stored in it, and keeps to the form that all have.
 
 What is stored was computed on another machine, perhaps with other versions, so numbers in texts are compared with a
-tolerance, and pictures by their size and, where matplotlib is the same, roughly by their look. `notebooks/execute.py --check` is strict.
+tolerance, and pictures by their size and, where matplotlib is the same, roughly by their look.
+`notebooks/execute.py --check` is strict.
 """
 
 import base64
@@ -103,7 +104,7 @@ def compare_pictures(before, after, where):
         blocks = before.width // 16, before.height // 16
         before, after = (np.asarray(picture.convert("L").resize(blocks, Image.Resampling.BOX), dtype=float)
                          for picture in (before, after))
-        assert (np.abs(before - after) > 20).mean() < 0.03, where       # grey levels of 255; share of the blocks
+        assert (np.abs(before - after) > 20).mean() < 0.03, where       # gray levels of 255; share of the blocks
 
 
 # ---- what is stored ----
@@ -120,7 +121,7 @@ def test_a_lesson_is_stored_executed_and_without_errors(path):
 @each_lesson
 def test_nothing_in_a_lesson_varies_from_run_to_run(path, execute):
     stored = read(path)
-    assert stored == execute.normalise(read(path))
+    assert stored == execute.normalize(read(path))
     assert "execution" not in str([cell.metadata for cell in stored.cells])
 
 

@@ -66,7 +66,8 @@ def test_every_command_and_link_of_a_page_holds(page):
 def test_the_page_on_ones_own_images_writes_what_it_says(tmp_path, monkeypatch):
     """The two blocks of code: drawn pictures, and painted ones made of the drawn."""
     monkeypatch.chdir(tmp_path)
-    drawn, painted = re.findall(r"```python\n(.*?)```", (ROOT / "docs/own-images.md").read_text(encoding="utf-8"), re.DOTALL)
+    page = (ROOT / "docs/own-images.md").read_text(encoding="utf-8")
+    drawn, painted = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     exec(drawn, {})
     dataset = CocoDataset("train/instances.json", "train")
     assert dataset.class_names == ["background", "ring", "star"] and len(dataset) == 10

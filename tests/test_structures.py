@@ -105,7 +105,7 @@ def test_missing_or_zero_area_is_counted_from_the_mask():
     np.testing.assert_array_equal(Target(BOXES, LABELS, masks_of(), area=[0, 77.5]).area, [160, 77.5])
 
 
-def test_a_true_box_of_the_first_pixel_is_not_taken_for_normalised():
+def test_a_true_box_of_the_first_pixel_is_not_taken_for_normalized():
     assert len(Target([[0, 0, 1, 1]], [1], masks_of([[0, 0, 1, 1]]))) == 1
 
 
@@ -132,12 +132,12 @@ def test_a_box_that_does_not_fit_its_mask_gives_a_warning_with_their_iou():
         Target(BOXES[:1], [1], masks_of([[5, 30, 15, 36]]), name="img7")
 
 
-def test_y1_x1_y2_x2_boxes_are_recognised():
+def test_y1_x1_y2_x2_boxes_are_recognized():
     with pytest.warns(InputWarning, match="this looks like y1, x1, y2, x2"):
         Target([[5, 6, 12, 30]], [1], masks_of([[6, 5, 30, 12]]))
 
 
-def test_x_y_w_h_boxes_are_recognised_even_when_none_is_inverted():
+def test_x_y_w_h_boxes_are_recognized_even_when_none_is_inverted():
     with pytest.warns(InputWarning, match="this looks like x, y, width, height"):
         Target([[20, 10, 30, 25]], [1], masks_of([[20, 10, 50, 35]]))
 
@@ -159,7 +159,7 @@ REFUSED = {
     "negative and outside": (dict(boxes=[[-9, 20, -2, 36], BOXES[1]]), "box 0 .* lies outside"),
     "NaN": (dict(boxes=with_value(BOXES, (1, 1), np.nan)), "box 1 .*nan.* must be finite"),
     "infinite": (dict(boxes=with_value(BOXES, (1, 3), np.inf)), "box 1 .*inf.* must be finite"),
-    "normalised": (dict(boxes=BOXES / [60, 40, 60, 40]), "normalized boxes"),
+    "normalized": (dict(boxes=BOXES / [60, 40, 60, 40]), "normalized boxes"),
     "a single box": (dict(boxes=BOXES[0]), r"shape \(N, 4\), got \(4,\).*boxes\[None\]"),
     "five columns": (dict(boxes=np.ones((2, 5))), r"shape \(N, 4\), got \(2, 5\)"),
     "list of dicts": (dict(boxes=[{"x": 1}, {"x": 2}]), r"an \(N, 4\) array of numbers.*got .{.x."),
@@ -226,7 +226,7 @@ def test_masks_of_another_size_than_the_image_are_refused(image_size, message):
     assert str(caught.value).startswith("img7: ")
 
 
-def test_masks_with_the_objects_last_are_recognised_by_the_image_size():
+def test_masks_with_the_objects_last_are_recognized_by_the_image_size():
     # Three objects in an image three rows high: (H, W, N) has the right N by chance.
     masks = np.ones((3, 7, 3), bool)
     target = Target(np.array([[0, 0, 3, 7]] * 3), [1, 1, 1], masks)

@@ -3,6 +3,9 @@
 The imports are read from the files and held against the order of the floors below. README's reading table is held
 against the files that it names: they are there, they are few and short enough to be read, they import nothing that is
 not among them or among those that judge input, and a training step on the plain operations runs through nothing else.
+Lines are held against the house's limits: their length, and how many make a function.
+
+    python tests/test_tree.py       print the lines of code, folder by folder, of the package and of the path
 """
 
 import ast
@@ -30,6 +33,7 @@ FLOORS = [*GROUND_FLOOR, "files", "interrupt", "progress", "rle", "images", "pla
 # What judges input: beside the path, and short enough to be read as well.
 JUDGES = [*GROUND_FLOOR, "target_checks"]
 PATH_FILES, PATH_LINES, JUDGES_LINES = 33, 2200, 300
+LINE_LENGTH, FUNCTION_LINES = 120, 40
 
 
 def module_name(file):
@@ -100,6 +104,19 @@ def test_nobody_imports_the_package_itself_by_the_front_door():
                     assert above or alias.name in MODULES or name == "cli", (name, alias.name)
 
 
+def test_within_the_package_imports_are_relative():
+    # so that what runs is this revision, whichever is installed
+    absolute = []
+    for name, tree in {**MODULES, "__init__": ast.parse((ROOT / "__init__.py").read_text(encoding="utf-8"))}.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                sources = [alias.name for alias in node.names]
+            else:
+                sources = [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+            absolute += [f"{name}, line {node.lineno}" for source in sources if source.split(".")[0] == "npmaskrcnn"]
+    assert not absolute
+
+
 def third_party(name):
     """Return which packages beyond the standard library and this one a module imports, anywhere in it."""
     names = set()
@@ -159,8 +176,8 @@ def path_files():
     return files
 
 
-def code_lines(file):
-    """Count lines that hold code: no docstrings, comments and blanks."""
+def lines_of_code(file):
+    """Return the numbers of the lines that hold code: no docstrings, comments and blanks."""
     text = file.read_text(encoding="utf-8")
     documentation = set()
     for node in ast.walk(ast.parse(text)):
@@ -171,7 +188,12 @@ def code_lines(file):
         if token.type not in (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
                               tokenize.ENDMARKER):
             lines.update(range(token.start[0], token.end[0] + 1))
-    return len(lines - documentation)
+    return lines - documentation
+
+
+def code_lines(file):
+    """Count lines that hold code."""
+    return len(lines_of_code(file))
 
 
 PATH = path_files() if (ROOT.parent / "README.md").exists() else []
@@ -220,3 +242,44 @@ def test_a_step_on_the_plain_operations_runs_through_the_path_only():
     ours = {file for file in seen if file.startswith(str(ROOT))}
     assert ours <= allowed
     assert len(ours) > 20       # so that this test is known to see something
+
+
+# ---- the limits of lines ----
+
+
+def test_no_line_is_too_long():
+    try:
+        listed = subprocess.run(["git", "ls-files", "-z", "*.py"], cwd=ROOT.parent, capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a checkout of the repository, so nobody knows which files are part of it")
+    files = [ROOT.parent / name for name in listed.stdout.decode().split("\0") if name]
+    assert ROOT / "__init__.py" in files
+    long = [f"{file.relative_to(ROOT.parent)}:{number}" for file in files if file.exists()
+            for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1)
+            if len(line) > LINE_LENGTH]
+    assert not long
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_function_can_be_seen_at_one_glance(name):
+    path = ROOT / Path(*name.split("."))
+    lines = lines_of_code(path / "__init__.py" if name in IS_PACKAGE else path.with_suffix(".py"))
+    long = {node.name: count for node in ast.walk(MODULES[name]) if isinstance(node, ast.FunctionDef)
+            if (count := len(lines.intersection(range(node.lineno, node.end_lineno + 1)))) > FUNCTION_LINES}
+    assert not long
+
+
+def print_lines_of_code():
+    """Print the lines of code of the package, folder by folder, and of the path."""
+    folders = {}
+    for file in sorted(ROOT.rglob("*.py")):
+        folder = file.parent.relative_to(ROOT.parent)
+        folders[folder] = folders.get(folder, 0) + code_lines(file)
+    rows = [*((f"{folder}/", count) for folder, count in folders.items()), ("the package", sum(folders.values())),
+            ("the path from image to step", sum(code_lines(ROOT / file) for file in PATH))]
+    for what, count in rows:
+        print(f"{count:>7,}  {what}")
+
+
+if __name__ == "__main__":
+    print_lines_of_code()

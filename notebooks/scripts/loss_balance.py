@@ -4,9 +4,10 @@
 
 Trains the tiny model from random weights for 300 steps of two toy images, with all losses weighted alike (from three
 seeds, to see how much chance alone changes) and then with one weight at 10 or at 0.1; the three changes that do most
-are made with all three seeds. Weights at the start, images and draws are the same in all runs of one seed. Writes notebooks/results/loss_balance.json: for each run the unweighted
-losses, as means over the last 50 steps, and average precision on 100 test images. The file is renewed after each run, and
-runs that it already holds are not made again: delete it to begin anew. Lesson 10 shows it.
+are made with all three seeds. Weights at the start, images and draws are the same in all runs of one seed. Writes
+notebooks/results/loss_balance.json: for each run the unweighted losses, as means over the last 50 steps, and average
+precision on 100 test images. The file is renewed after each run, and runs that it already holds are not made again:
+delete it to begin anew. Lesson 10 shows it.
 """
 
 import json

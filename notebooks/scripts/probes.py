@@ -1,7 +1,7 @@
 """Two probes of a feature map: what lies there ready to be read? Lesson 03 explains them; lesson 04 uses them again.
 
 A probe is a weighted sum of a cell's numbers, fitted by least squares on the first 240 of the images and tested on
-the others. `what` asks for the class of the object, from the one cell at its centre; `where` asks of each cell
+the others. `what` asks for the class of the object, from the one cell at its center; `where` asks of each cell
 whether the object covers it. Each image holds one object.
 """
 
@@ -23,10 +23,13 @@ def fit(vectors, answers):
 
 
 def what(maps, boxes, labels, stride):
-    """Share of right classes, read from the cell at the object's centre. maps (N, h, w, C), boxes (N, 4), labels (N,)."""
+    """Share of right classes, read from the cell at the object's center.
+
+    maps (N, h, w, C), boxes (N, 4), labels (N,).
+    """
     n, size = maps.shape[:2]
-    centre = np.round((boxes[:, :2] + boxes[:, 2:]) / 2 / stride).astype(int).clip(0, size - 1)
-    vectors, answers = maps[np.arange(n), centre[:, 1], centre[:, 0]], np.eye(4)[labels]
+    center = np.round((boxes[:, :2] + boxes[:, 2:]) / 2 / stride).astype(int).clip(0, size - 1)
+    vectors, answers = maps[np.arange(n), center[:, 1], center[:, 0]], np.eye(4)[labels]
     probe = fit(vectors[:NUM_TRAIN], answers[:NUM_TRAIN])
     return (probe(vectors[NUM_TRAIN:]).argmax(axis=1) == labels[NUM_TRAIN:]).mean()
 

@@ -41,7 +41,7 @@ RESULT = Path(__file__).resolve().parent.parent / "results" / "softmax_masks.npz
 
 
 class Branch:
-    """A mask head and a mask predictor of its own, with an optimiser."""
+    """A mask head and a mask predictor of its own, with an optimizer."""
 
     def __init__(self, heads):
         self.head, self.predictor = copy.deepcopy(heads.mask_head), copy.deepcopy(heads.mask_predictor)
@@ -73,7 +73,10 @@ def sigmoid_loss(logits, labels, targets):
 
 
 def softmax_loss(logits, shares):
-    """Cross-entropy per pixel, meaned over RoIs and pixels; `shares` (P, M, M, K) say how much of a pixel is which class."""
+    """Cross-entropy per pixel, meaned over RoIs and pixels.
+
+    `shares` (P, M, M, K) say how much of a pixel is which class.
+    """
     rows, wanted = logits.reshape(-1, NUM_CLASSES), shares.reshape(-1, NUM_CLASSES)
     shifted = rows - rows.max(axis=1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
@@ -123,10 +126,12 @@ def train_branches(model):
 
 def probabilities(name, logits):
     """(R, M, M, K): what the branch says of each pixel and class."""
-    return ops.sigmoid(logits) if name == "sigmoid" else ops.softmax(logits.reshape(-1, NUM_CLASSES)).reshape(logits.shape)
+    if name == "sigmoid":
+        return ops.sigmoid(logits)
+    return ops.softmax(logits.reshape(-1, NUM_CLASSES)).reshape(logits.shape)
 
 
-def neighbours(target, i):
+def neighbors(target, i):
     """What else is in object i's box: 0 nothing much, 1 objects of other classes only, 2 one of its own class."""
     x1, y1, x2, y2 = target.boxes[i].astype(int)
     inside = target.masks[:, y1:y2, x1:x2].mean(axis=(1, 2))
@@ -158,7 +163,8 @@ def test_branches(model, branches):
             box, truth = target.boxes[i:i + 1], target.masks[i]
             ious = [[mask_iou(paste_masks(all_masks[name][i:i + 1, :, :, k], box, truth.shape)[0] > 0.5, truth)
                      for k in range(1, NUM_CLASSES)] for name in BRANCHES]
-            rows.append((index, i, label, neighbours(target, i), ious, min(box[0, 2] - box[0, 0], box[0, 3] - box[0, 1])))
+            shorter_side = min(box[0, 2] - box[0, 0], box[0, 3] - box[0, 1])
+            rows.append((index, i, label, neighbors(target, i), ious, shorter_side))
             crops.append(np.stack([all_masks[name][i] for name in BRANCHES]))
     precision = {name: evaluate(dataset, found, iou_types=("segm",)).segm for name, found in detections.items()}
     return precision, rows, crops
@@ -176,12 +182,13 @@ def main():
                    own[:, 0] - own[:, 1],       # and loses most
                    own[:, 2] - own[:, 0])       # where semantic targets fall behind
     chosen = np.concatenate([large[np.argsort(values[large], kind="stable")[:EXAMPLES]] for values in differences])
-    arrays = {"image": np.array([row[0] for row in rows], np.int16), "object": np.array([row[1] for row in rows], np.int8),
+    arrays = {"image": np.array([row[0] for row in rows], np.int16),
+              "object": np.array([row[1] for row in rows], np.int8),
               "label": labels.astype(np.int8), "neighbours": np.array([row[3] for row in rows], np.int8),
               "iou": np.round(ious, 3).astype(np.float16), "example": chosen.astype(np.int16),
               "example_masks": np.round(255 * np.array([crops[row] for row in chosen])).astype(np.uint8)}
-    meta = {"branches": BRANCHES, "steps": STEPS, "batch_size": BATCH_SIZE, "test_images": TEST_IMAGES, "crowded": CROWDED,
-            "test_seed": 20170321, "examples": EXAMPLES,
+    meta = {"branches": BRANCHES, "steps": STEPS, "batch_size": BATCH_SIZE, "test_images": TEST_IMAGES,
+            "crowded": CROWDED, "test_seed": 20170321, "examples": EXAMPLES,
             "segm": {name: {key: round(float(figures[key]), 4) for key in ("AP", "AP50", "AP75")}
                      for name, figures in precision.items()}}
     RESULT.parent.mkdir(exist_ok=True)

@@ -97,7 +97,7 @@ def count_found(model, dataset):
 
     "found": by a detection of the right class with a score above .5 and a box with IoU of at least .5;
     "proposed": by one of the region proposals, with IoU of at least .7;
-    "with_anchor": covered by some anchor, unmoved, with IoU of at least .5 (no matter what the model has learnt).
+    "with_anchor": covered by some anchor, unmoved, with IoU of at least .5 (no matter what the model has learned).
     """
     boxes, detections, found = [], [], {"found": [], "proposed": [], "with_anchor": []}
     for image, target in (dataset[i] for i in range(len(dataset))):

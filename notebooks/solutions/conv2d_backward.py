@@ -1,4 +1,4 @@
-"""Convolution backward: each output pixel hands its gradient to the window that it saw; windows overlap, so they add."""
+"""Convolution backward: each output pixel hands its gradient to the window it saw; windows overlap, so they add."""
 
 import numpy as np
 

@@ -1,4 +1,7 @@
-"""Freed memory is there again without the system's help."""
+"""Memory that one step has freed serves the next: the setting of the allocator, held against the system's own count.
+
+Page faults are counted in a process that has asked for the setting, and in one that has not.
+"""
 
 import platform
 import subprocess

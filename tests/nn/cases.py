@@ -74,12 +74,12 @@ CASES = {
     "bottleneck, grouped": (lambda rng, norm=FROZEN: block(resnet.bottleneck, 4, 2, 1, norm, rng, groups=2,
                                                            width_per_group=64),
                             [(2, 5, 6, 4)], None),
-    "body": (lambda rng, norm=FROZEN: body(norm, rng), [(2, 37, 50, 3)], None),
-    "body, batch norm": (lambda rng, norm=BATCH: body(norm, rng), [(2, 50, 37, 3)], None),
+    "body": (lambda rng, norm=FROZEN: body(norm, rng), [(2, 33, 40, 3)], None),
+    "body, batch norm": (lambda rng, norm=BATCH: body(norm, rng), [(2, 40, 33, 3)], None),
     "body of bottlenecks": (lambda rng, norm=FROZEN: body(norm, rng, resnet.bottleneck),
                 [(1, 37, 50, 3)], None),
     "body, half frozen": (lambda rng, norm=BATCH: body(norm, rng, trainable_layers=2),
-                [(2, 50, 37, 3)], None),
+                [(2, 40, 33, 3)], None),
     "pyramid": (lambda rng, norm=None: fpn.FeaturePyramidNetwork([3, 4, 5, 6], 4, rng=rng),
                 [(2, 12, 17, 3), (2, 6, 9, 4), (2, 3, 5, 5), (2, 2, 3, 6)], None),
     "pyramid, norm": (lambda rng, norm=BATCH: fpn.FeaturePyramidNetwork([3, 4, 5, 6], 4, norm=norm, rng=rng),
@@ -106,9 +106,9 @@ def make(name, dtype="float64", seed=0):
     module = CASES[name][0](rng)
     for key, owner in module.named_arrays():
         if np.issubdtype(owner.data.dtype, np.floating):
-            noise = rng.uniform(-0.3, 0.3, owner.data.shape).astype(np.float32)
-            owner.data = np.abs(owner.data + noise) if key.endswith("var") else owner.data + noise
-    return module.astype(np.dtype(dtype))
+            noisy = owner.data + rng.uniform(-0.3, 0.3, owner.data.shape).astype(np.float32)
+            owner.data = (np.abs(noisy) if key.endswith("var") else noisy).astype(dtype)
+    return module
 
 
 def make_inputs(name, dtype="float64", seed=0):

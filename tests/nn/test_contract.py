@@ -1,4 +1,8 @@
-"""What every module of `nn` and `stages` promises, whatever it computes (the layer contract)."""
+"""What every module of `nn` and `stages` promises, whatever it computes (the layer contract), on both hands.
+
+Nothing here is held against known numbers: dtypes, shapes, whose memory it is, what must stay as it was, and what two
+calls owe each other. The modules are listed in `tests/nn/cases.py`.
+"""
 
 import copy
 

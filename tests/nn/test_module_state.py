@@ -1,4 +1,8 @@
-"""Every module gives and takes its state in torchvision's shapes."""
+"""Every module gives and takes its state in torchvision's shapes.
+
+Keys and shapes are held against those written down in `tests/nn/cases.py`, the order of axes against single weights
+that are looked up on both sides, refusals against their words.
+"""
 
 import copy
 

@@ -3,22 +3,17 @@
 IoU has two forms, so all of it runs on both hands.
 """
 
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from npmaskrcnn import reference
-from npmaskrcnn.ops import (box_area, box_iou, clip_boxes_to_image, decode_boxes, encode_boxes,
-                                  remove_small_boxes)
+from npmaskrcnn.ops import box_area, box_iou, clip_boxes_to_image, decode_boxes, encode_boxes, remove_small_boxes
+from tests.ops.stored import META, REFERENCE
 
 pytestmark = pytest.mark.usefixtures("hand")
-
-REFERENCE = np.load(Path(__file__).parents[1] / "reference" / "ops_boxes.npz")
-META = json.loads(str(REFERENCE["meta"]))
 
 
 def random_boxes(rng, count, dtype=np.float64):

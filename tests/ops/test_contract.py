@@ -1,4 +1,8 @@
-"""What every forward/backward pair of `npmaskrcnn.ops` promises on both hands, whatever it computes."""
+"""What every forward/backward pair of `npmaskrcnn.ops` promises on both hands, whatever it computes.
+
+Nothing here is held against known numbers: dtypes, shapes, whose memory it is, what must stay as it was, and what two
+calls owe each other.
+"""
 
 import copy
 

@@ -1,6 +1,6 @@
-"""The door: which hand does the work, whose function stands in for another, and when it is over.
+"""Which form of an operation runs: the fast one, the plain one or somebody's own; for how long; and who calls it.
 
-Replacements are told from the package's own forms by what they return or by being called at all.
+Own functions that stand in for others are told from the package's by what they return, or by being called at all.
 """
 
 import ast
@@ -158,9 +158,9 @@ class TestCallsBetweenOperations:
             assert ops.conv2d_weight_gradient(None, ops.conv2d_forward()[1]) == (2, "my cache")
 
     def test_half_of_an_inner_pair_does_not_mix_with_an_outer_pair(self):
-        with ops.using(conv2d_forward=say((7, "my cache")), conv2d_backward=say("mine")):
-            with ops.using(conv2d_backward=say("inner")):
-                assert ops._in_use["conv2d_forward"] is plain_conv.conv2d_forward
+        with (ops.using(conv2d_forward=say((7, "my cache")), conv2d_backward=say("mine")),
+              ops.using(conv2d_backward=say("inner"))):
+            assert ops._in_use["conv2d_forward"] is plain_conv.conv2d_forward
 
     def test_own_backward_of_regions_takes_the_plain_cache_and_the_forms_without_cache_follow(self):
         rois = np.array([[0, 0.0, 0, 2, 2]])
@@ -291,7 +291,7 @@ OUTSIDE = {"numpy", "scipy", "scipy.sparse", "typing", "math", "contextlib"}
 ALLOWED = {
     "plain": OUTSIDE | {f".{file.stem}" for file in (PACKAGE / "plain").glob("*.py")},
     "fast": OUTSIDE | {f".{file.stem}" for file in (PACKAGE / "fast").glob("*.py")}
-            | {"..plain"} | {f"..plain.{file.stem}" for file in (PACKAGE / "plain").glob("*.py")}
+            | {"..errors", "..plain"} | {f"..plain.{file.stem}" for file in (PACKAGE / "plain").glob("*.py")}
             | {"concurrent.futures", "ctypes", "functools", "os", "sys"},
 }
 

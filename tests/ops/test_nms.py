@@ -3,9 +3,6 @@
 Who is kept, in which order, and what decides close calls.
 """
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -14,11 +11,9 @@ from npmaskrcnn import reference
 from npmaskrcnn.fast.nms import BLOCK
 from npmaskrcnn.ops import batched_nms, batched_nms_best, box_iou, nms
 from npmaskrcnn.plain.nms import COORDINATE_TRICK_LIMIT
+from tests.ops.stored import META, REFERENCE
 
 pytestmark = pytest.mark.usefixtures("hand")
-
-REFERENCE = np.load(Path(__file__).parents[1] / "reference" / "ops_boxes.npz")
-META = json.loads(str(REFERENCE["meta"]))
 
 
 def crowded_boxes(rng, count, dtype=np.float64):

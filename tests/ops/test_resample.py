@@ -67,7 +67,7 @@ class TestPairs:
 
 
 def test_bilinear_ramp_by_hand():
-    # centres of six pixels over four: -1/6 (held at 0), 1/2, 7/6, 11/6, 5/2, 19/6 (held at 3)
+    # centers of six pixels over four: -1/6 (held at 0), 1/2, 7/6, 11/6, 5/2, 19/6 (held at 3)
     ramp = np.arange(4, dtype=np.float32).reshape(1, 4, 1)
     six, three = (ops.resize_bilinear(ramp, (1, width)).ravel() for width in (6, 3))
     np.testing.assert_allclose(six, [0, 0.5, 7 / 6, 11 / 6, 2.5, 3], rtol=0, atol=3e-7)  # float32 roundings

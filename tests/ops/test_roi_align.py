@@ -1,8 +1,5 @@
 """RoIAlign, on both hands: hand values, its slow twin, its matrix, its adjoint, and torchvision's own answers."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -10,17 +7,9 @@ from scipy import sparse
 
 from npmaskrcnn import reference
 from npmaskrcnn.ops import roi_align, roi_align_backward, roi_align_forward, roi_align_matrix
+from tests.ops.stored import FOUR_BY_FOUR, META, REFERENCE
 
 pytestmark = pytest.mark.usefixtures("hand")
-
-REFERENCE = np.load(Path(__file__).parents[1] / "reference" / "ops_boxes.npz")
-META = json.loads(str(REFERENCE["meta"]))
-
-#  1  2  3  4
-#  5  6  7  8      a cell's value sits at its integer index: features[0, y, x] at the point (x, y)
-#  9 10 11 12
-# 13 14 15 16
-FOUR_BY_FOUR = np.arange(1.0, 17.0).reshape(1, 4, 4, 1)
 
 
 @pytest.fixture
@@ -30,9 +19,9 @@ def rng():
 
 def random_rois(rng, count, num_images, extent):
     """Regions of (width, height) = extent and around it: some stick out, some are thin, some inverted."""
-    centre = rng.uniform(-0.2, 1.2, (count, 2)) * extent
+    center = rng.uniform(-0.2, 1.2, (count, 2)) * extent
     half = 0.5 * np.exp(rng.uniform(-3, 0.5, (count, 2))) * extent * rng.choice([1, 1, 1, 1, -1], (count, 1))
-    return np.concatenate([rng.integers(0, num_images, (count, 1)), centre - half, centre + half], axis=1)
+    return np.concatenate([rng.integers(0, num_images, (count, 1)), center - half, center + half], axis=1)
 
 
 def pool(box, output_size=2, features=FOUR_BY_FOUR, **options):
@@ -160,13 +149,13 @@ def test_rows_of_regions_inside_the_map_sum_to_one(rng):
 
 
 def test_a_ramp_is_read_half_a_cell_off_unless_aligned():
-    # A cell's value is the x of its centre.
+    # A cell's value is the x of its center.
     ramp = np.broadcast_to((np.arange(32) + 0.5)[None, None, :, None], (1, 32, 32, 1))
     box = (8.3, 6.1, 22.3, 20.1)
-    centres = 8.3 + 2 * np.arange(7) + 1
+    centers = 8.3 + 2 * np.arange(7) + 1
     for aligned, shift in [(True, 0.0), (False, 0.5)]:
         y = pool(box, 7, ramp, sampling_ratio=2, aligned=aligned)
-        assert_allclose(y, np.tile(centres + shift, (7, 1)), rtol=1e-13)
+        assert_allclose(y, np.tile(centers + shift, (7, 1)), rtol=1e-13)
 
 
 @pytest.mark.parametrize("sampling_ratio", [-1, 2])

@@ -1,18 +1,12 @@
 """RoIPool against hand values, its slow twin, differences, and torchvision's own answers. It has one form only."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from npmaskrcnn import reference
 from npmaskrcnn.ops import roi_pool, roi_pool_backward, roi_pool_forward
-
-REFERENCE = np.load(Path(__file__).parents[1] / "reference" / "ops_boxes.npz")
-META = json.loads(str(REFERENCE["meta"]))
-FOUR_BY_FOUR = np.arange(1.0, 17.0).reshape(1, 4, 4, 1)
+from tests.ops.stored import FOUR_BY_FOUR, META, REFERENCE
 
 
 @pytest.fixture

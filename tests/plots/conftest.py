@@ -53,7 +53,7 @@ def make_trace(image, target, rng, num_classes=4, rpn_score=0.0, box_score=0.05,
 
 
 def rpn_answers(target, anchors, rng):
-    """Objectness and deltas of each level: high, and towards its object, where an anchor lies on one."""
+    """Objectness and deltas of each level: high, and toward its object, where an anchor lies on one."""
     flat = np.concatenate(anchors)
     matches, best = nearest(target.boxes, flat)
     objectness = 16 * (best - 0.55) + rng.normal(0, 1, len(flat))

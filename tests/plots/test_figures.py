@@ -1,4 +1,4 @@
-"""That each figure shows the right thing."""
+"""That each figure shows the right thing: colors, texts and places against the numbers that it was drawn from."""
 
 import math
 

@@ -101,7 +101,7 @@ def scene(size, seed, num_classes, num_objects=3):
         image[mask] = whole(0, 200, 3) + whole(0, 50, (mask.sum(), 3))
         masks = [m & ~mask for m in masks] + [mask]
         labels.append(1 + whole(num_classes - 1))
-    masks = np.array([m for m in masks])
+    masks = np.array(masks)
     visible = masks.sum(axis=(1, 2)) > 20
     masks, labels = masks[visible], np.array(labels)[visible]
     for mask in masks:

@@ -31,9 +31,9 @@ CODER_WEIGHTS = [(1.0, 1.0, 1.0, 1.0), (10.0, 10.0, 5.0, 5.0)]
 
 
 def draw_boxes(rng, count, extent, size):
-    centre = rng.uniform(-0.1, 1.1, (count, 2)) * extent
+    center = rng.uniform(-0.1, 1.1, (count, 2)) * extent
     half = 0.5 * size * np.exp(0.6 * rng.standard_normal((count, 2)))
-    return np.concatenate([centre - half, centre + half], axis=1)
+    return np.concatenate([center - half, center + half], axis=1)
 
 
 def draw_rois(rng):

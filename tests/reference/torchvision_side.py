@@ -19,10 +19,13 @@ def nhwc(tensor):
     return tensor.detach().numpy().transpose(0, 2, 3, 1)
 
 
-def record(module, into, name, bound=None):
-    """Keep what `module` (or its method `bound`) returns under `name` in the dict `into`, call by call."""
-    if bound is None:
-        return module.register_forward_hook(lambda _module, _inputs, output: into.setdefault(name, []).append(output))
+def record(module, into, name):
+    """Keep what `module` returns under `name` in the dict `into`, call by call; return the hook that does it."""
+    return module.register_forward_hook(lambda _module, _inputs, output: into.setdefault(name, []).append(output))
+
+
+def record_method(module, into, name, bound):
+    """Keep what the method `bound` of `module` returns under `name` in the dict `into`, call by call."""
     method = getattr(module, bound)
 
     def recorded(*args, **kwargs):
@@ -45,7 +48,7 @@ def stages_of(twin, images):
     # The dicts of detections are changed in place by what follows, so their boxes are copied here.
     hooks.append(heads.register_forward_hook(
         lambda _module, _inputs, output: seen.update(found=[[d["boxes"].clone() for d in output[0]]])))
-    record(twin.rpn, seen, "proposals", "filter_proposals")
+    record_method(twin.rpn, seen, "proposals", "filter_proposals")
     with torch.no_grad():
         results = twin([to_torch(image, dtype) for image in images])
     for hook in hooks:

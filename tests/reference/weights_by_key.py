@@ -16,7 +16,7 @@ PREDICTORS = {"rpn.head.cls_logits": 2.0, "rpn.head.bbox_pred": 0.3, "box_predic
               "box_predictor.bbox_pred": 1.0, "mask_fcn_logits": 2.0}
 
 
-def centre_and_spread(key, shape):
+def center_and_spread(key, shape):
     """Return mean and standard deviation of the array `key` of torchvision's `shape`."""
     name = key.rsplit(".", 1)[1]
     if name == "running_mean":
@@ -36,9 +36,12 @@ def draw(key, shape, seed=0):
     """Return the float32 array (int64 0 for ``num_batches_tracked``) that belongs to `key`."""
     if key.endswith("num_batches_tracked"):
         return np.zeros(shape, np.int64)
-    centre, spread = centre_and_spread(key, shape)
-    uniform = np.random.RandomState((zlib.crc32(key.encode()) + seed) % 2 ** 32).random_sample(shape)
-    array = (centre + spread * 12 ** 0.5 * (uniform - 0.5)).astype(np.float32)
+    center, spread = center_and_spread(key, shape)
+    array = np.random.RandomState((zlib.crc32(key.encode()) + seed) % 2 ** 32).random_sample(shape)
+    array -= 0.5
+    array *= spread * 12 ** 0.5     # of uniform numbers in -1/2..1/2
+    array += center
+    array = array.astype(np.float32)
     if "cls_score.weight" in key:   # what all features share would make one class win everywhere
         array[:, 1::2] = -array[:, ::2]
     return array

@@ -1,4 +1,4 @@
-"""Anchors: torchvision's tables, to the last digit."""
+"""Anchors of one cell, of a grid and of a whole image against tables that torchvision printed, to the last digit."""
 
 import numpy as np
 import pytest

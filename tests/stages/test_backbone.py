@@ -1,4 +1,8 @@
-"""Body and pyramid: sizes, strides, the one-way of the pyramid, what is frozen."""
+"""Body and pyramid, held against properties that are known without numbers.
+
+Sizes and strides of the maps are counted; in the pyramid a coarse map changes the finer ones and never the other way
+round; what is frozen has no gradient and changes nobody else's.
+"""
 
 import numpy as np
 import pytest

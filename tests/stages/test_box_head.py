@@ -1,4 +1,7 @@
-"""The box head: torchvision's losses by hand, and from logits to detections step by step."""
+"""The box head: losses and gradients against hand values of torchvision's rule, then from logits to detections.
+
+Each step of the latter (threshold, refined boxes, suppression, limit) gets a few RoIs whose answer is plain to see.
+"""
 
 import numpy as np
 import pytest

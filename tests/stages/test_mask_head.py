@@ -1,4 +1,7 @@
-"""The mask head: torchvision's target tables, and a loss that looks at one class only."""
+"""The mask head: targets against tables that torchvision printed, the loss against its mean written out by hand.
+
+Other classes' channels must neither count in the loss nor get a gradient.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Matching and sampling, by torchvision's tables."""
+"""Which object each anchor or RoI answers for, and who is sampled: against tables that torchvision printed."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Pasting: torchvision's tables, to the pixel."""
+"""Pasting masks into images against tables that torchvision printed, to the pixel."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def paste(masks, box, size):
     return paste_masks(masks, np.array([box], np.float32), size)[0]
 
 
-def test_boxes_grow_about_their_centres():
+def test_boxes_grow_about_their_centers():
     grown = expand_boxes(np.array([[1.0, 1, 5, 5], [0, 0, 3.9, 7.8]]), 1.5)
     np.testing.assert_allclose(grown, [[0, 0, 6, 6], [-.975, -1.95, 4.875, 9.75]], rtol=1e-12)
 
@@ -25,7 +25,7 @@ def test_a_full_mask_fades_over_one_cell():
     assert not pasted[[0, 6, 7]].any()
 
 
-def test_coordinates_are_truncated_towards_zero_so_a_border_box_loses_nothing():
+def test_coordinates_are_truncated_toward_zero_so_a_border_box_loses_nothing():
     # expanded to -.975 .. 4.875, which truncates to 0 .. 4: five pixels, not six
     pasted = paste(ONES4, [0, 0, 3.9, 3.9], (8, 9))
     expected = np.zeros((8, 9))

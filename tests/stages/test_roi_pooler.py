@@ -1,4 +1,4 @@
-"""Which level a RoI is pooled from, and that the pooled rows are RoIAlign's on that level."""
+"""Which level of the pyramid a RoI is pooled from, against hand values; its row is RoIAlign's on that very level."""
 
 import numpy as np
 import pytest
@@ -79,4 +79,4 @@ def test_scales_are_the_strides_for_small_images_too(height):
     features = [np.tile((np.arange(padded // s) * float(s))[None, :, None, None], (1, 1, 8, 1))
                 for s in (4, 8, 16, 32)]
     pooled = RoIPooler(1)(features, np.array([[0, 4.0, 4.0, 12.0, 12.0]]))
-    np.testing.assert_allclose(pooled.item(), 8.0, rtol=1e-12)      # the RoI's centre (aligned=False: no half cell)
+    np.testing.assert_allclose(pooled.item(), 8.0, rtol=1e-12)      # the RoI's center (aligned=False: no half cell)

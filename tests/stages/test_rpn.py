@@ -1,4 +1,9 @@
-"""The RPN: a hot cell becomes the box on that cell, and proposals follow torchvision's recipe."""
+"""The RPN: from logits and deltas to proposals, and its losses.
+
+One cell is made hot and must become the box that its deltas say; each step of torchvision's recipe (top k per level,
+clipping, suppression, limit) gets a few boxes whose answer is plain to see; losses and gradients are worked out by
+hand.
+"""
 
 import math
 
@@ -38,9 +43,9 @@ def test_a_hot_cell_becomes_the_box_that_its_deltas_say(level, anchor):
     side, ratio = (8, 16, 32, 48, 64)[level], (0.5, 1.0, 2.0)[anchor]
     half_w, half_h = np.round(side / math.sqrt(ratio) / 2), np.round(side * math.sqrt(ratio) / 2)
     # the cell's corner is at (x, y) times the stride; moved by .1 of the anchor's width, -.05 of its height
-    centre_x, centre_y = x * (96 // width) + 0.1 * 2 * half_w, y * (64 // height) - 0.05 * 2 * half_h
-    expected = np.array([centre_x - 0.5 * half_w, centre_y - 0.8 * half_h, centre_x + 0.5 * half_w,
-                         centre_y + 0.8 * half_h])
+    center_x, center_y = x * (96 // width) + 0.1 * 2 * half_w, y * (64 // height) - 0.05 * 2 * half_h
+    expected = np.array([center_x - 0.5 * half_w, center_y - 0.8 * half_h, center_x + 0.5 * half_w,
+                         center_y + 0.8 * half_h])
     # anchors are float32's
     np.testing.assert_allclose(best.boxes[0], expected.clip(0, [90, 60, 90, 60]), rtol=1e-6)
     np.testing.assert_allclose(best.scores[0], 1 / (1 + math.exp(-4.0)), rtol=1e-12)

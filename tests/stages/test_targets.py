@@ -1,4 +1,7 @@
-"""What sampled anchors and RoIs must answer: labels, deltas, masks, in torchvision's order."""
+"""What sampled anchors and RoIs must answer: labels, deltas and masks, in torchvision's order.
+
+Held against `ops.encode_boxes` of the matched pairs, and against what a draw that is known beforehand must choose.
+"""
 
 import numpy as np
 import pytest
@@ -135,7 +138,7 @@ def test_no_proposal_but_objects_learns_from_the_objects_own_boxes():
     assert chosen.labels.tolist() == [3, 1] and not chosen.delta_targets.any()
 
 
-def test_two_objects_with_one_box_the_first_is_learnt():
+def test_two_objects_with_one_box_the_first_is_learned():
     twins = target((10, 10, 40, 30, 3), (10, 10, 40, 30, 1))
     chosen = choose_rois([PROPOSALS], [twins], Order())
     assert set(chosen.labels) == {0, 3}

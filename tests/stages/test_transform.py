@@ -1,4 +1,8 @@
-"""The transform: sizes, padding, normalisation, ground truth, and the way back, by torchvision's own numbers."""
+"""Images are resized, normalized and padded, ground truth goes along, boxes come back: torchvision's own numbers.
+
+What has no numbers of its own is held against properties (a ramp stays a ramp, boxes return to where they were), the
+gradient against the adjoint.
+"""
 
 from types import SimpleNamespace
 
@@ -65,7 +69,7 @@ def test_a_batch_is_as_large_as_its_largest_sides_rounded_up_to_32(sizes, padded
     assert batch.image_sizes == [resized_size(size, 800, 1333) for size in sizes]
 
 
-def test_images_are_normalised_before_they_are_padded_with_zeros():
+def test_images_are_normalized_before_they_are_padded_with_zeros():
     black, white = np.zeros((20, 30, 3), np.float32), np.ones((30, 20, 3), np.float32)
     batch = transform(20).forward([black, white], np.float32)
     assert batch.images.shape == (2, 32, 32, 3)
@@ -76,7 +80,7 @@ def test_images_are_normalised_before_they_are_padded_with_zeros():
     assert batch.images[1, :30, :20].all() and not batch.images[1, :, 20:].any()
 
 
-def test_an_image_of_the_right_size_is_only_normalised():
+def test_an_image_of_the_right_size_is_only_normalized():
     given = image(64, 96)
     batch = Transform(64, 96, MEAN, STD).forward([given], np.float64)
     np.testing.assert_allclose(batch.images[0], (given - np.array(MEAN)) / np.array(STD), rtol=1e-12)  # rounding
@@ -117,7 +121,7 @@ def test_boxes_come_back_where_they_were():
     np.testing.assert_allclose(scale_boxes(there, (800, 1066), (480, 640)), boxes, rtol=3e-7)   # ratios are float32
 
 
-def test_masks_are_resized_by_nearest_neighbour_and_boxes_by_ratio():
+def test_masks_are_resized_by_nearest_neighbor_and_boxes_by_ratio():
     mask = np.zeros((1, 5, 5), bool)
     mask[0, 1:4, 1:4] = True
     target = resize_target(Target([[1, 1, 4, 4]], [2], mask), (8, 8))
@@ -128,7 +132,7 @@ def test_masks_are_resized_by_nearest_neighbour_and_boxes_by_ratio():
     assert target.labels.tolist() == [2]
 
 
-def test_crowds_are_not_learnt_from():
+def test_crowds_are_not_learned_from():
     masks = np.zeros((2, 10, 12), bool)
     masks[0, 2:6, 3:9] = masks[1, 5:9, 1:4] = True
     target = resize_target(Target([[3, 2, 9, 6], [1, 5, 4, 9]], [1, 2], masks, is_crowd=[True, False]), (20, 24))
@@ -136,7 +140,7 @@ def test_crowds_are_not_learnt_from():
 
 
 def test_a_box_that_shrinks_to_nothing_is_dropped_with_a_warning():
-    # Two neighbouring float32 numbers that times 399 / 512 are the same float32 number.
+    # Two neighboring float32 numbers that times 399 / 512 are the same float32 number.
     masks = np.zeros((2, 4, 512), bool)
     masks[:, 1:3, 300:] = True
     x2 = np.float32(329.2296)
@@ -152,7 +156,7 @@ def test_a_target_without_objects_stays_one():
     assert (target.boxes.shape, target.labels.shape, target.masks.shape) == ((0, 4), (0,), (0, 10, 14))
 
 
-def test_the_gradient_comes_back_through_padding_resize_and_normalisation():
+def test_the_gradient_comes_back_through_padding_resize_and_normalization():
     rng = np.random.default_rng(1)
     images = [rng.random((20, 31, 3)), rng.random((40, 25, 3))]
     stage = transform(30, 60)

@@ -41,7 +41,7 @@ def test_zero_stays_zero_and_the_dtype_stays():
     assert result.dtype == np.float32 and not result.any()
 
 
-def test_a_hidden_matrix_moves_by_its_orthogonalised_mean_gradient():
+def test_a_hidden_matrix_moves_by_its_orthogonalized_mean_gradient():
     rng = np.random.default_rng(3)
     weight = Parameter(rng.normal(size=(3, 3, 4, 8)))
     start, grads = weight.data.copy(), [rng.normal(size=weight.data.shape) for _ in range(2)]

@@ -419,16 +419,13 @@ def test_an_interruption_inside_the_model_leaves_the_statistics_as_they_were(mak
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_in_the_middle_of_an_update_waits_for_its_end(make, tmp_path, number, request):
+def test_a_signal_in_the_middle_of_an_update_waits_for_its_end(make, tmp_path, number, heeds_interrupts):
     class Signalling(AdamW):
         def _update(self, *args):
             super()._update(*args)
             if self.steps["rpn.head.weight"] == 3:
                 os.kill(os.getpid(), number)
 
-    # a process that was started in the background of a script ignores Ctrl-C, and hands that down to the tests
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     whole = make(optimizer=AdamW)
     whole.run(3)
     broken = make(optimizer=Signalling, out_dir=tmp_path)
