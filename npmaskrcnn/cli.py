@@ -132,8 +132,8 @@ def _run(options):
         warnings.showwarning = show
         try:
             if options.threads is not None and not limit_threads(judge_count(options.threads, "--threads")):
-                one_line("warning: --threads has no effect, because NumPy's products are not made by OpenBLAS here; set "
-                         "the variable that their library reads, such as OMP_NUM_THREADS, before the command begins")
+                one_line("warning: --threads has no effect, because NumPy's products are not made by OpenBLAS here; "
+                         "set the variable that their library reads, such as OMP_NUM_THREADS, beforehand")
             _refuse_empty(options)
             options.run(options)
             sys.stdout.flush()
