@@ -2,24 +2,25 @@
 
 On the standard test set of 200 images of shapes, or on a COCO annotation file. With --detections, a results file is
 measured and no model is run.
+
+example: npmaskrcnn evaluate --weights model.npz --annotations instances_val.json --images val/
 """
 
 from ..errors import InputError
 from ..files import make_folder
-from .common import judge_classes, load_model, predict_dataset
+from ..progress import ProgressLine
+from ..training.options import judge_classes
+from ..training.validation import predict_dataset
+from .common import load_model
 
 
-def add_parser(commands):
+def add_arguments(parser):
     """Say what can be typed."""
-    parser = commands.add_parser(
-        "evaluate", help="measure average precision", description=__doc__.split("\n\n", 1)[1],
-        epilog="example: npmaskrcnn evaluate --weights model.npz --annotations instances_val.json --images val/")
     parser.add_argument("--weights", metavar="FILE", help="default: the trained tiny model")
     parser.add_argument("--annotations", metavar="FILE", help="COCO annotation file (default: the standard shapes)")
     parser.add_argument("--images", metavar="DIR", help="folder of its images")
     parser.add_argument("--detections", metavar="FILE", help="measure this COCO results file instead of a model")
     parser.add_argument("--out", metavar="DIR", help="also write the precision-recall curves here")
-    parser.set_defaults(run=run)
 
 
 def run(options):
@@ -41,10 +42,11 @@ def run(options):
     else:
         model = load_model(options.weights)
         judge_classes(model, dataset, options.annotations or "the standard shapes")
-        found = predict_dataset(model, dataset)
+        found = predict_dataset(model, dataset, ProgressLine("looking at images", len(dataset)).update)
     result = evaluate(dataset, found)
     print(result.summary())
     if folder is not None:
         for name, part in (("boxes", result.bbox), ("masks", result.segm)):
-            plots.save_figure(plots.precision_recall(part, dataset.class_names), folder / f"precision-recall-{name}.png")
+            figure = plots.precision_recall(part, dataset.class_names)
+            plots.save_figure(figure, folder / f"precision-recall-{name}.png")
         print(f"wrote {folder / 'precision-recall-boxes.png'} and {folder / 'precision-recall-masks.png'}")

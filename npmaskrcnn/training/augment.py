@@ -100,9 +100,8 @@ def zoom(image, target, scale, place=(0.5, 0.5)):
     if len(target):                                 # masks of no object may have no size
         masks[(slice(None), *into)] = resize_nearest(target.masks, resized)[(slice(None), *out_of)]
     height, width = size
-    ratio_y, ratio_x = resized[0] / height, resized[1] / width
     shift_y, shift_x = (i.start - o.start for i, o in zip(into, out_of))
-    boxes = target.boxes * np.array([ratio_x, ratio_y] * 2, np.float32)
+    boxes = target.boxes * np.array([resized[1] / width, resized[0] / height] * 2, np.float32)
     boxes += np.array([shift_x, shift_y] * 2, np.float32)
     keep = masks.sum(axis=(1, 2)) >= MIN_VISIBLE
     boxes, masks = boxes[keep], masks[keep]
@@ -116,9 +115,7 @@ def without_crowds(target):
     """Leave out crowd objects: many things drawn as one, so there is no box that the model should find."""
     if not target.is_crowd.any():
         return target
-    keep = ~target.is_crowd
-    return Target.of_judged(target.boxes[keep], target.labels[keep], target.masks[keep], target.is_crowd[keep],
-                            target.area[keep])
+    return Target.of_judged(**{name: array[~target.is_crowd] for name, array in vars(target).items()})
 
 
 def _window(old, new, place):

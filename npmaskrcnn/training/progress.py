@@ -55,10 +55,10 @@ class Progress:
         if step == num_steps:
             self.line.close()
 
-    def evaluating(self, index, count):
+    def evaluating(self, done, count):
         """Show how far an evaluation is."""
         if self.log_every and self.line.is_on_terminal():
-            self.line.show(f"evaluating: image {index + 1} of {count}")
+            self.line.show(f"evaluating: {done} of {count} images")
 
 
 def chance_levels(num_classes):

@@ -23,8 +23,7 @@ from .augment import augment, without_crowds
 from .divergence import Divergence, TrainingDiverged, first_bad_weight
 from .log import AP_COLUMNS, COLUMNS, Log, Record
 from .loop import Loop
-from .options import (JudgedItems, judge_checkpoint_at, judge_classes, judge_dataset, judge_objects, judge_parts,
-                      judge_scale_jitter)
+from .options import JudgedItems, judge_checkpoint_at, judge_dataset, judge_objects, judge_parts, judge_scale_jitter
 from .progress import Progress, chance_levels
 from .state import AllOrNothing, WeightAverage
 from .validation import average_precision, draw_curves
@@ -96,7 +95,7 @@ class Trainer(Loop):
                  checkpoint_every=100, log_every=20, flip=True, scale_jitter=None, weight_average=None,
                  stream=None):
         judge_parts(model, optimizer, schedule)
-        judge_dataset(dataset)
+        judge_dataset(model, dataset, "dataset")
         judge_objects(dataset)
         super().__init__(model, dataset, optimizer, judge_rng(rng, ("permutation", "bit_generator")), schedule,
                          judge_count(batch_size, "batch_size"),
@@ -106,11 +105,9 @@ class Trainer(Loop):
         self.eval_every = judge_count(eval_every, "eval_every", optional=True)
         self.checkpoint_at = judge_checkpoint_at(checkpoint_at)
         self.checkpoint_every = judge_count(checkpoint_every, "checkpoint_every", optional=True)
-        judge_classes(model, dataset)
         self.validation = validation
         if validation is not None:
-            judge_dataset(validation, "validation")
-            judge_classes(model, validation, "validation")
+            judge_dataset(model, validation, "validation")
         self.average = None if weight_average is None else WeightAverage(
             model, judge_number(weight_average, "weight_average", above=0, below=1))
         self.out_dir = None if out_dir is None else make_folder(out_dir, "out_dir")
@@ -177,11 +174,9 @@ class Trainer(Loop):
         except KeyboardInterrupt:
             self._stopped("interrupted")
             raise
-        except TrainingDiverged:    # nothing worth keeping
-            raise
         except Exception as error:  # a file that is gone, no memory: the steps so far are not to blame
-            with contextlib.suppress(OSError, InputError):  # where nothing can be written, the cause is told
-                if self.step:
+            if self.step and not isinstance(error, TrainingDiverged):   # which leaves nothing worth keeping
+                with contextlib.suppress(OSError, InputError):  # where nothing can be written, the cause is told
                     self._stopped(f"stopped by {type(error).__name__}")
             raise
         return self.log.arrays()
@@ -236,9 +231,9 @@ class Trainer(Loop):
                              "its own checkpoint up with resume (--resume), or choose another folder (--out)")
 
     def _stopped(self, how):
-        path = self.save() if self.step and first_bad_weight(self.model) is None else None
+        hindrances = {"no folder was named": self.out_dir is None, "no step was done": not self.step,
+                      "weights are not finite": first_bad_weight(self.model)}
+        hindrance = next((words for words, holds in hindrances.items() if holds), None)
         self.progress.say(f"{how} after step {self.step}; "
-                          + (f"to go on: npmaskrcnn train ... --resume {path}" if path
-                             else "nothing is saved, because no folder was named" if self.out_dir is None
-                             else "nothing is saved, because no step was done" if not self.step
-                             else "nothing is saved, because weights are not finite"))
+                          + (f"nothing is saved, because {hindrance}" if hindrance
+                             else f"to go on: npmaskrcnn train ... --resume {self.save()}"))

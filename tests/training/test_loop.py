@@ -11,7 +11,8 @@ import inspect
 import numpy as np
 import pytest
 
-from npmaskrcnn.training import SGD, AdamW, Listener, Loop, Trainer, WarmupCosine, augment, clip_gradients, flip_horizontal
+from npmaskrcnn.training import (SGD, AdamW, Listener, Loop, Trainer, WarmupCosine, augment, clip_gradients,
+                                 flip_horizontal)
 from npmaskrcnn.training import loop as loop_module
 
 

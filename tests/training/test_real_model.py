@@ -148,5 +148,6 @@ def test_a_step_that_a_later_listener_stops_before_the_weights_move_is_undone(er
     before = trainer.model.state_dict(), trainer.rng.bit_generator.state, trainer.order.position
     with pytest.raises(error):
         trainer.train_step()
-    np.testing.assert_equal((trainer.model.state_dict(), trainer.rng.bit_generator.state, trainer.order.position), before)
+    after = trainer.model.state_dict(), trainer.rng.bit_generator.state, trainer.order.position
+    np.testing.assert_equal(after, before)
     assert trainer.step == 1
