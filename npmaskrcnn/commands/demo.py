@@ -8,6 +8,8 @@ example: npmaskrcnn demo --seed 7
 
 import numpy as np
 
+from ..datasets import ShapesDataset
+from ..evaluation import evaluate
 from ..files import make_folder
 from ..judge import judge_number
 from ..progress import ProgressLine
@@ -31,15 +33,12 @@ def add_arguments(parser):
 def run(options):
     """Show the model at work."""
     from .. import plots
-    from ..datasets import ShapesDataset
-    from ..evaluation import evaluate
 
     folder = make_folder(options.out, "--out")
     model = load_model(options.weights)
-    seed = options.seed
+    seed = judge_number(options.seed, "--seed", 0, whole=True, optional=True)
     if seed is None:
         seed = int(np.random.default_rng().integers(FIRST_SEED))
-    judge_number(seed, "--seed", 0, whole=True)
     dataset = ShapesDataset(SCORED_IMAGES, seed=FIRST_SEED + seed)
     judge_classes(model, dataset, "the demo")
     names = model.class_names

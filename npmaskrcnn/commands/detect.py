@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from .. import images
+from ..datasets import detections_to_coco
 from ..errors import InputError
 from ..files import atomic_writer, make_folder, read_text
 from ..judge import judge_fraction
@@ -40,13 +42,11 @@ def add_arguments(parser):
 
 def run(options):
     """Detect in every image; all are judged before the work begins, and one at a time is in memory."""
-    from ..images import read_image
-
     judge_fraction(options.score, "--score")
     judge_fraction(options.iou, "--iou")
     pictures = _distinct_stems(_pictures(options.images))
     for path in pictures.values():
-        read_image(path)
+        images.read_image(path)
     folder = make_folder(options.out, "--out")
     if not options.overwrite:
         _refuse_to_replace(folder, pictures)
@@ -73,10 +73,8 @@ def run(options):
 def _detect(model, path, place, image_id, names, options, tell):
     """Detect in one picture, write its two files, return its entries of the results file."""
     from .. import plots
-    from ..datasets import detections_to_coco
-    from ..images import read_image
 
-    image = read_image(path)
+    image = images.read_image(path)
     found = model.predict(image, options.score, options.iou, tell)
     print(f"{path}: {found.table(names)}")
     figure = plots.instances(image, found.boxes, found.labels, found.scores, found.masks, names)

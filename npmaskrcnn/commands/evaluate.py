@@ -6,7 +6,9 @@ measured and no model is run.
 example: npmaskrcnn evaluate --weights model.npz --annotations instances_val.json --images val/
 """
 
+from ..datasets import CocoDataset, read_detections, shapes_test_set
 from ..errors import InputError
+from ..evaluation import evaluate
 from ..files import make_folder
 from ..progress import ProgressLine
 from ..training.options import judge_classes
@@ -26,17 +28,14 @@ def add_arguments(parser):
 def run(options):
     """Predict and measure."""
     from .. import plots
-    from ..datasets import CocoDataset, read_detections, shapes_test_set
-    from ..evaluation import evaluate
 
     if (options.annotations is None) != (options.images is None):
         raise InputError("--annotations and --images go together: an annotation file, and the folder of its images")
     if options.detections is not None and options.weights is not None:
         raise InputError("--detections and --weights exclude each other: measure a file, or run a model")
     folder = None if options.out is None else make_folder(options.out, "--out")
-    dataset = shapes_test_set()
-    if options.annotations is not None:
-        dataset = CocoDataset(options.annotations, options.images, allow_empty=True)
+    dataset = (shapes_test_set() if options.annotations is None
+               else CocoDataset(options.annotations, options.images, allow_empty=True))
     if options.detections is not None:
         found = read_detections(options.detections, dataset)
     else:

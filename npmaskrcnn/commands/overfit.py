@@ -8,8 +8,11 @@ example: npmaskrcnn overfit --seed 1
 
 import numpy as np
 
+from ..datasets import ShapesDataset
 from ..errors import InputError
+from ..models import maskrcnn_tiny
 from ..ops import box_iou
+from ..training import overfit_one_image
 
 BAR, LEAST_PIXELS = 0.9, 400
 
@@ -22,10 +25,6 @@ def add_arguments(parser):
 
 def run(options):
     """Overfit and judge."""
-    from ..datasets import ShapesDataset
-    from ..models import maskrcnn_tiny
-    from ..training import overfit_one_image
-
     image, target = image_of_large_objects(ShapesDataset(1000, seed=options.seed))
     result = overfit_one_image(maskrcnn_tiny(rng=np.random.default_rng(options.seed)), image, target, options.steps,
                                np.random.default_rng(options.seed), lr=1e-2, batch_size=2, log_every=25,

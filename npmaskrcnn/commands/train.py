@@ -10,6 +10,7 @@ example: npmaskrcnn train shapes --seed 1
 import numpy as np
 
 from .. import models
+from ..datasets import CocoDataset, ShapesDataset, shapes_test_set, warn_of_shared_images
 from ..errors import InputError
 from ..judge import judge_number
 from ..training.options import judge_classes
@@ -17,7 +18,6 @@ from ..weights import CLASS_LAYERS, load_with_new_heads
 from ..words import count
 from .common import add_out, load_model
 
-DEFAULT_STEPS = 1800
 # Masks are learned last. In 1,000 steps of shapes a factor of 2 brought mask AP from .713 to .721 and box AP from
 # .751 to .768, 4 brought .719 and .758 (one seed; two seeds differ by as much as .01).
 SHAPES_MASK_WEIGHT = 2.0
@@ -52,7 +52,7 @@ def add_arguments(parser):
 
 
 def _add_common(parser, mask_weight):
-    parser.add_argument("--steps", type=int, default=DEFAULT_STEPS,
+    parser.add_argument("--steps", type=int, default=1800,
                         help="in all, --resume included; the rate falls to zero over them (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=4, help="images a step (default: %(default)s)")
     parser.add_argument("--optimizer", default="muon", help="muon, adamw or sgd (default: %(default)s)")
@@ -82,11 +82,10 @@ def run(options):
     dataset, validation = options.datasets(options)
     model = _model(options, len(dataset.class_names), np.random.default_rng(options.seed))
     judge_classes(model, dataset, options.annotations or "the shapes")
-    train(
-        model, dataset, num_steps=options.steps, out_dir=options.out, optimizer=options.optimizer, lr=options.lr,
-        resume=options.resume, batch_size=options.batch_size, rng=options.seed, validation=validation,
-        eval_every=options.eval_every, checkpoint_at=options.checkpoint_at, flip=not options.no_flip,
-        scale_jitter=options.scale_jitter, loss_weights={"loss_mask": options.mask_weight})
+    train(model, dataset, num_steps=options.steps, out_dir=options.out, optimizer=options.optimizer, lr=options.lr,
+          resume=options.resume, batch_size=options.batch_size, rng=options.seed, validation=validation,
+          eval_every=options.eval_every, checkpoint_at=options.checkpoint_at, flip=not options.no_flip,
+          scale_jitter=options.scale_jitter, loss_weights={"loss_mask": options.mask_weight})
 
 
 def _judge_model_options(options):
@@ -103,15 +102,11 @@ def _judge_model_options(options):
 
 def _shapes(options):
     """Return (training set, test set) of toy shapes; 25,000 steps of 4 see no image twice."""
-    from ..datasets import ShapesDataset
-
     return ShapesDataset(NUM_SHAPES, seed=options.seed, kinds=tuple(options.kinds)), shapes_validation(options)
 
 
 def shapes_validation(options):
     """Return the standard test set, or one like it of other kinds."""
-    from ..datasets import ShapesDataset, shapes_test_set
-
     if tuple(options.kinds) == ("circle", "square", "triangle"):
         return shapes_test_set()
     return ShapesDataset(200, seed=2 ** 31 + options.seed, kinds=tuple(options.kinds))
@@ -119,8 +114,6 @@ def shapes_validation(options):
 
 def _coco(options):
     """Return (training set, validation set or None) of COCO annotation files."""
-    from ..datasets import CocoDataset, warn_of_shared_images
-
     if (options.val_annotations is None) != (options.val_images is None):
         raise InputError("--val-annotations and --val-images go together")
     dataset = CocoDataset(options.annotations, options.images)

@@ -39,8 +39,7 @@ def augment(image, target, rng, flip=True, scale_jitter=None):
     if flip and rng.random() < 0.5:
         image, target = flip_horizontal(image, target)
     if scale_jitter is not None:
-        smallest, largest = np.log(scale_jitter)
-        scale = float(np.exp(rng.uniform(smallest, largest)))
+        scale = float(np.exp(rng.uniform(*np.log(scale_jitter))))
         image, target = zoom(image, target, scale, rng.random(2))
     return image, target
 
@@ -92,8 +91,7 @@ def zoom(image, target, scale, place=(0.5, 0.5)):
     resized = tuple(max(1, round(side * scale)) for side in size)
     into, out_of = zip(*(_window(old, new, p) for old, new, p in zip(size, resized, place)))
     image = image.astype(np.float32) / 255 if image.dtype == np.uint8 else image.astype(np.float32)
-    frame = np.empty_like(image)
-    frame[...] = image.mean(axis=(0, 1))
+    frame = np.full_like(image, image.mean(axis=(0, 1)))
     frame[into] = resize_bilinear(image, resized)[out_of]
 
     masks = np.zeros((len(target), *size), bool)

@@ -13,11 +13,10 @@ import copy
 import numpy as np
 
 from ..errors import InputError, warn
-from ..files import Unreadable, as_read_back, naming
+from ..files import as_read_back, naming
 from ..judge import compare_state, judge_count, judge_number
 from ..models import TINY_DIMENSIONS
 from ..weights.npz import read_npz, write_npz
-from ..words import count
 from .divergence import TrainingDiverged, first_bad_weight, is_finite
 from .loop import Listener
 from .state import rng_from_json, rng_to_json
@@ -89,16 +88,16 @@ def load_checkpoint(trainer, path):
     facts, keys = meta.get("training"), meta.get("model_keys")
     with naming(path):
         if not isinstance(facts, dict) or not isinstance(keys, list):
-            raise Unreadable("holds a model but no state of a training, so there is nothing to resume; "
+            raise InputError("holds a model but no state of a training, so there is nothing to resume; "
                              "load it as a model and train that")
         if facts.get("version") != VERSION:
-            raise Unreadable(f"its training state is of version {facts.get('version')}, "
+            raise InputError(f"its training state is of version {facts.get('version')}, "
                              f"this npmaskrcnn reads version {VERSION}")
         try:
             _judge(trainer, arrays, meta, facts)
             _restore(trainer, arrays, keys, facts)
         except (KeyError, TypeError, AttributeError) as error:
-            raise Unreadable(f"its training state is incomplete ({error!r})") from None
+            raise InputError(f"its training state is incomplete ({error!r})") from None
     if facts["optimizer"].get("decay_vectors") is True:     # an option that is no more; True is what is done today
         del facts["optimizer"]["decay_vectors"]
     now = as_read_back(_settings(trainer))
@@ -109,23 +108,19 @@ def load_checkpoint(trainer, path):
 
 def _facts(trainer):
     """Return all of a training's state and settings that are not arrays."""
-    return {
-        "version": VERSION, "step": trainer.step, "seconds": trainer.seconds,
-        "position": trainer.order.position, "num_images": trainer.order.num_images,
-        "rng": rng_to_json(trainer.rng), "lr": trainer.optimizer.lr, **_settings(trainer),
-    }
+    return {"version": VERSION, "step": trainer.step, "seconds": trainer.seconds,
+            "position": trainer.order.position, "num_images": trainer.order.num_images,
+            "rng": rng_to_json(trainer.rng), "lr": trainer.optimizer.lr, **_settings(trainer)}
 
 
 def _settings(trainer):
     """Return what a resumed run has of its own, and must have in common with the stored one to be the same run."""
     schedule, average = trainer.schedule, trainer.average
-    return {
-        "optimizer": trainer.optimizer.settings(),
-        "schedule": None if schedule is None else {"name": type(schedule).__name__, **vars(schedule)},
-        "batch_size": trainer.batch_size, "clip_norm": trainer.clip_norm,
-        "loss_weights": trainer.loss_weights, "flip": trainer.flip, "scale_jitter": trainer.scale_jitter,
-        "weight_average": None if average is None else average.decay,
-    }
+    return {"optimizer": trainer.optimizer.settings(),
+            "schedule": None if schedule is None else {"name": type(schedule).__name__, **vars(schedule)},
+            "batch_size": trainer.batch_size, "clip_norm": trainer.clip_norm, "loss_weights": trainer.loss_weights,
+            "flip": trainer.flip, "scale_jitter": trainer.scale_jitter,
+            "weight_average": None if average is None else average.decay}
 
 
 def _judge(trainer, arrays, meta, facts):
@@ -138,19 +133,15 @@ def _judge(trainer, arrays, meta, facts):
     broken = [name for name, value in arrays.items() if not is_finite(value)]
     if broken:
         raise InputError(f"{len(broken)} of its arrays hold NaN or infinite numbers, the first {broken[0]!r}")
-    theirs, ours = meta.get("architecture"), as_read_back(model.architecture)
+    theirs = {"model": meta.get("architecture"), "classes": meta.get("class_names"),
+              "optimizer": facts["optimizer"]["name"], "images": facts["num_images"]}
+    ours = {"model": as_read_back(model.architecture), "classes": model.class_names,
+            "optimizer": trainer.optimizer.settings()["name"], "images": trainer.order.num_images}
     with contextlib.suppress(KeyError, TypeError):      # of before the tiny model's dimensions were stored
-        if theirs["builder"] == "maskrcnn_tiny":
-            theirs["config"].setdefault("dimensions", as_read_back(TINY_DIMENSIONS))
+        if theirs["model"]["builder"] == "maskrcnn_tiny":
+            theirs["model"]["config"].setdefault("dimensions", as_read_back(TINY_DIMENSIONS))
     if theirs != ours:
-        raise InputError(f"is of another model: {_dict_differences(theirs, ours)}")
-    for words, theirs, ours in (
-            ("its classes are {}, the model's are {}", meta.get("class_names"), model.class_names),
-            ("was trained with {}, this run has {}", facts["optimizer"]["name"], trainer.optimizer.settings()["name"]),
-            ("was trained on {}, this dataset has {}", *(count(number, "image") for number
-                                                         in (facts["num_images"], trainer.order.num_images)))):
-        if theirs != ours:
-            raise InputError(words.format(theirs, ours))
+        raise InputError(f"is of another run, with {_dict_differences(theirs, ours)}")
     parts = {"weights": (model.state_dict(), {key: arrays[key] for key in meta["model_keys"]})}
     averages = _entries(arrays, AVERAGE)
     if trainer.average is not None and averages:        # a run that begins to average does so from the stored weights
@@ -188,6 +179,6 @@ def _entries(arrays, prefix):
 def _dict_differences(theirs, ours, path=""):
     """Say in which entries two nested dicts differ: ``builder 'a' (here 'b')``."""
     if not (isinstance(theirs, dict) and isinstance(ours, dict)):
-        return f"{path.lstrip('.') or 'architecture'} {theirs!r} (here {ours!r})"
+        return f"{path.lstrip('.')} {theirs!r} (here {ours!r})"
     return ", ".join(_dict_differences(theirs.get(key), ours.get(key), f"{path}.{key}")
                      for key in dict.fromkeys([*theirs, *ours]) if theirs.get(key) != ours.get(key))

@@ -27,7 +27,8 @@ class TrainingDiverged(ArithmeticError):
     image_ids : list of int
         Indices into the dataset of the batch's images.
     term : str
-        What was not finite: the name of a loss, ``"gradient norm"`` or ``"weights"``.
+        What was not finite: the name of a loss, ``"gradient norm"``, ``"a weight"``, or ``"the forward pass"``, if it
+        broke on such numbers.
     tensor : str
         The first bad tensor, in the order of the computation.
     """

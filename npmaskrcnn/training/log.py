@@ -18,13 +18,9 @@ from ..network import LOSS_NAMES
 from .loop import Listener
 from .optimizers import squared_length
 
-PARTS = {  # name of a part: what the paths of its parameters begin with
-    "body": "backbone.body.",
-    "fpn": "backbone.fpn.",
-    "rpn": "rpn.",
-    "box_head": "roi_heads.box_",
-    "mask_head": "roi_heads.mask_",
-}
+# Names of the model's parts, and what the paths of their parameters begin with.
+PARTS = {"body": "backbone.body.", "fpn": "backbone.fpn.", "rpn": "rpn.", "box_head": "roi_heads.box_",
+         "mask_head": "roi_heads.mask_"}
 COLUMNS = ("step", "seconds", "learning_rate", *LOSS_NAMES, "loss_total", "grad_norm",
            *(f"grad_norm_{part}" for part in PARTS), *(f"update_ratio_{part}" for part in PARTS))
 AP_COLUMNS = ("step", "seconds", *(f"{kind}_{name}" for kind in ("bbox", "segm")

@@ -56,19 +56,18 @@ def judge_scale_jitter(value):
     return smallest, largest
 
 
-def judge_dataset(model, dataset, name):
-    """Raise InputError unless the dataset has images, and classes of the model's; the first few of them will do."""
+def judge_dataset(model, dataset, name, to_learn_from=False):
+    """Raise InputError unless the dataset has images, and classes of the model's; the first few of them will do.
+
+    If it is to be learned from and knows that it has no object besides crowds, that is an error, too.
+    """
     if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
         raise InputError(f"{name}: expected a dataset with len() and [i] -> (image, Target), got {dataset!r:.60}")
     if len(dataset) == 0:
         raise InputError(f"{name}: has no image")
+    if to_learn_from and getattr(dataset, "num_objects", None) == 0:
+        raise InputError(f"{name}: has no object to learn from, only crowds (iscrowd 1), which training leaves out")
     judge_classes(model, dataset, name, some_suffice=True)
-
-
-def judge_objects(dataset):
-    """Raise InputError if the dataset knows that it has nothing to learn from: no object besides crowds."""
-    if getattr(dataset, "num_objects", None) == 0:
-        raise InputError("dataset: has no object to learn from, only crowds (iscrowd 1), which training leaves out")
 
 
 def judge_classes(model, dataset, name, some_suffice=False):

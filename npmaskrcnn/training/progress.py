@@ -28,10 +28,6 @@ class Progress:
         if self.log_every:
             self.line.say(text)
 
-    def begin(self):
-        """Forget how long the steps of an earlier run took."""
-        self._pace = None
-
     def step(self, row, num_steps, batch_size, seconds):
         """Show one step.
 

@@ -23,7 +23,7 @@ from .augment import augment, without_crowds
 from .divergence import Divergence, TrainingDiverged, first_bad_weight
 from .log import AP_COLUMNS, COLUMNS, Log, Record
 from .loop import Loop
-from .options import JudgedItems, judge_checkpoint_at, judge_dataset, judge_objects, judge_parts, judge_scale_jitter
+from .options import JudgedItems, judge_checkpoint_at, judge_dataset, judge_parts, judge_scale_jitter
 from .progress import Progress, chance_levels
 from .state import AllOrNothing, WeightAverage
 from .validation import average_precision, draw_curves
@@ -90,13 +90,11 @@ class Trainer(Loop):
         the optimizer's parameters are another model's.
     """
 
-    def __init__(self, model, dataset, optimizer, schedule=None, batch_size=4, rng=0, out_dir=None,
-                 clip_norm=10.0, loss_weights=None, validation=None, eval_every=None, checkpoint_at=(),
-                 checkpoint_every=100, log_every=20, flip=True, scale_jitter=None, weight_average=None,
-                 stream=None):
+    def __init__(self, model, dataset, optimizer, schedule=None, batch_size=4, rng=0, out_dir=None, clip_norm=10.0,
+                 loss_weights=None, validation=None, eval_every=None, checkpoint_at=(), checkpoint_every=100,
+                 log_every=20, flip=True, scale_jitter=None, weight_average=None, stream=None):
         judge_parts(model, optimizer, schedule)
-        judge_dataset(model, dataset, "dataset")
-        judge_objects(dataset)
+        judge_dataset(model, dataset, "dataset", to_learn_from=True)
         super().__init__(model, dataset, optimizer, judge_rng(rng, ("permutation", "bit_generator")), schedule,
                          judge_count(batch_size, "batch_size"),
                          judge_number(clip_norm, "clip_norm", above=0, optional=True),
@@ -160,7 +158,6 @@ class Trainer(Loop):
         self.progress.say(f"training on {count(len(self.dataset), 'image')}, {self.batch_size} a step, "
                           f"steps {self.step + 1} to {last}{into}")
         self.progress.say(chance_levels(self.model.num_classes))
-        self.progress.begin()
         try:
             with terminate_as_interrupt():
                 while self.step < last:
@@ -208,9 +205,8 @@ class Trainer(Loop):
             figures = average_precision(self.model, self.validation, self.progress)
         with uninterrupted():
             self.validation_log.append(step=self.step, seconds=round(self.seconds, 3), **figures)
-        box, mask = ("AP {:.3f} (AP50 {:.3f})".format(figures[f"{kind}_AP"], figures[f"{kind}_AP50"])
-                     for kind in ("bbox", "segm"))
-        self.progress.say(f"step {self.step}: box {box}, mask {mask}")
+        self.progress.say("step {}: box AP {bbox_AP:.3f} (AP50 {bbox_AP50:.3f}), mask AP {segm_AP:.3f} "
+                          "(AP50 {segm_AP50:.3f})".format(self.step, **figures))
 
     def save(self, name="checkpoint.npz"):
         """Write a checkpoint into the output folder and return its path; None without a folder."""

@@ -263,10 +263,10 @@ def test_a_checkpoint_of_another_run_is_refused_and_changes_nothing(make, fake_m
 
     wrong_width = fake_model(width=5)
     for trainer, message in (
-            (make(Wide(width=5)), r"another model: builder 'fake' \(here 'wide'\), .*width 3 \(here 5\)"),
+            (make(Wide(width=5)), r"another run, with model.builder 'fake' \(here 'wide'\), .*width 3 \(here 5\)$"),
                 (make(wrong_width), "do not fit the model: .*15 of wrong shape"),
-            (make(optimizer=SGD), "trained with AdamW, this run has SGD"),
-            (make(dataset=boxes(5)), "trained on 7 images, this dataset has 5"),
+            (make(optimizer=SGD), r"another run, with optimizer 'AdamW' \(here 'SGD'\)$"),
+            (make(dataset=boxes(5)), r"another run, with images 7 \(here 5\)$"),
             (make(rng=np.random.Generator(np.random.MT19937(1))), "PCG64 generator, this run has a MT19937")):
         before = everything(trainer)
         with pytest.raises(InputError, match=message) as error:
