@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from npmaskrcnn import __version__, cli, load, plots
-from npmaskrcnn.datasets import CocoDataset, ShapesDataset, read_detections, write_coco
-from npmaskrcnn import rle
+from npmaskrcnn import __version__, cli, load, plots, rle
+from npmaskrcnn.commands.train import shapes_validation
+from npmaskrcnn.datasets import CocoDataset, ShapesDataset, read_detections, shapes_test_set, write_coco
 from npmaskrcnn.fast import threads
 from npmaskrcnn.images import read_image
 from npmaskrcnn.ops import box_iou
@@ -228,6 +228,15 @@ def test_shapes_take_up_a_run_for_more_steps(capsys, tmp_path):
         code, out, errors = run(capsys, *common, "--steps", 2, "--resume", tmp_path / "checkpoint.npz")
         assert code == 0 and "after step 1" in out, errors
         assert "holds another run" in error_line(capsys, *common, "--steps", 2)
+
+
+@pytest.mark.parametrize("kinds", [("circle", "square", "triangle"), ("star", "ring")])
+def test_shapes_are_validated_on_the_standard_test_set_or_one_like_it(kinds):
+    options = cli.build_parser().parse_args(["train", "shapes", "--kinds", *kinds, "--seed", "7"])
+    dataset = shapes_validation(options)
+    assert len(dataset) == 200 and dataset.class_names == ["background", *kinds]
+    if kinds[0] == "circle":
+        np.testing.assert_array_equal(dataset[5][0], shapes_test_set()[5][0])
 
 
 def test_a_reader_that_leaves_does_not_stop_the_work(tmp_path):

@@ -43,7 +43,7 @@ def run(options):
     judge_classes(model, dataset, "the demo")
     names = model.class_names
     print(f"{SCORED_IMAGES} new images of shapes (--seed {seed} shows them again)")
-    found = predict_dataset(model, dataset, ProgressLine("looking at images", len(dataset)).update)
+    found = predict_dataset(model, dataset, ProgressLine("looking at images", len(dataset)).update, to_draw=True)
 
     shown = [f[f.scores > SHOWN_SCORE] for f in found]
     images, targets = zip(*[dataset[i] for i in range(GALLERY_IMAGES)])
