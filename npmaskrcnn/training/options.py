@@ -100,5 +100,5 @@ def judge_classes(model, dataset, name, some_suffice=False):
         model.class_names = list(dataset.class_names)
 
 
-def _listing(names, most=12):
-    return ", ".join(names[:most]) + (f", ... ({len(names)} in all)" if len(names) > most else "")
+def _listing(names, most=100):
+    return ", ".join(map(str, names[:most])) + (f", ... ({len(names)} in all)" if len(names) > most else "")
