@@ -1,8 +1,8 @@
 """The command line: ``npmaskrcnn demo``, ``train``, ``evaluate``, ``detect``, ``overfit``, ``export``.
 
-Each command is a file in `npmaskrcnn.commands`. Here is what they share: a mistake in what was typed or
-handed in becomes one line on the error stream and exit code 2, never a traceback; warnings are one line
-too; and Ctrl-C ends quietly.
+Each command is a file in `npmaskrcnn.commands`; the text at its beginning is what ``--help`` prints. Here is what
+they share: a mistake in what was typed or handed in becomes one line on the error stream and exit code 2, never a
+traceback; warnings are one line too; and Ctrl-C ends quietly.
 """
 
 import argparse
@@ -30,6 +30,12 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--threads", type=int, metavar="N", default=argparse.SUPPRESS,
                           help="cores to compute on (default: all)")
 
+    def add_argument(self, *names, **options):
+        """Add an argument; a text, which is one that has neither an action nor a type, must not be empty."""
+        if "action" not in options:
+            options.setdefault("type", _not_empty)
+        return super().add_argument(*names, **options)
+
     def error(self, message):
         """Print the message, point at --help, exit."""
         self.exit(MISTAKE, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
@@ -43,10 +49,21 @@ def build_parser():
                     epilog="example: npmaskrcnn demo", formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"npmaskrcnn {__version__}")
     parser.set_defaults(threads=None)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in ALL:
-        command.add_parser(commands)
+        title, *description, example = command.__doc__.strip().split("\n\n")
+        own = commands.add_parser(command.__name__.rpartition(".")[2], help=title.partition(": ")[2].rstrip("."),
+                                  description="\n\n".join(description), epilog=example)
+        command.add_arguments(own)
+        own.set_defaults(run=command.run)
     return parser
+
+
+def _not_empty(text):
+    """Refuse an empty text: mostly a variable of the shell that was never set."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty; give a name, or leave it out")
+    return text
 
 
 def main(argv=None):
@@ -113,28 +130,23 @@ class Output:
 
 def run(options):
     """Carry out parsed options; turn what goes wrong into one line and an exit code."""
-    with contextlib.redirect_stdout(Output(sys.stdout, "standard output")), \
-            contextlib.redirect_stderr(Output(sys.stderr)):
-        return _run(options)
+    said = set()
 
-
-def _run(options):
     def one_line(message):
         print(f"npmaskrcnn {options.command}: {' '.join(str(message).split())}", file=sys.stderr)
 
-    with warnings.catch_warnings():
-        said = set()
+    def show(message, *_, **__):
+        if str(message) not in said:    # a picture comes up again in every pass over the data
+            one_line(f"warning: {message}")
+        said.add(str(message))
 
-        def show(message, *_, **__):
-            if str(message) not in said:    # a picture comes up again in every pass over the data
-                one_line(f"warning: {message}")
-            said.add(str(message))
+    with (contextlib.redirect_stdout(Output(sys.stdout, "standard output")),
+          contextlib.redirect_stderr(Output(sys.stderr)), warnings.catch_warnings()):
         warnings.showwarning = show
         try:
             if options.threads is not None and not limit_threads(judge_count(options.threads, "--threads")):
                 one_line("warning: --threads has no effect, because NumPy's products are not made by OpenBLAS here; "
                          "set the variable that their library reads, such as OMP_NUM_THREADS, beforehand")
-            _refuse_empty(options)
             options.run(options)
             sys.stdout.flush()
             return 0
@@ -164,15 +176,5 @@ def _as_typed(message, options):
     """
     name = re.match(r"\w*", message)[0]
     typed = PYTHON_NAMES.get(name, name)
-    known = isinstance(vars(options).get(typed), (int, float, list)) or typed == "optimizer"
+    known = isinstance(vars(options).get(typed), (int, float, list))
     return f"--{typed.replace('_', '-')}{message[len(name):]}" if known else message
-
-
-def _refuse_empty(options):
-    """Refuse empty texts: mostly the name of a shell variable that was never set."""
-    for name, value in vars(options).items():
-        for text in value if isinstance(value, list) else [value]:
-            if isinstance(text, str) and not text.strip():
-                if name in ("images", "source", "destination") and options.command in ("detect", "export"):
-                    raise InputError("an empty file name was given")
-                raise InputError(f"--{name.replace('_', '-')}: is empty; give a name, or leave the option out")

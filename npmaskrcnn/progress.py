@@ -57,10 +57,10 @@ class Line:
 
 
 class ProgressLine:
-    """Says how many of `total` are done, and how long the rest will take; on ``sys.stderr`` unless told otherwise."""
+    """Says on ``sys.stderr`` how many of `total` are done, and how long the rest will take."""
 
-    def __init__(self, what, total, stream=None):
-        self.what, self.total, self.line = what, total, Line(stream or sys.stderr)
+    def __init__(self, what, total):
+        self.what, self.total, self.line = what, total, Line(sys.stderr)
         self.start = time.monotonic()
 
     def update(self, done, stage=""):
@@ -78,9 +78,6 @@ def duration(seconds):
     >>> duration(7.4), duration(75), duration(7325)
     ('7 s', '1:15 min', '2:02 h')
     """
-    seconds = int(seconds + 0.5)
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60}:{seconds % 60:02d} min"
-    return f"{seconds // 3600}:{seconds % 3600 // 60:02d} h"
+    minutes, seconds = divmod(int(seconds + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d} h" if hours else f"{minutes}:{seconds:02d} min" if minutes else f"{seconds} s"

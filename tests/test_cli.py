@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from npmaskrcnn import __version__, cli, load, plots
+from npmaskrcnn import __version__, cli, load, plots, rle
 from npmaskrcnn.commands import demo
-from npmaskrcnn.datasets import CocoDataset, ShapesDataset, read_detections, write_coco
-from npmaskrcnn import rle
+from npmaskrcnn.commands.train import shapes_validation
+from npmaskrcnn.datasets import CocoDataset, ShapesDataset, read_detections, shapes_test_set, write_coco
 from npmaskrcnn.fast import threads
 from npmaskrcnn.images import read_image
 from npmaskrcnn.ops import box_iou
@@ -243,6 +243,15 @@ def test_shapes_take_up_a_run_for_more_steps(capsys, tmp_path, no_curves):
         assert "holds another run" in error_line(capsys, *common, "--steps", 2)
 
 
+@pytest.mark.parametrize("kinds", [("circle", "square", "triangle"), ("star", "ring")])
+def test_shapes_are_validated_on_the_standard_test_set_or_one_like_it(kinds):
+    options = cli.build_parser().parse_args(["train", "shapes", "--kinds", *kinds, "--seed", "7"])
+    dataset = shapes_validation(options)
+    assert len(dataset) == 200 and dataset.class_names == ["background", *kinds]
+    if kinds[0] == "circle":
+        np.testing.assert_array_equal(dataset[5][0], shapes_test_set()[5][0])
+
+
 def test_a_reader_that_leaves_does_not_stop_the_work(tmp_path):
     command = [sys.executable, "-m", "npmaskrcnn", "detect", str(PICTURE), "--out", str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -273,7 +282,8 @@ def test_names_that_the_terminal_cannot_show_and_a_foreign_backend_do_no_harm(tm
     ([], "COMMAND"),
     (["detect", PICTURE, "--weights", ""], "--weights"),
     (["detect", PICTURE, "--classes", ""], "--classes"),
-    (["detect", ""], "an empty file name"),
+    (["detect", ""], "argument IMAGE: is empty"),
+    (["train", "shapes", "--kinds", "star", ""], "argument --kinds: is empty"),
     (["evaluate", "--detections", ""], "--detections"),
     (["evaluate", "--annotations", "", "--images", ""], "--annotations"),
     (["demo", "--out", ""], "--out"),
@@ -309,7 +319,7 @@ def test_names_that_the_terminal_cannot_show_and_a_foreign_backend_do_no_harm(tm
     (["train", "coco", "--annotations", SAMPLE, "--images", SAMPLE.parent, "--scale-jitter", "0.001", "1"],
      "error: --scale-jitter[0] must be"),
     (["train", "shapes", "--kinds", "hexagon"], "error: --kinds must be one or more different of"),
-    (["train", "shapes", "--optimizer", "adamm"], "error: --optimizer must be one of adamw"),
+    (["train", "shapes", "--optimizer", "adamm"], "error: 'adamm' is no optimizer; the nearest is 'adamw'"),
     (["train", "shapes", "--seed", "-1"], "--seed must be a"),
     (["train", "shapes", "--resume", "gone.npz"], "gone.npz"),
     (["train", "coco", "--annotations", "gone.json", "--images", "."], "gone.json"),

@@ -1,4 +1,7 @@
-"""The commands, one file each: ``add_parser`` says what can be typed, ``run`` does it."""
+"""The commands, one file each: ``add_arguments`` says what can be typed, ``run`` does it.
+
+What ``--help`` prints is the text at the beginning of the file: a line of what it does, a description, an example.
+"""
 
 from . import demo, detect, evaluate, export, overfit, train
 

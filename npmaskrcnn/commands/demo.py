@@ -1,47 +1,49 @@
-"""``npmaskrcnn demo``: the trained tiny model finds shapes in images that it has never seen.
+"""``npmaskrcnn demo``: see the trained tiny model find shapes (about 10 s).
 
-Prints a table of what it found and its average precision over 50 unseen images, and writes two pictures:
-one image going through all stages (the one with the most right detections), and a gallery of the first eight.
+Prints a table of what it found and its average precision over 50 images that it has never seen, and writes two
+pictures: one image going through all stages (the one with the most right detections), and a gallery of the first eight.
+
+example: npmaskrcnn demo --seed 7
 """
 
 import numpy as np
 
+from ..datasets import ShapesDataset
+from ..evaluation import evaluate
 from ..files import make_folder
 from ..judge import judge_number
-from .common import add_out, class_names_of, judge_classes, load_model, predict_dataset
+from ..progress import ProgressLine
+from ..training.options import judge_classes
+from ..training.overfit import measure
+from ..training.validation import predict_dataset
+from .common import add_out, load_model
 
 GALLERY_IMAGES, SCORED_IMAGES = 8, 50
 SHOWN_SCORE = 0.5           # detections below this are counted by the evaluation, but not drawn
 FIRST_SEED = 1_000_000      # far from the seeds of training and test sets
 
 
-def add_parser(commands):
+def add_arguments(parser):
     """Say what can be typed."""
-    parser = commands.add_parser("demo", help="see the trained tiny model find shapes (about 10 s)",
-                                 description=__doc__.split("\n\n", 1)[1], epilog="example: npmaskrcnn demo --seed 7")
     parser.add_argument("--seed", type=int, default=None, help="of the images (default: new ones every time)")
     add_out(parser, "npmaskrcnn-demo")
     parser.add_argument("--weights", metavar="FILE", help="another model of the same three shapes")
-    parser.set_defaults(run=run)
 
 
 def run(options):
     """Show the model at work."""
     from .. import plots
-    from ..datasets import ShapesDataset
-    from ..evaluation import evaluate
 
     folder = make_folder(options.out, "--out")
     model = load_model(options.weights)
-    names = class_names_of(model)
-    seed = options.seed
+    seed = judge_number(options.seed, "--seed", 0, whole=True, optional=True)
     if seed is None:
         seed = int(np.random.default_rng().integers(FIRST_SEED))
-    judge_number(seed, "--seed", 0, whole=True)
     dataset = ShapesDataset(SCORED_IMAGES, seed=FIRST_SEED + seed)
     judge_classes(model, dataset, "the demo")
+    names = model.class_names
     print(f"{SCORED_IMAGES} new images of shapes (--seed {seed} shows them again)")
-    found = predict_dataset(model, dataset)
+    found = predict_dataset(model, dataset, ProgressLine("looking at images", len(dataset)).update, to_draw=True)
 
     shown = [f[f.scores > SHOWN_SCORE] for f in found]
     images, targets = zip(*[dataset[i] for i in range(GALLERY_IMAGES)])
@@ -60,8 +62,6 @@ def run(options):
 
 def _num_right(found, target):
     """Count the objects that were found, less the false detections and the objects that were missed."""
-    from ..training.overfit import measure
-
     result = measure(found, target)
     num_found = int((result.box_iou > 0.5).sum())
     return num_found - result.extra - (len(target) - num_found)

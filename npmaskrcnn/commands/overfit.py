@@ -2,34 +2,29 @@
 
 150 steps on a single image of shapes, whose objects have at least 400 pixels and stand apart; a healthy model then
 finds every one with box IoU and mask IoU above 0.9, and the command says so.
+
+example: npmaskrcnn overfit --seed 1
 """
 
 import numpy as np
 
+from ..datasets import ShapesDataset
 from ..errors import InputError
-from ..judge import judge_count, judge_number
+from ..models import maskrcnn_tiny
 from ..ops import box_iou
+from ..training import overfit_one_image
 
 BAR, LEAST_PIXELS = 0.9, 400
 
 
-def add_parser(commands):
+def add_arguments(parser):
     """Say what can be typed."""
-    parser = commands.add_parser("overfit", help="sanity check: learn one image by heart",
-                                 description=__doc__.split("\n\n", 1)[1], epilog="example: npmaskrcnn overfit --seed 1")
     parser.add_argument("--steps", type=int, default=150, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of the image and the training (default: %(default)s)")
-    parser.set_defaults(run=run)
 
 
 def run(options):
     """Overfit and judge."""
-    from ..datasets import ShapesDataset
-    from ..models import maskrcnn_tiny
-    from ..training import overfit_one_image
-
-    judge_count(options.steps, "--steps")
-    judge_number(options.seed, "--seed", 0, whole=True)
     image, target = image_of_large_objects(ShapesDataset(1000, seed=options.seed))
     result = overfit_one_image(maskrcnn_tiny(rng=np.random.default_rng(options.seed)), image, target, options.steps,
                                np.random.default_rng(options.seed), lr=1e-2, batch_size=2, log_every=25,

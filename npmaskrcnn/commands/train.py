@@ -3,32 +3,36 @@
 Writes into the output folder: log.csv (losses, learning rate, gradient norms), validation.csv, curves.png,
 gradients.png, checkpoint.npz (what --resume takes), checkpoint-000100.npz and so on (--checkpoint-at) and, at the
 end, model.npz (what --weights takes).
+
+example: npmaskrcnn train shapes --seed 1
 """
 
 import numpy as np
 
+from .. import models
+from ..datasets import TEST_SEED, CocoDataset, ShapesDataset, warn_of_shared_images
 from ..errors import InputError
 from ..judge import judge_number
-from ..models import BODIES
+from ..training.options import judge_classes
+from ..weights import CLASS_LAYERS, load_with_new_heads
 from ..words import count
-from .common import add_out, judge_classes, load_model
+from .common import add_out, load_model
 
-DEFAULT_STEPS = 1800
 # Masks are learned last. In 1,000 steps of shapes a factor of 2 brought mask AP from .713 to .721 and box AP from
 # .751 to .768, 4 brought .719 and .758 (one seed; two seeds differ by as much as .01).
 SHAPES_MASK_WEIGHT = 2.0
 NUM_SHAPES = 100_000     # not from --steps: a run that is taken up for more steps has the same images
-MODELS = ("tiny",) + tuple(BODIES) + ("resnet50_v2",)
+MODELS = ("tiny", *models.BODIES, "resnet50_v2")
 
 
-def add_parser(commands):
+def add_arguments(parser):
     """Say what can be typed."""
-    parser = commands.add_parser("train", help="train a model", description=__doc__.split("\n\n", 1)[1],
-                                 epilog="example: npmaskrcnn train shapes --seed 1")
-    sources = parser.add_subparsers(dest="source", metavar="{shapes,coco}", required=True, parser_class=type(parser))
+    sources = parser.add_subparsers(dest="source", metavar="{shapes,coco}", required=True)
     shapes = sources.add_parser("shapes", help="toy shapes, drawn as needed", epilog="example: npmaskrcnn train shapes")
     shapes.add_argument("--kinds", nargs="+", default=["circle", "square", "triangle"], metavar="KIND",
                         help="of circle, square, triangle, ring, star (default: the first three)")
+    shapes.set_defaults(datasets=_shapes, annotations=None, model=None, new_heads=False, min_size=None,
+                        scale_jitter=None)
     coco = sources.add_parser(
         "coco", help="your own images, in COCO format",
         epilog="example: npmaskrcnn train coco --annotations instances.json --images pictures/ --min-size 256")
@@ -42,13 +46,13 @@ def add_parser(commands):
     coco.add_argument("--min-size", type=int, metavar="PIXELS", help="shorter side to which images are resized")
     coco.add_argument("--scale-jitter", type=float, nargs=2, metavar=("LOW", "HIGH"),
                       help="random zoom, such as 0.8 1.2")
-    for source in (shapes, coco):
-        _add_common(source, SHAPES_MASK_WEIGHT if source is shapes else 1.0)
-        source.set_defaults(run=run)
+    coco.set_defaults(datasets=_coco)
+    _add_common(shapes, SHAPES_MASK_WEIGHT)
+    _add_common(coco, 1.0)
 
 
 def _add_common(parser, mask_weight):
-    parser.add_argument("--steps", type=int, default=DEFAULT_STEPS,
+    parser.add_argument("--steps", type=int, default=1800,
                         help="in all, --resume included; the rate falls to zero over them (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=4, help="images a step (default: %(default)s)")
     parser.add_argument("--optimizer", default="muon", help="muon, adamw or sgd (default: %(default)s)")
@@ -71,64 +75,43 @@ def run(options):
     from ..training import train
 
     judge_number(options.seed, "--seed", 0, whole=True)
-    if getattr(options, "min_size", None) is not None:
-        judge_number(options.min_size, "--min-size", 1)
     judge_number(options.mask_weight, "--mask-weight", 0)
     _judge_model_options(options)
-    make = _shapes if options.source == "shapes" else _coco
-    model, dataset, validation = make(options)
     if late := [step for step in options.checkpoint_at if step > options.steps]:
         raise InputError(f"--checkpoint-at {late[0]} comes after the last of {options.steps} steps (--steps)")
-    train(
-        model, dataset, num_steps=options.steps, out_dir=options.out, optimizer=options.optimizer, lr=options.lr,
-        resume=options.resume, batch_size=options.batch_size, rng=options.seed, validation=validation,
-        eval_every=options.eval_every, checkpoint_at=options.checkpoint_at, flip=not options.no_flip,
-        scale_jitter=getattr(options, "scale_jitter", None), loss_weights={"loss_mask": options.mask_weight})
+    dataset, validation = options.datasets(options)
+    model = _model(options, len(dataset.class_names), np.random.default_rng(options.seed))
+    judge_classes(model, dataset, options.annotations or "the shapes")
+    train(model, dataset, num_steps=options.steps, out_dir=options.out, optimizer=options.optimizer, lr=options.lr,
+          resume=options.resume, batch_size=options.batch_size, rng=options.seed, validation=validation,
+          eval_every=options.eval_every, checkpoint_at=options.checkpoint_at, flip=not options.no_flip,
+          scale_jitter=options.scale_jitter, loss_weights={"loss_mask": options.mask_weight})
 
 
 def _judge_model_options(options):
     """Refuse two different answers to the question which model is trained."""
-    given = [name for name in ("--resume", "--weights", "--model", "--min-size")
-             if getattr(options, name.lstrip("-").replace("-", "_"), None) is not None]
-    new_heads = getattr(options, "new_heads", False)
-    if new_heads and options.weights is None:
+    answers = {"--resume": options.resume, "--weights": options.weights, "--model": options.model,
+               "--min-size": options.min_size}
+    given = [name for name, value in answers.items() if value is not None]
+    if options.new_heads and options.weights is None:
         raise InputError("--new-heads goes with --weights: all else comes from that file")
-    together = [["--model", "--min-size"]]
-    if new_heads:
-        together.append(["--weights", "--min-size"])
+    together = [["--model", "--min-size"]] + [["--weights", "--min-size"]] * options.new_heads
     if len(given) > 1 and given not in together:
         raise InputError(f"{given[0]} and {given[1]} exclude each other: the file of {given[0]} says what the model is")
 
 
-def _stored_model(options):
-    """Return the model of --resume or --weights; None if a new one is wanted."""
-    source = options.weights if options.resume is None else options.resume
-    return None if source is None else load_model(source)
-
-
 def _shapes(options):
-    """Return (model, training set, test set) for toy shapes; 25,000 steps of 4 see no image twice."""
-    from ..datasets import ShapesDataset
-    from ..models import maskrcnn_tiny
-
-    dataset = ShapesDataset(NUM_SHAPES, seed=options.seed, kinds=tuple(options.kinds))
-    model = _stored_model(options) or maskrcnn_tiny(len(dataset.class_names), rng=np.random.default_rng(options.seed))
-    return _with_classes(model, dataset, "the shapes"), dataset, shapes_validation(options)
+    """Return (training set, test set) of toy shapes; 25,000 steps of 4 see no image twice."""
+    return ShapesDataset(NUM_SHAPES, seed=options.seed, kinds=tuple(options.kinds)), shapes_validation(options)
 
 
 def shapes_validation(options):
     """Return the standard test set, or one like it of other kinds."""
-    from ..datasets import ShapesDataset, shapes_test_set
-
-    if tuple(options.kinds) == ("circle", "square", "triangle"):
-        return shapes_test_set()
-    return ShapesDataset(200, seed=2 ** 31 + options.seed, kinds=tuple(options.kinds))
+    return ShapesDataset(200, seed=TEST_SEED, kinds=tuple(options.kinds))
 
 
 def _coco(options):
-    """Return (model, training set, validation set or None) for a COCO annotation file."""
-    from ..datasets import CocoDataset, warn_of_shared_images
-
+    """Return (training set, validation set or None) of COCO annotation files."""
     if (options.val_annotations is None) != (options.val_images is None):
         raise InputError("--val-annotations and --val-images go together")
     dataset = CocoDataset(options.annotations, options.images)
@@ -136,35 +119,23 @@ def _coco(options):
     if options.val_annotations is not None:
         validation = CocoDataset(options.val_annotations, options.val_images)
         warn_of_shared_images(dataset, validation)
-    model = _coco_model(options, len(dataset.class_names), np.random.default_rng(options.seed))
-    return _with_classes(model, dataset, options.annotations), dataset, validation
+    return dataset, validation
 
 
-def _coco_model(options, num_classes, rng):
+def _model(options, num_classes, rng):
     """Build the model that was asked for, or load it."""
-    from .. import models
-
     size = {} if options.min_size is None else {"min_size": options.min_size}
     if options.new_heads:
-        from ..weights import CLASS_LAYERS, load_with_new_heads
         model = load_with_new_heads(options.weights, num_classes, rng, **size)
         print(f"random at first, for {count(num_classes - 1, 'class')}: {', '.join(CLASS_LAYERS)}; all else is from "
               f"{options.weights}")
         return model
-    model = _stored_model(options)
-    if model is not None:
-        return model
-    if options.model in (None, "tiny"):
-        if size:
-            size["max_size"] = 2 * options.min_size         # images are not squares: leave the longer side room
-        return models.maskrcnn_tiny(num_classes, rng=rng, **size)
+    if options.weights or options.resume:
+        return load_model(options.weights or options.resume)
     if options.model == "resnet50_v2":
-        return models.maskrcnn_resnet50_fpn_v2(num_classes=num_classes, rng=rng, **size)
-    return models.maskrcnn_resnet_fpn(options.model, num_classes=num_classes, rng=rng, **size)
-
-
-def _with_classes(model, dataset, what):
-    if model.class_names is None:
-        model.class_names = list(dataset.class_names)
-    judge_classes(model, dataset, what)
-    return model
+        return models.maskrcnn_resnet50_fpn_v2(num_classes, rng=rng, **size)
+    if options.model not in (None, "tiny"):
+        return models.maskrcnn_resnet_fpn(options.model, num_classes, rng=rng, **size)
+    if size:
+        size["max_size"] = 2 * options.min_size         # images are not squares: leave the longer side room
+    return models.maskrcnn_tiny(num_classes, rng=rng, **size)

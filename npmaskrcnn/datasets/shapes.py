@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..judge import judge_count, judge_fraction, refusal
+from ..judge import judge_count, judge_fraction, judge_number, refusal
 from ..structures import Target, mask_extents
 
 # The standard test set, on which average precision is quoted: 200 images from a seed of their own.
@@ -73,7 +73,7 @@ class ShapesDataset:
     def __init__(self, num_images, image_size=(128, 128), seed=0, kinds=("circle", "square", "triangle"),
                  min_objects=1, max_objects=4, noise=0.03, min_visible=40):
         self.num_images = judge_count(num_images, "num_images", 0)
-        self.seed = judge_count(seed, "seed", 0)
+        self.seed = judge_number(seed, "seed", 0, whole=True)
         self.min_objects = judge_count(min_objects, "min_objects", 0)
         self.max_objects = judge_count(max_objects, "max_objects", self.min_objects)
         self.min_visible = judge_count(min_visible, "min_visible", 0)

@@ -39,8 +39,7 @@ def augment(image, target, rng, flip=True, scale_jitter=None):
     if flip and rng.random() < 0.5:
         image, target = flip_horizontal(image, target)
     if scale_jitter is not None:
-        smallest, largest = np.log(scale_jitter)
-        scale = float(np.exp(rng.uniform(smallest, largest)))
+        scale = float(np.exp(rng.uniform(*np.log(scale_jitter))))
         image, target = zoom(image, target, scale, rng.random(2))
     return image, target
 
@@ -92,17 +91,15 @@ def zoom(image, target, scale, place=(0.5, 0.5)):
     resized = tuple(max(1, round(side * scale)) for side in size)
     into, out_of = zip(*(_window(old, new, p) for old, new, p in zip(size, resized, place)))
     image = image.astype(np.float32) / 255 if image.dtype == np.uint8 else image.astype(np.float32)
-    frame = np.empty_like(image)
-    frame[...] = image.mean(axis=(0, 1))
+    frame = np.full_like(image, image.mean(axis=(0, 1)))
     frame[into] = resize_bilinear(image, resized)[out_of]
 
     masks = np.zeros((len(target), *size), bool)
     if len(target):                                 # masks of no object may have no size
         masks[(slice(None), *into)] = resize_nearest(target.masks, resized)[(slice(None), *out_of)]
     height, width = size
-    ratio_y, ratio_x = resized[0] / height, resized[1] / width
     shift_y, shift_x = (i.start - o.start for i, o in zip(into, out_of))
-    boxes = target.boxes * np.array([ratio_x, ratio_y] * 2, np.float32)
+    boxes = target.boxes * np.array([resized[1] / width, resized[0] / height] * 2, np.float32)
     boxes += np.array([shift_x, shift_y] * 2, np.float32)
     keep = masks.sum(axis=(1, 2)) >= MIN_VISIBLE
     boxes, masks = boxes[keep], masks[keep]
@@ -116,9 +113,7 @@ def without_crowds(target):
     """Leave out crowd objects: many things drawn as one, so there is no box that the model should find."""
     if not target.is_crowd.any():
         return target
-    keep = ~target.is_crowd
-    return Target.of_judged(target.boxes[keep], target.labels[keep], target.masks[keep], target.is_crowd[keep],
-                            target.area[keep])
+    return Target.of_judged(**{name: array[~target.is_crowd] for name, array in vars(target).items()})
 
 
 def _window(old, new, place):

@@ -8,16 +8,15 @@ then renamed: whatever happens meanwhile, the previous checkpoint stays whole.
 """
 
 import contextlib
+import copy
 
 import numpy as np
 
 from ..errors import InputError, warn
-from ..files import as_read_back
+from ..files import as_read_back, naming
 from ..judge import compare_state, judge_count, judge_number
 from ..models import TINY_DIMENSIONS
 from ..weights.npz import read_npz, write_npz
-from ..words import count
-from . import schedule as schedules
 from .divergence import TrainingDiverged, first_bad_weight, is_finite
 from .loop import Listener
 from .state import rng_from_json, rng_to_json
@@ -36,8 +35,7 @@ class Checkpoints(Listener):
             return
         tensor = first_bad_weight(trainer.model)
         if tensor:
-            raise TrainingDiverged(trainer.step, batch.indices, "a weight", "not finite", tensor,
-                                   trainer.optimizer.lr, trainer.last_checkpoint)
+            raise TrainingDiverged(trainer, trainer.step, batch, "a weight", "not finite", tensor)
         if due:
             trainer.save()
         if trainer.step in trainer.checkpoint_at:
@@ -73,8 +71,8 @@ def load_checkpoint(trainer, path):
 
     Parameters
     ----------
-    trainer : Trainer
-    path : str or path
+    trainer, path
+        See `save_checkpoint`.
 
     Raises
     ------
@@ -88,44 +86,41 @@ def load_checkpoint(trainer, path):
     """
     arrays, meta = read_npz(path)
     facts, keys = meta.get("training"), meta.get("model_keys")
-    if not isinstance(facts, dict) or not isinstance(keys, list):
-        raise InputError(f"{path}: holds a model but no state of a training, so there is nothing to resume; "
-                         "load it as a model and train that")
-    if facts.get("version") != VERSION:
-        raise InputError(f"{path}: its training state is of version {facts.get('version')}, "
-                         f"this npmaskrcnn reads version {VERSION}")
-    try:
-        _judge(trainer, arrays, meta, facts)
-        _restore(trainer, arrays, keys, facts)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: its training state is incomplete ({error!r})") from None
-    now = _facts(trainer)
+    with naming(path):
+        if not isinstance(facts, dict) or not isinstance(keys, list):
+            raise InputError("holds a model but no state of a training, so there is nothing to resume; "
+                             "load it as a model and train that")
+        if facts.get("version") != VERSION:
+            raise InputError(f"its training state is of version {facts.get('version')}, "
+                             f"this npmaskrcnn reads version {VERSION}")
+        try:
+            _judge(trainer, arrays, meta, facts)
+            _restore(trainer, arrays, keys, facts)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"its training state is incomplete ({error!r})") from None
     if facts["optimizer"].get("decay_vectors") is True:     # an option that is no more; True is what is done today
         del facts["optimizer"]["decay_vectors"]
-    changed = _dict_differences(*({name: part.get(name) for name in SETTINGS} for part in (facts, now)))
+    now = as_read_back(_settings(trainer))
+    changed = _dict_differences({name: facts.get(name) for name in now}, now)
     if changed:
         warn(f"{path}: this is not the run that was stored, which had {changed}")
 
 
 def _facts(trainer):
     """Return all of a training's state and settings that are not arrays."""
-    return {
-        "version": VERSION, "step": trainer.step, "seconds": trainer.seconds,
-        "position": trainer.order.position, "num_images": trainer.order.num_images,
-        "rng": rng_to_json(trainer.rng),
-        "optimizer": trainer.optimizer.settings(), "lr": trainer.optimizer.lr,
-        "schedule": None if trainer.schedule is None else schedules.settings(trainer.schedule),
-        "batch_size": trainer.batch_size, "clip_norm": trainer.clip_norm,
-        "loss_weights": trainer.loss_weights, "flip": trainer.flip,
-        "scale_jitter": as_read_back(trainer.scale_jitter),
-        "weight_average": None if trainer.average is None else trainer.average.decay,
-    }
+    return {"version": VERSION, "step": trainer.step, "seconds": trainer.seconds,
+            "position": trainer.order.position, "num_images": trainer.order.num_images,
+            "rng": rng_to_json(trainer.rng), "lr": trainer.optimizer.lr, **_settings(trainer)}
 
 
-SETTINGS = ("optimizer", "schedule", "batch_size", "clip_norm", "loss_weights", "flip", "scale_jitter",
-            "weight_average")
+def _settings(trainer):
+    """Return what a resumed run has of its own, and must have in common with the stored one to be the same run."""
+    schedule, average = trainer.schedule, trainer.average
+    return {"optimizer": trainer.optimizer.settings(),
+            "schedule": None if schedule is None else {"name": type(schedule).__name__, **vars(schedule)},
+            "batch_size": trainer.batch_size, "clip_norm": trainer.clip_norm, "loss_weights": trainer.loss_weights,
+            "flip": trainer.flip, "scale_jitter": trainer.scale_jitter,
+            "weight_average": None if average is None else average.decay}
 
 
 def _judge(trainer, arrays, meta, facts):
@@ -138,47 +133,37 @@ def _judge(trainer, arrays, meta, facts):
     broken = [name for name, value in arrays.items() if not is_finite(value)]
     if broken:
         raise InputError(f"{len(broken)} of its arrays hold NaN or infinite numbers, the first {broken[0]!r}")
-    theirs, ours = meta.get("architecture"), as_read_back(model.architecture)
+    theirs = {"model": meta.get("architecture"), "classes": meta.get("class_names"),
+              "optimizer": facts["optimizer"]["name"], "images": facts["num_images"]}
+    ours = {"model": as_read_back(model.architecture), "classes": model.class_names,
+            "optimizer": trainer.optimizer.settings()["name"], "images": trainer.order.num_images}
     with contextlib.suppress(KeyError, TypeError):      # of before the tiny model's dimensions were stored
-        if theirs["builder"] == "maskrcnn_tiny":
-            theirs["config"].setdefault("dimensions", as_read_back(TINY_DIMENSIONS))
+        if theirs["model"]["builder"] == "maskrcnn_tiny":
+            theirs["model"]["config"].setdefault("dimensions", as_read_back(TINY_DIMENSIONS))
     if theirs != ours:
-        raise InputError(f"is of another model: {_dict_differences(theirs, ours)}")
-    if meta.get("class_names") != model.class_names:
-        raise InputError(f"its classes are {meta.get('class_names')}, the model's are {model.class_names}")
-    stored = {key: arrays[key] for key in meta["model_keys"]}
-    report = compare_state(model.state_dict(), stored)
-    if not report.ok:
-        raise InputError(f"its weights do not fit the model: {report}")
-    name, own_name = facts["optimizer"]["name"], trainer.optimizer.settings()["name"]
-    if name != own_name:
-        raise InputError(f"was trained with {name}, this run has {own_name}")
-    if facts["num_images"] != trainer.order.num_images:
-        raise InputError(f"was trained on {count(facts['num_images'], 'image')}, "
-                         f"this dataset has {trainer.order.num_images}")
-    order, position = arrays[ORDER], facts["position"]
-    if not (order.ndim == 1 and 0 <= position <= len(order) and len(order) in (0, trainer.order.num_images)
+        raise InputError(f"is of another run, with {_dict_differences(theirs, ours)}")
+    parts = {"weights": (model.state_dict(), {key: arrays[key] for key in meta["model_keys"]})}
+    averages = _entries(arrays, AVERAGE)
+    if trainer.average is not None and averages:        # a run that begins to average does so from the stored weights
+        parts["averages"] = trainer.average.averages, averages
+    for what, (expected, got) in parts.items():
+        report = compare_state(expected, got)
+        if not report.ok:
+            raise InputError(f"its {what} do not fit the model: {report}")
+    order, num_images = arrays[ORDER], trainer.order.num_images
+    if not (order.ndim == 1 and facts["position"] <= len(order) and len(order) in (0, num_images)
             and (np.sort(order) == np.arange(len(order))).all()):
         raise InputError("its order of the images is damaged")
-    if trainer.average is not None:
-        for key, value in trainer.average.averages.items():
-            shape = arrays.get(AVERAGE + key, value).shape
-            if shape != value.shape:
-                raise InputError(f"its average of {key} is {shape}, expected {value.shape}")
+    rng_from_json(copy.deepcopy(trainer.rng), facts["rng"])     # judges itself
 
 
 def _restore(trainer, arrays, keys, facts):
-    rng_before = trainer.rng.bit_generator.state
-    rng_from_json(trainer.rng, facts["rng"])  # judges itself
-    try:
-        trainer.optimizer.load_state_dict({key[len(OPTIMIZER):]: value for key, value in arrays.items()
-                                           if key.startswith(OPTIMIZER)})
-    except InputError:
-        trainer.rng.bit_generator.state = rng_before
-        raise
+    """Put the stored state in the place of what is there; the optimizer goes first, because it judges itself."""
+    trainer.optimizer.load_state_dict(_entries(arrays, OPTIMIZER))
+    rng_from_json(trainer.rng, facts["rng"])
     trainer.model.load_state_dict({key: arrays[key] for key in keys})
     trainer.model.untrained = False
-    if trainer.average is not None:  # a run that begins to average does so from the stored weights
+    if trainer.average is not None:
         for key, owner in trainer.average.owners.items():
             trainer.average.averages[key] = np.array(arrays.get(AVERAGE + key, owner.data), owner.data.dtype)
     trainer.order.order, trainer.order.position = arrays[ORDER], int(facts["position"])
@@ -186,9 +171,14 @@ def _restore(trainer, arrays, keys, facts):
     trainer.optimizer.lr = float(facts["lr"])
 
 
+def _entries(arrays, prefix):
+    """Return the arrays whose names begin with `prefix`, under the rest of their names."""
+    return {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
+
+
 def _dict_differences(theirs, ours, path=""):
     """Say in which entries two nested dicts differ: ``builder 'a' (here 'b')``."""
     if not (isinstance(theirs, dict) and isinstance(ours, dict)):
-        return f"{path.lstrip('.') or 'architecture'} {theirs!r} (here {ours!r})"
+        return f"{path.lstrip('.')} {theirs!r} (here {ours!r})"
     return ", ".join(_dict_differences(theirs.get(key), ours.get(key), f"{path}.{key}")
                      for key in dict.fromkeys([*theirs, *ours]) if theirs.get(key) != ours.get(key))

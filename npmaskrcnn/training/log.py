@@ -18,13 +18,9 @@ from ..network import LOSS_NAMES
 from .loop import Listener
 from .optimizers import squared_length
 
-PARTS = {  # name of a part: what the paths of its parameters begin with
-    "body": "backbone.body.",
-    "fpn": "backbone.fpn.",
-    "rpn": "rpn.",
-    "box_head": "roi_heads.box_",
-    "mask_head": "roi_heads.mask_",
-}
+# Names of the model's parts, and what the paths of their parameters begin with.
+PARTS = {"body": "backbone.body.", "fpn": "backbone.fpn.", "rpn": "rpn.", "box_head": "roi_heads.box_",
+         "mask_head": "roi_heads.mask_"}
 COLUMNS = ("step", "seconds", "learning_rate", *LOSS_NAMES, "loss_total", "grad_norm",
            *(f"grad_norm_{part}" for part in PARTS), *(f"update_ratio_{part}" for part in PARTS))
 AP_COLUMNS = ("step", "seconds", *(f"{kind}_{name}" for kind in ("bbox", "segm")
@@ -88,14 +84,11 @@ class Log:
     def append(self, **values):
         """Add a row, in memory and at the end of the file."""
         row = [values[name] for name in self.columns]
+        mode, lines = ("a", [row]) if self.rows else ("w", [self.columns, row])
         self.rows.append(row)
         if self.path is not None:
-            is_new = len(self.rows) == 1
-            with open(self.path, "w" if is_new else "a", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                if is_new:
-                    writer.writerow(self.columns)
-                writer.writerow(row)
+            with open(self.path, mode, newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows(lines)
 
     def arrays(self):
         """Return a dict of column name to ``(rows,)`` float ndarray."""
@@ -109,11 +102,10 @@ class Log:
         earlier = read_log(self.path)
         if tuple(earlier) != self.columns:
             return  # another program's file of the same name: begin anew
-        rows = [list(row) for row in zip(*(column.tolist() for column in earlier.values()))]
         self.rows = []
-        for row in rows:
-            if row[0] <= step:
-                self.append(**dict(zip(self.columns, [int(row[0]), *row[1:]])))
+        for done, *values in zip(*(column.tolist() for column in earlier.values())):
+            if done <= step:
+                self.append(**dict(zip(self.columns, [int(done), *values])))
 
 
 def read_log(path):

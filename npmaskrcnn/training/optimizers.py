@@ -80,11 +80,8 @@ class Optimizer:
 
     def state_dict(self):
         """Copy the state: ``"<parameter path>/<slot>"`` and ``"<parameter path>/step"`` to ndarray."""
-        state = {}
-        for path in self.parameters:
-            state.update((f"{path}/{slot}", array.copy()) for slot, array in self.state[path].items())
-            state[f"{path}/step"] = np.array(self.steps[path], np.int64)
-        return state
+        return {f"{path}/{name}": np.array(value) for path in self.parameters
+                for name, value in {**self.state[path], "step": np.int64(self.steps[path])}.items()}
 
     def load_state_dict(self, mapping):
         """Take the state back. All of it has to fit, else nothing is changed.

@@ -37,19 +37,13 @@ class JudgedItems(Listener):
     def drawn(self, loop, batch):
         """Raise InputError at the first that is no pair of an image and a Target that fits it and the model."""
         for index, item in zip(batch.indices, batch.items):
-            image, target = judge_item(item, index)
-            target.check(image.shape[:2], loop.model.num_classes, loop.model.class_names,
-                         f"image {index} of the dataset")
-
-
-def judge_item(item, index):
-    """Return the image and the Target of a dataset's item."""
-    if not isinstance(item, (tuple, list)) or len(item) != 2 or not isinstance(item[1], Target):
-        got = (type(item).__name__ if not isinstance(item, (tuple, list)) else
-               f"({', '.join(type(part).__name__ for part in item)})")
-        raise InputError(f"image {index} of the dataset: dataset[{index}] must be a pair (image, Target), "
-                         f"got {got:.80}")
-    return item
+            name = f"image {index} of the dataset"
+            if not isinstance(item, (tuple, list)) or len(item) != 2 or not isinstance(item[1], Target):
+                got = (type(item).__name__ if not isinstance(item, (tuple, list)) else
+                       f"({', '.join(type(part).__name__ for part in item)})")
+                raise InputError(f"{name}: dataset[{index}] must be a pair (image, Target), got {got:.80}")
+            image, target = item
+            target.check(image.shape[:2], loop.model.num_classes, loop.model.class_names, name)
 
 
 def judge_scale_jitter(value):
@@ -62,42 +56,49 @@ def judge_scale_jitter(value):
     return smallest, largest
 
 
-def judge_classes(model, dataset, name="dataset"):
-    """Compare the classes of model and dataset; a model without class names takes the dataset's.
+def judge_dataset(model, dataset, name, to_learn_from=False):
+    """Raise InputError unless the dataset has images, and classes of the model's; the first few of them will do.
 
-    Raises
-    ------
-    InputError
-        If the dataset has classes that the model has not, or calls them otherwise.
+    If it is to be learned from and knows that it has no object besides crowds, that is an error, too.
     """
-    theirs = getattr(dataset, "class_names", None)
-    ours, num_classes = model.class_names, model.num_classes
-    if theirs is None:
-        return
-    theirs = list(theirs)
-    if len(theirs) > num_classes or (ours is not None and theirs != list(ours)[:len(theirs)]):
-        has = f"the model has {num_classes} classes" if ours is None else f"the model's are {_listing(ours)}"
-        raise InputError(f"{name}: its {len(theirs)} classes (background included) are {_listing(theirs)}, "
-                         f"but {has}")
-    if ours is None and len(theirs) == num_classes:
-        model.class_names = theirs
-
-
-def judge_dataset(dataset, name="dataset"):
-    """Return the number of images, or raise InputError if there is none."""
     if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
         raise InputError(f"{name}: expected a dataset with len() and [i] -> (image, Target), got {dataset!r:.60}")
     if len(dataset) == 0:
         raise InputError(f"{name}: has no image")
-    return len(dataset)
+    if to_learn_from and getattr(dataset, "num_objects", None) == 0:
+        raise InputError(f"{name}: has no object to learn from, only crowds (iscrowd 1), which training leaves out")
+    judge_classes(model, dataset, name, some_suffice=True)
 
 
-def judge_objects(dataset):
-    """Raise InputError if the dataset knows that it has nothing to learn from: no object besides crowds."""
-    if getattr(dataset, "num_objects", None) == 0:
-        raise InputError("dataset: has no object to learn from, only crowds (iscrowd 1), which training leaves out")
+def judge_classes(model, dataset, name, some_suffice=False):
+    """Compare the classes of model and dataset, background aside; a model without class names takes the dataset's.
+
+    Parameters
+    ----------
+    model : MaskRCNN
+    dataset : dataset
+        Without ``class_names`` it is not judged.
+    name : str
+        What the message calls the dataset.
+    some_suffice : bool
+        Whether the dataset may lack classes, the last ones of the model: enough to learn from, but then a model's
+        average precision would be one over other classes than its own.
+
+    Raises
+    ------
+    InputError
+        If the dataset has classes that the model has not, lacks some, or calls them otherwise.
+    """
+    if getattr(dataset, "class_names", None) is None:
+        return
+    theirs, ours, most = list(dataset.class_names[1:]), list((model.class_names or [])[1:]), model.num_classes - 1
+    fits_number = len(theirs) == most or (some_suffice and len(theirs) < most)
+    if not fits_number or (ours and theirs != ours[:len(theirs)]):
+        has = f"are {_listing(ours)}" if ours else f"have no names, and there are {most}"
+        raise InputError(f"{name}: the classes are {_listing(theirs)}; the model's {has}")
+    if model.class_names is None and len(theirs) == most:
+        model.class_names = list(dataset.class_names)
 
 
-def _listing(names, most=12):
-    shown = ", ".join(f"{i} {name}" for i, name in enumerate(names[:most]))
-    return f"{shown}, ... ({len(names)} in all)" if len(names) > most else shown
+def _listing(names, most=100):
+    return ", ".join(map(str, names[:most])) + (f", ... ({len(names)} in all)" if len(names) > most else "")

@@ -19,19 +19,6 @@ from .schedule import WarmupCosine
 from .trainer import Trainer
 
 
-class OneImage:
-    """A dataset of a single image."""
-
-    def __init__(self, image, target, class_names=None):
-        self.image, self.target, self.class_names = image, target, class_names
-
-    def __len__(self):
-        return 1
-
-    def __getitem__(self, index):
-        return self.image, self.target
-
-
 @dataclass
 class Overfit:
     """What a model knows of the one image; N objects.
@@ -94,8 +81,8 @@ def overfit_one_image(model, image, target, steps=150, rng=0, lr=2e-2, batch_siz
     """
     schedule = WarmupCosine(judge_number(lr, "lr", above=0), judge_count(steps, "steps"), warmup=steps // 10)
     optimizer = Muon(model.named_parameters(), lr)
-    trainer = Trainer(model, OneImage(image, target, model.class_names), optimizer, schedule, batch_size, rng,
-                      log_every=log_every, flip=False, **options)
+    trainer = Trainer(model, [(image, target)], optimizer, schedule, batch_size, rng, log_every=log_every, flip=False,
+                      **options)
     log = trainer.run(steps)
     return measure(model.predict(image), target, log)
 
@@ -118,18 +105,14 @@ def measure(detections, target, log=None):
     boxes = box_iou(target.boxes, detections.boxes)
     matched = np.full(len(target), -1)
     for d, label in enumerate(detections.labels):  # descending scores
-        free = (matched < 0) & (target.labels == label) & (overlap[:, d] > 0)
-        if free.any():
-            matched[np.where(free, overlap[:, d], -1).argmax()] = d
-    rows = np.arange(len(target))
-    is_found = matched >= 0
+        overlaps = np.where((matched < 0) & (target.labels == label), overlap[:, d], 0)
+        if overlaps.any():
+            matched[overlaps.argmax()] = d
 
-    def of_matched(values):
-        return np.where(is_found, values[rows, matched], 0.0) if len(detections) else np.zeros(len(target))
+    def of_matched(values):     # behind the last detection stands a zero, where -1 finds it
+        return np.pad(values, ((0, 0), (0, 1)))[np.arange(len(target)), matched]
 
-    extra = np.ones(len(detections), bool)
-    extra[matched[is_found]] = False
     scores = np.broadcast_to(detections.scores, overlap.shape)
+    others = np.delete(detections.scores, matched[matched >= 0])
     return Overfit(of_matched(boxes), of_matched(overlap), of_matched(scores),
-                   area=target.masks.sum(axis=(1, 2)), extra=int((extra & (detections.scores > 0.5)).sum()),
-                   log=log or {})
+                   area=target.masks.sum(axis=(1, 2)), extra=int((others > 0.5).sum()), log=log or {})

@@ -28,10 +28,6 @@ class Progress:
         if self.log_every:
             self.line.say(text)
 
-    def begin(self):
-        """Forget how long the steps of an earlier run took."""
-        self._pace = None
-
     def step(self, row, num_steps, batch_size, seconds):
         """Show one step.
 
@@ -55,10 +51,10 @@ class Progress:
         if step == num_steps:
             self.line.close()
 
-    def evaluating(self, index, count):
+    def evaluating(self, done, count):
         """Show how far an evaluation is."""
         if self.log_every and self.line.is_on_terminal():
-            self.line.show(f"evaluating: image {index + 1} of {count}")
+            self.line.show(f"evaluating: {done} of {count} images")
 
 
 def chance_levels(num_classes):

@@ -11,7 +11,7 @@ References: Loshchilov and Hutter 2017 (cosine); Goyal et al. 2017 (warm-up); He
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from ..judge import judge_count, judge_number, refusal
 
@@ -93,10 +93,3 @@ class WarmupSteps:
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
         return self.lr * self.gamma ** sum(step >= milestone for milestone in self.milestones)
-
-
-def settings(schedule):
-    """Return what the checkpoint keeps of a schedule: its name and numbers, in JSON's types."""
-    values = {key: list(value) if isinstance(value, tuple) else value
-              for key, value in asdict(schedule).items()}
-    return {"name": type(schedule).__name__, **values}

@@ -41,12 +41,8 @@ class WeightAverage(Listener):
         self.averages = {key: owner.data.copy() for key, owner in self.owners.items()}
 
     def stepped(self, loop, batch):
-        """Take the new weights in."""
-        self.update(loop.step)
-
-    def update(self, step):
-        """Move the average towards the weights as they are after `step` steps."""
-        decay = min(self.decay, (1 + step) / (10 + step))
+        """Move the average towards the new weights."""
+        decay = min(self.decay, (1 + loop.step) / (10 + loop.step))
         for key, owner in self.owners.items():
             average = self.averages[key]
             average *= decay

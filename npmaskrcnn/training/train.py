@@ -1,9 +1,7 @@
 """`train`: one call with good defaults, for those who want a trained model and not a lesson in training."""
 
-import difflib
-
 from ..errors import InputError
-from ..judge import judge_count, judge_number
+from ..judge import judge_count, judge_known, judge_number
 from ..weights import save
 from ..words import count
 from .muon import Muon
@@ -11,8 +9,7 @@ from .optimizers import SGD, AdamW
 from .schedule import WarmupCosine
 from .trainer import Trainer
 
-OPTIMIZERS = {"adamw": AdamW, "sgd": SGD, "muon": Muon}
-LEARNING_RATES = {"adamw": 2e-3, "sgd": 2e-2, "muon": 2e-2}
+OPTIMIZERS = {"adamw": (AdamW, 2e-3), "sgd": (SGD, 2e-2), "muon": (Muon, 2e-2)}     # with their learning rates
 
 
 def train(model, dataset, num_steps=800, out_dir=None, optimizer="adamw", lr=None, warmup=50,
@@ -58,14 +55,12 @@ def train(model, dataset, num_steps=800, out_dir=None, optimizer="adamw", lr=Non
     ...                 out_dir="npmaskrcnn-run")                               # doctest: +SKIP
     """
     num_steps = judge_count(num_steps, "num_steps")
-    if not isinstance(optimizer, str) or optimizer not in OPTIMIZERS:
-        near = difflib.get_close_matches(str(optimizer), OPTIMIZERS, 1)
-        raise InputError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {optimizer!r:.60}"
-                         + (f"; did you mean {near[0]!r}?" if near else ""))
-    lr = LEARNING_RATES[optimizer] if lr is None else judge_number(lr, "lr", above=0)
+    judge_known([optimizer], list(OPTIMIZERS), "optimizer")
+    rule, own_lr = OPTIMIZERS[optimizer]
+    lr = own_lr if lr is None else judge_number(lr, "lr", above=0)
     schedule = WarmupCosine(lr, num_steps, min(judge_count(warmup, "warmup", 0), num_steps // 10))
-    optimizer = OPTIMIZERS[optimizer](model.named_parameters(), lr, weight_decay=weight_decay)
-    trainer = Trainer(model, dataset, optimizer, schedule, out_dir=out_dir, **options)
+    trainer = Trainer(model, dataset, rule(model.named_parameters(), lr, weight_decay=weight_decay), schedule,
+                      out_dir=out_dir, **options)
     if trainer.batch_size > len(dataset):
         raise InputError(f"batch_size is {trainer.batch_size}, but the dataset has "
                          f"{count(len(dataset), 'image')}; a batch cannot be larger")

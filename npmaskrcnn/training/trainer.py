@@ -23,8 +23,7 @@ from .augment import augment, without_crowds
 from .divergence import Divergence, TrainingDiverged, first_bad_weight
 from .log import AP_COLUMNS, COLUMNS, Log, Record
 from .loop import Loop
-from .options import (JudgedItems, judge_checkpoint_at, judge_classes, judge_dataset, judge_objects, judge_parts,
-                      judge_scale_jitter)
+from .options import JudgedItems, judge_checkpoint_at, judge_dataset, judge_parts, judge_scale_jitter
 from .progress import Progress, chance_levels
 from .state import AllOrNothing, WeightAverage
 from .validation import average_precision, draw_curves
@@ -91,13 +90,11 @@ class Trainer(Loop):
         the optimizer's parameters are another model's.
     """
 
-    def __init__(self, model, dataset, optimizer, schedule=None, batch_size=4, rng=0, out_dir=None,
-                 clip_norm=10.0, loss_weights=None, validation=None, eval_every=None, checkpoint_at=(),
-                 checkpoint_every=100, log_every=20, flip=True, scale_jitter=None, weight_average=None,
-                 stream=None):
+    def __init__(self, model, dataset, optimizer, schedule=None, batch_size=4, rng=0, out_dir=None, clip_norm=10.0,
+                 loss_weights=None, validation=None, eval_every=None, checkpoint_at=(), checkpoint_every=100,
+                 log_every=20, flip=True, scale_jitter=None, weight_average=None, stream=None):
         judge_parts(model, optimizer, schedule)
-        judge_dataset(dataset)
-        judge_objects(dataset)
+        judge_dataset(model, dataset, "dataset", to_learn_from=True)
         super().__init__(model, dataset, optimizer, judge_rng(rng, ("permutation", "bit_generator")), schedule,
                          judge_count(batch_size, "batch_size"),
                          judge_number(clip_norm, "clip_norm", above=0, optional=True),
@@ -106,11 +103,9 @@ class Trainer(Loop):
         self.eval_every = judge_count(eval_every, "eval_every", optional=True)
         self.checkpoint_at = judge_checkpoint_at(checkpoint_at)
         self.checkpoint_every = judge_count(checkpoint_every, "checkpoint_every", optional=True)
-        judge_classes(model, dataset)
         self.validation = validation
         if validation is not None:
-            judge_dataset(validation, "validation")
-            judge_classes(model, validation, "validation")
+            judge_dataset(model, validation, "validation")
         self.average = None if weight_average is None else WeightAverage(
             model, judge_number(weight_average, "weight_average", above=0, below=1))
         self.out_dir = None if out_dir is None else make_folder(out_dir, "out_dir")
@@ -163,7 +158,6 @@ class Trainer(Loop):
         self.progress.say(f"training on {count(len(self.dataset), 'image')}, {self.batch_size} a step, "
                           f"steps {self.step + 1} to {last}{into}")
         self.progress.say(chance_levels(self.model.num_classes))
-        self.progress.begin()
         try:
             with terminate_as_interrupt():
                 while self.step < last:
@@ -177,11 +171,9 @@ class Trainer(Loop):
         except KeyboardInterrupt:
             self._stopped("interrupted")
             raise
-        except TrainingDiverged:    # nothing worth keeping
-            raise
         except Exception as error:  # a file that is gone, no memory: the steps so far are not to blame
-            with contextlib.suppress(OSError, InputError):  # where nothing can be written, the cause is told
-                if self.step:
+            if self.step and not isinstance(error, TrainingDiverged):   # which leaves nothing worth keeping
+                with contextlib.suppress(OSError, InputError):  # where nothing can be written, the cause is told
                     self._stopped(f"stopped by {type(error).__name__}")
             raise
         return self.log.arrays()
@@ -213,9 +205,8 @@ class Trainer(Loop):
             figures = average_precision(self.model, self.validation, self.progress)
         with uninterrupted():
             self.validation_log.append(step=self.step, seconds=round(self.seconds, 3), **figures)
-        box, mask = ("AP {:.3f} (AP50 {:.3f})".format(figures[f"{kind}_AP"], figures[f"{kind}_AP50"])
-                     for kind in ("bbox", "segm"))
-        self.progress.say(f"step {self.step}: box {box}, mask {mask}")
+        self.progress.say("step {}: box AP {bbox_AP:.3f} (AP50 {bbox_AP50:.3f}), mask AP {segm_AP:.3f} "
+                          "(AP50 {segm_AP50:.3f})".format(self.step, **figures))
 
     def save(self, name="checkpoint.npz"):
         """Write a checkpoint into the output folder and return its path; None without a folder."""
@@ -236,9 +227,9 @@ class Trainer(Loop):
                              "its own checkpoint up with resume (--resume), or choose another folder (--out)")
 
     def _stopped(self, how):
-        path = self.save() if self.step and first_bad_weight(self.model) is None else None
+        hindrances = {"no folder was named": self.out_dir is None, "no step was done": not self.step,
+                      "weights are not finite": first_bad_weight(self.model)}
+        hindrance = next((words for words, holds in hindrances.items() if holds), None)
         self.progress.say(f"{how} after step {self.step}; "
-                          + (f"to go on: npmaskrcnn train ... --resume {path}" if path
-                             else "nothing is saved, because no folder was named" if self.out_dir is None
-                             else "nothing is saved, because no step was done" if not self.step
-                             else "nothing is saved, because weights are not finite"))
+                          + (f"nothing is saved, because {hindrance}" if hindrance
+                             else f"to go on: npmaskrcnn train ... --resume {self.save()}"))

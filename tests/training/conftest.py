@@ -66,10 +66,10 @@ class FakeModel(Module):
         return losses
 
     def predict(self, images, score_threshold=None, iou_threshold=None):
-        masks = np.zeros((1, *images.shape[:2]), np.float32)
+        masks = np.zeros((1, *images[0].shape[:2]), np.float32)
         masks[0, 2:8, 3:12] = 0.9
         boxes, scores = np.array([[3, 2, 12, 8]], np.float32), np.array([0.8], np.float32)
-        return Detections(boxes, np.array([1]), scores, masks)
+        return [Detections(boxes, np.array([1]), scores, masks) for _ in images]
 
 
 class Boxes:

@@ -70,7 +70,7 @@ def test_a_checkpoint_can_be_loaded_as_a_model(runs):
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(runs):
-    with pytest.raises(InputError, match=r"another model: .*min_size.*128.*here.*96"):
+    with pytest.raises(InputError, match=r"another run, with model.config.min_size 128 \(here 96\)"):
         trainer_of(maskrcnn_tiny(min_size=96)).resume(runs[3])
 
 

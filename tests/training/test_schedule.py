@@ -10,7 +10,6 @@ import pytest
 
 from npmaskrcnn.errors import InputError
 from npmaskrcnn.training import WarmupCosine, WarmupSteps
-from npmaskrcnn.training.schedule import settings
 
 
 def test_cosine_climbs_then_falls_to_the_end():
@@ -41,11 +40,6 @@ def test_staircase_multiplies_at_each_milestone():
 def test_rates_are_python_floats():
     for schedule in (WarmupCosine(1, 10), WarmupSteps(0.1)):
         assert type(schedule.learning_rate(3)) is float
-
-
-def test_settings_can_be_stored_as_json():
-    assert settings(WarmupSteps(0.1, (3, 4))) == {
-        "name": "WarmupSteps", "lr": 0.1, "milestones": [3, 4], "gamma": 0.1, "warmup": 0}
 
 
 @pytest.mark.parametrize("make", [
