@@ -292,7 +292,7 @@ ALLOWED = {
     "plain": OUTSIDE | {f".{file.stem}" for file in (PACKAGE / "plain").glob("*.py")},
     "fast": OUTSIDE | {f".{file.stem}" for file in (PACKAGE / "fast").glob("*.py")}
             | {"..plain"} | {f"..plain.{file.stem}" for file in (PACKAGE / "plain").glob("*.py")}
-            | {"concurrent.futures", "ctypes", "functools", "os", "sys"},
+            | {"concurrent.futures", "ctypes", "functools", "os", "sys", "types"},
 }
 
 
