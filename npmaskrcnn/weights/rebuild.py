@@ -13,7 +13,7 @@ from .architecture import BUILDERS
 
 LARGEST_NUMBER, MAX_VALUES, MAX_DEPTH = 1 << 16, 1000, 4  # in a config; torchvision's largest is 2000
 # arguments of builders and of `make_config` that are no options of a model
-NOT_FROM_A_FILE = ("weights", "rng", "num_classes", "defaults", "num_levels")
+NOT_FROM_A_FILE = ("weights", "rng", "num_classes", "defaults")
 
 
 def build(architecture, arrays):
