@@ -20,7 +20,7 @@ from .stages.fpn import FeaturePyramidNetwork
 from .stages.mask_head import MaskRCNNPredictor, mask_head
 from .stages.resnet import ResNet, basic_block, bottleneck
 from .stages.roi_heads import RoIHeads
-from .stages.roi_pooler import STRIDES, RoIPooler
+from .stages.roi_pooler import RoIPooler
 from .stages.rpn import RegionProposalNetwork, RPNHead
 from .stages.transform import Transform
 
@@ -72,6 +72,7 @@ def maskrcnn_tiny(num_classes=4, rng=None, dimensions=None, **config):
     Returns
     -------
     MaskRCNN
+        Its weights are random.
 
     Raises
     ------
@@ -138,19 +139,14 @@ def _resnet_model(builder, arguments, body, num_classes, trainable_layers, norm,
 
 
 def _wire(backbone, channels, config, num_classes, box_head, box_channels, mask_head, mask_channels, rng,
-          rpn_conv_depth=1, strides=STRIDES):
-    """Put RPN and heads behind a backbone of so many `channels`; without a `mask_head` there is no mask branch.
-
-    `strides` are those of the pyramid's levels from which RoIs are pooled.
-    """
+          rpn_conv_depth=1):
+    """Put RPN and heads behind a backbone of so many `channels`."""
     anchors = AnchorGenerator(config.anchor_sizes, config.anchor_ratios)
     head = RPNHead(channels, anchors.num_anchors_per_location()[0], rpn_conv_depth, rng)
-    box_pooler, mask_pooler = (RoIPooler(size, config.canonical_scale, config.canonical_level, strides)
+    box_pooler, mask_pooler = (RoIPooler(size, config.canonical_scale, config.canonical_level)
                                for size in (BOX_POOLED_SIZE, MASK_POOLED_SIZE))
     box_branch = box_pooler, box_head, FastRCNNPredictor(box_channels, num_classes, rng)
-    mask_branch = None, None, None
-    if mask_head is not None:
-        mask_branch = mask_pooler, mask_head, MaskRCNNPredictor(mask_channels, mask_channels, num_classes, rng)
+    mask_branch = mask_pooler, mask_head, MaskRCNNPredictor(mask_channels, mask_channels, num_classes, rng)
     transform = Transform(config.min_size, config.max_size, config.image_mean, config.image_std)
     return MaskRCNN(backbone, RegionProposalNetwork(head, anchors, config),
                     RoIHeads(*box_branch, *mask_branch, config), transform, num_classes)
