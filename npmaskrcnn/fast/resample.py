@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse
 
 from ..plain import resample as plain
-from ..plain.resample import ResampleCache, bilinear_neighbours
+from ..plain.resample import ResampleCache, bilinear_neighbors
 
 
 def upsample_nearest_forward(x, size):
@@ -55,7 +55,7 @@ def resize_bilinear_backward(dy, cache):
 
 def _bilinear_matrix(in_size, out_size, dtype):
     """``(out_size, in_size)`` sparse matrix: a row holds the weights of the two pixels beside an output."""
-    low, high, fraction = bilinear_neighbours(in_size, out_size, dtype)
+    low, high, fraction = bilinear_neighbors(in_size, out_size, dtype)
     weights, columns = np.stack([1 - fraction, fraction], axis=1), np.stack([low, high], axis=1)
     starts = 2 * np.arange(out_size + 1)
     return scipy.sparse.csr_matrix((weights.ravel(), columns.ravel(), starts), shape=(out_size, in_size))
