@@ -39,7 +39,7 @@ def upsample_nearest_forward(x, size):
     array([1., 1., 2., 2.])
     """
     rows, columns = (nearest_index(x.shape[1 + d], size[d], x.dtype) for d in (0, 1))
-    return x[:, rows][:, :, columns], ResampleCache(x.shape[1:3], tuple(size))
+    return x.take(rows, axis=1).take(columns, axis=2), ResampleCache(x.shape[1:3], tuple(size))
 
 
 def upsample_nearest_backward(dy, cache):
