@@ -20,6 +20,13 @@ def _judge_sides(value, name):
     return judge_number(value, name, 1)
 
 
+def _judge_levels(value, name):
+    if not isinstance(value, tuple) or not all(
+            isinstance(level, tuple) and level and all(is_number(v) and v > 0 for v in level) for level in value):
+        raise refusal(name, "tuples of positive numbers, one for each level", value)
+    return value
+
+
 def _option(default, judge=judge_fraction):
     return field(default=default, metadata={"judge": judge})
 
@@ -41,8 +48,8 @@ class Config:
     image_mean: tuple = _option((0.485, 0.456, 0.406), partial(judge_numbers, count=3))     # of colors in 0..1
     image_std: tuple = _option((0.229, 0.224, 0.225), partial(judge_numbers, count=3, above=0))
     # anchors (Ren et al. 2015; Lin et al. 2017, 4.1), per level P2..P6; ratios are height / width
-    anchor_sizes: tuple = ((32,), (64,), (128,), (256,), (512,))
-    anchor_ratios: tuple = ((0.5, 1.0, 2.0),) * 5
+    anchor_sizes: tuple = _option(((32,), (64,), (128,), (256,), (512,)), _judge_levels)
+    anchor_ratios: tuple = _option(((0.5, 1.0, 2.0),) * 5, _judge_levels)
     # RPN
     rpn_pre_nms_top_n_train: int = _option(2000, _COUNT)    # per level
     rpn_pre_nms_top_n_test: int = _option(1000, _COUNT)
@@ -105,9 +112,15 @@ def make_config(defaults=None, num_levels=5, **options):
     options = {name: as_plain(value) for name, value in {**(defaults or {}), **options}.items()}
     if options.get("bbox_reg_weights", 0) is None:              # torchvision's way to say "the default"
         del options["bbox_reg_weights"]
-    judges = {option.name: option.metadata["judge"] for option in fields(Config) if option.metadata}
-    config = Config(**{name: judges[name](value, name) if name in judges else value for name, value in options.items()})
-    _judge_anchors(config, num_levels)
+    judges = {option.name: option.metadata["judge"] for option in fields(Config)}
+    config = Config(**{name: judges[name](value, name) for name, value in options.items()})
+    for name in ("anchor_sizes", "anchor_ratios"):
+        if len(getattr(config, name)) != num_levels:
+            raise refusal(name, f"{num_levels} tuples, one for each level P2..P{num_levels + 1}", getattr(config, name))
+    per_cell = {len(sizes) * len(ratios) for sizes, ratios in zip(config.anchor_sizes, config.anchor_ratios)}
+    if len(per_cell) != 1:
+        raise InputError("anchor_sizes and anchor_ratios give different numbers of anchors per cell on different "
+                         f"levels ({sorted(per_cell)}), but one RPN head serves all levels")
     if config.rpn_bg_iou_thresh > config.rpn_fg_iou_thresh or config.box_bg_iou_thresh > config.box_fg_iou_thresh:
         raise InputError("a background IoU threshold (rpn_bg_iou_thresh, box_bg_iou_thresh) is above its "
                          "foreground threshold")
@@ -118,16 +131,3 @@ def as_plain(value):
     """Turn NumPy's numbers into Python's and lists into tuples: a config read from JSON equals the one written."""
     value = value.tolist() if hasattr(value, "tolist") else value
     return tuple(as_plain(v) for v in value) if isinstance(value, (list, tuple)) else value
-
-
-def _judge_anchors(config, num_levels):
-    for name in ("anchor_sizes", "anchor_ratios"):
-        value = getattr(config, name)
-        if not isinstance(value, tuple) or len(value) != num_levels or not all(
-                isinstance(level, tuple) and level and all(is_number(v) and v > 0 for v in level) for level in value):
-            raise refusal(name, f"{num_levels} tuples of positive numbers, one for each level P2..P{num_levels + 1}",
-                          value)
-    per_cell = {len(s) * len(r) for s, r in zip(config.anchor_sizes, config.anchor_ratios)}
-    if len(per_cell) != 1:
-        raise InputError("anchor_sizes and anchor_ratios give different numbers of anchors per cell on different "
-                         f"levels ({sorted(per_cell)}), but one RPN head serves all levels")

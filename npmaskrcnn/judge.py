@@ -64,9 +64,9 @@ def judge_numbers(values, name, count, **bounds):
     return tuple(judge_number(value, f"{name}[{i}]", **bounds) for i, value in enumerate(values))
 
 
-def judge_fraction(value, name):
+def judge_fraction(value, name, optional=False):
     """Return a number in 0..1, or raise `InputError`."""
-    return judge_number(value, name, 0, 1)
+    return judge_number(value, name, 0, 1, optional=optional)
 
 
 def judge_count(value, name, lowest=1, optional=False):
@@ -229,9 +229,10 @@ class LoadReport(NamedTuple):
         total = len(self.loaded) + len(self.missing) + len(self.wrong_shape)
         parts = [f"{len(self.loaded)} of {total} tensors fit"]
         shapes = [f"{name} (expected {expected}, got {got})" for name, expected, got in self.wrong_shape]
-        parts += _listing("missing", self.missing)
-        parts += _listing("unexpected", self.unexpected)
-        parts += _listing("of wrong shape", shapes)
+        for kind, names in (("missing", self.missing), ("unexpected", self.unexpected), ("of wrong shape", shapes)):
+            if names:
+                more = f", and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
+                parts.append(f"{len(names)} {kind}: {', '.join(names[:MAX_SHOWN])}{more}")
         return "; ".join(parts)
 
 
@@ -257,25 +258,13 @@ def compare_state(expected, got):
     >>> print(report)
     0 of 2 tensors fit; 1 missing: fc.bias; 1 of wrong shape: fc.weight (expected (3, 2), got (4, 2))
     """
-    loaded, missing, wrong_shape = [], [], []
-    for name in expected:
-        if name not in got:
-            if not name.endswith(COUNTER):
-                missing.append(name)
-        elif _shape(expected[name]) != _shape(got[name]):
-            wrong_shape.append((name, _shape(expected[name]), _shape(got[name])))
-        else:
-            loaded.append(name)
-    unexpected = [name for name in got if name not in expected and not name.endswith(COUNTER)]
-    return LoadReport(loaded, missing, unexpected, wrong_shape)
+    shapes = {name: (_shape(expected[name]), _shape(got[name])) for name in expected if name in got}
+    return LoadReport(
+        loaded=[name for name, (wanted, given) in shapes.items() if wanted == given],
+        missing=[name for name in expected if name not in got and not name.endswith(COUNTER)],
+        unexpected=[name for name in got if name not in expected and not name.endswith(COUNTER)],
+        wrong_shape=[(name, wanted, given) for name, (wanted, given) in shapes.items() if wanted != given])
 
 
 def _shape(shape_or_array):
     return tuple(shape_or_array) if isinstance(shape_or_array, (tuple, list)) else np.shape(shape_or_array)
-
-
-def _listing(kind, names):
-    if not names:
-        return []
-    more = f", and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
-    return [f"{len(names)} {kind}: {', '.join(names[:MAX_SHOWN])}{more}"]

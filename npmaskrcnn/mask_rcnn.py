@@ -6,7 +6,6 @@ normalized, resized, padded ones. Here is the way in and the way back: `MaskRCNN
 keeps every array on the way, for those who want to look. What is computed in between is in `network`.
 """
 
-
 import numpy as np
 
 from . import ops
@@ -98,10 +97,9 @@ class MaskRCNN(Network):
         """
         if progress is not None and not callable(progress):
             raise refusal("progress", "a function of the name of a stage", progress)
-        for name, value in (("score_threshold", score_threshold), ("iou_threshold", iou_threshold)):
-            if value is not None:
-                judge_fraction(value, name)
-        single = not isinstance(images, (list, tuple)) and not is_batch(images)
+        judge_fraction(score_threshold, "score_threshold", optional=True)
+        judge_fraction(iou_threshold, "iou_threshold", optional=True)
+        single = not are_several(images)
         images = judge_images([images] if single else images, self.dtype)
         if self.untrained:
             warn("predicting with random weights: this model, or its last layers, have not been trained (nor "
@@ -131,7 +129,7 @@ class MaskRCNN(Network):
     def loss_and_grads(self, images, targets, rng, loss_weights=None, return_dimages=False, batch_statistics=True):
         """Compute the five losses on a batch, and leave their gradient in every parameter's ``.grad``.
 
-        Like torch in train mode it also moves the running statistics of the batch norms towards the batch's, so
+        Like torch in train mode it also moves the running statistics of the batch norms toward the batch's, so
         `predict` may answer a little differently afterwards. With ``batch_statistics=False`` nothing in the model
         changes but the gradients.
 
@@ -266,14 +264,14 @@ class MaskRCNN(Network):
 
 def judge_images(images, dtype):
     """Return a list of (H, W, 3) float images in 0..1, from a list of images or one (N, H, W, 3) array."""
-    if not isinstance(images, (list, tuple)) and not is_batch(images):
+    if not are_several(images):
         raise refusal("images", "a list of (H, W, 3) arrays, or one (N, H, W, 3) array", images)
     return [_judge_image(image, f"images[{i}]", dtype) for i, image in enumerate(images)]
 
 
-def is_batch(images):
-    """Whether the argument is one array of several images."""
-    return isinstance(images, np.ndarray) and images.ndim == 4
+def are_several(images):
+    """Whether the argument is a list of images, or one array of several."""
+    return isinstance(images, (list, tuple)) or (isinstance(images, np.ndarray) and images.ndim == 4)
 
 
 def _judge_image(image, name, dtype):

@@ -72,6 +72,7 @@ def maskrcnn_tiny(num_classes=4, rng=None, dimensions=None, **config):
     Returns
     -------
     MaskRCNN
+        Its weights are random.
 
     Raises
     ------

@@ -35,7 +35,7 @@ _NAMES = {
     "norm": "batch_norm_backward batch_norm_forward frozen_batch_norm_backward frozen_batch_norm_forward "
             "stored_batch_norm_backward stored_batch_norm_forward",
     "pool": "max_pool2d_backward max_pool2d_forward",
-    "resample": "bilinear_neighbours resize_bilinear resize_bilinear_backward resize_bilinear_forward resize_nearest "
+    "resample": "bilinear_neighbors resize_bilinear resize_bilinear_backward resize_bilinear_forward resize_nearest "
                 "upsample_nearest_backward upsample_nearest_forward",
     "roi_align": "roi_align roi_align_backward roi_align_forward roi_align_matrix roi_pool roi_pool_backward "
                  "roi_pool_forward",

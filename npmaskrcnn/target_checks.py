@@ -8,7 +8,6 @@ with, or raises an `InputError` that names the target, the object, the value and
 N objects, H, W height and width of the image; `name` is what messages call the target.
 """
 
-
 import numpy as np
 
 from .errors import InputError, warn

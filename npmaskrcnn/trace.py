@@ -81,7 +81,7 @@ class Trace(SimpleNamespace):
     image : (H, W, 3)
         As given, float in 0..1.
     batch : (1, H', W', 3)
-        Resized, normalised, padded to a multiple of 32.
+        Resized, normalized, padded to a multiple of 32.
     image_size : (h, w)
         Size of the resized image inside the padded one: the input frame.
     body_features : list of (1, h_l, w_l, C_l)

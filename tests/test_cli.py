@@ -347,7 +347,7 @@ def test_the_command_computes_on_as_many_threads_as_told(capsys):
 
 
 def test_threads_that_cannot_be_set_are_a_warning(capsys, monkeypatch):
-    monkeypatch.setattr(threads._product_threads, "_set", None)
+    monkeypatch.setattr(threads._product_threads, "set", None)
     assert "--threads has no effect" in run(capsys, "--threads", 1, "export", "gone.npz", "b.npz")[2][0]
 
 

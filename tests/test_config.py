@@ -81,8 +81,9 @@ def test_a_fraction_is_a_number_from_0_to_1(name, value):
     ("image_std", (0.2, 0.2, 0.0), "above 0"),
     ("image_std", (0.2, 0.2, float("nan")), "above 0"), ("bbox_reg_weights", (10, 10, 5), "4 numbers"),
     ("bbox_reg_weights", (10, 10, 5, -5), "above 0"), ("anchor_sizes", ((32,),) * 4, "5 tuples"),
-    ("anchor_sizes", (32, 64, 128, 256, 512), "5 tuples"), ("anchor_sizes", ((32,),) * 4 + ((),), "5 tuples"),
-    ("anchor_ratios", ((1.0, 0.0),) * 5, "5 tuples")])
+    ("anchor_sizes", (32, 64, 128, 256, 512), "tuples of positive"),
+    ("anchor_sizes", ((32,),) * 4 + ((),), "tuples of positive"),
+    ("anchor_ratios", ((1.0, 0.0),) * 5, "tuples of positive")])
 def test_what_cannot_be_right_is_refused_by_name(name, value, message):
     with pytest.raises(InputError) as caught:
         make_config(**{name: value})

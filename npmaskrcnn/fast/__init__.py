@@ -12,9 +12,8 @@ from .linear import linear_backward, linear_forward, relu_in_place
 from .nms import batched_nms, batched_nms_best, nms
 from .norm import batch_norm_backward, batch_norm_forward
 from .passes import for_each, whole_pass
-from .pool import max_pool2d_backward, max_pool2d_forward
-from .resample import (resize_bilinear, resize_bilinear_backward, resize_bilinear_forward, upsample_nearest_backward,
-                       upsample_nearest_forward)
+from .pool import max_pool2d_forward
+from .resample import resize_bilinear, resize_bilinear_backward, resize_bilinear_forward
 from .roi_align import roi_align, roi_align_backward, roi_align_forward, roi_align_matrix
 
 BUILT_ON = {

@@ -26,10 +26,8 @@ def batched_nms(boxes, scores, idxs, iou_threshold):
 def batched_nms_best(boxes, scores, idxs, iou_threshold, max_kept):
     """The walk stops when so many are kept. See plain."""
     boxes, scores, idxs = as_float_boxes(boxes), np.asarray(scores), np.asarray(idxs)
-    if len(boxes) == 0:
-        return np.zeros(0, dtype=np.int64)
     if len(boxes) <= COORDINATE_TRICK_LIMIT:
-        offsets = idxs.astype(boxes.dtype) * (boxes.max() + boxes.dtype.type(1))
+        offsets = idxs.astype(boxes.dtype) * (boxes.max(initial=-np.inf) + boxes.dtype.type(1))
         return _walk(boxes + offsets[:, None], scores, iou_threshold, max_kept)
     keep = []
     for label in np.unique(idxs):
@@ -42,8 +40,6 @@ def batched_nms_best(boxes, scores, idxs, iou_threshold, max_kept):
 def _walk(boxes, scores, iou_threshold, max_kept=None):
     """Non-maximum suppression that stops when `max_kept` are kept: the start of the full result, found sooner."""
     boxes, scores = as_float_boxes(boxes), np.asarray(scores)
-    if len(boxes) == 0:
-        return np.zeros(0, dtype=np.int64)
     threshold = _largest_at_most(iou_threshold, boxes.dtype)
     alive = np.argsort(-scores, kind="stable")  # indices not yet decided, best first; nan sorts last
     kept_blocks, num_kept = [], 0

@@ -15,6 +15,7 @@ import contextlib
 import ctypes
 import os
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def one_product_a_core(worthwhile=True):
 
 def limit_threads(number):
     """Compute on at most `number` cores from now on, and return whether NumPy's products could be told so."""
-    known = _product_threads.are_known
+    known = _product_threads.set is not None
     if known:
         _product_threads.set(number)
     return known
@@ -96,36 +97,23 @@ def share_out(work, pieces, fewest=2):
         concurrent.futures.wait(answers)    # an error or Ctrl-C leaves only when nobody computes any more
 
 
-class _ProductThreads:
-    """The number of threads of NumPy's matrix products, where these are OpenBLAS's."""
+def _openblas_threads():
+    """Find how the number of threads of NumPy's matrix products is got and set, where these are OpenBLAS's.
 
-    def __init__(self):
-        self._get = self._set = None
-        products = sys.modules.get("numpy._core._multiarray_umath") or sys.modules.get("numpy.core._multiarray_umath")
-        try:
-            library = ctypes.CDLL(products.__file__)        # and the libraries that it has loaded
-        except (AttributeError, OSError, TypeError):
-            return
-        for prefix, suffix in (("scipy_", "64_"), ("scipy_", ""), ("", "64_"), ("", "")):
-            get, set_, parallel = (getattr(library, f"{prefix}openblas_{name}{suffix}", None)
-                                   for name in ("get_num_threads", "set_num_threads", "get_parallel"))
-            # 1: with threads of its own. Under OpenMP (2) the number would be a matter of each thread.
-            if get and set_ and parallel and parallel() == 1:
-                self._get, self._set = get, set_
-                return
-
-    @property
-    def are_known(self):
-        """Whether the number can be told and set."""
-        return self._set is not None
-
-    def get(self):
-        """Return it; 1 where it cannot be told, so that nothing is shared out."""
-        return self._get() if self._get else 1
-
-    def set(self, number):
-        """Set it."""
-        self._set(number)
+    Where it cannot be told, `get` returns 1, so that nothing is shared out, and `set` is None.
+    """
+    products = sys.modules.get("numpy._core._multiarray_umath") or sys.modules.get("numpy.core._multiarray_umath")
+    try:
+        library = ctypes.CDLL(products.__file__)        # and the libraries that it has loaded
+    except (AttributeError, OSError, TypeError):
+        library = None
+    for prefix, suffix in (("scipy_", "64_"), ("scipy_", ""), ("", "64_"), ("", "")):
+        get, set_, parallel = (getattr(library, f"{prefix}openblas_{name}{suffix}", None)
+                               for name in ("get_num_threads", "set_num_threads", "get_parallel"))
+        # 1: with threads of its own. Under OpenMP (2) the number would be a matter of each thread.
+        if get and set_ and parallel and parallel() == 1:
+            return SimpleNamespace(get=get, set=set_)
+    return SimpleNamespace(get=lambda: 1, set=None)
 
 
 def _forget_helpers():
@@ -133,6 +121,6 @@ def _forget_helpers():
     _helpers = None
 
 
-_product_threads = _ProductThreads()
+_product_threads = _openblas_threads()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_helpers)     # a forked process has our memory, but not our threads

@@ -33,7 +33,7 @@ class Notes(dict):
     ----------
     batch_statistics : bool
         What batch norms do in this pass. True is training: they use the batch's own statistics, and move the
-        stored ones towards them. False: they use the stored ones and change nothing.
+        stored ones toward them. False: they use the stored ones and change nothing.
     """
 
     def __init__(self, batch_statistics=True):

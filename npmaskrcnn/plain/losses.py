@@ -46,9 +46,8 @@ def softmax_cross_entropy_forward(logits, labels):
 
     Parameters
     ----------
-    logits : (N, K) float ndarray
-    labels : (N,) int ndarray
-        In 0..K-1.
+    logits, labels
+        As in `softmax_cross_entropy_per_row`.
 
     Returns
     -------

@@ -39,7 +39,7 @@ def upsample_nearest_forward(x, size):
     array([1., 1., 2., 2.])
     """
     rows, columns = (nearest_index(x.shape[1 + d], size[d], x.dtype) for d in (0, 1))
-    return x[:, rows][:, :, columns], ResampleCache(x.shape[1:3], tuple(size))
+    return x.take(rows, axis=1).take(columns, axis=2), ResampleCache(x.shape[1:3], tuple(size))
 
 
 def upsample_nearest_backward(dy, cache):
@@ -55,7 +55,7 @@ def resize_nearest(masks, size):
 
 
 def resize_bilinear(x, size):
-    """Resize images by linear interpolation between pixel centres (no antialiasing).
+    """Resize images by linear interpolation between pixel centers (no antialiasing).
 
     Parameters
     ----------
@@ -111,10 +111,10 @@ def nearest_index(in_size, out_size, dtype=np.float32):
     return np.minimum(index, in_size - 1)
 
 
-def bilinear_neighbours(in_size, out_size, dtype=np.float32):
-    """The two input pixels beside each output pixel, and how far it lies towards the second: low, high, fraction.
+def bilinear_neighbors(in_size, out_size, dtype=np.float32):
+    """The two input pixels beside each output pixel, and how far it lies toward the second: low, high, fraction.
 
-    Output pixel i has its centre at ``(i + 0.5) * in_size / out_size - 0.5`` in input pixels. For float32,
+    Output pixel i has its center at ``(i + 0.5) * in_size / out_size - 0.5`` in input pixels. For float32,
     torch rounds the ratio and, once more, the coordinate (a fused multiply-add); for float64, neither.
     """
     dtype = np.dtype(dtype)
@@ -128,7 +128,7 @@ def bilinear_neighbours(in_size, out_size, dtype=np.float32):
 
 def bilinear_matrix(in_size, out_size, dtype=np.float32):
     """``(out_size, in_size)``: a row holds the weights of the two pixels beside an output, zeros elsewhere."""
-    low, high, fraction = bilinear_neighbours(in_size, out_size, dtype)
+    low, high, fraction = bilinear_neighbors(in_size, out_size, dtype)
     matrix, row = np.zeros((out_size, in_size), dtype), np.arange(out_size)
     matrix[row, low] += 1 - fraction
     matrix[row, high] += fraction

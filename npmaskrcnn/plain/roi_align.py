@@ -46,7 +46,7 @@ def roi_align_forward(features, rois, output_size, spatial_scale=1.0, sampling_r
         Sample points per bin and axis; 0 or less means adaptive, ``ceil(bin size)``.
     aligned : bool
         False: a cell's value sits at its integer index, and regions are at least one cell wide. True
-        (Detectron2): it sits half a cell further, at the cell's centre, and nothing is widened.
+        (Detectron2): it sits half a cell further, at the cell's center, and nothing is widened.
 
     Returns
     -------

@@ -14,7 +14,7 @@ import numpy as np
 
 
 def cell_anchors(sizes, aspect_ratios, dtype=np.float32):
-    """Return the anchors of one cell, centred on the origin.
+    """Return the anchors of one cell, centered on the origin.
 
     Parameters
     ----------

@@ -45,7 +45,7 @@ def match(iou, high_threshold, low_threshold, allow_low_quality_matches=False):
         Also match, for each object, *all* boxes whose IoU equals the best that this object has, however
         low it is. Such a box gets the object that is best for the box, which may be another one. (An object
         that overlaps nothing has a best IoU of 0, and so makes every box with IoU 0 positive: torchvision's
-        behaviour, harmless as long as anchors cover the image.)
+        behavior, harmless as long as anchors cover the image.)
 
     Returns
     -------

@@ -5,7 +5,7 @@ border of zeros, so that it can fade out at the box's edge; its box grows by the
 mask is resized to the box's size in whole pixels and copied to its place. What falls outside the image is
 cut off. Values stay probabilities: whoever wants a yes or no compares them with .5.
 
-Source: torchvision `paste_masks_in_image`, whose rounding (towards zero) and ``+ 1`` are kept to the pixel.
+Source: torchvision `paste_masks_in_image`, whose rounding (toward zero) and ``+ 1`` are kept to the pixel.
 """
 
 import numpy as np
@@ -16,13 +16,13 @@ PADDING = 1     # cells of zeros around the small mask
 
 
 def expand_boxes(boxes, scale):
-    """Grow boxes about their centres."""
+    """Grow boxes about their centers."""
     half_width = (boxes[:, 2] - boxes[:, 0]) * 0.5 * scale
     half_height = (boxes[:, 3] - boxes[:, 1]) * 0.5 * scale
-    centre_x = (boxes[:, 2] + boxes[:, 0]) * 0.5
-    centre_y = (boxes[:, 3] + boxes[:, 1]) * 0.5
-    return np.stack([centre_x - half_width, centre_y - half_height,
-                     centre_x + half_width, centre_y + half_height], axis=1)
+    center_x = (boxes[:, 2] + boxes[:, 0]) * 0.5
+    center_y = (boxes[:, 3] + boxes[:, 1]) * 0.5
+    return np.stack([center_x - half_width, center_y - half_height,
+                     center_x + half_width, center_y + half_height], axis=1)
 
 
 def paste_mask(mask, box, canvas):
@@ -40,11 +40,11 @@ def paste_mask(mask, box, canvas):
     left, right = max(x1, 0), min(x2 + 1, canvas.shape[1])
     top, bottom = max(y1, 0), min(y2 + 1, canvas.shape[0])
     if left < right and top < bottom:
-        low, high, fraction = ops.bilinear_neighbours(len(mask), max(y2 - y1 + 1, 1), mask.dtype)
+        low, high, fraction = ops.bilinear_neighbors(len(mask), max(y2 - y1 + 1, 1), mask.dtype)
         seen = slice(top - y1, bottom - y1)                     # rows of the stretched mask that are in the image
         low, high, fraction = low[seen], high[seen], fraction[seen, None]
         rows = mask[low] * (1 - fraction) + mask[high] * fraction
-        low, high, fraction = ops.bilinear_neighbours(len(mask), max(x2 - x1 + 1, 1), mask.dtype)
+        low, high, fraction = ops.bilinear_neighbors(len(mask), max(x2 - x1 + 1, 1), mask.dtype)
         seen = slice(left - x1, right - x1)
         low, high, fraction = low[seen], high[seen], fraction[seen]
         canvas[top:bottom, left:right] = rows[:, low] * (1 - fraction) + rows[:, high] * fraction
@@ -72,7 +72,7 @@ def paste_masks(masks, boxes, image_size):
     side = masks.shape[1]
     padded = np.pad(masks, ((0, 0), (PADDING, PADDING), (PADDING, PADDING)))
     scale = float(side + 2 * PADDING) / side
-    expanded = expand_boxes(boxes, scale).astype(np.int64)      # towards zero, as torch converts
+    expanded = expand_boxes(boxes, scale).astype(np.int64)      # toward zero, as torch converts
 
     ops.for_each(lambda k: paste_mask(padded[k], expanded[k], pasted[k]), range(len(masks)))
     return pasted

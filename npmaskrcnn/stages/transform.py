@@ -1,9 +1,9 @@
 """Stage 1, the transform: images of any size become one batch, and results find their way back.
 
-Every image is normalised (mean 0, spread 1 per colour), resized so that its shorter side is `min_size`
+Every image is normalized (mean 0, spread 1 per color), resized so that its shorter side is `min_size`
 and its longer at most `max_size`, and put into the top left corner of a common canvas whose sides are
 multiples of 32, because the backbone halves the image five times. The canvas beyond an image is 0, the
-mean colour. Boxes and masks of the ground truth are resized with the image; at the end, detected boxes
+mean color. Boxes and masks of the ground truth are resized with the image; at the end, detected boxes
 are scaled back by the inverse ratios.
 
 Legend: N images, (H, W) given size, (h, w) resized size, (H', W') the common padded size.
@@ -23,7 +23,7 @@ SIZE_DIVISIBLE = 32
 class ImageBatch(NamedTuple):
     """Images as the net sees them."""
 
-    images: np.ndarray         # (N, H', W', 3) normalised, resized, zero-padded
+    images: np.ndarray         # (N, H', W', 3) normalized, resized, zero-padded
     image_sizes: list          # N times (h, w): resized, before padding
     original_sizes: list       # N times (H, W): as given
     resize_caches: list        # N caches of the bilinear resize, for the gradient by the images
@@ -58,9 +58,9 @@ def scale_boxes(boxes, from_size, to_size):
 
 
 def resize_target(target, size):
-    """Bring a `Target` to the resized image's frame: boxes by ratio, masks by nearest neighbour.
+    """Bring a `Target` to the resized image's frame: boxes by ratio, masks by nearest neighbor.
 
-    Crowd regions are left out: they are many objects drawn as one, so nothing can be learnt from them.
+    Crowd regions are left out: they are many objects drawn as one, so nothing can be learned from them.
     A box that shrinks to nothing is dropped with a warning.
     """
     keep = ~target.is_crowd
@@ -78,7 +78,7 @@ def resize_target(target, size):
 
 
 class Transform:
-    """Normalise, resize, pad; and the way back.
+    """Normalize, resize, pad; and the way back.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class Transform:
     max_size : int
         Bound on the longer side; it wins over `min_size`.
     image_mean, image_std : three floats
-        Of the colours, for images in 0..1.
+        Of the colors, for images in 0..1.
     """
 
     def __init__(self, min_size, max_size, image_mean, image_std):
@@ -116,11 +116,11 @@ class Transform:
         for image in images:
             min_size = self.min_sizes[-1 if rng is None else int(rng.random() * len(self.min_sizes))]
             size = resized_size(image.shape[:2], min_size, self.max_size)
-            normalised = (image.astype(dtype, copy=False) - mean) / std
+            normalized = (image.astype(dtype, copy=False) - mean) / std
             cache = None
             if size != image.shape[:2]:
-                normalised, cache = ops.resize_bilinear_forward(normalised, size)
-            resized.append(normalised)
+                normalized, cache = ops.resize_bilinear_forward(normalized, size)
+            resized.append(normalized)
             caches.append(cache)
         sizes = [image.shape[:2] for image in resized]
         height, width = (SIZE_DIVISIBLE * math.ceil(max(side) / SIZE_DIVISIBLE) for side in zip(*sizes))
@@ -133,8 +133,8 @@ class Transform:
         """Return the list of gradients by the given images, each (H, W, 3)."""
         dimages = []
         for dcanvas, (height, width), cache in zip(dbatch, batch.image_sizes, batch.resize_caches):
-            dnormalised = dcanvas[:height, :width]          # the padding was not part of the image
+            dnormalized = dcanvas[:height, :width]          # the padding was not part of the image
             if cache is not None:
-                dnormalised = ops.resize_bilinear_backward(dnormalised, cache)
-            dimages.append(dnormalised / np.array(self.image_std, dtype=dbatch.dtype))
+                dnormalized = ops.resize_bilinear_backward(dnormalized, cache)
+            dimages.append(dnormalized / np.array(self.image_std, dtype=dbatch.dtype))
         return dimages

@@ -110,7 +110,7 @@ def test_nothing_changes_where_it_is_not_worthwhile(monkeypatch):
 def test_numpys_own_wheels_can_be_told():
     if not list(Path(np.__file__).parent.with_name("numpy.libs").glob("*openblas*.so")):
         pytest.skip("not NumPy's own wheel for Linux, which brings OpenBLAS")
-    assert threads._product_threads._set is not None
+    assert threads._product_threads.set is not None
     before = threads._product_threads.get()
     assert before >= 1
     with one_product_a_core():

@@ -291,8 +291,8 @@ OUTSIDE = {"numpy", "scipy", "scipy.sparse", "typing", "math", "contextlib"}
 ALLOWED = {
     "plain": OUTSIDE | {f".{file.stem}" for file in (PACKAGE / "plain").glob("*.py")},
     "fast": OUTSIDE | {f".{file.stem}" for file in (PACKAGE / "fast").glob("*.py")}
-            | {"..errors", "..plain"} | {f"..plain.{file.stem}" for file in (PACKAGE / "plain").glob("*.py")}
-            | {"concurrent.futures", "ctypes", "functools", "os", "sys"},
+            | {"..plain"} | {f"..plain.{file.stem}" for file in (PACKAGE / "plain").glob("*.py")}
+            | {"concurrent.futures", "ctypes", "functools", "os", "sys", "types"},
 }
 
 

@@ -88,7 +88,7 @@ def test_resizing_a_constant_gives_the_constant():
 def test_bilinear_coordinates_are_rounded_once_in_float32_and_not_at_all_in_float64():
     # In float32 at 480 -> 800 the ratio is float32(0.6) = 0.60000002384.
     def position(dtype):
-        low, high, fraction = ops.bilinear_neighbours(480, 800, dtype)
+        low, high, fraction = ops.bilinear_neighbors(480, 800, dtype)
         return low + (high - low) * fraction.astype(np.float64)
 
     exact = np.clip((np.arange(800) + 0.5) * 0.6 - 0.5, 0, 479)

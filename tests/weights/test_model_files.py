@@ -168,7 +168,7 @@ def test_an_architecture_that_no_model_can_have_is_refused(tmp_path, model, chan
         load(tmp_path / "m.npz")
 
 
-@pytest.mark.parametrize("name", ["defaults", "num_levels"])
+@pytest.mark.parametrize("name", ["defaults", "rng"])
 def test_what_is_no_option_of_a_model_is_refused(tmp_path, model, name):
     config = {**model.architecture["config"], name: 5}
     write_npz(tmp_path / "m.npz", model.state_dict(), {"architecture": {**model.architecture, "config": config}})
