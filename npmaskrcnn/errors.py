@@ -1,7 +1,7 @@
 """What goes wrong when people hand something in, and how it is said.
 
 Everything a person gives the package (an image, a box, a file, an option) is judged once, where it
-enters; behind that door the code trusts its arrays. A judgement that fails is an `InputError`: one
+enters; behind that door the code trusts its arrays. A judgment that fails is an `InputError`: one
 line that names the file or the argument, what was got and what was expected. The command line prints
 that line and exits with 2; it never shows a traceback for a user's mistake.
 """

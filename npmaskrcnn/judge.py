@@ -1,7 +1,7 @@
 """One way to refuse: what callers hand in is judged here, where it enters, and behind that nobody looks again.
 
 Numbers and choices first, then arrays that are to be images, then a state dict, which maps names
-(`backbone.body.conv1.weight`) to arrays. Every judgement that fails is an `InputError` of one line that names the
+(`backbone.body.conv1.weight`) to arrays. Every judgment that fails is an `InputError` of one line that names the
 argument (``images[2]``, ``targets[0]``), what was got and what was expected.
 """
 

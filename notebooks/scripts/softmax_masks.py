@@ -184,7 +184,7 @@ def main():
     chosen = np.concatenate([large[np.argsort(values[large], kind="stable")[:EXAMPLES]] for values in differences])
     arrays = {"image": np.array([row[0] for row in rows], np.int16),
               "object": np.array([row[1] for row in rows], np.int8),
-              "label": labels.astype(np.int8), "neighbours": np.array([row[3] for row in rows], np.int8),
+              "label": labels.astype(np.int8), "neighbors": np.array([row[3] for row in rows], np.int8),
               "iou": np.round(ious, 3).astype(np.float16), "example": chosen.astype(np.int16),
               "example_masks": np.round(255 * np.array([crops[row] for row in chosen])).astype(np.uint8)}
     meta = {"branches": BRANCHES, "steps": STEPS, "batch_size": BATCH_SIZE, "test_images": TEST_IMAGES,

@@ -40,14 +40,14 @@ class ShapesOfManySizes(ShapesDataset):
         labels = rng.integers(1, len(self.kinds) + 1, count)
         sides = np.exp(rng.uniform(math.log(10), math.log(77), count))
         layers = np.zeros((count, height, width), bool)
-        colours = np.zeros((count, 3), np.uint8)
+        colors = np.zeros((count, 3), np.uint8)
         for i, half in enumerate(np.sort(sides)[::-1] / 2):       # the small ones in front
             x = np.arange(width)[None, :] + 0.5 - rng.uniform(half, width - half)
             y = np.arange(height)[:, None] + 0.5 - rng.uniform(half, height - half)
-            colours[i] = shapes._contrasting_colour(background, rng)
+            colors[i] = shapes._contrasting_color(background, rng)
             layers[i] = shapes.SHAPES[self.kinds[labels[i] - 1]](x, y, half)
         masks, keep = shapes._visible(layers, self.min_visible)
-        return shapes.Scene(background, colours[keep], labels[keep], layers[keep], masks[keep]), rng
+        return shapes.Scene(background, colors[keep], labels[keep], layers[keep], masks[keep]), rng
 
 
 class PyramidWithoutTopDown(FeaturePyramidNetwork):

@@ -1,4 +1,4 @@
-"""One anchor for each ratio, of equal area, centred on the cell's upper left corner."""
+"""One anchor for each ratio, of equal area, centered on the cell's upper left corner."""
 
 import numpy as np
 

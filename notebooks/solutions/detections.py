@@ -12,9 +12,9 @@ def detections(scores, deltas, proposals, score_threshold, iou_threshold):
 
     size = proposals[rows, 2:] - proposals[rows, :2]
     moves = deltas[rows, labels] / [10, 10, 5, 5]
-    centre = proposals[rows, :2] + size / 2 + moves[:, :2] * size
+    center = proposals[rows, :2] + size / 2 + moves[:, :2] * size
     size = size * np.exp(np.minimum(moves[:, 2:], np.log(1000 / 16)))
-    boxes = np.concatenate([centre - size / 2, centre + size / 2], axis=1)
+    boxes = np.concatenate([center - size / 2, center + size / 2], axis=1)
 
     keep = []
     for i in range(len(boxes)):                                     # best first

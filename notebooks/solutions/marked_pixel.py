@@ -1,4 +1,4 @@
-"""Where one pixel is, in both languages: row and column, and x and y of its centre."""
+"""Where one pixel is, in both languages: row and column, and x and y of its center."""
 
 import numpy as np
 

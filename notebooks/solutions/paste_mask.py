@@ -6,10 +6,10 @@ import numpy as np
 def paste_mask(mask, box, image_size):
     side = len(mask)
     grow = (side + 2) / side
-    centre_x, centre_y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    center_x, center_y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     half_w, half_h = (box[2] - box[0]) / 2 * grow, (box[3] - box[1]) / 2 * grow
-    x1, y1 = int(centre_x - half_w), int(centre_y - half_h)
-    x2, y2 = int(centre_x + half_w), int(centre_y + half_h)
+    x1, y1 = int(center_x - half_w), int(center_y - half_h)
+    x2, y2 = int(center_x + half_w), int(center_y + half_h)
     stretched = stretch(np.pad(mask, 1), max(y2 - y1 + 1, 1), max(x2 - x1 + 1, 1))
     pasted = np.zeros(image_size)
     left, right = max(x1, 0), min(x2 + 1, image_size[1])

@@ -10,7 +10,3 @@ from .label_maps import masks_from_label_map, read_label_map
 from .polygons import polygons_to_mask
 from .results import detections_to_coco, read_detections, write_detections
 from .shapes import TEST_SEED, ShapesDataset, shapes_test_set
-
-__all__ = ["CocoDataset", "ShapesDataset", "TEST_SEED", "detections_to_coco", "masks_from_label_map",
-           "polygons_to_mask", "read_detections", "read_label_map", "shapes_test_set",
-           "warn_of_shared_images", "write_coco", "write_detections"]

@@ -9,6 +9,3 @@ from .. import rle
 from .coco_ap import evaluate
 from .figures import Evaluation, Figures
 from .inspection import DetectionMatches, PrecisionRecall, confusion_matrix, match_detections, precision_recall
-
-__all__ = ["evaluate", "Evaluation", "Figures", "match_detections", "DetectionMatches", "precision_recall",
-           "PrecisionRecall", "confusion_matrix", "rle"]

@@ -131,8 +131,8 @@ def anchors_of_cell(row, column, stride, size, ratios):
     """-> anchors (len(ratios), (x1, y1, x2, y2)) in image pixels.
 
     The anchors that sit on one cell of a feature map: one for each ratio = height / width, all of area `size * size`,
-    centred on the cell's upper left corner, which is at `(column * stride, row * stride)` in the image. Half widths and
-    half heights are rounded to whole pixels with `np.round`, as torchvision does.
+    centered on the cell's upper left corner, which is at `(column * stride, row * stride)` in the image. Half widths
+    and half heights are rounded to whole pixels with `np.round`, as torchvision does.
 
     Hints
     -----
@@ -145,7 +145,7 @@ def anchors_of_cell(row, column, stride, size, ratios):
 
 @anchors_of_cell.tried_on
 def _():
-    yield case("the first cell, ratio 1", "the anchor's centre is the cell's upper left corner, (0, 0)",
+    yield case("the first cell, ratio 1", "the anchor's center is the cell's upper left corner, (0, 0)",
                row=0, column=0, stride=4, size=8, ratios=(1.0,))
     yield case("a cell further down", "the row moves y, the column moves x, each by the stride",
                row=2, column=1, stride=4, size=8, ratios=(1.0,))
@@ -163,11 +163,11 @@ def encode_boxes(boxes, anchors):
     """boxes and anchors (N, (x1, y1, x2, y2)), row by row -> deltas (N, (tx, ty, tw, th)).
 
     Say how an anchor must change to become a box, in the four numbers that the network predicts: `tx = (x - xa) / wa`
-    and `ty = (y - ya) / ha` between centres, `tw = log(w / wa)` and `th = log(h / ha)`.
+    and `ty = (y - ya) / ha` between centers, `tw = log(w / wa)` and `th = log(h / ha)`.
 
     Hints
     -----
-    - First centres, widths and heights of both: `w = boxes[:, 2] - boxes[:, 0]`, `x = boxes[:, 0] + w / 2`.
+    - First centers, widths and heights of both: `w = boxes[:, 2] - boxes[:, 0]`, `x = boxes[:, 0] + w / 2`.
     - `np.stack([tx, ty, tw, th], axis=1)`.
     """
     return ops.encode_boxes(boxes, anchors)
@@ -179,10 +179,10 @@ def _():
     yield case("the anchor itself", "nothing to correct: four zeros",
                boxes=floats([0, 0, 10, 20]), anchors=floats([0, 0, 10, 20]))
     yield case("moved right by half the anchor's width",
-               "tx and ty are between centres: the anchor's is at (5, 10), the box's at (10, 10); in units of the "
+               "tx and ty are between centers: the anchor's is at (5, 10), the box's at (10, 10); in units of the "
                "anchor's size",
                boxes=floats([5, 0, 15, 20]), anchors=floats([0, 0, 10, 20]))
-    yield case("twice as high about the same centre",
+    yield case("twice as high about the same center",
                "th is the natural logarithm of the ratio of the heights; the order is tx, ty, tw, th",
                boxes=floats([0, -10, 10, 30]), anchors=floats([0, 0, 10, 20]))
     yield case("five random pairs",
@@ -211,10 +211,10 @@ def _():
     rng = np.random.default_rng(2)
     anchor = floats([0, 0, 10, 20])
     yield case("deltas of zero: the anchor stays", "exp(0) is 1", deltas=floats([0, 0, 0, 0]), anchors=anchor)
-    yield case("half a width to the right", "tx moves the centre", deltas=floats([0.5, 0, 0, 0]), anchors=anchor)
-    yield case("twice as high", "the box grows about its centre, up and down alike",
+    yield case("half a width to the right", "tx moves the center", deltas=floats([0.5, 0, 0, 0]), anchors=anchor)
+    yield case("twice as high", "the box grows about its center, up and down alike",
                deltas=floats([0, 0, 0, math.log(2)]), anchors=anchor)
-    yield case("four random ones", "from centre and size back to corners: x1 = x - w / 2",
+    yield case("four random ones", "from center and size back to corners: x1 = x - w / 2",
                deltas=rng.standard_normal((4, 4)) * 0.5, anchors=random_boxes(rng, 4))
     yield case("an untrained network that says tw = 100",
                "exp(100) is out of the question: tw and th are cut off at log(1000 / 16) before exp",

@@ -149,7 +149,7 @@ def _():
 def batch_norm_backward(dy, x, weight, eps):
     """dy and x (N, H, W, C), weight (C,) -> dx (N, H, W, C), dweight (C,), dbias (C,).
 
-    The backward pass of batch normalisation. Forward was, for each channel, `xhat = (x - mean) / sqrt(var + eps)` and
+    The backward pass of batch normalization. Forward was, for each channel, `xhat = (x - mean) / sqrt(var + eps)` and
     `y = weight * xhat + bias`, with mean and (biased) variance of the batch itself over images, rows and columns.
     Return `dx`, `dweight`, `dbias`.
 
@@ -173,7 +173,7 @@ def _():
                "the mean of dy is taken away: adding one number to a whole channel is invisible after the norm",
                dy=_map([[1, 1], [1, 1]]), x=_map([[1, 2], [4, 9]]), weight=np.full(1, 2.0), eps=0.0)
     yield case("a gradient that follows the input",
-               "stretching a channel is invisible too: the part of dy along the normalised input is taken away",
+               "stretching a channel is invisible too: the part of dy along the normalized input is taken away",
                dy=_map([[0, 1], [2, 3]]), x=_map([[0, 1], [2, 3]]), weight=np.full(1, 2.0), eps=0.0)
     yield case("two images of 3x4 pixels with two channels, eps 0.1",
                "statistics are per channel, over images, rows and columns; eps is added to the variance, not to the "
@@ -248,7 +248,7 @@ def _():
 def upsample_backward(dy, size):
     """dy (N, height, width, C), size = (H, W) of the input -> dx (N, H, W, C).
 
-    The backward pass of nearest-neighbour upsampling, with which the pyramid goes down. Forward copied:
+    The backward pass of nearest-neighbor upsampling, with which the pyramid goes down. Forward copied:
     `y[n, i, j] = x[n, i * H // height, j * W // width]`. Given `dy` `(N, height, width, C)` and the input's
     `size = (H, W)`, return `dx` `(N, H, W, C)`.
 

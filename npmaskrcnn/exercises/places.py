@@ -16,10 +16,10 @@ def _marked(height, width, row, column):
 
 @exercise("row", "column", "x", "y")
 def marked_pixel(marked):
-    """(H, W) bool, True at one pixel -> row, column, x, y (of its centre).
+    """(H, W) bool, True at one pixel -> row, column, x, y (of its center).
 
     One pixel of an image is marked. Say where it is in both languages: its row and column, as whole numbers, and the
-    coordinates x and y of its centre.
+    coordinates x and y of its center.
 
     Hints
     -----
@@ -33,7 +33,7 @@ def marked_pixel(marked):
 @marked_pixel.tried_on
 def _():
     yield case("an image of 2 rows and 5 columns, its lower left pixel",
-               "it is in row 1 and column 0, the square from x = 0 to 1 and from y = 1 to 2; its centre is (0.5, 1.5)",
+               "it is in row 1 and column 0, the square from x = 0 to 1 and from y = 1 to 2; its center is (0.5, 1.5)",
                marked=_marked(2, 5, 1, 0))
     yield case("an image wider than high", "x counts columns, y counts rows", marked=_marked(3, 6, 1, 4))
     yield case("an image higher than wide", "the row comes first, but x comes before y", marked=_marked(5, 2, 4, 1))
@@ -109,7 +109,7 @@ def _():
                layers=((3, 1), (3, 1)))
     yield case("no layer at all", "a pixel sees itself: 1", layers=())
     yield case("stride 2, then 3x3",
-               "neighbouring cells are 2 pixels apart after the first layer, so the second reaches 2 pixels further "
+               "neighboring cells are 2 pixels apart after the first layer, so the second reaches 2 pixels further "
                "to either side: 7",
                layers=((3, 2), (3, 1)))
     yield case("3x3, then stride 2", "the last layer's own stride says where the next output looks: still 5",

@@ -139,14 +139,14 @@ def paste_mask(mask, box, image_size):
     """mask (M, M), box (x1, y1, x2, y2), image_size (H, W) -> pasted (H, W).
 
     Put an `(M, M)` mask of probabilities into an image, as torchvision does: (1) put a border of one zero around the
-    mask; (2) let the box grow about its centre by the same proportion, `(M + 2) / M`; (3) cut its coordinates to whole
+    mask; (2) let the box grow about its center by the same proportion, `(M + 2) / M`; (3) cut its coordinates to whole
     numbers towards zero; (4) stretch the padded mask to `x2 - x1 + 1` by `y2 - y1 + 1` pixels, bilinearly; (5) copy it
     to its place in an image of zeros, leaving off what falls outside. `ops.resize_bilinear` (for `(H, W, 1)` images)
     does step 4.
 
     Hints
     -----
-    - The centre is `(x1 + x2) / 2`, half the new width `(x2 - x1) / 2 * (M + 2) / M`.
+    - The center is `(x1 + x2) / 2`, half the new width `(x2 - x1) / 2 * (M + 2) / M`.
     - `left, right = max(x1, 0), min(x2 + 1, W)` in the image is `left - x1` to `right - x1` in the stretched mask.
     """
     return paste_masks(mask[None], box[None], image_size)[0]

@@ -5,7 +5,3 @@ from .layers import (Conv2d, ConvNormReLU, ConvTranspose2d, Flatten, Linear, Max
                      conv_norm_relu_backward, relu)
 from .module import FORGET, Buffer, Module, ModuleList, Notes, Parameter, Sequential
 from .norm import BatchNorm2d, FrozenBatchNorm2d
-
-__all__ = ["FORGET", "BatchNorm2d", "Buffer", "Conv2d", "ConvNormReLU", "ConvTranspose2d", "Flatten",
-           "FrozenBatchNorm2d", "Linear", "MaxPool2d", "Module", "ModuleList", "Notes", "Parameter", "ReLU",
-           "Sequential", "conv_norm_relu", "conv_norm_relu_backward", "init", "relu"]

@@ -44,7 +44,7 @@ def features(trace, size=2.3):
     lengths = np.linalg.norm(trace.features[0][0], axis=-1)
     show_image(axes[1, 0], lengths, (height, width), axis_labels=False, cmap="magma")
     axes[1, 0].set_title("Length of P2's vectors")
-    figure.set_label(f"An input of {height} x {width} pixels and its feature maps as false-colour pictures: "
+    figure.set_label(f"An input of {height} x {width} pixels and its feature maps as false-color pictures: "
                      f"{len(trace.body_features)} of the backbone, {len(trace.features)} of the feature "
                      "pyramid, each half as fine as the one before.")
     return figure

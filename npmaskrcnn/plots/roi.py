@@ -41,7 +41,7 @@ def roi_levels(trace, max_rois=40, canonical_scale=None):
     image_ax, rule_ax = axes[0]
     show_image(image_ax, faded(input_image(trace)))
     draw_ranked_boxes(image_ax, boxes[:max_rois], colors[:max_rois], "proposal")
-    image_ax.set_title(f"The {min(len(boxes), max_rois)} best of {count(len(boxes), 'RoI')}, coloured by level"
+    image_ax.set_title(f"The {min(len(boxes), max_rois)} best of {count(len(boxes), 'RoI')}, colored by level"
                        if len(boxes) else "No RoI")
     side = np.sqrt(ops.box_area(boxes))
     spread = 0.16 * (np.arange(len(side)) % 7 - 3) / 3          # points of one level side by side
@@ -60,7 +60,7 @@ def roi_levels(trace, max_rois=40, canonical_scale=None):
     rule_ax.set(xlim=ends, ylim=(-0.5, 3.8), yticks=range(4), yticklabels=["P2", "P3", "P4", "P5"],
                 xlabel="size of the RoI, √(width × height) (px)", ylabel="level", title="Twice the size, one level up")
     level_legend(figure, levels, range(4), "Level: RoIs")
-    figure.set_label(f"{count(len(boxes), 'RoI')} coloured by pyramid level, and a step diagram of level against size.")
+    figure.set_label(f"{count(len(boxes), 'RoI')} colored by pyramid level, and a step diagram of level against size.")
     return figure
 
 

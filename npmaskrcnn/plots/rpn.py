@@ -85,7 +85,7 @@ def objectness(trace, size=2.1):
             ax.set_title(f"{name}{shapes[row, 0]:.0f}×{shapes[row, 1]:.0f} px: max {highest:.2f}")
     figure.colorbar(heat, ax=axes, label="objectness (probability)", shrink=0.8, aspect=30)
     figure.suptitle("Objectness (width × height of the anchor): an object lights up where an anchor of its "
-                    "size is centred", x=0.01, ha="left")
+                    "size is centered", x=0.01, ha="left")
     rows = "three rows" if per_cell == 3 else f"{per_cell} rows"
     best = np.argmax([logits.max() for logits in trace.objectness])
     figure.set_label(f"Heat maps of objectness in {rows} for the anchor shapes and {num_levels} columns for "

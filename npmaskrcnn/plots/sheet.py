@@ -41,7 +41,7 @@ def stage_sheet(trace):
     num_sure = int((trace.detections.scores >= SURE).sum())
     page.text(MARGIN, 0.38, f"Mask R-CNN, stage by stage: from {height * width:,} pixels "
               f"to {count(num_sure, 'object')}", size=17, fontweight="bold", va="center")
-    page.text(WIDTH - 0.12, 0.4, "On grey: layers that learn.  On white: fixed rules.", color=MUTED, ha="right",
+    page.text(WIDTH - 0.12, 0.4, "On gray: layers that learn.  On white: fixed rules.", color=MUTED, ha="right",
               va="center")
     _pyramid(page, trace, 0.9, panel, row)
     second = 1.3 + 3 * row
@@ -63,11 +63,11 @@ def _pyramid(page, trace, top, panel, row):
     page.heading(column(0), top, 1, "Transform")
     given = trace.image.shape
     page.picture(column(0), first, PANEL, panel, trace.image, "Image", f"{given[0]} × {given[1]} px, 0 to 1")
-    page.picture(column(1), first, PANEL, panel, picture, "Input", f"normalised, padded to {size[0]} × {size[1]}")
+    page.picture(column(1), first, PANEL, panel, picture, "Input", f"normalized, padded to {size[0]} × {size[1]}")
     page.heading(column(2), top, 2, "Backbone", "C2 to C5: coarser and coarser maps, deeper and deeper")
     for i, feature in enumerate(trace.body_features):
         _show_map(page, column(2 + i), first, panel, feature, size, f"C{i + 2}")
-    page.text(column(6), first, "Maps in false colours:\nsame colour, similar vector.\n"
+    page.text(column(6), first, "Maps in false colors:\nsame color, similar vector.\n"
               "FPN: each P is its C plus\nthe coarser P, enlarged.\n"
               "RPN: the same small head\nasks every cell of every\nlevel: is there an object?", color=MUTED,
               va="top", linespacing=1.3)
@@ -132,7 +132,7 @@ def _proposals(page, trace, top, panel):
     steps = proposal_steps(trace, 25, 12)
     totals = (f"Best {{}} of {sum(map(len, trace.anchors)):,} anchors", f"Moved: best {{}} of {len(trace.top_k):,}",
               f"After NMS: best {{}} of {len(trace.proposals):,}")
-    notes = ("colour: level", "deltas tx, ty, tw, th", "doubles are gone")
+    notes = ("color: level", "deltas tx, ty, tw, th", "doubles are gone")
     for i, ((boxes, rows), title, note) in enumerate(zip(steps, totals, notes)):
         ax = page.picture(column(i), y, PANEL, panel, ground, title.format(len(rows)), note)
         colors = [level_color(level) for level in trace.top_k_levels[rows]]
@@ -146,7 +146,7 @@ def _regions(page, trace, top, panel):
                  "each proposal becomes 7 × 7 vectors, and these a class and a box")
     y, picture = top + 0.5, input_image(trace)
     ax = page.picture(column(3), y, PANEL, panel, faded(picture), f"{count(len(trace.proposals), 'RoI')} by size",
-                      "colour: level it is pooled from")
+                      "color: level it is pooled from")
     if not len(trace.proposals):
         say_nothing(ax, "no proposal")
         return

@@ -17,7 +17,3 @@ from .schedule import WarmupCosine, WarmupSteps
 from .state import WeightAverage
 from .train import train
 from .trainer import Trainer
-
-__all__ = ["AdamW", "Listener", "Loop", "Muon", "SGD", "Trainer", "TrainingDiverged", "WarmupCosine", "WarmupSteps",
-           "WeightAverage", "augment", "clip_gradients", "flip_horizontal", "gradient_norm", "load_checkpoint",
-           "overfit_one_image", "read_log", "save_checkpoint", "train", "zoom"]

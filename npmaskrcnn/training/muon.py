@@ -26,7 +26,7 @@ ITERATIONS = 5
 OUTER_LAYERS = ("body.conv1", "cls_logits", "bbox_pred", "cls_score", "conv5_mask", "mask_fcn_logits")
 
 
-def orthogonalise(matrix):
+def orthogonalize(matrix):
     """Bring the singular values of a matrix near 1 (0.7 to 1.2), keeping the directions.
 
     Those below about 1/500 of the matrix's length are lifted too, but not all the way.
@@ -43,7 +43,7 @@ def orthogonalise(matrix):
     Examples
     --------
     >>> lopsided = np.diag([100.0, 1.0])
-    >>> orthogonalise(lopsided).round(1)
+    >>> orthogonalize(lopsided).round(1)
     array([[0.7, 0. ],
            [0. , 0.7]])
     """
@@ -66,7 +66,7 @@ class Muon(AdamW):
 
     .. math::
         m \leftarrow \mu m + (1 - \mu) g, \quad
-        o = \mathrm{orthogonalise}(\mu m + (1 - \mu) g), \quad
+        o = \mathrm{orthogonalize}(\mu m + (1 - \mu) g), \quad
         w \leftarrow (1 - \eta \lambda) w - \eta \sqrt{\max(1, \text{outputs} / \text{inputs})} \, o
 
     Parameters
@@ -109,7 +109,7 @@ class Muon(AdamW):
     def _update_matrix(self, w, g, m, lr):
         m += (1 - self.momentum) * (g - m)
         ahead = g + self.momentum * (m - g)                         # Nesterov: where the mean will be next
-        o = orthogonalise(ahead.reshape(-1, ahead.shape[-1]))       # of (kh, kw, C_in, C_out) or (C_in, C_out)
+        o = orthogonalize(ahead.reshape(-1, ahead.shape[-1]))       # of (kh, kw, C_in, C_out) or (C_in, C_out)
         inputs, outputs = o.shape
         w *= 1 - lr * self.weight_decay
         w -= lr * max(1.0, outputs / inputs) ** 0.5 * o.reshape(w.shape)

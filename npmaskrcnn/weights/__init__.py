@@ -16,9 +16,3 @@ from .new_heads import CLASS_LAYERS, load_with_new_heads
 from .npz import read_npz, write_npz
 from .safetensors import write_safetensors
 from .state_file import StateFile, read_state
-
-__all__ = [
-    "CLASS_LAYERS", "COCO_NAMES", "StateFile", "count_classes", "export", "infer_architecture", "load", "load_into",
-    "load_with_new_heads", "published_norm_eps", "read_npz", "read_state", "rename_old_keys", "save", "sha256_prefix",
-    "write_npz", "write_safetensors",
-]

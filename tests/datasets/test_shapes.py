@@ -31,7 +31,7 @@ def test_the_promises_hold_for_a_thousand_seeds():
             assert box.tolist() == [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
             in_front = scene.layers[i + 1:].any(axis=0)                    # order: later shapes in front
             np.testing.assert_array_equal(mask, scene.layers[i] & ~in_front)
-        contrast = np.abs(scene.colours.astype(int) - scene.background.astype(int)).sum(axis=1)
+        contrast = np.abs(scene.colors.astype(int) - scene.background.astype(int)).sum(axis=1)
         assert (contrast > 120).all()
         assert len(target) == 0 or 1 <= target.labels.min() <= target.labels.max() <= 5
     assert (counts > 60).all()   # every number of objects, none included; a uniform draw gives about 200 each
@@ -66,7 +66,7 @@ def test_the_picture_is_flat_colors_in_the_masks_under_noise():
         scene = dataset.scene(i)
         assert image.dtype == np.uint8 and image.shape == (96, 128, 3) and isinstance(target, Target)
         ground = ~target.masks.any(axis=0)
-        for where, color in zip([ground, *target.masks], [scene.background, *scene.colours]):
+        for where, color in zip([ground, *target.masks], [scene.background, *scene.colors]):
             color = color.astype(float)
             plain = np.flatnonzero((color > 40) & (color < 215))   # channels that clipping cannot touch
             noise = image[where][:, plain] - color[plain]
@@ -83,7 +83,7 @@ def test_without_noise_every_pixel_has_the_color_of_what_it_shows():
     for i in range(5):
         scene = dataset.scene(i)
         expected = np.broadcast_to(scene.background, (64, 90, 3)).copy()
-        for mask, color in zip(scene.masks, scene.colours):
+        for mask, color in zip(scene.masks, scene.colors):
             expected[mask] = color
         np.testing.assert_array_equal(dataset[i][0], expected)
 

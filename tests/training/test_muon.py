@@ -10,7 +10,7 @@ import pytest
 from npmaskrcnn.models import maskrcnn_tiny
 from npmaskrcnn.nn.module import Parameter
 from npmaskrcnn.training import AdamW, Muon
-from npmaskrcnn.training.muon import orthogonalise
+from npmaskrcnn.training.muon import orthogonalize
 
 
 @pytest.mark.parametrize("shape", [(5, 30), (30, 5), (12, 12), (1, 7)])
@@ -18,7 +18,7 @@ def test_directions_stay_and_strengths_become_equal(shape):
     matrix = np.random.default_rng(1).normal(size=shape)
     left, values, right = np.linalg.svd(matrix, full_matrices=False)
     lopsided = left * np.geomspace(1, 30, len(values)) @ right
-    result = orthogonalise(lopsided)
+    result = orthogonalize(lopsided)
     in_old_directions = left.T @ result @ right.T
     strengths = np.diag(in_old_directions)
     # the polynomial's fixed band, from the paper's figure: 0.7 to 1.2 for what is not too small
@@ -33,11 +33,11 @@ def test_iterating_on_the_square_is_iterating_on_the_matrix():
     for _ in range(5):
         square = x @ x.T
         x = a * x + (b * square + c * square @ square) @ x
-    np.testing.assert_allclose(orthogonalise(matrix), x, atol=1e-7)     # the 1e-7 that is added to the norm
+    np.testing.assert_allclose(orthogonalize(matrix), x, atol=1e-7)     # the 1e-7 that is added to the norm
 
 
 def test_zero_stays_zero_and_the_dtype_stays():
-    result = orthogonalise(np.zeros((4, 9), np.float32))
+    result = orthogonalize(np.zeros((4, 9), np.float32))
     assert result.dtype == np.float32 and not result.any()
 
 
@@ -52,7 +52,7 @@ def test_a_hidden_matrix_moves_by_its_orthogonalized_mean_gradient():
         optimizer.step()
         mean = 0.95 * mean + 0.05 * grad
         ahead = 0.95 * mean + 0.05 * grad
-        expected = expected * (1 - 0.1 * 0.01) - 0.1 * orthogonalise(ahead.reshape(36, 8)).reshape(grad.shape)
+        expected = expected * (1 - 0.1 * 0.01) - 0.1 * orthogonalize(ahead.reshape(36, 8)).reshape(grad.shape)
     np.testing.assert_allclose(weight.data, expected, rtol=1e-12)
 
 
