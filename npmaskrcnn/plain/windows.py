@@ -39,5 +39,6 @@ def unpad(x, padding):
 
 
 def pair(value):
-    """An int twice, or a pair as it is: (along y, along x)."""
-    return tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    """An int twice, or a pair as it is: (along y, along x), of Python's ints, which change no dtype."""
+    along_y, along_x = value if isinstance(value, (tuple, list)) else (value, value)
+    return int(along_y), int(along_x)

@@ -4,7 +4,9 @@ A training step of the whole tiny model has the same losses and gradients on bot
 in blocks of all sizes.
 """
 
+import importlib
 import inspect
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,12 +26,21 @@ def both_hands(work):
 def assert_same(quick, slow, tolerance, what):
     """Compare all arrays, measured against the largest number of each."""
     assert len(quick) == len(slow), what
-    for one, two in zip(quick, slow):
+    for i, (one, two) in enumerate(zip(quick, slow)):
+        which = f"{what}, result {i}"
         if two is None:
-            assert one is None, what
+            assert one is None, which
             continue
-        assert one.shape == two.shape and one.dtype == two.dtype, what
-        assert np.abs(one - two).max(initial=0) <= tolerance * max(np.abs(two).max(initial=0), 1), what
+        assert one.shape == two.shape and one.dtype == two.dtype, which
+        assert np.abs(one - two).max(initial=0) <= tolerance * max(np.abs(two).max(initial=0), 1), which
+
+
+def test_every_quick_form_is_offered_to_the_door():
+    files = [importlib.import_module(f"npmaskrcnn.fast.{file.stem}") for file in Path(fast.__file__).parent.glob("*.py")
+             if file.stem != "__init__"]
+    written = {name for file in files for name, value in vars(file).items()
+               if name in ops.__all__ and getattr(value, "__module__", "") == file.__name__}
+    assert written and written <= set(vars(fast))
 
 
 # float64: the same sums in another order. float32: sums of up to some hundred terms, each rounded to 6e-8.

@@ -11,6 +11,7 @@ import pytest
 import scipy.sparse
 
 from npmaskrcnn import ops
+from tests.helpers import away_from_zero, check_gradient, distinct
 
 pytestmark = pytest.mark.usefixtures("hand")
 
@@ -74,6 +75,7 @@ PAIRS = {
         (lambda x: ops.smooth_l1_forward(x, TARGETS.astype(x.dtype), 0.5), [(5, 4)]),
     ],
 }
+OF_ROWS = ("softmax_cross_entropy", "binary_cross_entropy_with_logits", "smooth_l1")
 CASES = [
     pytest.param(name, *case, id=f"{name}-{k}")
     for name, cases in PAIRS.items()
@@ -145,6 +147,20 @@ class TestEveryPair:
         _, _, dy, gradients, cache = run(name, forward, shapes, np.dtype("float64"))
         for one, two in zip(gradients, backward(name, -3 * dy, cache)):
             np.testing.assert_allclose(two, -3 * one, rtol=1e-12, atol=1e-13)
+
+    def test_gradients_are_those_of_differences(self, name, forward, shapes):
+        rng = np.random.default_rng(5)
+        inputs = [away_from_zero(distinct(shape, rng)) for shape in shapes]     # no maximum and no sign changes sides
+        check_gradient(forward, lambda dy, cache: tuple(backward(name, dy, cache)), inputs, rng)
+
+    def test_nothing_goes_through_forward_and_backward(self, name, forward, shapes):
+        if "roi" in name or name in OF_ROWS or len(shapes[0]) == 3:
+            pytest.skip("no batch, or regions or labels name rows that are not there: its own file has an empty case")
+        x, *others = make(shapes, np.dtype("float64"), seed=0)
+        y, cache = forward(x[:0], *others)
+        gradients = backward(name, np.ones(np.shape(y)), cache)
+        assert [gradient.shape for gradient in gradients] == [x[:0].shape, *(other.shape for other in others)]
+        assert all(np.isfinite(gradient).all() for gradient in gradients)
 
     def test_is_clean_under_strict_floating_point_rules(self, name, forward, shapes, dtype):
         with np.errstate(over="raise", invalid="raise", divide="raise"):
