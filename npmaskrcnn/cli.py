@@ -121,9 +121,9 @@ class Output:
         try:
             yield
         except OSError as error:
-            # From here on into the void, with what is buffered already: as Python's documentation advises for a
-            # closed pipe. Any other file in the stream's place leaves the buffer, which Python writes when it exits.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+            with contextlib.suppress(OSError):
+                self.stream.close()         # with what is buffered, which Python would else try to write at its end
+            self.stream = io.StringIO()     # from here on into the void
             if self.name is not None and not isinstance(error, BrokenPipeError):
                 raise InputError(f"{self.name}: cannot be written ({error.strerror})") from None
 

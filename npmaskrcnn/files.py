@@ -73,7 +73,7 @@ def open_regular(path, expected):
 def read_text(path, expected):
     """Return the text in a file; `InputError` with the path, and what was `expected`, if there is none."""
     with naming(path), open_regular(path, expected) as file:
-        return _decode(file.read())
+        return _decode(file.read(), expected)
 
 
 def read_json(path):
@@ -82,16 +82,16 @@ def read_json(path):
         return parse_json(file.read())
 
 
-def _decode(content):
+def _decode(content, expected):
     try:
         return content.decode("utf-8-sig")  # with or without a byte order mark
     except UnicodeDecodeError as error:
-        raise Unreadable(f"is not UTF-8 text (byte {error.start})") from None
+        raise Unreadable(f"is not UTF-8 text (byte {error.start}); expected {expected}") from None
 
 
 def parse_json(content, **options):
     """Return what the bytes of a JSON text say; `Unreadable` if they are none. `options` are those of `json.loads`."""
-    text = _decode(content)
+    text = _decode(content, "JSON")
     try:
         return json.loads(text, **options)
     except json.JSONDecodeError as error:

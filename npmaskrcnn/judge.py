@@ -17,6 +17,8 @@ from .words import short
 
 # The largest number of anything that one may ask for: steps, images, classes.
 MAX_COUNT = 10**9
+# So many choices are all listed, if something else was chosen.
+FEW = 6
 # The largest image, in pixels: as float32 it takes 12 bytes a pixel, and each mask pasted into it 4 more.
 MAX_PIXELS = 36_000_000
 # What lies behind transparent pixels: white, as on a page.
@@ -45,16 +47,18 @@ def judge_number(value, name, lowest=None, highest=None, above=None, below=None,
     """
     if value is None and optional:
         return None
+    value = value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
     fits = (is_number(value) and not (whole and value != int(value))
             and (lowest is None or value >= lowest) and (highest is None or value <= highest)
             and (above is None or value > above) and (below is None or value < below))
     if fits:
         return int(value) if whole or isinstance(value, numbers.Integral) else float(value)
-    bounds = {"of at least": lowest, "above": above, "of at most": highest, "below": below}
+    bounds = {"of at least": lowest, "above": above, "at most": highest, "below": below}
     if lowest is not None and highest is not None:
         bounds = {f"from {lowest:,} to": highest}
-    said = " and ".join(f"{words} {bound:,}" for words, bound in bounds.items() if bound is not None)
-    raise refusal(name, f"a {'whole number' if whole else 'number'} {said}" if said else "a finite number", value)
+    said = [f"{words} {bound:,}" for words, bound in bounds.items() if bound is not None]
+    kind = "whole number" if whole else "number" if highest is not None or below is not None else "finite number"
+    raise refusal(name, " ".join(["a", kind, " and ".join(said)]).strip(), value)
 
 
 def judge_numbers(values, name, count, **bounds):
@@ -71,7 +75,8 @@ def judge_fraction(value, name, optional=False):
 
 def judge_count(value, name, lowest=1, optional=False):
     """Return a whole number from `lowest` to `MAX_COUNT`, or raise `InputError`."""
-    return judge_number(value, name, lowest, MAX_COUNT, whole=True, optional=optional)
+    judge_number(value, name, lowest, whole=True, optional=optional)
+    return judge_number(value, name, highest=MAX_COUNT, whole=True, optional=optional)
 
 
 def judge_flag(value, name):
@@ -86,8 +91,9 @@ def judge_known(names, options, what):
     for name in names:
         if name not in options:
             near = difflib.get_close_matches(str(name), options, n=1, cutoff=0.5)
-            hint = f"the nearest is {near[0]!r}" if near else f"there are {', '.join(options)}"
-            raise InputError(f"{name!r} is no {what}; {hint}")
+            hints = [f"the nearest is {near[0]!r}"] if near else []
+            hints += [f"there are {', '.join(options)}"] if len(options) <= FEW or not near else []
+            raise InputError(f"{name!r} is no {what}; {'; '.join(hints)}")
 
 
 def judge_rng(rng, needs=("random", "permutation")):
@@ -140,7 +146,7 @@ def _judge_shape(shape, name):
     if len(shape) == 3 and shape[0] in (1, 3, 4):
         hint = "; this looks like (C, H, W): np.moveaxis(image, 0, -1)"
     elif len(shape) == 4:
-        hint = "; a batch? give a list of images, or one image: image[0]"
+        hint = "; a batch? take one image of it: image[0]"
     elif len(shape) == 3:
         hint = f"; it has {shape[2]} channels: choose three"
     raise InputError(f"{name}: shape {shape}, expected (H, W, 3) or (H, W){hint}")

@@ -167,6 +167,7 @@ class MaskRCNN(Network):
         self._judge_targets(targets, images)
         dlosses = judge_loss_weights(loss_weights, LOSS_NAMES)    # of L, the sum of weight * loss
         rng = judge_rng(rng)
+        judge_flag(return_dimages, "return_dimages")
         if judge_flag(batch_statistics, "batch_statistics"):
             self.untrained = False
         self.zero_grad()
@@ -202,7 +203,7 @@ class MaskRCNN(Network):
         -------
         Trace
         """
-        image, = judge_images([image], self.dtype)
+        image = _judge_image(image, "image", self.dtype)
         if target is not None:
             self._judge_targets([target], [image])
         rng = judge_rng(0 if rng is None else rng)

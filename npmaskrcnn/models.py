@@ -11,7 +11,7 @@ import numpy as np
 
 from . import nn
 from .config import as_plain, make_config
-from .judge import judge_known, judge_number, judge_rng, refusal
+from .judge import judge_known, judge_number, judge_numbers, judge_rng, refusal
 from .mask_rcnn import MaskRCNN
 from .network import Backbone
 from .stages.anchors import AnchorGenerator
@@ -48,7 +48,7 @@ TINY_DEFAULTS = dict(
     canonical_scale=56)
 TINY_DIMENSIONS = dict(blocks=(1, 1, 1, 1), widths=(16, 32, 64, 128), fpn_channels=64, representation_size=128,
                        mask_layers=(64, 64))
-MAX_DIMENSION = 4096        # what a dimension of the tiny model may be at most; a stage has at most 64 blocks
+MAX_DIMENSION, MAX_BLOCKS, MAX_MASK_LAYERS = 4096, 64, 16   # of the tiny model: channels, blocks a stage
 
 
 def maskrcnn_tiny(num_classes=4, rng=None, dimensions=None, **config):
@@ -175,12 +175,12 @@ def checked_dimensions(dimensions):
     judge_known(given, list(TINY_DIMENSIONS), "dimension of the tiny model")
     sizes = {**TINY_DIMENSIONS, **{name: as_plain(value) for name, value in given.items()}}
     for name, size in sizes.items():
-        largest, expected = 64 if name == "blocks" else MAX_DIMENSION, "a whole number"
-        fits, numbers = True, (size,)
-        if name in ("blocks", "widths"):
-            fits, numbers, expected = np.shape(size) == (4,), size, "four whole numbers"
-        elif name == "mask_layers":
-            fits, numbers, expected = np.ndim(size) == 1 and 1 <= len(size) <= 16, size, "1 to 16 whole numbers"
-        if not fits or not all(type(number) is int and 1 <= number <= largest for number in numbers):
-            raise refusal(f"dimensions: {name}", f"{expected} from 1 to {largest}", size)
+        called = f"dimensions: {name}"
+        bounds = {"lowest": 1, "highest": MAX_BLOCKS if name == "blocks" else MAX_DIMENSION, "whole": True}
+        if name == "mask_layers" and (np.ndim(size) != 1 or not 1 <= len(size) <= MAX_MASK_LAYERS):
+            raise refusal(called, f"1 to {MAX_MASK_LAYERS} whole numbers", size)
+        if isinstance(TINY_DIMENSIONS[name], tuple):
+            sizes[name] = judge_numbers(size, called, len(size) if name == "mask_layers" else 4, **bounds)
+        else:
+            sizes[name] = judge_number(size, called, **bounds)
     return sizes

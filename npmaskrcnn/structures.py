@@ -84,7 +84,7 @@ class Target:
             object.__setattr__(self, field, value)
 
     @classmethod
-    def of_judged(cls, boxes, labels, masks, is_crowd, area):
+    def from_judged(cls, boxes, labels, masks, is_crowd, area):
         """Make a target out of the arrays of one that was judged: no second look, no second warning."""
         target = cls.__new__(cls)
         target._keep(boxes, labels, masks, is_crowd, area)

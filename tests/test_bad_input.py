@@ -10,12 +10,14 @@ import pytest
 from PIL import Image
 
 from npmaskrcnn import InputError, InputWarning, Target, load, maskrcnn_tiny, save
-from npmaskrcnn.datasets import CocoDataset, ShapesDataset, read_detections, write_coco, write_detections
+from npmaskrcnn.datasets import (CocoDataset, ShapesDataset, detections_to_coco, read_detections, write_coco,
+                                 write_detections)
 from npmaskrcnn.datasets.polygons import polygons_to_mask
-from npmaskrcnn.evaluation import evaluate
+from npmaskrcnn.evaluation import confusion_matrix, evaluate
 from npmaskrcnn.images import as_float_image, read_image
 from npmaskrcnn.structures import Detections
 from npmaskrcnn.training.augment import augment, flip_horizontal
+from npmaskrcnn.training.log import Log, read_log
 from npmaskrcnn.weights import export, load_into, read_npz, write_npz
 
 NOTHING = Target([], [], [])
@@ -102,7 +104,7 @@ def test_coordinates_of_polygons_are_numbers(polygon):
 
 @pytest.mark.parametrize("size", [(-4, 4), (4, 0), (4.5, 4), ("a", 4)])
 def test_a_polygon_needs_an_image_of_some_size(size):
-    with pytest.raises(InputError, match="must be a whole number from 1 to"):
+    with pytest.raises(InputError, match="must be a whole number of at least 1"):
         polygons_to_mask([[0, 0, 3, 0, 3, 3]], *size)
 
 
@@ -272,3 +274,42 @@ def test_a_target_keeps_what_it_has_judged():
     target = Target([[3, 4, 20, 30]], [1], masks)
     masks[:] = False
     assert target.masks.sum() == 26 * 17
+
+
+# ---- the same argument is judged the same everywhere ----
+
+@pytest.mark.parametrize("score", [7, "a", float("nan"), None])
+def test_a_score_threshold_of_a_confusion_matrix_is_judged(score):
+    with pytest.raises(InputError, match="score_threshold must be a number from 0 to 1, got"):
+        confusion_matrix(ShapesDataset(1), [Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0), None)],
+                         score_threshold=score, iou_type="bbox")
+
+
+def test_a_mask_threshold_of_a_results_file_is_judged():
+    with pytest.raises(InputError, match="mask_threshold must be a number of at least 0 and below 1, got 7"):
+        detections_to_coco([], [], mask_threshold=7)
+
+
+def test_numbers_may_be_arrays_without_an_axis_and_flags_are_flags(model):
+    assert len(model.predict([], score_threshold=np.array(0.5))) == 0
+    with pytest.raises(InputError, match="return_dimages must be True or False, got 'no'"):
+        model.loss_and_grads([GRAY], [NOTHING], 0, return_dimages="no")
+    with pytest.raises(InputError, match="image: shape .* a batch. take one image of it"):
+        model.trace(GRAY[None])
+    assert maskrcnn_tiny(dimensions={"fpn_channels": 8.0}).architecture["config"]["dimensions"]["fpn_channels"] == 8
+
+
+def test_an_interrupted_resumption_leaves_the_log_as_it_was(tmp_path, monkeypatch):
+    log = Log(("step", "loss"), tmp_path / "log.csv")
+    for step in range(1, 6):
+        log.append(step=step, loss=0.5)
+    before = (tmp_path / "log.csv").read_bytes()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", interrupted)
+        Log(("step", "loss"), tmp_path / "log.csv").continue_from(3)
+    assert (tmp_path / "log.csv").read_bytes() == before
+    Log(("step", "loss"), tmp_path / "log.csv").continue_from(3)
+    assert read_log(tmp_path / "log.csv")["step"].tolist() == [1, 2, 3]

@@ -96,7 +96,7 @@ REFUSED_ARRAYS = {
     "text": (np.array([["a"]]), "expected uint8"),
     "objects": (np.array([[None]]), "object"),
     "channels first": (np.moveaxis(RGB, -1, 0), r"\(C, H, W\): np.moveaxis\(image, 0, -1\)"),
-    "batch": (RGB[None], r"a batch\? give a list of images"),
+    "batch": (RGB[None], r"a batch\? take one image of it"),
     "eight bands": (np.zeros((9, 9, 8), np.uint8), "8 channels"),
     "one row": (GRAY[0], r"shape \(7,\), expected \(H, W, 3\)"),
     "no width": (np.zeros((4, 0, 3), np.uint8), "has no pixel"),

@@ -49,7 +49,8 @@ def write_coco(dataset, folder, overwrite=False):
         image, target = dataset[i]
         height, width = image.shape[:2]
         images.append({"id": i + 1, "file_name": f"{i:06d}.png", "width": width, "height": height})
-        Image.fromarray(image).save(folder / images[i]["file_name"], optimize=True)
+        with atomic_writer(folder / images[i]["file_name"]) as file:
+            Image.fromarray(image).save(file, "PNG", optimize=True)
         for k, (x1, y1, x2, y2) in enumerate(target.boxes.tolist()):
             annotations.append({
                 "id": len(annotations) + 1, "image_id": i + 1, "category_id": category_ids[target.labels[k]],

@@ -133,7 +133,7 @@ def _walk(corners, name):
     if max(steps, np.abs(corners).max()) > MAX_STEPS:
         raise InputError(f"{name}: a polygon reaches from {corners.min():g} to {corners.max():g} pixels; "
                          "these are no pixels of the image")
-    # Truncation after + .5 rounds half up, but towards zero below zero: COCO's tools cast to int.
+    # Truncation after + .5 rounds half up, but toward zero below zero: COCO's tools cast to int.
     fine = np.trunc(FINE * corners + 0.5)
     edges = np.stack([fine, np.roll(fine, -1, axis=0)], axis=1)    # (P, (start, end), (x, y))
     steep = np.abs(edges[:, 1] - edges[:, 0]).argmax(axis=1) == 1

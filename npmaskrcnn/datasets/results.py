@@ -42,6 +42,7 @@ def detections_to_coco(detections, image_ids, category_ids=None, mask_threshold=
     entries : list of dict
         Ready for `json.dump`.
     """
+    judge_number(mask_threshold, "mask_threshold", 0, below=1)
     if len(detections) != len(image_ids):
         raise InputError(f"detections: {len(detections)} for {len(image_ids)} images, expected one for each")
     entries = []

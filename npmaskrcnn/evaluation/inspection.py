@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import InputError
+from ..judge import judge_fraction
 from .coco_ap import match_dataset
 from .curves import RECALL_POINTS, interpolate_precision, pool_images, precision_recall_curve
 from .figures import AREA_RANGES
@@ -167,7 +168,7 @@ def confusion_matrix(dataset, detections, iou_threshold=0.5, score_threshold=0.5
     for target, found in judged_pairs(dataset, detections, class_names, (iou_type,)):
         is_crowd = np.asarray(target.is_crowd, dtype=bool)
         kept = np.argsort(-found.scores, kind="stable")
-        kept = kept[found.scores[kept] >= score_threshold]
+        kept = kept[found.scores[kept] >= judge_fraction(score_threshold, "score_threshold")]
         iou, _ = overlap(target, found, iou_type, mask_threshold)
         claimed = match_greedily(iou[kept], is_crowd, is_crowd, [iou_threshold])[0]
         counts = ~np.append(is_crowd, False)[claimed]                    # those that claimed a crowd do not

@@ -140,7 +140,7 @@ def paste_mask(mask, box, image_size):
 
     Put an `(M, M)` mask of probabilities into an image, as torchvision does: (1) put a border of one zero around the
     mask; (2) let the box grow about its center by the same proportion, `(M + 2) / M`; (3) cut its coordinates to whole
-    numbers towards zero; (4) stretch the padded mask to `x2 - x1 + 1` by `y2 - y1 + 1` pixels, bilinearly; (5) copy it
+    numbers toward zero; (4) stretch the padded mask to `x2 - x1 + 1` by `y2 - y1 + 1` pixels, bilinearly; (5) copy it
     to its place in an image of zeros, leaving off what falls outside. `ops.resize_bilinear` (for `(H, W, 1)` images)
     does step 4.
 
@@ -162,7 +162,7 @@ def _():
                mask=np.ones((2, 2)), box=floats(4, 4, 16, 8), image_size=(10, 24))
     yield case("a mask with a gradient", "bilinear: output pixel i reads at (i + 0.5) * in / out - 0.5, not below 0",
                mask=floats([0, 1], [0, 1]), box=floats(2, 2, 8, 6), image_size=(9, 11))
-    yield case("coordinates with fractions", "the grown box is cut to whole numbers towards zero (int), not rounded",
+    yield case("coordinates with fractions", "the grown box is cut to whole numbers toward zero (int), not rounded",
                mask=np.ones((2, 2)), box=floats(3.3, 2.6, 9.9, 7.2), image_size=(12, 14))
     yield case("a box that leaves the image",
                "what falls outside is cut off; mind that a negative index counts from the end",

@@ -8,7 +8,7 @@ add up. Both gradients are products too. The gradient of the weight is `neighbor
 of the input asks, for one input pixel, which outputs saw it: again a window, now of `dy`, met by the
 kernel turned round; so `_correlate` is the forward pass and the gradient of the input. A transposed convolution
 is done here if its stamps do not overlap, as in the mask head: each stamp is then a plain product. All go block by
-block, and `threads.share_out` gives each core its share of the blocks. See `plain.conv`.
+block, and `threads.spread_over_cores` gives each core its share of the blocks. See `plain.conv`.
 """
 
 import math
@@ -18,7 +18,7 @@ import numpy as np
 from ..plain import conv as plain
 from ..plain.conv import Conv2dCache, ConvTranspose2dCache
 from ..plain.windows import output_size, pair
-from .threads import share_out
+from .threads import spread_over_cores
 
 # Neighbors are laid out in blocks of about this size, so that the products find them in the cache,
 BLOCK_BYTES = 2**19
@@ -74,7 +74,7 @@ def conv_transpose2d_forward(x, weight, bias=None, stride=1):
             if bias is not None:
                 y[image] += bias
 
-    share_out(multiply, range(n))
+    spread_over_cores(multiply, range(n))
     return y.reshape(n, h * kh, w * kw, c_out), ConvTranspose2dCache(x, weight, bias is not None, stride)
 
 
@@ -94,7 +94,7 @@ def conv_transpose2d_backward(dy, cache):
             dmatrix += x[image].reshape(h * w, c_in).T @ dstamps
         return dmatrix
 
-    dweight = sum(share_out(multiply, range(n))).reshape(c_in, kh, kw, c_out).transpose(1, 2, 0, 3)
+    dweight = sum(spread_over_cores(multiply, range(n))).reshape(c_in, kh, kw, c_out).transpose(1, 2, 0, 3)
     return dx, np.ascontiguousarray(dweight), _sum_over_pixels(dy) if has_bias else None
 
 
@@ -128,7 +128,7 @@ def _correlate(x, weight, stride, padding, out_size, groups, bias=None, shortcut
             if relu:
                 np.maximum(out, 0, out=out)
 
-    share_out(multiply, _blocks(x, (kh, kw), stride, out_size))
+    spread_over_cores(multiply, _blocks(x, (kh, kw), stride, out_size))
     return y.transpose(1, 0, 2).reshape(len(x), *out_size, c_out)
 
 
@@ -151,7 +151,7 @@ def _weight_gradient(x, dy, weight_shape, stride, padding, groups):
                 dmatrices[a] += (row.swapaxes(2, 3) @ dy_block).sum(axis=1)
         return dmatrices
 
-    dmatrices, *others = share_out(multiply, _blocks(x, (kh, kw), stride, dy.shape[1:3]))
+    dmatrices, *others = spread_over_cores(multiply, _blocks(x, (kh, kw), stride, dy.shape[1:3]))
     for more in others:
         dmatrices += more
     return dmatrices.transpose(0, 2, 1, 3).reshape(weight_shape)
@@ -233,7 +233,7 @@ def _neighbors(x, blocks, kernel, stride, padding, out_size, groups):
             continue
         top, left = row * sy - padding[0], -padding[1]
         frame_height = (height + further - 1) * sy + remainders
-        frame = _seen_through(x_block, top, left, frame_height, (ow - 1) * sx + kw)
+        frame = _in_frame(x_block, top, left, frame_height, (ow - 1) * sx + kw)
         laid_out = buffer[:, :, :num, : height + further]
         s_image, s_y, s_x, s_c = frame.strides
         strides = s_y, s_c * (c // groups), s_image, s_y * sy, s_x * sx, s_x, s_c
@@ -242,7 +242,7 @@ def _neighbors(x, blocks, kernel, stride, padding, out_size, groups):
         yield pixels, [laid_out[a % sy, :, :, a // sy * ow : (a // sy + height) * ow] for a in range(kh)]
 
 
-def _seen_through(x, top, left, height, width):
+def _in_frame(x, top, left, height, width):
     """The part of `x` in a height x width frame whose corner is at (top, left); zeros where there is no x."""
     n, h, w, c = x.shape
     if 0 <= top and 0 <= left and top + height <= h and left + width <= w:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..plain.linear import LinearCache
-from .threads import share_out
+from .threads import spread_over_cores
 
 
 def linear_forward(x, weight, bias=None):
@@ -28,6 +28,6 @@ def relu_in_place(x):
 def _product(a, b):
     """``a @ b``, with the rows of a and the result shared out among the cores."""
     y = np.empty((len(a), b.shape[1]), np.result_type(a, b))
-    share_out(lambda rows: np.matmul(a[rows.start : rows.stop], b, out=y[rows.start : rows.stop]),
+    spread_over_cores(lambda rows: np.matmul(a[rows.start : rows.stop], b, out=y[rows.start : rows.stop]),
               range(len(a)), fewest=128)
     return y

@@ -3,7 +3,7 @@
 import contextlib
 
 from .memory import keep_freed_memory
-from .threads import one_product_a_core, share_out
+from .threads import products_on_one_core, spread_over_cores
 
 # Numbers in a batch from which on a prediction's operations are large enough to share out their pieces, and arrays
 # so large that they come and go one by one.
@@ -16,7 +16,7 @@ def for_each(work, pieces):
         for piece in part:
             work(piece)
 
-    share_out(work_through, pieces, fewest=8)
+    spread_over_cores(work_through, pieces, fewest=8)
 
 
 @contextlib.contextmanager
@@ -24,5 +24,5 @@ def whole_pass(numbers=None, training=False):
     """See plain."""
     if training and numbers is not None and numbers < LARGE_BATCH:  # large arrays: no time saved, but memory lost
         keep_freed_memory()
-    with one_product_a_core(training or (numbers or 0) > LARGE_BATCH):
+    with products_on_one_core(training or (numbers or 0) > LARGE_BATCH):
         yield

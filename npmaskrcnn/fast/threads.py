@@ -5,7 +5,7 @@ compared between them runs on one core, and a small product gains little from be
 do better, because its operations go through their arrays in pieces that do not touch one another: two cores
 each take half of the pieces, and all that is done to a piece, products included, is done by one core.
 
-`share_out` is how an operation hands out its pieces. It does so only within `one_product_a_core`, which the
+`spread_over_cores` is how an operation hands out its pieces. It does so only within `products_on_one_core`, which the
 model opens around a whole pass; elsewhere, and where NumPy's products are not made by OpenBLAS (the only
 library that we know how to tell), the caller's thread does all pieces, and the products use all cores.
 """
@@ -27,8 +27,8 @@ _helpers = None  # the other threads, once they have been needed
 
 
 @contextlib.contextmanager
-def one_product_a_core(worthwhile=True):
-    """Within, `share_out` uses all cores (at most `MOST_CORES`), and NumPy's products one each.
+def products_on_one_core(worthwhile=True):
+    """Within, `spread_over_cores` uses all cores (at most `MOST_CORES`), and NumPy's products one each.
 
     May be nested; also a decorator. Nothing changes if it is not `worthwhile`, that is, if there is too little
     work to be torn into pieces. All cores are as many as NumPy's products would use, so
@@ -57,13 +57,13 @@ def limit_threads(number):
     return known
 
 
-def share_out(work, pieces, fewest=2):
+def spread_over_cores(work, pieces, fewest=2):
     """Call ``work(part)`` once a core, with consecutive parts of `pieces`, at the same time.
 
     Parameters
     ----------
     work : callable
-        Must not write where another part reads or writes, nor call `share_out`: helpers that wait for helpers
+        Must not write where another part reads or writes, nor call `spread_over_cores`: helpers that wait for helpers
         would wait for ever.
     pieces : sequence
         Anything that has a length and can be sliced, such as a list of blocks or a range of rows.

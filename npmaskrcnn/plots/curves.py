@@ -10,6 +10,8 @@ import math
 import numpy as np
 from matplotlib.ticker import LogFormatter
 
+from ..evaluation.curves import RECALL_POINTS
+from ..evaluation.figures import IOU_THRESHOLDS
 from .style import CLASS_COLORS, CURVE, INK, MUTED, SMALL, class_color, class_name, panels, say_nothing, styled
 
 GRID = {"color": "#E5E7EB", "linewidth": 0.6}
@@ -127,34 +129,32 @@ def precision_recall(part, class_names=None, area=0, max_detections=-1, title=No
     present = np.flatnonzero((precision >= 0).any(axis=(0, 1)))   # classes that have ground truth
     figure, axes = panels(1, 2, 5.8, 3.7)
     curves_ax, ap_ax = axes[0]
-    thresholds = np.linspace(0.5, 0.95, len(precision))
     curves_ax.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.03),
                   title="Precision against recall, mean of the classes")
-    ap_ax.set(xlabel="IoU threshold", ylabel="AP", xlim=(thresholds[0], thresholds[-1]), ylim=(0, 1.03),
+    ap_ax.set(xlabel="IoU threshold", ylabel="AP", xlim=(IOU_THRESHOLDS[0], IOU_THRESHOLDS[-1]), ylim=(0, 1.03),
               title="The stricter the overlap, the lower the AP")
     if not len(present):
         say_nothing(curves_ax, "no ground truth")
         say_nothing(ap_ax, "no ground truth")
         figure.set_label("Precision and recall: there is no ground truth to count.")
         return figure
-    recall = np.linspace(0, 1, precision.shape[1])
     mean_curve = precision[:, :, present].mean(axis=2)                      # (T, R)
-    shades = np.linspace((0, 0.45, 0.70), (0.90, 0.62, 0), len(thresholds))     # from blue (loose) to orange (strict)
-    for i in reversed(range(len(thresholds))):
-        curves_ax.plot(recall, mean_curve[i], color=shades[i], linewidth=2 if i == 0 else 1.2,
-                       label=f"{thresholds[i]:.2f}   {mean_curve[i].mean():.3f}")
+    shades = np.linspace((0, 0.45, 0.70), (0.90, 0.62, 0), len(IOU_THRESHOLDS))     # blue (loose) to orange (strict)
+    for i in reversed(range(len(IOU_THRESHOLDS))):
+        curves_ax.plot(RECALL_POINTS, mean_curve[i], color=shades[i], linewidth=2 if i == 0 else 1.2,
+                       label=f"{IOU_THRESHOLDS[i]:.2f}   {mean_curve[i].mean():.3f}")
     ap = precision[:, :, present].mean(axis=1)                              # (T, classes present)
     for column, k in enumerate(present[:len(CLASS_COLORS)]):
-        ap_ax.plot(thresholds, ap[:, column], color=class_color(k + 1), marker="o", markersize=3,
+        ap_ax.plot(IOU_THRESHOLDS, ap[:, column], color=class_color(k + 1), marker="o", markersize=3,
                    label=f"{class_name(k + 1, class_names)}   {ap[:, column].mean():.3f}")
-    ap_ax.plot(thresholds, ap.mean(axis=1), color=INK, linewidth=2, linestyle="dashed",
+    ap_ax.plot(IOU_THRESHOLDS, ap.mean(axis=1), color=INK, linewidth=2, linestyle="dashed",
                label=f"mean of {len(present)}   {ap.mean():.3f}")
     for ax, heading, dash in ((curves_ax, "IoU    AP", 1.2), (ap_ax, "class   AP", 2)):
         ax.grid(**GRID)     # the legend lies beside the axes, as curves may be anywhere inside
         ax.legend(title=heading, title_fontsize=SMALL, handlelength=dash, loc="upper left", bbox_to_anchor=(1.01, 1))
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
-    figure.set_label(f"Precision-recall curves at {len(thresholds)} IoU thresholds and AP by threshold for "
+    figure.set_label(f"Precision-recall curves at {len(IOU_THRESHOLDS)} IoU thresholds and AP by threshold for "
                      f"{len(present)} classes; AP {ap.mean():.3f}, AP at IoU 0.5 {ap[0].mean():.3f}.")
     return figure
 

@@ -62,7 +62,7 @@ def flip_horizontal(image, target):
     x1, y1, x2, y2 = target.boxes.T
     boxes = np.stack([width - x2, y1, width - x1, y2], axis=1)
     masks = np.ascontiguousarray(target.masks[:, :, ::-1])
-    target = Target.of_judged(boxes, target.labels, masks, target.is_crowd, target.area)
+    target = Target.from_judged(boxes, target.labels, masks, target.is_crowd, target.area)
     return np.ascontiguousarray(image[:, ::-1]), target
 
 
@@ -106,14 +106,14 @@ def zoom(image, target, scale, place=(0.5, 0.5)):
     is_cut = (boxes < 0).any(axis=1) | (boxes[:, 2] > width) | (boxes[:, 3] > height)
     boxes[is_cut] = mask_extents(masks[is_cut])
     area = masks.sum(axis=(1, 2)).astype(np.float64)
-    return frame, Target.of_judged(boxes, target.labels[keep], masks, target.is_crowd[keep], area)
+    return frame, Target.from_judged(boxes, target.labels[keep], masks, target.is_crowd[keep], area)
 
 
 def without_crowds(target):
     """Leave out crowd objects: many things drawn as one, so there is no box that the model should find."""
     if not target.is_crowd.any():
         return target
-    return Target.of_judged(**{name: array[~target.is_crowd] for name, array in vars(target).items()})
+    return Target.from_judged(**{name: array[~target.is_crowd] for name, array in vars(target).items()})
 
 
 def _window(old, new, place):

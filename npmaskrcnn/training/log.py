@@ -6,6 +6,7 @@ step: about a thousandth is healthy, a millionth means that it stands still, a t
 """
 
 import csv
+import io
 import math
 import os
 import time
@@ -13,7 +14,7 @@ import time
 import numpy as np
 
 from ..errors import InputError
-from ..files import read_text
+from ..files import atomic_writer, read_text
 from ..network import LOSS_NAMES
 from .loop import Listener
 from .optimizers import squared_length
@@ -102,10 +103,12 @@ class Log:
         earlier = read_log(self.path)
         if tuple(earlier) != self.columns:
             return  # another program's file of the same name: begin anew
-        self.rows = []
-        for done, *values in zip(*(column.tolist() for column in earlier.values())):
-            if done <= step:
-                self.append(**dict(zip(self.columns, [int(done), *values])))
+        rows = zip(*(column.tolist() for column in earlier.values()))
+        self.rows = [[int(done), *values] for done, *values in rows if done <= step]
+        lines = io.StringIO(newline="")
+        csv.writer(lines).writerows([self.columns, *self.rows])
+        with atomic_writer(self.path) as file:
+            file.write(lines.getvalue().encode("utf-8"))
 
 
 def read_log(path):

@@ -4,7 +4,7 @@ A matrix turns the unit circle into an ellipse; the ellipse's half-axes are call
 gradient of a weight matrix is usually lopsided, a long thin ellipse: a few directions hold nearly all of its
 length, so that a step along it learns those few and hardly moves the rest. Muon keeps a running mean of
 gradients, as SGD with momentum does, and then makes the ellipse round: same directions, all about equally
-strong. A polynomial in the matrix, applied a few times, does that: it pushes every singular value towards 1
+strong. A polynomial in the matrix, applied a few times, does that: it pushes every singular value toward 1
 (Newton-Schulz iteration).
 
 It is for hidden layers only. Biases, norms, and the layers that touch pixels or make predictions are left

@@ -6,7 +6,7 @@ and what flips its sign cancels. `AdamW` keeps two running means for every singl
 and of its square, and divides one by the root of the other: a weight whose gradients are small takes
 steps as large as one whose gradients are large. That is why it needs no tuning per layer and why it learns
 a small Mask R-CNN from nothing in a few hundred steps, where SGD is still finding its feet.
-Weight decay pulls every weight towards zero a little; in AdamW it acts on the weight itself and not through
+Weight decay pulls every weight toward zero a little; in AdamW it acts on the weight itself and not through
 the running means ("decoupled"), in SGD it is added to the gradient. Before either, `clip_gradients` keeps one
 huge gradient from throwing the weights far away.
 

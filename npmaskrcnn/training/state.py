@@ -41,7 +41,7 @@ class WeightAverage(Listener):
         self.averages = {key: owner.data.copy() for key, owner in self.owners.items()}
 
     def stepped(self, loop, batch):
-        """Move the average towards the new weights."""
+        """Move the average toward the new weights."""
         decay = min(self.decay, (1 + loop.step) / (10 + loop.step))
         for key, owner in self.owners.items():
             average = self.averages[key]

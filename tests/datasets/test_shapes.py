@@ -169,8 +169,8 @@ def test_any_size_can_be_drawn():
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (dict(num_images=-1), "num_images must be a whole number from 0 to 1,000,000,000, got -1"),
-    (dict(num_images=2.5), "num_images must be a whole number from 0 to .* got 2.5"),
+    (dict(num_images=-1), "num_images must be a whole number of at least 0, got -1"),
+    (dict(num_images=2.5), "num_images must be a whole number of at least 0, got 2.5"),
     (dict(seed=-3), "seed must be .* got -3"),
     (dict(seed="a"), "seed must be .* got 'a'"),
     (dict(image_size=128), "image_size must be .height, width. .* got 128"),
@@ -180,7 +180,7 @@ def test_any_size_can_be_drawn():
     (dict(kinds=("circle", "hexagon")), "kinds must be one or more different of circle, square.*hexagon"),
     (dict(kinds=()), "kinds"),
     (dict(kinds=("ring", "ring")), "kinds"),
-    (dict(min_objects=3, max_objects=2), "max_objects must be a whole number from 3 to .* got 2"),
+    (dict(min_objects=3, max_objects=2), "max_objects must be a whole number of at least 3, got 2"),
     (dict(noise=7.65), "noise must be a number from 0 to 1, got 7.65"),
 ])
 def test_wrong_arguments_are_refused_by_name(arguments, message):

@@ -14,17 +14,17 @@ import pytest
 
 from npmaskrcnn import ops
 from npmaskrcnn.fast import conv, threads
-from npmaskrcnn.fast.threads import one_product_a_core, share_out
+from npmaskrcnn.fast.threads import products_on_one_core, spread_over_cores
 
 
 @pytest.fixture
 def three_cores(monkeypatch):
-    """As if `one_product_a_core` had been opened on a machine with three cores."""
+    """As if `products_on_one_core` had been opened on a machine with three cores."""
     monkeypatch.setattr(threads, "_cores", 3)
 
 
 def test_elsewhere_the_caller_does_all_pieces():
-    assert share_out(lambda part: (list(part), threading.get_ident()), range(100)) == [
+    assert spread_over_cores(lambda part: (list(part), threading.get_ident()), range(100)) == [
         (list(range(100)), threading.get_ident())]
 
 
@@ -35,14 +35,14 @@ def test_parts_are_consecutive_and_done_by_different_threads(three_cores, count)
     def work(part):
         meeting.wait()
         return list(part)
-    parts = share_out(work, range(count))
+    parts = spread_over_cores(work, range(count))
     assert len(parts) == 3 and sum(parts, []) == list(range(count))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
 @pytest.mark.parametrize("count, fewest, parts", [(0, 2, 1), (3, 2, 1), (4, 2, 2), (29, 10, 2), (9, 10, 1)])
 def test_few_pieces_stay_with_few_cores(three_cores, count, fewest, parts):
-    assert len(share_out(list, range(count), fewest)) == parts
+    assert len(spread_over_cores(list, range(count), fewest)) == parts
 
 
 def test_an_error_in_another_thread_reaches_the_caller(three_cores):
@@ -50,7 +50,7 @@ def test_an_error_in_another_thread_reaches_the_caller(three_cores):
         if 5 in part:
             raise ZeroDivisionError("piece 5")
     with pytest.raises(ZeroDivisionError, match="piece 5"):
-        share_out(work, range(6))
+        spread_over_cores(work, range(6))
 
 
 def test_an_error_waits_until_the_other_threads_are_done(three_cores):
@@ -63,7 +63,7 @@ def test_an_error_waits_until_the_other_threads_are_done(three_cores):
         assert may_go_on.wait(20)
         done.append(part)
     with pytest.raises(ZeroDivisionError):
-        share_out(work, range(6))
+        spread_over_cores(work, range(6))
     assert sorted(map(list, done)) == [[2, 3], [4, 5]]
 
 
@@ -75,18 +75,18 @@ def test_other_threads_treat_an_overflow_as_the_caller_does(three_cores, what):
         warnings.simplefilter("error")
         if what == "raise":
             with pytest.raises(FloatingPointError):
-                share_out(work, range(6))
+                spread_over_cores(work, range(6))
         else:
-            assert np.isinf(share_out(work, range(6))[-1])
+            assert np.isinf(spread_over_cores(work, range(6))[-1])
 
 
 def test_the_number_of_product_threads_is_what_it_was_before_even_after_an_error(monkeypatch):
     product_threads = []
     monkeypatch.setattr(threads._product_threads, "get", lambda: 6)
     monkeypatch.setattr(threads._product_threads, "set", product_threads.append)
-    with pytest.raises(KeyboardInterrupt), one_product_a_core():
+    with pytest.raises(KeyboardInterrupt), products_on_one_core():
         assert threads._cores == threads.MOST_CORES
-        with one_product_a_core():
+        with products_on_one_core():
             assert product_threads == [1]
         assert threads._cores == threads.MOST_CORES
         raise KeyboardInterrupt
@@ -96,14 +96,14 @@ def test_the_number_of_product_threads_is_what_it_was_before_even_after_an_error
 def test_one_core_shares_nothing(monkeypatch):
     monkeypatch.setattr(threads._product_threads, "get", lambda: 1)
     monkeypatch.setattr(threads._product_threads, "set", None)      # would fail if it were called
-    with one_product_a_core():
+    with products_on_one_core():
         assert threads._cores == 1
 
 
 def test_nothing_changes_where_it_is_not_worthwhile(monkeypatch):
     monkeypatch.setattr(threads._product_threads, "get", lambda: 2)
     monkeypatch.setattr(threads._product_threads, "set", None)
-    with one_product_a_core(worthwhile=False):
+    with products_on_one_core(worthwhile=False):
         assert threads._cores == 1
 
 
@@ -113,21 +113,21 @@ def test_numpys_own_wheels_can_be_told():
     assert threads._product_threads.set is not None
     before = threads._product_threads.get()
     assert before >= 1
-    with one_product_a_core():
+    with products_on_one_core():
         assert threads._product_threads.get() == 1
     assert threads._product_threads.get() == before
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_forked_process_makes_its_own_threads(three_cores):
-    share_out(list, range(6))
+    spread_over_cores(list, range(6))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)     # that forking a process with threads is unwise
         child = os.fork()
     if child == 0:
         code = 1
         try:
-            code = 0 if share_out(list, range(6)) == [[0, 1], [2, 3], [4, 5]] else 1
+            code = 0 if spread_over_cores(list, range(6)) == [[0, 1], [2, 3], [4, 5]] else 1
         finally:
             os._exit(code)
     assert os.waitpid(child, 0)[1] == 0
