@@ -230,9 +230,9 @@ def match(iou, high, low):
     """iou (objects, anchors) -> matches (anchors,) of int: an object's row, -1 or -2.
 
     Give every anchor the object that it must find. `iou` is `(objects, anchors)`. An anchor whose best IoU is at least
-    `high` gets the row of that object; below `low` it is background, `-1`; in between it is ignored, `-2`. Then no
-    object may go empty: all anchors that reach an object's best IoU are matched however low that is, each to the object
-    that is best for the anchor.
+    `high` gets the row of that object; below `low` it is background, `-1`; in between it is ignored, `-2`. Then
+    objects are helped that might go empty: all anchors that reach an object's best IoU are matched however low that
+    is, each to the object that is best for the anchor.
 
     Hints
     -----

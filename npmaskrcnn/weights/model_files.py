@@ -150,7 +150,7 @@ def export(source, destination):
     source, destination = as_path(source, "source"), as_path(destination, "destination")
     kind = os.path.splitext(destination)[1].lower()
     if kind not in (".npz", ".safetensors"):
-        raise InputError(f"{destination}: expected a name that ends in .npz or .safetensors")
+        raise InputError(f"{destination}: expected a name that ends in .npz or .safetensors (which torch reads)")
     if os.path.exists(source) and os.path.exists(destination) and os.path.samefile(source, destination):
         raise InputError(f"{destination}: is the file that is to be converted, which would be lost (a checkpoint holds "
                          "more than the model); choose another name")
