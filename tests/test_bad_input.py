@@ -1,4 +1,7 @@
-"""What people hand in by mistake, and that it is said in one line, or works after all."""
+"""What people hand in by mistake, and that it is said in one line, or works after all.
+
+Collected from what people reported of programs like this one; each is held against the words that name the argument.
+"""
 
 import io
 import json

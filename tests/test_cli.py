@@ -1,4 +1,8 @@
-"""The command line: what each command writes and prints, and that a mistake is one line and exit code 2."""
+"""The command line: what each command writes and prints, and that a mistake is one line and exit code 2.
+
+Commands run in this process or one of their own on the shipped model and pictures; what they write is read back by
+other means. Each mistake is held against the option that it names.
+"""
 
 import json
 import os

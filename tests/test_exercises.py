@@ -1,4 +1,8 @@
-"""The exercises' check: it sees right answers as right, wrong ones as wrong, says what is wrong, and never raises."""
+"""The exercises' check: it sees right answers as right, wrong ones as wrong, says what is wrong, and never raises.
+
+Held against the solutions in `notebooks/solutions`, which never call the package's own operation, and against wrong
+answers of every kind: other numbers, other types, exceptions, endless loops.
+"""
 
 import contextlib
 import importlib.util

@@ -1,4 +1,7 @@
-"""A state dict fits by exact names and shapes, and all differences are told at once."""
+"""A state dict fits by exact names and shapes, and all differences are told at once.
+
+Held against small dicts of names and shapes whose differences are known.
+"""
 
 import numpy as np
 import pytest

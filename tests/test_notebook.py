@@ -1,4 +1,7 @@
-"""What the lessons draw with: pictures come with an alternative text, are small, and are the same bytes each time."""
+"""What the lessons draw with: pictures come with an alternative text, are small, and are the same bytes each time.
+
+Properties of the pictures: their bytes, their size, their colors, and the text that comes with them.
+"""
 
 import io
 

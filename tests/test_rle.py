@@ -1,4 +1,7 @@
-"""Run-length encoding: hand-drawn masks, round trips, and everything a broken file can hold."""
+"""Run-length encoding: hand-drawn masks, round trips, and everything a broken file can hold.
+
+Held against masks drawn as text, against strings that pycocotools made, and against what a decoder must not believe.
+"""
 
 import json
 

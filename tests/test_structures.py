@@ -1,4 +1,7 @@
-"""Targets and detections: what is accepted, what is mended, what is refused, and in which words."""
+"""Targets and detections: what is accepted, what is mended, what is refused, and in which words.
+
+Held against targets written by hand; each wrong one has a single fault, and the message names object, value and cure.
+"""
 
 import pickle
 import re

@@ -1,4 +1,8 @@
-"""Annotation files: what a CocoDataset reads, and every way in which such a file is wrong."""
+"""Annotation files: what a CocoDataset reads, and every way in which such a file is wrong.
+
+Held against annotation files written here by hand, whose boxes and masks are known; each wrong one is a copy of a right
+one with a single fault, and the message has to name the file, the entry and the value.
+"""
 
 import copy
 import json

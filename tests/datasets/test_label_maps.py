@@ -1,4 +1,7 @@
-"""Label maps: the numbers come out as they were painted, whatever the file's mode."""
+"""Label maps: the numbers come out as they were painted, whatever the file's mode.
+
+Held against small arrays that are written with Pillow in each of its modes and read back.
+"""
 
 import numpy as np
 import pytest

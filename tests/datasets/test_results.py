@@ -1,4 +1,7 @@
-"""Detections as COCO results: out, back in, and what is refused on the way in."""
+"""Detections as COCO results: out, back in, and what is refused on the way in.
+
+Round trips through a file, entries written by hand, and copies of them with one fault each.
+"""
 
 import dataclasses
 import json

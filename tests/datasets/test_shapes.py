@@ -1,4 +1,7 @@
-"""The toy shapes: what is promised about every picture, over a thousand seeds, and the picture itself."""
+"""The toy shapes: what is promised about every picture, over a thousand seeds, and the picture itself.
+
+Properties, for want of another program: sizes, colors and visible pixels are recounted here from pictures and masks.
+"""
 
 import itertools
 import math

@@ -1,4 +1,8 @@
-"""Wrong files end as one `InputError` line that begins with the path; no code runs, no memory is taken."""
+"""Wrong files end as one `InputError` line that begins with the path; no code runs, no memory is taken.
+
+Held against files forged byte by byte (`forge.py`), one fault each, with a marker on the disk that any code that ran
+would leave, and against the memory that was taken.
+"""
 
 import json
 import os

@@ -1,4 +1,7 @@
-"""The package's own container: what goes in comes out, and a file is whole or absent."""
+"""The package's own container: what goes in comes out, and a file is whole or absent.
+
+Held against NumPy's own reader, and against writes that are interrupted at every point.
+"""
 
 import errno
 import json
