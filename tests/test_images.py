@@ -1,6 +1,7 @@
 """Images: every kind of array and file that is taken, and the words in which the others are refused.
 
-Held against arrays whose values are known, written with Pillow or byte by byte in every mode; wrong ones by the message.
+Held against arrays whose values are known, written with Pillow or byte by byte in every mode; wrong ones
+against the message.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""Intersection over union, quickly: coordinate by coordinate, so that no array of pairs of corners is made. See plain."""
+"""Intersection over union, quickly: coordinate by coordinate, with no array of pairs of corners. See `plain.boxes`."""
 
 import numpy as np
 
