@@ -27,8 +27,9 @@ class Unreadable(Exception):
 
 def as_path(value, name):
     """Return a path as a str; `InputError` that names the argument for anything that is none."""
-    if isinstance(value, (str, os.PathLike)) and isinstance(os.fspath(value), str):
-        return os.fspath(value)
+    path = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if isinstance(path, str) and path.strip() and "\0" not in path:
+        return path
     raise refusal(name, "a file name or a path", value)
 
 
@@ -59,8 +60,6 @@ def open_regular(path, expected):
         status = os.stat(path)
     except FileNotFoundError:
         raise Unreadable(f"no such file; expected {expected}") from None
-    except ValueError as error:  # a NUL character in the name
-        raise Unreadable(f"not a file name ({error})") from None
     if stat.S_ISDIR(status.st_mode):
         raise Unreadable(f"is a folder; expected {expected}")
     if not stat.S_ISREG(status.st_mode):  # opening a named pipe would wait for ever
@@ -120,8 +119,8 @@ def make_folder(path, name):
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise InputError(f"{folder}: is a file, but a folder is needed to write into") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
-        raise InputError(f"{folder}: cannot be made ({getattr(error, 'strerror', error)})") from None
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({error.strerror})") from None
     return folder
 
 
@@ -137,8 +136,9 @@ def atomic_writer(path):
     """
     path = as_path(path, "path")
     target = os.path.realpath(path)  # through a symbolic link, so that the link stays one
-    if os.path.isdir(target):
-        raise InputError(f"{path}: is a folder; expected the name of a file to write")
+    if os.path.exists(target) and not os.path.isfile(target):   # a device would be replaced by a file
+        kind = "a folder" if os.path.isdir(target) else "a device"
+        raise InputError(f"{path}: is {kind}; expected the name of a file to write")
     temporary = os.path.join(os.path.dirname(target), f".{secrets.token_hex(8)}.tmp")
     try:
         file = _create(temporary)

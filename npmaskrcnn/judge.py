@@ -37,6 +37,7 @@ def refusal(name, expected, got):
 
 def is_number(value):
     """Whether `value` is a finite real number, Python's or NumPy's, and no truth value."""
+    value = value.item() if isinstance(value, np.generic) else value    # float32 cannot hold the limit
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
@@ -47,7 +48,7 @@ def judge_number(value, name, lowest=None, highest=None, above=None, below=None,
     """
     if value is None and optional:
         return None
-    value = value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+    value = value.item() if isinstance(value, (np.generic, np.ndarray)) and np.ndim(value) == 0 else value
     fits = (is_number(value) and not (whole and value != int(value))
             and (lowest is None or value >= lowest) and (highest is None or value <= highest)
             and (above is None or value > above) and (below is None or value < below))
@@ -63,7 +64,7 @@ def judge_number(value, name, lowest=None, highest=None, above=None, below=None,
 
 def judge_numbers(values, name, count, **bounds):
     """Return `count` numbers as a tuple of floats, or raise `InputError`; `bounds` as in `judge_number`."""
-    if not isinstance(values, (list, tuple, np.ndarray)) or len(values) != count:
+    if not isinstance(values, (list, tuple, np.ndarray)) or getattr(values, "ndim", 1) == 0 or len(values) != count:
         raise refusal(name, f"{count} numbers", values)
     return tuple(judge_number(value, f"{name}[{i}]", **bounds) for i, value in enumerate(values))
 
@@ -91,14 +92,14 @@ def judge_known(names, options, what):
     for name in names:
         if name not in options:
             near = difflib.get_close_matches(str(name), options, n=1, cutoff=0.5)
-            hints = [f"the nearest is {near[0]!r}"] if near else []
-            hints += [f"there are {', '.join(options)}"] if len(options) <= FEW or not near else []
-            raise InputError(f"{name!r} is no {what}; {'; '.join(hints)}")
+            hint = f"the nearest is {near[0]!r}; " if near else ""
+            listing = f"there are {', '.join(options)}" if len(options) <= FEW or not near else ""
+            raise InputError(f"{name!r} is no {what}; {hint}{listing}".rstrip("; "))
 
 
 def judge_rng(rng, needs=("random", "permutation")):
     """Return a generator: the one given if it has what is needed of it, or a new one from a seed."""
-    if all(hasattr(rng, name) for name in needs):
+    if not isinstance(rng, type) and all(hasattr(rng, name) for name in needs):
         return rng
     if not isinstance(rng, numbers.Integral) or isinstance(rng, bool) or rng < 0:
         raise refusal("rng", "a np.random.Generator, or a seed of at least 0", rng)
@@ -132,7 +133,7 @@ def judge_size(size, name):
     if height < 1 or width < 1:
         raise InputError(f"{name}: has no pixel ({width} x {height})")
     if height * width > MAX_PIXELS:
-        raise InputError(f"{name}: {width} x {height} pixels, about {height * width * 12 / 2**20:.0f} MiB as "
+        raise InputError(f"{name}: {width} x {height} pixels, about {height * width * 12 // 2**20} MiB as "
                          f"float32; {too_large_advice()}")
 
 

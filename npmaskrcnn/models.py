@@ -81,10 +81,9 @@ def maskrcnn_tiny(num_classes=4, rng=None, dimensions=None, **config):
     """
     settings, rng, num_classes = make_config(TINY_DEFAULTS, **config), _generator(rng), _checked_classes(num_classes)
     sizes = checked_dimensions(dimensions)
-    widths, channels, hidden, layers = (sizes[name] for name in ("widths", "fpn_channels", "representation_size",
-                                                                 "mask_layers"))
+    blocks, widths, channels, hidden, layers = sizes.values()   # in the order of `TINY_DIMENSIONS`
     norm = nn.BatchNorm2d
-    body = ResNet(basic_block, sizes["blocks"], widths, norm, stem_channels=widths[0], stem_kernel=3, rng=rng)
+    body = ResNet(basic_block, blocks, widths, norm, stem_channels=widths[0], stem_kernel=3, rng=rng)
     fpn = FeaturePyramidNetwork(body.out_channels, channels, norm, rng)
     box = TwoMLPHead(channels, BOX_POOLED_SIZE, hidden, rng)
     mask = mask_head(channels, layers, norm, rng)

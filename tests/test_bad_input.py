@@ -19,6 +19,7 @@ from npmaskrcnn.datasets.polygons import polygons_to_mask
 from npmaskrcnn.evaluation import confusion_matrix, evaluate
 from npmaskrcnn.images import as_float_image, read_image
 from npmaskrcnn.structures import Detections
+from npmaskrcnn.training import SGD, Trainer
 from npmaskrcnn.training.augment import augment, flip_horizontal
 from npmaskrcnn.training.log import Log, read_log
 from npmaskrcnn.weights import export, load_into, read_npz, write_npz
@@ -316,3 +317,40 @@ def test_an_interrupted_resumption_leaves_the_log_as_it_was(tmp_path, monkeypatc
     assert (tmp_path / "log.csv").read_bytes() == before
     Log(("step", "loss"), tmp_path / "log.csv").continue_from(3)
     assert read_log(tmp_path / "log.csv")["step"].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_numbers_of_numpy_are_as_good_as_pythons_and_infinity_is_none(dtype):
+    parameters = list(maskrcnn_tiny(rng=1).named_parameters())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert SGD(parameters, lr=dtype(0.5)).lr == 0.5
+        assert len(ShapesDataset(dtype(3))) == 3
+        for wrong in (dtype("inf"), dtype("nan"), np.array(dtype("inf"))):
+            with pytest.raises(InputError, match="lr must be a finite number of at least 0, got"):
+                SGD(parameters, lr=wrong)
+            with pytest.raises(InputError, match="num_images must be a whole number of at least 0, got"):
+                ShapesDataset(wrong)
+
+
+@pytest.mark.parametrize("rng", [np.random, np.random.Generator, np.random.RandomState(0)])
+def test_a_trainer_needs_a_generator_with_a_state(rng):
+    model = maskrcnn_tiny()
+    with pytest.raises(InputError, match="rng must be a np.random.Generator, or a seed of at least 0"):
+        Trainer(model, ShapesDataset(2), SGD(model.named_parameters(), lr=0.1), rng=rng)
+
+
+@pytest.mark.parametrize("path", ["", " ", "a\0b"])
+def test_an_empty_path_and_one_that_no_file_can_have_are_refused(model, path):
+    for call in (lambda: save(model, path), lambda: load(path), lambda: write_npz(path, {}), lambda: read_image(path),
+                 lambda: CocoDataset(path), lambda: write_coco(ShapesDataset(1), path)):
+        with pytest.raises(InputError, match="must be a file name or a path, got"):
+            call()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes in folders")
+def test_a_pipe_is_not_replaced_by_a_file(model, tmp_path):
+    os.mkfifo(tmp_path / "pipe.npz")
+    with pytest.raises(InputError, match="pipe.npz: is a device; expected the name of a file to write"):
+        save(model, tmp_path / "pipe.npz")
+    assert (tmp_path / "pipe.npz").is_fifo()

@@ -132,7 +132,7 @@ def read_log(path):
     try:
         header, *rows = csv.reader(lines)
         table = np.array([[float(value) for value in row] for row in rows if row]).reshape(-1, len(header))
-    except ValueError:
+    except (ValueError, csv.Error):
         raise InputError(f"{path}: not a training log; expected column names, then rows of numbers") from None
     return dict(zip(header, table.T.copy()))
 

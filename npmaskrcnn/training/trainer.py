@@ -95,7 +95,7 @@ class Trainer(Loop):
                  log_every=20, flip=True, scale_jitter=None, weight_average=None, stream=None):
         judge_parts(model, optimizer, schedule)
         judge_dataset(model, dataset, "dataset", to_learn_from=True)
-        super().__init__(model, dataset, optimizer, judge_rng(rng, ("permutation", "bit_generator")), schedule,
+        super().__init__(model, dataset, optimizer, judge_rng(rng, ("permutation", "integers")), schedule,
                          judge_count(batch_size, "batch_size"),
                          judge_number(clip_norm, "clip_norm", above=0, optional=True),
                          judge_loss_weights(loss_weights, LOSS_NAMES), self._variant_of)
