@@ -10,6 +10,8 @@ import math
 
 import numpy as np
 
+from .plain.windows import pair
+
 # ---- images and feature maps: convolution, pooling, normalization, upsampling ----
 
 
@@ -25,7 +27,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, groups=1):
            [6., 9., 6.],
            [4., 6., 4.]])
     """
-    (sy, sx), (py, px) = _pair(stride), _pair(padding)
+    (sy, sx), (py, px) = pair(stride), pair(padding)
     n, h, w, _ = x.shape
     kh, kw, c_group, c_out = weight.shape
     padded = np.pad(x, ((0, 0), (py, py), (px, px), (0, 0)))
@@ -39,7 +41,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, groups=1):
 
 def conv_transpose2d(x, weight, bias=None, stride=1):
     """Transposed convolution with a (kh, kw, C_in, C_out) weight: every input pixel stamps its own kernel."""
-    sy, sx = _pair(stride)
+    sy, sx = pair(stride)
     n, h, w, c_in = x.shape
     kh, kw, _, c_out = weight.shape
     y = np.zeros((n, (h - 1) * sy + kh, (w - 1) * sx + kw, c_out), x.dtype)
@@ -51,7 +53,7 @@ def conv_transpose2d(x, weight, bias=None, stride=1):
 
 def max_pool2d(x, kernel_size, stride, padding=0):
     """The largest number of every window, channel by channel; the padding never wins."""
-    (kh, kw), (sy, sx), (py, px) = _pair(kernel_size), _pair(stride), _pair(padding)
+    (kh, kw), (sy, sx), (py, px) = pair(kernel_size), pair(stride), pair(padding)
     n, h, w, c = x.shape
     padded = np.pad(x, ((0, 0), (py, py), (px, px), (0, 0)), constant_values=-np.inf)
     y = np.zeros((n, (h + 2 * py - kh) // sy + 1, (w + 2 * px - kw) // sx + 1, c), x.dtype)
@@ -83,11 +85,6 @@ def upsample_nearest(x, size):
         column = min(int(np.float32(j) * (np.float32(w) / np.float32(size[1]))), w - 1)
         y[:, i, j] = x[:, row, column]
     return y
-
-
-def _pair(value):
-    """A number twice, or a pair as it is."""
-    return tuple(value) if isinstance(value, (tuple, list)) else (value, value)
 
 
 # ---- boxes and regions: IoU, NMS, RoIAlign, RoIPool; the loss over classes ----
@@ -123,7 +120,7 @@ def nms(boxes, scores, iou_threshold):
 
 def roi_align(features, rois, output_size, spatial_scale=1.0, sampling_ratio=-1, aligned=False):
     """Average of bilinear samples in each bin: (N, H, W, C) maps and (R, 5) rois give (R, P, Q, C)."""
-    num_bins_y, num_bins_x = _pair(output_size)
+    num_bins_y, num_bins_x = pair(output_size)
     offset = 0.5 if aligned else 0.0
     y = np.zeros((len(rois), num_bins_y, num_bins_x, features.shape[3]), dtype=features.dtype)
     for r, (image, x1, y1, x2, y2) in enumerate(rois.tolist()):
@@ -159,7 +156,7 @@ def _bilinear(feature_map, y, x):
 
 def roi_pool(features, rois, output_size, spatial_scale=1.0):
     """Maximum of each bin, everything rounded to cells: (N, H, W, C) and (R, 5) give (R, P, Q, C)."""
-    num_bins_y, num_bins_x = _pair(output_size)
+    num_bins_y, num_bins_x = pair(output_size)
     _, h, w, c = features.shape
     y = np.zeros((len(rois), num_bins_y, num_bins_x, c), dtype=features.dtype)
     for r, (image, *box) in enumerate(rois.tolist()):

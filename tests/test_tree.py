@@ -21,7 +21,10 @@ import pytest
 
 import npmaskrcnn
 from npmaskrcnn import Target, maskrcnn_tiny, ops
+from npmaskrcnn.network import LOSS_NAMES
+from npmaskrcnn.plots.curves import LOSS_TITLES
 from npmaskrcnn.training import SGD, Loop
+from npmaskrcnn.training.progress import SHORT
 
 ROOT = Path(npmaskrcnn.__file__).resolve().parent
 GROUND_FLOOR = ["errors", "words", "judge"]
@@ -159,6 +162,11 @@ def test_only_module_has_both_a_forward_and_a_call():
             if isinstance(node, ast.ClassDef)
             and {"forward", "__call__"} <= {item.name for item in node.body if isinstance(item, ast.FunctionDef)}]
     assert both == ["nn.module.Module"]
+
+
+def test_whatever_speaks_of_the_losses_knows_all_five():
+    assert set(SHORT) == set(LOSS_NAMES)
+    assert set(LOSS_TITLES) == {"loss_total", *LOSS_NAMES}
 
 
 # ---- README's reading table: the path from image to step ----
