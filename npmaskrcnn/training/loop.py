@@ -20,7 +20,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..judge import judge_rng
 from .optimizers import clip_gradients
 
 
@@ -34,8 +33,8 @@ class Loop:
     dataset : sequence of (image, Target)
     optimizer : Optimizer
         Over the model's parameters.
-    rng : np.random.Generator or int
-        A generator, or a seed for one. Draws the order of the images, their variants and the model's samples.
+    rng : np.random.Generator
+        Draws the order of the images, their variants and the model's samples.
     schedule : object with ``learning_rate(step)``, optional
         Sets the optimizer's rate before each step.
     batch_size : int
@@ -52,8 +51,7 @@ class Loop:
     def __init__(self, model, dataset, optimizer, rng, schedule=None, batch_size=4, clip_norm=10.0,
                  loss_weights=None, augment=None, listeners=()):
         self.model, self.dataset, self.optimizer, self.schedule = model, dataset, optimizer, schedule
-        self.rng, self.batch_size = judge_rng(rng), batch_size
-        self.order = DataOrder(len(dataset), self.rng)
+        self.rng, self.order, self.batch_size = rng, DataOrder(len(dataset), rng), batch_size
         self.clip_norm, self.loss_weights = clip_norm, loss_weights
         self.augment, self.listeners = augment or (lambda image, target, rng: (image, target)), list(listeners)
         self.step = 0   # steps done so far
