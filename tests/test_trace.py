@@ -174,7 +174,7 @@ def test_a_trace_of_nothing():
 
 
 @pytest.mark.parametrize("image, target, message", [
-    (np.zeros((3, 90, 125)), None, r"images\[0\]: shape"), (IMAGE, IMAGE, "list of Target"),
+    (np.zeros((3, 90, 125)), None, r"image: shape"), (IMAGE, IMAGE, "list of Target"),
     (IMAGE, TARGETS[0], r"targets\[0\]: masks have 90 x 125")])
 def test_wrong_arguments_are_refused(model, image, target, message):
     with pytest.raises(InputError, match=message):
