@@ -165,7 +165,7 @@ class MaskRCNN(Network):
         """
         images = judge_images(images, self.dtype)
         self._judge_targets(targets, images)
-        dlosses = judge_loss_weights(loss_weights, LOSS_NAMES)    # of L, the sum of weight * loss
+        dlosses = judge_loss_weights(loss_weights)    # of L, the sum of weight * loss
         rng = judge_rng(rng)
         judge_flag(return_dimages, "return_dimages")
         if judge_flag(batch_statistics, "batch_statistics"):
@@ -282,13 +282,13 @@ def _judge_image(image, name, dtype):
     return checked_image(image, name, dtype)
 
 
-def judge_loss_weights(loss_weights, names):
-    """Return one weight of at least 0 for each of `names`: those given, 1 where absent."""
+def judge_loss_weights(loss_weights):
+    """Return one weight of at least 0 for each loss: those given, 1 where absent."""
     given = {} if loss_weights is None else loss_weights
     if not isinstance(given, dict):
         raise refusal("loss_weights", "a dict of name to factor", given)
-    judge_known(given, names, "loss")
-    return {name: judge_number(given.get(name, 1), f"loss_weights[{name!r}]", 0) for name in names}
+    judge_known(given, LOSS_NAMES, "loss")
+    return {name: judge_number(given.get(name, 1), f"loss_weights[{name!r}]", 0) for name in LOSS_NAMES}
 
 
 def check_finite(outputs):

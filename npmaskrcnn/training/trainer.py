@@ -16,7 +16,6 @@ from ..files import as_path, make_folder
 from ..interrupt import terminate_as_interrupt, uninterrupted
 from ..judge import judge_count, judge_flag, judge_number, judge_rng
 from ..mask_rcnn import judge_loss_weights
-from ..network import LOSS_NAMES
 from ..words import count
 from . import checkpoint
 from .augment import augment, without_crowds
@@ -98,7 +97,7 @@ class Trainer(Loop):
         super().__init__(model, dataset, optimizer, judge_rng(rng, ("permutation", "integers")), schedule,
                          judge_count(batch_size, "batch_size"),
                          judge_number(clip_norm, "clip_norm", above=0, optional=True),
-                         judge_loss_weights(loss_weights, LOSS_NAMES), self._variant_of)
+                         judge_loss_weights(loss_weights), self._variant_of)
         self.flip, self.scale_jitter = judge_flag(flip, "flip"), judge_scale_jitter(scale_jitter)
         self.eval_every = judge_count(eval_every, "eval_every", optional=True)
         self.checkpoint_at = judge_checkpoint_at(checkpoint_at)
