@@ -63,6 +63,10 @@ class Target:
     area: np.ndarray = None
     name: InitVar[str] = "Target"
 
+    # (N, (x, y, width, height)) float64: the boxes as a file has them, neither clipped nor rounded, by which the
+    # evaluation measures. No field: what is made of a target (a flipped one, for example) has none.
+    xywh = None
+
     def __post_init__(self, name):
         boxes = as_boxes(self.boxes, name)
         labels = as_labels(self.labels, name)
@@ -89,6 +93,11 @@ class Target:
         target = cls.__new__(cls)
         target._keep(boxes, labels, masks, is_crowd, area)
         return target
+
+    def measured_by(self, xywh):
+        """Keep the boxes as a file has them, (N, (x, y, width, height)) float64, beside; return the target."""
+        object.__setattr__(self, "xywh", xywh)
+        return self
 
     def __len__(self):
         return len(self.boxes)
@@ -162,6 +171,10 @@ class Detections:
     scores: np.ndarray
     masks: np.ndarray
 
+    # (D, (x, y, width, height)) and (D,) float64: boxes and scores as a results file has them, by which the evaluation
+    # measures. No fields: what is made of detections with other boxes or scores has none.
+    xywh = exact_scores = None
+
     def __len__(self):
         return len(self.boxes)
 
@@ -230,3 +243,8 @@ def mask_extents(masks, name="masks"):
     return np.stack([columns.argmax(axis=1), rows.argmax(axis=1),
                      width - columns[:, ::-1].argmax(axis=1), height - rows[:, ::-1].argmax(axis=1)],
                     axis=1).astype(np.float32)
+
+
+def as_corners(xywh):
+    """Boxes ``(x, y, width, height)`` of a file as ``(x1, y1, x2, y2)``, (N, 4) float32."""
+    return np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1).astype(np.float32)

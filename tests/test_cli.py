@@ -199,6 +199,19 @@ def test_evaluate_measures_a_model_and_a_results_file_alike(capsys, tmp_path):
     assert (tmp_path / "precision-recall-masks.png").exists()
 
 
+@pytest.mark.parametrize("left_out, measured", [("segmentation", ["boxes"]), ("bbox", ["boxes", "masks"])])
+def test_evaluate_measures_boxes_alone_and_masks_alone_without_pictures(capsys, tmp_path, left_out, measured):
+    annotations = json.loads(SAMPLE.read_text(encoding="utf-8"))["annotations"]
+    entries = [{**{key: a[key] for key in ("image_id", "category_id", "bbox", "segmentation") if key != left_out},
+                "score": .9} for a in annotations]
+    (tmp_path / "r.json").write_text(json.dumps(entries))
+    code, out, errors = run(capsys, "evaluate", "--annotations", SAMPLE, "--detections", tmp_path / "r.json", "--out",
+                            tmp_path / "out")
+    assert code == 0, errors
+    assert out.split("AP ")[1].split()[3:3 + len(measured)] == ["1.000"] * len(measured)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [f"precision-recall-{what}.png" for what in measured]
+
+
 def test_weights_of_other_classes_are_trained_on_with_new_heads(capsys, tmp_path, no_curves):
     annotations = write_coco(ShapesDataset(4, seed=1, kinds=("ring", "star")), tmp_path / "data")
     common = ["train", "coco", "--annotations", annotations, "--images", tmp_path / "data", "--steps", 1,
@@ -306,6 +319,7 @@ def test_names_that_the_terminal_cannot_show_and_a_foreign_backend_do_no_harm(tm
     (["demo", "--out", SAMPLE], "instances.json"),
     (["demo", "--weights", "nowhere.npz"], "nowhere.npz"),
     (["evaluate", "--annotations", SAMPLE], "--images"),
+    (["evaluate", "--images", SAMPLE.parent], "--annotations"),
     (["evaluate", "--annotations", PICTURE, "--images", "."], "000000.png"),
     (["demo", "--seed", "-1"], "--seed must be a"),
     (["train", "shapes", "--steps", "0"], "error: --steps must be"),

@@ -142,8 +142,11 @@ class CocoDataset:
         masks = np.array([mask for _, mask in found if mask is not None], bool).reshape(-1, height, width)
         boxes = [annotation["box"] or extent for annotation, extent in zip(kept, mask_extents(masks), strict=True)]
         labels = [self.category_ids.index(annotation["category_id"]) for annotation in kept]
-        return Target(boxes, labels, masks, [annotation["iscrowd"] for annotation in kept],
-                      [annotation["area"] for annotation in kept], self._name(index))
+        target = Target(boxes, labels, masks, [annotation["iscrowd"] for annotation in kept],
+                        [annotation["area"] for annotation in kept], self._name(index))
+        xywh = [annotation.get("bbox") or (x1, y1, x2 - x1, y2 - y1)
+                for annotation, (x1, y1, x2, y2) in zip(kept, target.boxes.tolist(), strict=True)]
+        return target.measured_by(np.array(xywh, np.float64).reshape(-1, 4))
 
     def size(self, index):
         """``(height, width)`` of image `index`, as the annotation file has it."""

@@ -10,6 +10,7 @@ The format: ``{"images": [{"id", "file_name", "width", "height"}], "categories":
 "iscrowd"}]}``. A segmentation is a list of polygons, or an RLE ``{"size": [height, width], "counts"}``.
 """
 
+import unicodedata
 from collections import Counter
 
 from .. import rle
@@ -80,6 +81,23 @@ def read_annotations(path, boxes_as_masks=False, skip_invalid=False, allow_empty
 
 
 # ---- fields: which there must be, what fits, and how that is said ----
+
+def listing(values, most=8):
+    """The first of some ids or names as text."""
+    values = list(values)
+    return (", ".join(map(repr, values[:most])) + (", ..." if len(values) > most else "")) or "none"
+
+
+def other_kind(value, ids):
+    """A hint, if an id is among `ids` as a text for a number, or as a number for a text."""
+    twin = next((one for one in ids if type(one) is not type(value) and str(one) == str(value)), None)
+    return "" if twin is None else f"; {value!r} and {twin!r} differ: write ids as numbers, or as texts, in both places"
+
+
+def one_spelling(name):
+    """A file name in the spelling by which names are compared: composed letters (NFC), all of them small."""
+    return unicodedata.normalize("NFC", name).casefold()
+
 
 def _is_whole(value):
     return isinstance(value, int) and not isinstance(value, bool)

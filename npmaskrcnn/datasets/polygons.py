@@ -120,7 +120,7 @@ def _rasterize(corners, height, width, name):
     if len(column):
         first, last = column.min(), column.max() + 1                   # only these columns change
         changes = np.sort((column - first) * (height + 1) + row)       # column after column, one row more
-        runs = np.diff(changes, prepend=0, append=(last - first) * (height + 1))
+        runs = np.diff(changes, prepend=0, append=(last - first) * (height + 1)).astype(np.intp)
         inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs)        # outside, inside, outside, ...
         mask[:, first:last] = inside.reshape(last - first, height + 1)[:, :height].T
     return mask
@@ -145,7 +145,7 @@ def _walk(corners, name):
     span, rise = (edges[:, 1] - edges[:, 0]).T
     slope = rise / np.maximum(span, 1)                      # span 0: a corner given twice
 
-    num_points = span.astype(np.int64) + 1
+    num_points = span.astype(np.intp) + 1                   # what np.repeat counts in, on every system
     edge = np.repeat(np.arange(len(span)), num_points)
     step = np.arange(len(edge)) - np.repeat(np.cumsum(num_points) - num_points, num_points)
     step = np.where(backward[edge], span[edge] - step, step)

@@ -40,17 +40,34 @@ def judge_options(iou_types, mask_threshold, iou_threshold=0.5):
 
 
 def judged_pairs(dataset, detections, class_names, iou_types):
-    """Yield each image's target, without reading the image if the dataset can do that, and its detections."""
-    for i in range(len(dataset)):
+    """Yield each image's target, without reading the image if the dataset can do that, and its detections.
+
+    In the order of the images' ids, if there are any: of equal scores the first counts first, and it must not matter
+    in which order a file lists its images.
+    """
+    for i in _by_image_id(dataset):
         target = dataset.target(i) if hasattr(dataset, "target") else dataset[i][1]
         judge_labels(target.labels, f"target {i}", class_names)
         size = tuple(dataset.size(i)) if hasattr(dataset, "size") else None
         yield target, judge_for(target, detections[i], f"detections[{i}]", iou_types, class_names, size)
 
 
+def _by_image_id(dataset):
+    """The numbers of the images by ascending id, texts after numbers; without ids in the dataset's order."""
+    ids = getattr(dataset, "image_ids", None)
+    numbers = range(len(dataset))
+    return numbers if ids is None else sorted(numbers, key=lambda i: (isinstance(ids[i], str), ids[i]))
+
+
 def judge_for(target, detections, name, iou_types, class_names=None, size=None):
-    """Return the detections of one image as `Detections`, judged; masks by the size of the target's, if it has any."""
+    """Return the detections of one image as `Detections`, judged; masks by the size of the target's, if it has any.
+
+    Scores are those of the results file, where the detections come from one.
+    """
     needs_masks = "segm" in iou_types
     if needs_masks and len(target.masks):
         size = np.shape(target.masks)[1:]
-    return judge_detections(detections, name, class_names, needs_masks, size)
+    found = judge_detections(detections, name, class_names, needs_masks, size)
+    if found.exact_scores is not None:
+        found.scores = found.exact_scores
+    return found
