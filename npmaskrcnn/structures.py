@@ -248,3 +248,11 @@ def mask_extents(masks, name="masks"):
 def as_corners(xywh):
     """Boxes ``(x, y, width, height)`` of a file as ``(x1, y1, x2, y2)``, (N, 4) float32."""
     return np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1).astype(np.float32)
+
+
+def as_xywh(record):
+    """The boxes of a target or of detections as (N, (x, y, width, height)) float64: a file's own, if there are."""
+    if getattr(record, "xywh", None) is not None:
+        return record.xywh
+    boxes = np.asarray(record.boxes, np.float64).reshape(-1, 4)
+    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)

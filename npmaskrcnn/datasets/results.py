@@ -218,7 +218,7 @@ class _Pictures:
     def __init__(self, dataset):
         self.by_id = {image_id: number for number, image_id in enumerate(dataset.image_ids)}
         self.names = [_of_folder(name) for name in getattr(dataset, "file_names", ())]
-        paths = [dataset.path(i) for i in range(len(self.names))] if hasattr(dataset, "path") else []
+        paths = map(dataset.path, range(len(self.names))) if callable(getattr(dataset, "path", None)) else ()
         self.by_path = {os.path.abspath(path): number for number, path in enumerate(paths) if path is not None}
         self.by_base = {}
         for number, name in enumerate(self.names):

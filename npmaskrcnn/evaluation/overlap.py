@@ -11,6 +11,8 @@ must fall on the same side.
 
 import numpy as np
 
+from ..structures import as_xywh
+
 
 def box_overlap(det_xywh, gt_xywh, is_crowd):
     """Overlap of boxes.
@@ -84,14 +86,6 @@ def overlap(target, detections, iou_type, mask_threshold):
         return box_overlap(as_xywh(detections), as_xywh(target), is_crowd)
     masks = np.asarray(detections.masks)
     return mask_overlap(masks if masks.dtype == bool else masks > mask_threshold, target.masks, is_crowd)
-
-
-def as_xywh(record):
-    """The boxes of a target or of detections as (N, (x, y, width, height)) float64: a file's own, if there are."""
-    if getattr(record, "xywh", None) is not None:
-        return record.xywh
-    boxes = np.asarray(record.boxes, np.float64).reshape(-1, 4)
-    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
 
 
 def _divide(intersection, det_area, gt_area, is_crowd):

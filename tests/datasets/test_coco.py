@@ -392,6 +392,94 @@ def test_an_annotation_file_is_replaced_on_request_only(tmp_path):
     assert path.read_bytes() != before
 
 
+@pytest.fixture
+def renamed(tmp_path):
+    """A dataset whose pictures have the names that `write_coco` gives, in another order."""
+    write_coco(ShapesDataset(3, image_size=(40, 60)), tmp_path)
+    content = json.loads((tmp_path / "instances.json").read_text())
+    content["images"].reverse()
+    (tmp_path / "list.json").write_text(json.dumps(content))
+    (tmp_path / "instances.json").unlink()
+    return CocoDataset(tmp_path / "list.json", tmp_path)
+
+
+def stored(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_pictures_of_the_dataset_are_never_overwritten(tmp_path, renamed, overwrite):
+    before = stored(tmp_path)
+    reason = "is a file that the dataset is read from" if overwrite else "is there already .and 2 other files"
+    with pytest.raises(InputError, match=f"000000.png: {reason}"):
+        write_coco(renamed, tmp_path, overwrite)
+    assert stored(tmp_path) == before
+
+
+def test_neither_is_the_annotation_file_nor_what_a_link_leads_to(tmp_path, renamed):
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "000002.png").symlink_to(tmp_path / "000000.png")
+    with pytest.raises(InputError, match="000002.png: is a file that the dataset is read from"):
+        write_coco(renamed, tmp_path / "copy", overwrite=True)
+    (tmp_path / "copy" / "000002.png").unlink()
+    (tmp_path / "list.json").rename(tmp_path / "copy" / "instances.json")
+    with pytest.raises(InputError, match="instances.json: is a file that the dataset is read from"):
+        write_coco(CocoDataset(tmp_path / "copy" / "instances.json", tmp_path), tmp_path / "copy", overwrite=True)
+
+
+def test_a_strangers_picture_is_replaced_on_request_only(tmp_path):
+    (tmp_path / "000001.png").write_bytes(b"a stranger's")
+    shapes = ShapesDataset(2, image_size=(40, 60))
+    with pytest.raises(InputError, match="000001.png: is there already; .*overwrite=True"):
+        write_coco(shapes, tmp_path)
+    assert stored(tmp_path) == {"000001.png": b"a stranger's"}
+    dataset = CocoDataset(write_coco(shapes, tmp_path, overwrite=True), tmp_path)
+    np.testing.assert_array_equal(dataset[1][0], shapes[1][0])
+
+
+@pytest.mark.parametrize("change", [
+    lambda image: (image / 255).astype(np.float32), lambda image: image / 255,
+    lambda image: image.astype(np.uint16) * 257, lambda image: image[:, :, :1], lambda image: image[:, :, 0],
+    lambda image: image[:, :, 0] > 90, lambda image: np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])],
+    ids=["float32", "float64", "uint16", "(H, W, 1)", "gray", "bool", "alpha"])
+@pytest.mark.filterwarnings("ignore:.*no annotation of circle")
+def test_images_of_every_kind_that_the_package_takes_are_written(tmp_path, change):
+    shapes = ShapesDataset(1, image_size=(40, 60))
+
+    class Changed:
+        class_names = shapes.class_names
+        __len__ = shapes.__len__
+
+        def __getitem__(self, index):
+            image, target = shapes[index]
+            return change(image), target
+
+    image, changed_image = shapes[0][0], change(shapes[0][0])
+    expected = image if changed_image.ndim == 3 and changed_image.shape[2] >= 3 else np.dstack([image[:, :, 0]] * 3)
+    if changed_image.dtype == bool:
+        expected = np.dstack([changed_image] * 3) * np.uint8(255)
+    back = CocoDataset(write_coco(Changed(), tmp_path), tmp_path)
+    np.testing.assert_array_equal(back[0][0], expected)
+
+
+def test_what_cannot_be_written_names_the_picture(tmp_path):
+    class Wrong(list):
+        class_names = ["background", "circle", "square", "triangle"]
+
+    image, target = ShapesDataset(1, image_size=(40, 60))[0]
+    for wrong, message in (((image.astype(np.int32), target), r"dataset\[1\]: image: values of type int32"),
+                           ((image[:20], target), r"dataset\[1\]: target: masks have 40 x 60 pixels")):
+        with pytest.raises(InputError, match=message):
+            write_coco(Wrong([(image, target), wrong]), tmp_path, overwrite=True)
+    assert not (tmp_path / "instances.json").exists()
+
+
+def test_boxes_are_written_as_their_file_had_them(folder, tmp_path):
+    dataset = opened(folder, changed(["annotations", 0, "bbox"], [2.1, 3.3, 10.123456789, 5]))
+    path = write_coco(dataset, tmp_path / "copy")
+    assert json.loads(path.read_text())["annotations"][0]["bbox"] == [2.1, 3.3, 10.123456789, 5]
+
+
 def test_pictures_shared_by_training_and_validation_are_found_by_content(tmp_path):
     train, validation = (CocoDataset(write_coco(ShapesDataset(3, (64, 90), seed=seed), folder), folder)
                          for seed, folder in ((1, tmp_path / "train"), (2, tmp_path / "val")))
