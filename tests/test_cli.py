@@ -265,6 +265,18 @@ def test_shapes_are_validated_on_the_standard_test_set_or_one_like_it(kinds):
         np.testing.assert_array_equal(dataset[5][0], shapes_test_set()[5][0])
 
 
+def test_warnings_as_errors_are_one_line(tmp_path):
+    content = json.loads(SAMPLE.read_text(encoding="utf-8"))
+    content["categories"].append({"id": 9, "name": "owl"})
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    (tmp_path / "r.json").write_text("[]")
+    result = subprocess.run([sys.executable, "-m", "npmaskrcnn", "evaluate", "--annotations", str(tmp_path / "a.json"),
+                             "--detections", str(tmp_path / "r.json")], capture_output=True, text=True,
+                            env={**os.environ, "PYTHONWARNINGS": "error"})
+    assert result.returncode == 2 and "no annotation of owl" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_a_reader_that_leaves_does_not_stop_the_work(tmp_path):
     command = [sys.executable, "-m", "npmaskrcnn", "detect", str(PICTURE), "--out", str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

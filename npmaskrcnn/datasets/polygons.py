@@ -82,6 +82,9 @@ def judge_polygons(polygons, name="segmentation"):
     """
     if not isinstance(polygons, (list, tuple)) or not polygons:
         raise InputError(f"{name}: expected a list of polygons [[x1, y1, x2, y2, x3, y3, ...], ...]")
+    if isinstance(polygons[0], dict):
+        raise InputError(f"{name}: expected a list of polygons, got a list of objects; an RLE "
+                         '{"size": ..., "counts": ...} stands there by itself, without brackets around it')
     if not isinstance(polygons[0], (list, tuple)):
         hint = ("; four numbers are a box: x, y, width, height?" if len(polygons) == 4
                 else "; put one more pair of brackets around a single polygon")

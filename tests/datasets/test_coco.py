@@ -88,8 +88,8 @@ def test_sparse_category_ids_become_labels_in_their_order_and_the_table_says_so(
     dataset = opened(folder)
     assert dataset.class_names == ["background", "dog", "café 고양이"]
     assert dataset.category_ids == (None, 7, 90)
-    assert re.search(r"1 +7 +2 +dog\n +2 +90 +1 +café 고양이", dataset.table())
-    assert "2 images, 3 objects, 2 classes" in repr(dataset)
+    assert re.search(r"objects +crowds +name\n +1 +7 +1 +1 +dog\n +2 +90 +1 +0 +café 고양이", dataset.table())
+    assert "2 images, 2 objects and 1 crowd that training leaves out, 2 classes" in repr(dataset)
 
 
 def test_an_image_without_annotation_stays_in_its_place(folder):
@@ -107,6 +107,50 @@ def test_targets_can_be_read_without_pictures(folder):
     assert len(dataset.target(0)) == 3
     with pytest.raises(InputError, match="cats.json: opened without image_dir"):
         dataset[0]
+
+
+def test_whole_numbers_with_a_decimal_point_are_whole(folder):
+    text = re.sub(r'"(id|image_id|category_id|width|height)": (\d+)', r'"\1": \2.0', json.dumps(CONTENT))
+    (folder / "cats.json").write_text(text)
+    dataset = CocoDataset(folder / "cats.json", folder / "images")
+    assert repr((dataset.image_ids, dataset.category_ids, dataset.sizes[1])) == "([3, 5], (None, 7, 90), (18, 24))"
+    assert len(dataset[0][1]) == 3
+
+
+@pytest.mark.parametrize("place, message", [
+    ('"annotations"', "has the key 'annotations' 2 times in one object; expected it once"),
+    ('"bbox": [2, 3', "has the key 'bbox' 2 times in one object with the id 11; expected it once"),
+])
+def test_a_key_that_stands_twice_is_refused(folder, place, message):
+    key = place.split(":")[0]
+    text = json.dumps(CONTENT).replace(place, f"{key}: [], {place}")
+    (folder / "cats.json").write_text(text)
+    with pytest.raises(InputError, match=f"cats.json: {message}"):
+        CocoDataset(folder / "cats.json", folder / "images")
+
+
+def test_the_first_pixel_is_an_object_and_no_normalized_one(folder):
+    first = {"id": 1, "image_id": 3, "category_id": 7, "bbox": [0, 0, 1, 1], "segmentation": [[0, 0, 1, 0, 1, 1, 0, 1]]}
+    content = changed(["annotations", 0], first)
+    content["categories"].pop(0)
+    assert opened(folder, content).target(0).area[0] == 1
+
+
+@pytest.mark.parametrize("listed, stored", [("K\u00e4fer.png", "Ka\u0308fer.png"),
+                                            ("Ka\u0308fer.PNG", "k\u00e4fer.png")])
+def test_accents_are_found_however_they_are_composed(folder, listed, stored):
+    (folder / "images" / "a.png").rename(folder / "images" / stored)
+    dataset = opened(folder, changed(["images", 0, "file_name"], listed))
+    assert dataset.path(0).name == stored and dataset[0][0].shape == (HEIGHT, WIDTH, 3)
+
+
+def test_of_several_files_like_it_none_is_taken(folder):
+    for name in ("A.png", "A.PNG"):
+        (folder / "images" / name).write_bytes((folder / "images" / "a.png").read_bytes())
+    if len(list((folder / "images").glob("*.*"))) < 3:
+        pytest.skip("the file system takes these names for one")
+    with pytest.raises(InputError, match="image 3: there is no file .*a.PNG but 3 with names like it, .*A.PNG"):
+        opened(folder, changed(["images", 0, "file_name"], "a.PNG"))
 
 
 def test_a_byte_order_mark_is_no_obstacle(folder):
@@ -185,7 +229,7 @@ def test_a_polygon_without_a_pixel_is_refused_or_left_out_on_request(folder, pol
 # ---- what is mended with a warning ----
 
 @pytest.mark.parametrize("where, value, message", [
-    (["annotations", 1, "bbox"], [20, 12, 29, 18],
+    (["annotations", 1, "bbox"], [15, 10, 29, 18],
      r"annotation 12 .*reaches outside.*clipped.*corners x1, y1, x2, y2"),
     (["annotations", 0, "bbox"], [-4, 3, 16, 5], r"annotation 11 .*reaches outside the image of 30 x 20"),
     (["categories", 2], {"id": 8, "name": "owl"}, "no annotation of owl"),
@@ -243,6 +287,18 @@ REFUSED = {
     "no category id": ([A, 1, "category_id"], DELETE, "annotation 12: category_id is None"),
     "id twice": ([A, 1, "id"], 11, "annotation id used more than once: 11"),
     "unknown image": ([A, 1, "image_id"], 4, r"annotation 12 \(image 4\): no image has the id 4"),
+    "image id as text": ([A, 1, "image_id"], "3", "no image has the id '3'; '3' and 3 differ: write ids as"),
+    "image id half": ([A, 1, "image_id"], 3.5, "annotation 12: image_id is 3.5, expected a whole number or a text"),
+    "corners": ([A, 0, "bbox"], [2, 3, 12, 8], r"annotation 11 .*bbox \[2, 3, 12, 8\] fits its segmentation only as "
+                r"corners.*expected x, y, width, height: \[2, 3, 10, 5\]"),
+    "corners of a crowd": ([A, 1, "bbox"], [20, 12, 29, 18], r"annotation 12 .* only as corners.*: \[20, 12, 9, 6\]"),
+    "RLE along the rows": ([A, 1, "segmentation"], {**rle.encode(CROWD.T), "size": [HEIGHT, WIDTH]},
+                           r"annotation 12 .*RLE fits the bbox \[20, 12, 9, 6\] only if its runs go along the rows"),
+    "RLE in a list": ([A, 1, "segmentation"], [rle.encode(CROWD)], "annotation 12 .*an RLE .* without brackets"),
+    "normalized box": ([A, 0, "bbox"], [.1, .2, .3, .25],
+                       r"annotation 11 .*bbox has only numbers from 0 to 1, \[0.1, .*width"),
+    "normalized polygon": ([A, 0, "segmentation"], [[0, .15, .4, .15, .4, 1]],
+                           "annotation 11 .*segmentation has only numbers from 0 to 1, .*normalized.*Multiply"),
     "unknown category": ([A, 1, "category_id"], 64,
                          "annotation 12 .*category_id is 64, the declared .* 7 dog, 90"),
     "iscrowd 2": ([A, 0, "iscrowd"], 2, "annotation 11 .*iscrowd is 2"),

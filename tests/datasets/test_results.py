@@ -251,6 +251,9 @@ def test_results_are_a_sequence(tmp_path):
 @pytest.mark.parametrize("field, value, message", [
     ("image_id", 41, "detection 1: image_id is 41, the dataset has 40, 'b'"),
     ("image_id", [40], "detection 1: image_id is"),
+    ("image_id", "40", "image_id is '40', the dataset has 40, 'b'; '40' and 40 differ: write ids as numbers"),
+    ("category_id", "7", "category_id is '7', the dataset has 7, 90; '7' and 7 differ"),
+    ("score", "0.9", "detection 1: score must be a finite number, got '0.9'"),
     ("category_id", 1, "detection 1: category_id is 1, the dataset has 7, 90"),
     ("bbox", [1, 2, 3], "detection 1: bbox(.2.)? must be (4|a finite) number"),
     ("bbox", [1, 2, 3, float("nan")], "detection 1: bbox"),
