@@ -19,11 +19,11 @@ import numpy as np
 
 from .. import rle
 from ..detection_checks import judge_detections
-from ..errors import InputError
+from ..errors import InputError, warn
 from ..files import atomic_writer, read_json
 from ..judge import judge_number, judge_numbers, refusal
 from ..structures import Detections, as_corners
-from .coco_json import listing, one_spelling, other_kind
+from .coco_json import is_normalized, listing, one_spelling, other_kind
 from .label_maps import judge_mask_memory
 
 
@@ -118,13 +118,14 @@ def read_detections(path, dataset):
         if not isinstance(entry, dict):
             raise InputError(f"{name}: expected an object, got {type(entry).__name__}")
         index, label = picture_of(entry, name), class_of(entry, name)
-        segmentation = _read_segmentation(entry, dataset.size(index), name) if has_masks else None
+        segmentation, extent = _read_mask(entry, dataset.size(index), name) if has_masks else (None, None)
         score = judge_number(entry.get("score"), f"{name}: score")
-        per_image[index].append(_Found(score, label, _read_box(entry, segmentation, name), segmentation))
+        per_image[index].append(_Found(score, label, _read_box(entry, extent, name), segmentation, extent))
     sizes = [dataset.size(i) for i in range(len(per_image))]
     if has_masks:
         for found, size in zip(per_image, sizes, strict=True):
             judge_mask_memory(len(found), size, path)
+    _warn_of_other_meanings([(one, size) for found, size in zip(per_image, sizes, strict=True) for one in found], path)
     return Results(per_image, sizes, has_masks)
 
 
@@ -134,6 +135,7 @@ class _Found(NamedTuple):
     label: int
     xywh: tuple
     segmentation: dict      # RLE; None in a file without masks
+    extent: tuple           # of the mask, (x1, y1, x2, y2); None likewise
 
 
 class Results(Sequence):
@@ -171,21 +173,20 @@ class Results(Sequence):
 
 # ---- one entry ----
 
-def _read_segmentation(entry, size, name):
-    """The run lengths of an entry, judged."""
+def _read_mask(entry, size, name):
+    """The run lengths of an entry, judged, and the extent of the mask."""
     segmentation = entry.get("segmentation")
     if not segmentation:
         raise InputError(f"{name}: has no segmentation, and other detections of the file have one; expected masks for "
                          "all, or for none")
-    rle.area(segmentation, f"{name}: segmentation: RLE", size)
-    return segmentation
+    return segmentation, rle.extent(segmentation, f"{name}: segmentation: RLE", size)
 
 
-def _read_box(entry, segmentation, name):
+def _read_box(entry, extent, name):
     """The box of an entry, ``(x, y, width, height)``; if it has none the extent of its mask."""
     bbox = entry.get("bbox")
-    if segmentation is not None and (bbox is None or bbox == []):
-        x1, y1, x2, y2 = rle.extent(segmentation)
+    if extent is not None and (bbox is None or bbox == []):
+        x1, y1, x2, y2 = extent
         return x1, y1, x2 - x1, y2 - y1
     if bbox is None:
         raise InputError(f"{name}: has no bbox and no segmentation; expected one of them at least")
@@ -193,6 +194,31 @@ def _read_box(entry, segmentation, name):
     if w < 0 or h < 0:
         raise InputError(f"{name}: bbox is {bbox!r:.60}, expected x, y, width, height, no side below 0")
     return x, y, w, h
+
+
+def _warn_of_other_meanings(found, path):
+    """Warn if the boxes of a file, of `found` ``(entry, size of its image)``, look like something else than they are.
+
+    One detection may be as wrong as it likes; if all of them mean another thing, the figures say nothing.
+    """
+    if not found:
+        return
+    if all(is_normalized(one.xywh) and max(size) > 1 for one, size in found):
+        warn(f"{path}: every bbox has only numbers from 0 to 1, expected pixels; normalized? Multiply x and width by "
+             "the image's width, and y and height by its height")
+        return
+    boxes, sizes = np.array([one.xywh for one, _ in found]), np.array([size[::-1] for _, size in found])
+    position, side = boxes[:, :2], boxes[:, 2:]
+    could_be = ((side >= position) & (side <= sizes + 1)).all()
+    does_not_fit = (position + side > sizes + 1).any()
+    if found[0][0].extent is not None:      # nearer to the masks than the boxes that they are taken for?
+        extents = np.array([one.extent for one, _ in found])
+        as_corners_off = np.abs(boxes - extents).max(axis=1)
+        off = np.abs(np.append(position, position + side, axis=1) - extents).max(axis=1)
+        does_not_fit = (off > 2 * as_corners_off + 2).mean() > .5
+    if could_be and does_not_fit:
+        warn(f"{path}: every bbox can be read as corners x1, y1, x2, y2, and as x, y, width, height they do not fit "
+             f"their {'images' if found[0][0].extent is None else 'masks'}; expected x, y, width, height")
 
 
 # ---- whose entry it is ----

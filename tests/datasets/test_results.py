@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import re
+import warnings
 
 import numpy as np
 import pytest
@@ -240,6 +242,29 @@ def test_results_keep_what_the_file_says_beside_the_rounded_arrays(tmp_path):
     np.testing.assert_array_equal(again.xywh, found.xywh)
     np.testing.assert_array_equal(again.exact_scores, found.exact_scores)
     assert dataclasses.replace(found, boxes=found.boxes + 1).xywh is None
+
+
+@pytest.mark.parametrize("boxes, left_out, message", [
+    ([[.1, .2, .5, .4], [0, 0, .3, 1]], "segmentation", "every bbox has only numbers from 0 to 1"),
+    ([[.1, .2, .5, .4], [2, 0, 3, 1]], "segmentation", None),
+    ([[1, 1, 4, 3], [6, 4, 9, 6]], "segmentation", "every bbox can be read as corners .* do not fit their images"),
+    ([[1, 1, 4, 3], [6, 4, 3, 2]], "segmentation", None),
+    ([[4, 3, 9, 6], [4, 3, 9, 6]], "", "every bbox can be read as corners .* do not fit their masks"),
+    ([[4, 3, 5, 3], [4, 3, 5, 3]], "", None),
+])
+def test_a_file_of_boxes_that_mean_something_else_gives_a_warning(tmp_path, boxes, left_out, message):
+    mask = np.zeros((6, 9), bool)
+    mask[3:6, 4:9] = True
+    entry = {"image_id": 40, "category_id": 7, "score": .5, "segmentation": rle.encode(mask)}
+    entry.pop(left_out, None)
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps([{**entry, "bbox": box} for box in boxes]))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        read_detections(path, Dataset())
+    assert (message is None) == (not caught)
+    if message is not None:
+        assert re.search(f"r.json: {message}", str(caught[0].message))
 
 
 def test_results_are_a_sequence(tmp_path):
