@@ -38,7 +38,8 @@ def judge_detections(detections, name, class_names=None, needs_masks=True, size=
     if scores.shape != (num,) or labels.shape != (num,) or boxes.shape != (num, 4) and num:
         raise InputError(f"{name}: expected boxes (D, 4), labels (D,) and scores (D,), got "
                          f"{boxes.shape}, {labels.shape} and {scores.shape}")
-    found = Detections(boxes.reshape(-1, 4), labels, scores, None if masks is None else np.asarray(masks))
+    found = Detections(boxes.reshape(-1, 4), labels, scores, None if masks is None else np.asarray(masks),
+                       getattr(detections, "class_names", None))
     _keep_exact(found, detections)
     if num == 0:
         return found

@@ -156,6 +156,9 @@ class Detections:
     masks : (D, H, W) float32 ndarray, or None
         The probability, pixel by pixel, of belonging to the object; ``masks > 0.5`` is the usual mask. None if the
         model has no mask branch.
+    class_names : list of str, optional
+        Of the labels, "background" first, as the model has them: the evaluation goes by names where both sides have
+        names, not by numbers.
 
     Examples
     --------
@@ -170,6 +173,7 @@ class Detections:
     labels: np.ndarray
     scores: np.ndarray
     masks: np.ndarray
+    class_names: list = None
 
     # (D, (x, y, width, height)) and (D,) float64: boxes and scores as a results file has them, by which the evaluation
     # measures. No fields: what is made of detections with other boxes or scores has none.
@@ -183,7 +187,10 @@ class Detections:
         if np.ndim(index) == 0 and not isinstance(index, slice):
             index = [index]
         masks = None if self.masks is None else self.masks[index]
-        return Detections(self.boxes[index], self.labels[index], self.scores[index], masks)
+        picked = Detections(self.boxes[index], self.labels[index], self.scores[index], masks, self.class_names)
+        if self.xywh is not None:
+            picked.xywh, picked.exact_scores = self.xywh[index], self.exact_scores[index]
+        return picked
 
     def __repr__(self):
         return self.table()

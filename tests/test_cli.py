@@ -212,6 +212,28 @@ def test_evaluate_measures_boxes_alone_and_masks_alone_without_pictures(capsys, 
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [f"precision-recall-{what}.png" for what in measured]
 
 
+def test_evaluate_goes_by_the_names_of_classes(capsys, tmp_path):
+    where = ["--images", SAMPLE.parent]
+    code, by_number, _ = run(capsys, "evaluate", "--annotations", SAMPLE, *where)
+    content = json.loads(SAMPLE.read_text(encoding="utf-8"))
+    for old, new in ((1, 30), (2, 20), (3, 10)):        # the same classes in another order
+        for entry in content["annotations"]:
+            entry["category_id"] = new if entry["category_id"] == old else entry["category_id"]
+        content["categories"][old - 1]["id"] = new
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    code, by_name, errors = run(capsys, "evaluate", "--annotations", tmp_path / "a.json", *where)
+    assert code == 0, errors
+    assert sorted(by_name.splitlines()) == sorted(by_number.splitlines())
+    content["categories"][0]["name"] = "disc"
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    code, _, errors = run(capsys, "evaluate", "--annotations", tmp_path / "a.json", *where)
+    assert code == 0 and "the model does not know disc" in errors[0] and "does not have left out (circle)" in errors[-1]
+    for category in content["categories"]:
+        category["name"] += "s"
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    assert "no name is in both" in error_line(capsys, "evaluate", "--annotations", tmp_path / "a.json", *where)
+
+
 def test_weights_of_other_classes_are_trained_on_with_new_heads(capsys, tmp_path, no_curves):
     annotations = write_coco(ShapesDataset(4, seed=1, kinds=("ring", "star")), tmp_path / "data")
     common = ["train", "coco", "--annotations", annotations, "--images", tmp_path / "data", "--steps", 1,

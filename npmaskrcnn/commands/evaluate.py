@@ -7,9 +7,9 @@ example: npmaskrcnn evaluate --weights model.npz --annotations instances_val.jso
 """
 
 from ..datasets import CocoDataset, read_detections, shapes_test_set
-from ..errors import InputError
+from ..errors import InputError, warn
 from ..evaluation import evaluate
-from ..evaluation.inputs import IOU_TYPES
+from ..evaluation.inputs import IOU_TYPES, labels_by_name
 from ..files import make_folder
 from ..progress import ProgressLine
 from ..training.options import judge_classes
@@ -43,7 +43,7 @@ def run(options):
         found = read_detections(options.detections, dataset)
     else:
         model = load_model(options.weights)
-        judge_classes(model, dataset, options.annotations or "the standard shapes")
+        _judge_common_classes(model, dataset, options.annotations or "the standard shapes")
         found = predict_dataset(model, dataset, ProgressLine("looking at images", len(dataset)).update)
     result = evaluate(dataset, found, IOU_TYPES if getattr(found, "has_masks", True) else "bbox")
     print(result.summary())
@@ -53,3 +53,14 @@ def run(options):
         for path, part in paths.items():
             plots.save_figure(plots.precision_recall(part, dataset.class_names), path)
         print(f"wrote {' and '.join(map(str, paths))}")
+
+
+def _judge_common_classes(model, dataset, name):
+    """Refuse a model that shares no class with the dataset, before it looks at a picture; name what it cannot find."""
+    if model.class_names is None:
+        judge_classes(model, dataset, name)
+        return
+    found = labels_by_name(model.class_names, dataset.class_names[1:], f"{name}: the model")
+    unknown = [text for label, text in enumerate(dataset.class_names) if label and label not in found]
+    if unknown:
+        warn(f"{name}: the model does not know {', '.join(unknown)}; these objects count as not found")

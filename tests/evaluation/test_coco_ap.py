@@ -246,6 +246,33 @@ def test_scores_that_float32_takes_for_equal_are_not(tmp_path):
     assert evaluate(dataset, read_detections(tmp_path / "r.json", dataset), "bbox").bbox.AP == 1
 
 
+# ---- classes meet by name ----
+
+
+def named(labels, class_names):
+    found = find([[0, 0, 9, 9], [20, 20, 40, 39], [10, 0, 19, 9]][:len(labels)], labels, [.9, .8, .7][:len(labels)])
+    found.class_names = class_names
+    return [found]
+
+
+def test_classes_meet_by_name_where_both_sides_have_names():
+    dataset = Scenes([make_target([[0, 0, 9, 9], [20, 20, 40, 39]], [1, 2])], ["background", "cat", "dog"])
+    coco = ["background", "N/A", "dog", "N/A", "cat", "horse"]      # as many a model: gaps, and another order
+    assert evaluate(dataset, named([4, 2], coco)).segm.AP == 1
+    assert evaluate(dataset, named([2, 4], coco)).segm.AP == 0
+    with pytest.warns(InputWarning, match=r"1 detection of classes that the dataset does not have left out \(horse\)"):
+        assert evaluate(dataset, named([4, 2, 5], coco)).segm.AP == 1
+    with pytest.raises(InputError, match="label 6 is none of the 5 classes .1 N/A, 2 dog"):
+        evaluate(dataset, named([6], coco))
+    assert evaluate(dataset, named([1, 2], None)).segm.AP == 1
+
+
+def test_without_a_name_on_both_sides_nothing_is_measured():
+    with pytest.raises(InputError, match=r"detections\[0\]: the classes are cat, dog, the dataset's are circle, "
+                                         "square, and no name is in both"):
+        evaluate(one_scene(), named([1], ["background", "cat", "dog"]))
+
+
 # ---- the result ----
 
 
