@@ -203,6 +203,41 @@ def test_evaluate_measures_a_model_and_a_results_file_alike(capsys, tmp_path):
     assert (tmp_path / "precision-recall-masks.png").exists()
 
 
+@pytest.mark.parametrize("left_out, measured", [("segmentation", ["boxes"]), ("bbox", ["boxes", "masks"])])
+def test_evaluate_measures_boxes_alone_and_masks_alone_without_pictures(capsys, tmp_path, left_out, measured):
+    annotations = json.loads(SAMPLE.read_text(encoding="utf-8"))["annotations"]
+    entries = [{**{key: a[key] for key in ("image_id", "category_id", "bbox", "segmentation") if key != left_out},
+                "score": .9} for a in annotations]
+    (tmp_path / "r.json").write_text(json.dumps(entries))
+    code, out, errors = run(capsys, "evaluate", "--annotations", SAMPLE, "--detections", tmp_path / "r.json", "--out",
+                            tmp_path / "out")
+    assert code == 0, errors
+    assert out.split("AP ")[1].split()[3:3 + len(measured)] == ["1.000"] * len(measured)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [f"precision-recall-{what}.png" for what in measured]
+
+
+def test_evaluate_goes_by_the_names_of_classes(capsys, tmp_path):
+    where = ["--images", SAMPLE.parent]
+    code, by_number, _ = run(capsys, "evaluate", "--annotations", SAMPLE, *where)
+    content = json.loads(SAMPLE.read_text(encoding="utf-8"))
+    for old, new in ((1, 30), (2, 20), (3, 10)):        # the same classes in another order
+        for entry in content["annotations"]:
+            entry["category_id"] = new if entry["category_id"] == old else entry["category_id"]
+        content["categories"][old - 1]["id"] = new
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    code, by_name, errors = run(capsys, "evaluate", "--annotations", tmp_path / "a.json", *where)
+    assert code == 0, errors
+    assert sorted(by_name.splitlines()) == sorted(by_number.splitlines())
+    content["categories"][0]["name"] = "disc"
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    code, _, errors = run(capsys, "evaluate", "--annotations", tmp_path / "a.json", *where)
+    assert code == 0 and "the model does not know disc" in errors[0] and "does not have left out (circle)" in errors[-1]
+    for category in content["categories"]:
+        category["name"] += "s"
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    assert "no name is in both" in error_line(capsys, "evaluate", "--annotations", tmp_path / "a.json", *where)
+
+
 def test_weights_of_other_classes_are_trained_on_with_new_heads(capsys, tmp_path, no_curves):
     annotations = write_coco(ShapesDataset(4, seed=1, kinds=("ring", "star")), tmp_path / "data")
     common = ["train", "coco", "--annotations", annotations, "--images", tmp_path / "data", "--steps", 1,
@@ -254,6 +289,18 @@ def test_shapes_are_validated_on_the_standard_test_set_or_one_like_it(kinds):
     assert len(dataset) == 200 and dataset.class_names == ["background", *kinds]
     if kinds[0] == "circle":
         np.testing.assert_array_equal(dataset[5][0], shapes_test_set()[5][0])
+
+
+def test_warnings_as_errors_are_one_line(tmp_path):
+    content = json.loads(SAMPLE.read_text(encoding="utf-8"))
+    content["categories"].append({"id": 9, "name": "owl"})
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    (tmp_path / "r.json").write_text("[]")
+    result = subprocess.run([sys.executable, "-m", "npmaskrcnn", "evaluate", "--annotations", str(tmp_path / "a.json"),
+                             "--detections", str(tmp_path / "r.json")], capture_output=True, text=True,
+                            env={**os.environ, "PYTHONWARNINGS": "error"})
+    assert result.returncode == 2 and "no annotation of owl" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_a_reader_that_leaves_does_not_stop_the_work(tmp_path):
@@ -310,6 +357,7 @@ def test_names_that_the_terminal_cannot_show_and_a_foreign_backend_do_no_harm(tm
     (["demo", "--out", SAMPLE], "instances.json"),
     (["demo", "--weights", "nowhere.npz"], "nowhere.npz"),
     (["evaluate", "--annotations", SAMPLE], "--images"),
+    (["evaluate", "--images", SAMPLE.parent], "--annotations"),
     (["evaluate", "--annotations", PICTURE, "--images", "."], "000000.png"),
     (["demo", "--seed", "-1"], "--seed must be a"),
     (["train", "shapes", "--steps", "0"], "error: --steps must be"),
