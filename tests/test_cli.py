@@ -188,8 +188,13 @@ def test_train_writes_log_curves_checkpoint_and_a_model_that_resumes_and_loads(c
     assert {"log.csv", "checkpoint.npz", "model.npz"} <= {p.name for p in tmp_path.iterdir()}
     assert set(no_curves) == {tmp_path}
     assert load(tmp_path / "model.npz").class_names == ["background", "circle", "square", "triangle"]
-    line = error_line(capsys, *common, "--resume", tmp_path / "checkpoint.npz")
-    assert "checkpoint.npz" in line and "2 steps" in line
+    before = (tmp_path / "model.npz").read_bytes()
+    (tmp_path / "model.npz").unlink()       # as after a kill in the last second
+    code, out, errors = run(capsys, *common, "--resume", tmp_path / "checkpoint.npz")
+    assert code == 0 and "all 2 steps done" in out, errors
+    assert (tmp_path / "model.npz").read_bytes() == before
+    code, _, errors = run(capsys, *common, "--steps", 1, "--resume", tmp_path / "checkpoint.npz")
+    assert code == 2 and "checkpoint.npz: has 2 steps behind it already" in errors[-1]
 
 
 def test_evaluate_measures_a_model_and_a_results_file_alike(capsys, tmp_path):
@@ -197,6 +202,13 @@ def test_evaluate_measures_a_model_and_a_results_file_alike(capsys, tmp_path):
     code, by_model, _ = run(capsys, "evaluate", *where, "--out", tmp_path)
     assert code == 0 and "AP50" in by_model
     assert (tmp_path / "precision-recall-masks.png").exists()
+
+
+def test_a_dataset_that_lacks_classes_of_the_model_is_measured_over_its_own(capsys, tmp_path):
+    annotations = write_coco(ShapesDataset(4, seed=1, kinds=("circle",)), tmp_path)
+    code, out, errors = run(capsys, "evaluate", "--annotations", annotations, "--images", tmp_path)
+    assert code == 0 and "lacks the classes square, triangle; detections of them are left out" in errors[0], errors
+    assert "circle" in out and "square" not in out
 
 
 def test_weights_of_other_classes_are_trained_on_with_new_heads(capsys, tmp_path, no_curves):

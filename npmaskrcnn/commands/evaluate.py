@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..evaluation import evaluate
 from ..files import make_folder
 from ..progress import ProgressLine
-from ..training.options import judge_classes
+from ..training.options import judge_measured_classes
 from ..training.validation import predict_dataset
 from .common import load_model
 
@@ -40,7 +40,7 @@ def run(options):
         found = read_detections(options.detections, dataset)
     else:
         model = load_model(options.weights)
-        judge_classes(model, dataset, options.annotations or "the standard shapes")
+        judge_measured_classes(model, dataset, options.annotations or "the standard shapes")
         found = predict_dataset(model, dataset, ProgressLine("looking at images", len(dataset)).update)
     result = evaluate(dataset, found)
     print(result.summary())

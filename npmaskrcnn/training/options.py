@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, warn
 from ..judge import judge_count, judge_numbers, refusal
 from ..structures import Target
 from .loop import Listener
@@ -59,7 +59,8 @@ def judge_scale_jitter(value):
 def judge_dataset(model, dataset, name, to_learn_from=False):
     """Raise InputError unless the dataset has images, and classes of the model's; the first few of them will do.
 
-    If it is to be learned from and knows that it has no object besides crowds, that is an error, too.
+    If it is to be learned from and knows that it has no object besides crowds, that is an error, too; if it is to be
+    measured on, that its classes have no names.
     """
     if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
         raise InputError(f"{name}: expected a dataset with len() and [i] -> (image, Target), got {dataset!r:.60}")
@@ -67,7 +68,26 @@ def judge_dataset(model, dataset, name, to_learn_from=False):
         raise InputError(f"{name}: has no image")
     if to_learn_from and getattr(dataset, "num_objects", None) == 0:
         raise InputError(f"{name}: has no object to learn from, only crowds (iscrowd 1), which training leaves out")
+    if to_learn_from:
+        judge_classes(model, dataset, name, some_suffice=True)
+    else:
+        judge_measured_classes(model, dataset, name)
+
+
+def judge_measured_classes(model, dataset, name):
+    """Raise InputError unless the dataset's classes are the model's, or the first of them; warn of those that it lacks.
+
+    COCO's evaluation knows no other classes than the dataset's: what a model finds of another is neither right nor
+    wrong. `predict_dataset` leaves it out.
+    """
+    if getattr(dataset, "class_names", None) is None:
+        raise refusal(f"{name}: class_names", 'a list of "background" and the classes', None)
     judge_classes(model, dataset, name, some_suffice=True)
+    theirs, ours = dataset.class_names[1:], model.class_names or ()
+    if len(theirs) < model.num_classes - 1:
+        lacking = _listing(ours[len(dataset.class_names):], 5) or f"all but the first {len(theirs)} of the model's"
+        warn(f"{name}: lacks the classes {lacking}; detections of them are left out, and the average precision is one "
+             f"over {_listing(theirs, 5)}")
 
 
 def judge_classes(model, dataset, name, some_suffice=False):

@@ -2,7 +2,6 @@
 
 from ..errors import InputError
 from ..judge import judge_count, judge_known, judge_number
-from ..weights import save
 from ..words import count
 from .muon import Muon
 from .optimizers import SGD, AdamW
@@ -32,7 +31,8 @@ def train(model, dataset, num_steps=800, out_dir=None, optimizer="adamw", lr=Non
         Steps over which the rate climbs; at most a tenth of `num_steps` is used.
     weight_decay : float
     resume : path, optional
-        A checkpoint of the same training, to be taken up.
+        A checkpoint of the same training, to be taken up; one that has all its steps is finished: what a kill left
+        undone at the end (evaluation, curves, ``model.npz``) is done.
     **options
         Those of `Trainer`: ``batch_size``, ``rng``, ``validation``, ``eval_every``, ``weight_average``, ...
 
@@ -66,13 +66,10 @@ def train(model, dataset, num_steps=800, out_dir=None, optimizer="adamw", lr=Non
                          f"{count(len(dataset), 'image')}; a batch cannot be larger")
     if resume is not None:
         trainer.resume(resume)
-        if trainer.step >= num_steps:
+        if trainer.step > num_steps:
             raise InputError(f"{resume}: has {count(trainer.step, 'step')} behind it already, "
                              f"and {count(num_steps, 'step')} in all wanted; ask for more")
     trainer.run(num_steps - trainer.step)
     if trainer.average is not None:
         trainer.average.put_in_place()
-    if out_dir is not None:
-        save(model, trainer.path("model.npz"))
-        trainer.progress.say(f"the model is in {trainer.path('model.npz')}")
     return trainer

@@ -7,11 +7,12 @@ which goes wrong says so at once and in words.
 
 import contextlib
 import os
+from pathlib import Path
 
 import numpy as np
 
-from .. import ops
-from ..errors import InputError
+from .. import ops, weights
+from ..errors import InputError, warn
 from ..files import as_path, make_folder
 from ..interrupt import terminate_as_interrupt, uninterrupted
 from ..judge import judge_count, judge_flag, judge_number, judge_rng
@@ -47,8 +48,8 @@ class Trainer(Loop):
     rng : np.random.Generator or int
         A generator, or a seed for one. Draws the order of the images, the mirroring and the model's samples.
     out_dir : path or None
-        Folder for ``log.csv``, ``validation.csv``, ``curves.png``, ``gradients.png`` and the checkpoints;
-        made if missing. None writes nothing.
+        Folder for ``log.csv``, ``validation.csv``, ``curves.png``, ``gradients.png``, the checkpoints and, at the
+        end of `run`, ``model.npz``; made if missing. None writes nothing.
     clip_norm : float or None
         Longest gradient that a step may follow.
     loss_weights : dict, optional
@@ -135,7 +136,10 @@ class Trainer(Loop):
         return self
 
     def run(self, num_steps):
-        """Train for `num_steps` further steps, then evaluate, draw the curves and write a checkpoint.
+        """Train for `num_steps` further steps, then write a checkpoint and the model, evaluate and draw the curves.
+
+        An evaluation that cannot be done is a warning, and the training goes on. A run that was taken up makes up for
+        one that was cut off; it may have no step left (0), and then is finished.
 
         Returns
         -------
@@ -151,23 +155,21 @@ class Trainer(Loop):
         InputError
             If the folder holds another run, which this one would overwrite.
         """
-        last = self.step + judge_count(num_steps, "num_steps")
-        if not (self.step or self.last_checkpoint):
+        is_new = not (self.step or self.last_checkpoint)
+        last = self.step + judge_count(num_steps, "num_steps", 1 if is_new else 0)
+        if is_new:
             self._judge_folder()
-        into = f", into {self.out_dir}" if self.out_dir else ""
-        self.progress.say(f"training on {count(len(self.dataset), 'image')}, {self.batch_size} a step, "
-                          f"steps {self.step + 1} to {last}{into}")
-        self.progress.say(chance_levels(self.model.num_classes))
+            self.log.put_aside()
+            self.validation_log.put_aside()
+        self._say_what_is_to_come(last)
         try:
             with terminate_as_interrupt():
+                self._take_stock(last)
                 while self.step < last:
                     before = self.seconds
                     row = self.train_step()
                     self.progress.step(row, last, self.batch_size, self.seconds - before)
-                    if self.step == last or (self.eval_every and self.step % self.eval_every == 0):
-                        self.evaluate()
-                        draw_curves(self)
-                self.save()
+                    self._take_stock(last)
         except KeyboardInterrupt:
             self._stopped("interrupted")
             raise
@@ -177,6 +179,28 @@ class Trainer(Loop):
                     self._stopped(f"stopped by {type(error).__name__}")
             raise
         return self.log.arrays()
+
+    def _say_what_is_to_come(self, last):
+        into = f", into {self.out_dir}" if self.out_dir else ""
+        steps = f"steps {self.step + 1} to {last}" if self.step < last else f"all {count(last, 'step')} done"
+        self.progress.say(f"training on {count(len(self.dataset), 'image')}, {self.batch_size} a step, {steps}{into}")
+        self.progress.say(chance_levels(self.model.num_classes))
+
+    def _take_stock(self, last):
+        """Evaluate and draw, if it is time and not done yet; at the end write before that all that must not be lost."""
+        is_end = self.step == last
+        if is_end:
+            self.save()
+            self._save_model()
+        if not (is_end or (self.step and self.eval_every and self.step % self.eval_every == 0)):
+            return
+        try:
+            if self.step not in self.validation_log.arrays()["step"]:
+                self.evaluate()
+            draw_curves(self)
+        except Exception as error:  # whatever is wrong with the images, or with drawing: the model does not need it
+            reason = error if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+            warn(f"the evaluation of step {self.step} is missing, the model is kept: {reason}")
 
     def tell(self, part, batch):
         """Call the method `part` of every listener; when all have heard that gradients are clipped, weights move."""
@@ -201,7 +225,7 @@ class Trainer(Loop):
         """Measure average precision on the validation set, if any; with the averaged weights, if any."""
         if self.validation is None:
             return
-        with self.average.in_place() if self.average is not None else contextlib.nullcontext():
+        with self._averaged():
             figures = average_precision(self.model, self.validation, self.progress)
         with uninterrupted():
             self.validation_log.append(step=self.step, seconds=round(self.seconds, 3), **figures)
@@ -217,11 +241,23 @@ class Trainer(Loop):
             self.last_checkpoint = path
         return path
 
+    def _save_model(self):
+        path = self.path("model.npz")
+        if path is not None:
+            with uninterrupted(), self._averaged():
+                weights.save(self.model, path)
+            self.progress.say(f"the model is in {path}")
+
+    def _averaged(self):
+        """Put the averaged weights, if any, into the model for the length of a ``with`` block."""
+        return contextlib.nullcontext() if self.average is None else self.average.in_place()
+
     def _judge_folder(self, resumed=None):
         """Refuse a folder that holds a run, unless its checkpoint lies in the (real) folder `resumed`, this one."""
         if self.out_dir is None or resumed == os.path.realpath(self.out_dir):
             return
-        found = [name for name in ("log.csv", "checkpoint.npz", "model.npz") if os.path.exists(self.path(name))]
+        found = sorted(path.name for path in Path(self.out_dir).glob("*.npz")
+                       if path.name.startswith("checkpoint") or path.name == "model.npz")
         if found:
             raise InputError(f"{self.out_dir}: holds another run ({', '.join(found)}), which would be lost; take "
                              "its own checkpoint up with resume (--resume), or choose another folder (--out)")

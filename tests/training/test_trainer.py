@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from npmaskrcnn.errors import InputError, InputWarning
-from npmaskrcnn.structures import Target
+from npmaskrcnn.structures import Detections, Target
 from npmaskrcnn.training import SGD, AdamW, Trainer, TrainingDiverged, WarmupCosine, WarmupSteps, read_log, train
 from npmaskrcnn.network import LOSS_NAMES
 from npmaskrcnn.training.log import COLUMNS
@@ -249,7 +249,7 @@ def test_checkpoint_holds_model_arrays_under_their_own_names(make, tmp_path):
 def test_rows_after_the_checkpoint_are_dropped_from_the_log(make, tmp_path):
     make(out_dir=tmp_path, checkpoint_at=[3], rng=1).run(6)
     trainer = make(out_dir=tmp_path, rng=1).resume(tmp_path / "checkpoint-000003.npz")
-    np.testing.assert_array_equal(read_log(tmp_path / "log.csv")["step"], [1, 2, 3])
+    np.testing.assert_array_equal(trainer.log.arrays()["step"], [1, 2, 3])
     trainer.run(1)
     np.testing.assert_array_equal(read_log(tmp_path / "log.csv")["step"], [1, 2, 3, 4])
 
@@ -472,6 +472,110 @@ def test_a_signal_in_the_middle_of_an_update_waits_for_its_end(make, tmp_path, n
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+# ---- the end, and what is left undone there --------------------------------------------------------
+
+
+def test_a_training_that_has_all_its_steps_is_finished_by_taking_it_up(fake_model, boxes, tmp_path):
+    def go_on(**options):
+        with pytest.warns(InputWarning, match="no ground truth"):
+            return train(fake_model(), boxes(), 4, tmp_path, log_every=0, validation=boxes(2), **options)
+
+    expected = go_on(weight_average=0.9).model.state_dict()
+    (tmp_path / "model.npz").unlink()
+    (tmp_path / "validation.csv").unlink()
+    drawn = tmp_path / "curves"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("npmaskrcnn.training.trainer.draw_curves", lambda trainer: drawn.touch())
+        go_on(weight_average=0.9, resume=tmp_path / "checkpoint.npz")
+    assert_same(expected, read_npz(tmp_path / "model.npz")[0])
+    np.testing.assert_array_equal(read_log(tmp_path / "validation.csv")["step"], [4])
+    assert drawn.exists()
+
+
+def test_an_evaluation_that_was_cut_off_is_made_up_for_and_none_is_done_twice(make, fake_model, boxes, tmp_path):
+    class Killed(fake_model):
+        def predict(self, images):
+            if self.calls == 4:
+                raise KeyboardInterrupt
+            return super().predict(images)
+
+    options = dict(out_dir=tmp_path, validation=boxes(1), eval_every=2)
+    with pytest.raises(KeyboardInterrupt), pytest.warns(InputWarning):
+        make(Killed(), **options).run(6)
+    with pytest.warns(InputWarning):
+        make(**options).resume(tmp_path / "checkpoint.npz").run(2)
+    np.testing.assert_array_equal(read_log(tmp_path / "validation.csv")["step"], [2, 4, 6])
+
+
+@pytest.mark.parametrize("error", [OSError("the disk is gone"), InputError("3.png: is damaged"), MemoryError(),
+                                   ValueError("a bug in somebody's dataset")])
+def test_an_evaluation_that_cannot_be_done_costs_no_model(make, boxes, tmp_path, error):
+    class Damaged(boxes):
+        def __getitem__(self, index):
+            seen.append((tmp_path / "model.npz").exists())
+            raise error
+
+    seen, plain = [], make()
+    plain.run(4)
+    trainer = make(out_dir=tmp_path, validation=Damaged(), eval_every=2)
+    with (pytest.warns(InputWarning, match="evaluation of step 2 is missing"),
+          pytest.warns(InputWarning, match=f"evaluation of step 4 is missing, the model is kept: .*{error}")):
+        trainer.run(4)
+    assert seen == [False, True]        # at the end the model is safe before anything is tried
+    assert_same(everything(plain), everything(trainer))
+    assert_same(plain.model.state_dict(), read_npz(tmp_path / "model.npz")[0])
+
+
+def test_a_validation_set_may_lack_the_last_classes(make, fake_model, boxes, tmp_path):
+    class Cats(boxes):
+        class_names = ["background", "cat"]
+
+    class Pets(boxes):
+        class_names = ["background", "cat", "dog", "bird"]
+
+    class Seeing(fake_model):   # a cat where it is, and a dog that scores higher
+        def predict(self, images):
+            found = super().predict(images)
+            return [Detections(*(np.concatenate([a, b]) for a, b in (
+                (one.boxes, one.boxes), ([2], one.labels), ([0.9], one.scores), (one.masks, one.masks))))
+                for one in found]
+
+    model = Seeing()
+    model.class_names = Pets.class_names
+    with pytest.warns(InputWarning, match="validation: lacks the classes dog, bird; detections of them are left out, "
+                                          "and the average precision is one over cat$"):
+        trainer = make(model, Pets(), validation=Cats(2), out_dir=tmp_path)
+    trainer.run(2)
+    np.testing.assert_array_equal(trainer.validation_log.arrays()["segm_AP"], [1.0])
+
+
+def test_a_validation_set_without_class_names_is_refused_at_once(make, boxes):
+    validation = boxes()
+    validation.class_names = None
+    with pytest.raises(InputError, match='validation: class_names must be a list of "background" and the classes'):
+        make(validation=validation)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_a_run_that_was_killed_before_its_first_checkpoint_is_begun_anew(make, tmp_path, kept):
+    killed, whole = make(out_dir=tmp_path), make()
+    for _ in range(kept):
+        killed.train_step()
+    make(out_dir=tmp_path).run(3)
+    whole.run(3)
+    assert_same(whole.model.state_dict(), read_npz(tmp_path / "model.npz")[0])
+    np.testing.assert_array_equal(read_log(tmp_path / "log.csv")["step"], [1, 2, 3])
+    assert (tmp_path / "log.csv.old").exists() == bool(kept)
+
+
+def test_a_log_whose_last_line_was_cut_off_is_taken_up(make, tmp_path):
+    make(out_dir=tmp_path).run(3)
+    with open(tmp_path / "log.csv", "ab") as file:
+        file.write(b"4,0.7,0.0")
+    make(out_dir=tmp_path).resume(tmp_path / "checkpoint.npz").run(2)
+    np.testing.assert_array_equal(read_log(tmp_path / "log.csv")["step"], [1, 2, 3, 4, 5])
+
+
 # ---- divergence -----------------------------------------------------------------------------------
 
 
@@ -659,8 +763,8 @@ def test_train_judges_and_resumes(fake_model, boxes, tmp_path, monkeypatch):
         train(fake_model(), boxes(), 3, optimizer=["sgd"])
     train(fake_model(), boxes(), 4, tmp_path, log_every=0)
     assert (tmp_path / "model.npz").exists()
-    with pytest.raises(InputError, match="4 steps behind it already"):
-        train(fake_model(), boxes(), 4, tmp_path, resume=tmp_path / "checkpoint.npz", log_every=0)
+    with pytest.raises(InputError, match="4 steps behind it already"), pytest.warns(InputWarning, match="schedule"):
+        train(fake_model(), boxes(), 3, tmp_path, resume=tmp_path / "checkpoint.npz", log_every=0)
     with pytest.warns(InputWarning, match="schedule"):
         trainer = train(fake_model(), boxes(), 6, tmp_path, resume=tmp_path / "checkpoint.npz", log_every=0)
     assert trainer.step == 6 and len(trainer.log) == 6
