@@ -22,6 +22,7 @@ from ..words import count
 from . import checkpoint
 from .augment import augment, without_crowds
 from .divergence import Divergence, TrainingDiverged, first_bad_weight
+from .lock import alone_in
 from .log import AP_COLUMNS, COLUMNS, Log, Record
 from .loop import Loop
 from .options import JudgedItems, judge_checkpoint_at, judge_dataset, judge_parts, judge_scale_jitter
@@ -153,15 +154,20 @@ class Trainer(Loop):
         KeyboardInterrupt
             After Ctrl-C, when the checkpoint has been written; any other exception likewise.
         InputError
-            If the folder holds another run, which this one would overwrite.
+            If the folder holds another run, which this one would overwrite, or another training is writing into it.
         """
         is_new = not (self.step or self.last_checkpoint)
         last = self.step + judge_count(num_steps, "num_steps", 1 if is_new else 0)
-        if is_new:
-            self._judge_folder()
-            self.log.put_aside()
-            self.validation_log.put_aside()
-        self._say_what_is_to_come(last)
+        with alone_in(self.out_dir):
+            if is_new:
+                self._judge_folder()
+                self.log.put_aside()
+                self.validation_log.put_aside()
+            self._say_what_is_to_come(last)
+            self._run_to(last)
+        return self.log.arrays()
+
+    def _run_to(self, last):
         try:
             with terminate_as_interrupt():
                 self._take_stock(last)
@@ -178,7 +184,6 @@ class Trainer(Loop):
                 with contextlib.suppress(OSError, InputError):  # where nothing can be written, the cause is told
                     self._stopped(f"stopped by {type(error).__name__}")
             raise
-        return self.log.arrays()
 
     def _say_what_is_to_come(self, last):
         into = f", into {self.out_dir}" if self.out_dir else ""

@@ -4,9 +4,12 @@ Log, figures and checkpoints are held against the run that wrote them; a run tha
 error, and taken up again against one that was not, bit for bit; messages against the words that a person needs.
 """
 
+import errno
 import io
 import os
 import signal
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -470,6 +473,56 @@ def test_a_signal_in_the_middle_of_an_update_waits_for_its_end(make, tmp_path, n
     assert_same(everything(whole), everything(broken))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+# ---- one training a folder -------------------------------------------------------------------------
+
+
+WRITING = "another training is writing into this folder"
+
+
+def test_a_second_training_into_a_folder_is_refused_while_the_first_one_runs(make, boxes, tmp_path):
+    class Meeting(boxes):
+        def __getitem__(self, index):
+            if self.reads in (0, 8):        # when the folder is still empty, and later
+                with pytest.raises(InputError, match=f"{tmp_path}: {WRITING}.*--out"):
+                    make(out_dir=tmp_path).run(1)
+                met.append(index)
+            if self.reads == 12:
+                with pytest.raises(InputError, match=WRITING):
+                    make(out_dir=tmp_path).resume(tmp_path / "checkpoint-000002.npz").run(1)
+                met.append(index)
+            return super().__getitem__(index)
+
+    met = []
+    make(dataset=Meeting(), out_dir=tmp_path, checkpoint_at=[2]).run(4)
+    assert len(met) == 3
+    np.testing.assert_array_equal(read_log(tmp_path / "log.csv")["step"], [1, 2, 3, 4])
+    make(out_dir=tmp_path).resume(tmp_path / "checkpoint.npz").run(1)       # it is free again
+
+
+def test_the_lock_of_a_process_holds_others_off_and_goes_with_it(make, tmp_path):
+    code = (f"from npmaskrcnn.training.lock import alone_in\n"
+            f"with alone_in({str(tmp_path)!r}):\n    print('held', flush=True)\n    input()")
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(InputError, match=WRITING):
+            make(out_dir=tmp_path).run(1)
+    finally:
+        process.kill()
+        process.communicate()
+    make(out_dir=tmp_path).run(1)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF])
+def test_where_there_are_no_locks_a_training_goes_without(make, tmp_path, monkeypatch, number):
+    def refuse(file):
+        raise OSError(number, os.strerror(number))
+    monkeypatch.setattr("npmaskrcnn.training.lock._lock", refuse)
+    make(out_dir=tmp_path).run(1)
+    (tmp_path / "two" / ".lock").mkdir(parents=True)        # cannot be opened, as in a folder of somebody else's
+    make(out_dir=tmp_path / "two").run(1)
 
 
 # ---- the end, and what is left undone there --------------------------------------------------------
