@@ -18,6 +18,7 @@ from ..interrupt import terminate_as_interrupt, uninterrupted
 from ..judge import judge_count, judge_flag, judge_number, judge_rng
 from ..mask_rcnn import judge_loss_weights
 from ..network import LOSS_NAMES
+from ..progress import ProgressLine
 from ..words import count
 from . import checkpoint
 from .augment import augment, without_crowds
@@ -25,7 +26,7 @@ from .divergence import Divergence, TrainingDiverged, first_bad_weight
 from .lock import alone_in
 from .log import AP_COLUMNS, COLUMNS, Log, Record
 from .loop import Loop
-from .options import JudgedItems, judge_checkpoint_at, judge_dataset, judge_parts, judge_scale_jitter
+from .options import JudgedItems, judge_checkpoint_at, judge_dataset, judge_images, judge_parts, judge_scale_jitter
 from .progress import Progress, chance_levels
 from .state import AllOrNothing, WeightAverage
 from .validation import average_precision, draw_curves
@@ -70,6 +71,9 @@ class Trainer(Loop):
         Zoom factors; see `augment.zoom`.
     weight_average : float or None
         Decay of an average of the weights, which evaluations then use; see `WeightAverage`.
+    judge_first : bool
+        Read every image and target of both sets once, before the first step of `run`, and refuse what is wrong in one
+        message. Datasets that say ``draws_itself`` (`ShapesDataset`) are spared.
     stream : text file or None
         Where the lines go; None is standard output.
 
@@ -94,7 +98,7 @@ class Trainer(Loop):
 
     def __init__(self, model, dataset, optimizer, schedule=None, batch_size=4, rng=0, out_dir=None, clip_norm=10.0,
                  loss_weights=None, validation=None, eval_every=None, checkpoint_at=(), checkpoint_every=100,
-                 log_every=20, flip=True, scale_jitter=None, weight_average=None, stream=None):
+                 log_every=20, flip=True, scale_jitter=None, weight_average=None, judge_first=False, stream=None):
         judge_parts(model, optimizer, schedule)
         judge_dataset(model, dataset, "dataset", to_learn_from=True)
         super().__init__(model, dataset, optimizer, judge_rng(rng, ("permutation", "bit_generator")), schedule,
@@ -114,6 +118,7 @@ class Trainer(Loop):
         self.log = Log(COLUMNS, self.path("log.csv"))
         self.validation_log = Log(AP_COLUMNS, self.path("validation.csv"))
         self.progress = Progress(judge_count(log_every, "log_every", 0), stream)
+        self.judge_first = judge_flag(judge_first, "judge_first")
         self.seconds, self.last_checkpoint = 0.0, None
         self.divergence, self.all_or_nothing, self.record = Divergence(), AllOrNothing(), Record()
         averages = [] if self.average is None else [self.average]
@@ -161,11 +166,26 @@ class Trainer(Loop):
         with alone_in(self.out_dir):
             if is_new:
                 self._judge_folder()
+            self._judge_images()
+            if is_new:
                 self.log.put_aside()
                 self.validation_log.put_aside()
             self._say_what_is_to_come(last)
             self._run_to(last)
         return self.log.arrays()
+
+    def _judge_images(self):
+        """Look at all images, once in the life of a trainer."""
+        for name in ("dataset", "validation") if self.judge_first else ():
+            dataset = getattr(self, name)
+            if dataset is not None and not getattr(dataset, "draws_itself", False):
+                line = ProgressLine(f"looking at the images of the {name}", len(dataset), self.progress.line)
+                tell = line.update if self.progress.log_every else lambda done: None
+                try:
+                    judge_images(self.model, dataset, name, tell)
+                finally:
+                    self.progress.line.close()
+        self.judge_first = False
 
     def _run_to(self, last):
         try:

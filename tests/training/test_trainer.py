@@ -15,6 +15,7 @@ import warnings
 import numpy as np
 import pytest
 
+from npmaskrcnn.datasets import ShapesDataset
 from npmaskrcnn.errors import InputError, InputWarning
 from npmaskrcnn.structures import Detections, Target
 from npmaskrcnn.training import SGD, AdamW, Trainer, TrainingDiverged, WarmupCosine, WarmupSteps, read_log, train
@@ -797,6 +798,73 @@ def test_a_folder_that_cannot_be_made_is_refused(make, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="file/run: is a file, but a folder is needed"):
         make(out_dir=tmp_path / "file" / "run")
+
+
+# ---- what is looked at before the first step -------------------------------------------------------
+
+
+class Faulty:
+    """Wraps a dataset and breaks some of its items."""
+
+    def __init__(self, dataset, faults):
+        self.dataset, self.faults, self.class_names, self.reads = dataset, faults, dataset.class_names, []
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def __getitem__(self, index):
+        self.reads.append(index)
+        if index in self.faults:
+            raise self.faults[index]
+        return self.dataset[index]
+
+
+def test_all_faults_of_the_images_are_told_before_the_first_step(fake_model, boxes, tmp_path):
+    faulty = Faulty(boxes(7), {2: InputError("2.png: is damaged"), 5: OSError("5.png: no such device")})
+    with pytest.raises(InputError, match="^dataset: of the 7 images these 2 cannot be used: 2.png: is damaged; "
+                                         "5.png: no such device$"):
+        train(fake_model(), faulty, 3, tmp_path, log_every=0)
+    assert faulty.reads == list(range(7)) and not (tmp_path / "log.csv").exists()
+    one = Faulty(boxes(7), {6: InputError("6.png: is damaged")})
+    with pytest.raises(InputError, match="^6.png: is damaged$"):
+        train(fake_model(), boxes(), 3, tmp_path, validation=one, log_every=0)
+    with pytest.raises(InputError, match=r"^image 0 of the validation: object 0 has label 9"):
+        train(fake_model(), boxes(), 3, validation=boxes(1, label=9), log_every=0)
+    assert not (tmp_path / "log.csv").exists()
+    train(fake_model(), boxes(), 1, tmp_path, log_every=0)
+    with pytest.raises(InputError, match="6.png"):
+        train(fake_model(), boxes(), 1, tmp_path, resume=tmp_path / "checkpoint.npz", validation=one, log_every=0)
+
+
+def test_a_folder_of_nothing_but_faults_is_not_looked_at_to_its_end(fake_model, boxes):
+    faulty = Faulty(boxes(99), {i: InputError(f"{i}.png: is damaged") for i in range(1, 99)})
+    with pytest.raises(InputError, match="of the first 11 of 99 images these 10 cannot be used: 1.png.* 10.png: is d"):
+        train(fake_model(), faulty, 3, log_every=0)
+    assert len(faulty.reads) == 11
+
+
+def test_what_draws_itself_and_what_is_not_to_be_judged_is_not_looked_at(fake_model, boxes):
+    drawn = Faulty(boxes(7), {})
+    drawn.draws_itself = True
+    train(fake_model(), drawn, 1, batch_size=2, log_every=0)
+    plain = Faulty(boxes(7), {})
+    train(fake_model(), plain, 1, batch_size=2, log_every=0, judge_first=False)
+    assert len(drawn.reads) == len(plain.reads) == 2 and ShapesDataset.draws_itself
+
+
+def test_how_far_the_look_has_come_is_shown(fake_model, boxes, make):
+    stream = Stream()
+    trainer = make(dataset=boxes(3), validation=boxes(2), judge_first=True, stream=stream, log_every=1)
+    with pytest.warns(InputWarning, match="no ground truth"):
+        trainer.run(1)
+        reads = trainer.dataset.reads
+        trainer.run(1)
+    assert trainer.dataset.reads == reads + 4       # the second run looks at nothing but its batch
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "looking at the images of the dataset: 0 of 3"
+    assert [line.split(",")[0] for line in lines[1:4]] == [
+        "looking at the images of the dataset: 3 of 3", "looking at the images of the validation: 0 of 2",
+        "looking at the images of the validation: 2 of 2"]
 
 
 # ---- train ----------------------------------------------------------------------------------------
