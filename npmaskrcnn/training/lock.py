@@ -1,8 +1,9 @@
 """One training a folder: a second one would write its rows between the first one's, and its model over the other's.
 
 The lock is the operating system's, on an empty file ``.lock`` that stays in the folder. The system lets go of it when
-the process ends, in whatever way, so that a training that was killed blocks nobody. Where there are no locks (some
-network drives, a folder that cannot be written into), a training goes without.
+the process ends, in whatever way, so that a training that was killed blocks nobody; what it had begun to write is
+removed by the next. Where there are no locks (some network drives, a folder that cannot be written into), a training
+goes without.
 """
 
 import contextlib
@@ -10,6 +11,7 @@ import errno
 import os
 
 from ..errors import InputError
+from ..files import remove_unfinished
 
 try:
     import fcntl
@@ -36,6 +38,7 @@ def alone_in(folder):
         if file is not None:
             try:
                 _lock(file)
+                remove_unfinished(folder)
             except OSError as error:
                 if error.errno in HELD:
                     raise InputError(f"{folder}: another training is writing into this folder; wait for its end, or "
