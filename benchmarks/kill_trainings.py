@@ -3,8 +3,8 @@
     python benchmarks/kill_trainings.py [--trainings 60] [--seed 0] [--keep FOLDER]
 
 Each is ``npmaskrcnn train coco`` in a process of its own, of the tiny model on a few small pictures, with checkpoints
-and evaluations on the way. It is killed (SIGKILL: nothing is tidied up, as in a power failure) at a moment drawn from
-its whole length, its first third (loading, and most of the steps) or its last second, which come equally often. It is
+and evaluations on the way. It is killed (SIGKILL: nothing is tidied up) at a moment drawn from its whole length, its
+first third (loading, and most of the steps) or the two seconds after its last step, which come equally often. It is
 then taken up with the command that docs/own-images.md gives, every third time to be killed once more, until it ends.
 At the end the model has to be the undisturbed one's, bit for bit, and so have the logs, clock times aside. Needs no
 torch.
@@ -28,6 +28,7 @@ from npmaskrcnn.training import read_log
 from npmaskrcnn.weights import read_npz
 
 PROGRAM = "-m", "npmaskrcnn"
+PARTS = "whole", "first third", "end"
 STEPS, CHECKPOINT_EVERY, EVAL_EVERY = 9, 2, 5
 
 
@@ -85,11 +86,18 @@ def differences(one, two):
                     if (one / name).exists() and not (two / name).exists()]
 
 
-def moment(rng, seconds):
-    """Draw a moment of a training that takes so many seconds, and say which part of it that was drawn from."""
-    part = rng.choice(("whole", "first third", "last second"))
-    low, high = {"whole": (0, seconds), "first third": (0, seconds / 3), "last second": (seconds - 1, seconds)}[part]
-    return rng.uniform(low, high), part
+def moment(rng, seconds, out):
+    """Draw a moment of a training that takes so many seconds: a function that tells whether it has come, and words."""
+    part = rng.choice(PARTS)
+    delay = rng.uniform(0, {"whole": seconds, "first third": seconds / 3, "end": 2}[part])
+    began = None if part == "end" else time.monotonic()
+
+    def has_come():
+        nonlocal began
+        if began is None and (out / "log.csv").exists() and (out / "log.csv").read_text().count("\n") > STEPS:
+            began = time.monotonic()
+        return began is not None and time.monotonic() > began + delay
+    return has_come, part, f"{part} + {delay:.2f} s"
 
 
 def main():
@@ -111,18 +119,17 @@ def main():
         for number in range(options.trainings):
             out, kills = folder / f"{number:03d}", []
             while not kills or rng.random() < 1 / 3:
-                after, part = moment(rng, seconds)
-                end = time.monotonic() + after
-                if not kill(start(folder, out), lambda: time.monotonic() > end):
-                    part = "too late"
-                kills.append(f"{after:.2f} s ({part})")
+                has_come, part, words = moment(rng, seconds, out)
+                if not kill(start(folder, out), has_come):
+                    part, words = "too late", f"{words}: too late"
+                kills.append(words)
                 counts[part] = counts.get(part, 0) + 1
             left = sorted(path.name for path in out.glob("*")) if out.exists() else []
             if part != "too late":
                 finish(start(folder, out))
             different = differences(folder / "whole", out)
             bad += bool(different)
-            print(f"{number:>3}: killed after {', '.join(kills)}; there was {', '.join(left) or 'nothing'}; "
+            print(f"{number:>3}: killed at {', '.join(kills)}; there was {', '.join(left) or 'nothing'}; "
                   f"{'DIFFERENT: ' + ', '.join(different) if different else 'equal'}", flush=True)
     print(f"{options.trainings} trainings, kills by part {counts}: {bad} differ from the undisturbed one")
     return bool(bad)

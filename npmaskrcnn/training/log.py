@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, warn
 from ..files import atomic_writer, read_text
 from ..network import LOSS_NAMES
 from .loop import Listener
@@ -106,7 +106,12 @@ class Log:
         """
         if self.path is None or not os.path.exists(self.path):
             return
-        earlier = read_log(self.path)
+        try:
+            earlier = read_log(self.path)
+        except InputError as error:     # a power failure may leave it empty, or full of zeros
+            warn(f"{error}; it is kept as {self.path}.old, and the log begins anew")
+            self.put_aside()
+            return
         if tuple(earlier) != self.columns:
             return  # another program's file of the same name: begin anew
         self.rows = [[int(done), *values] for done, *values in zip(*(column.tolist() for column in earlier.values()))

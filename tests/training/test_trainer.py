@@ -513,7 +513,10 @@ def test_the_lock_of_a_process_holds_others_off_and_goes_with_it(make, tmp_path)
     finally:
         process.kill()
         process.communicate()
+    half, mine = tmp_path / f".{'0a' * 8}.tmp", tmp_path / ".mine.tmp"
+    half.touch(), mine.touch()
     make(out_dir=tmp_path).run(1)
+    assert mine.exists() and not half.exists()      # what a killed writer left is gone
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF])
@@ -628,6 +631,16 @@ def test_a_log_whose_last_line_was_cut_off_is_taken_up(make, tmp_path):
         file.write(b"4,0.7,0.0")
     make(out_dir=tmp_path).resume(tmp_path / "checkpoint.npz").run(2)
     np.testing.assert_array_equal(read_log(tmp_path / "log.csv")["step"], [1, 2, 3, 4, 5])
+
+
+@pytest.mark.parametrize("content", [b"", bytes(512), b"step,loss_total\n1,\xff\n", b"step\none\n"])
+def test_a_damaged_log_costs_no_training(make, tmp_path, content):
+    make(out_dir=tmp_path).run(2)
+    (tmp_path / "log.csv").write_bytes(content)
+    with pytest.warns(InputWarning, match="log.csv: .*; it is kept as .*log.csv.old, and the log begins anew"):
+        make(out_dir=tmp_path).resume(tmp_path / "checkpoint.npz").run(2)
+    np.testing.assert_array_equal(read_log(tmp_path / "log.csv")["step"], [3, 4])
+    assert (tmp_path / "log.csv.old").read_bytes() == content
 
 
 # ---- divergence -----------------------------------------------------------------------------------
