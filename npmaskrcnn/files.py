@@ -168,6 +168,13 @@ def atomic_writer(path):
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
+def remove_unfinished(folder):
+    """Remove what an `atomic_writer` that was killed has left in a folder; for who knows that no other is at work."""
+    for path in Path(folder).glob(f".{'[0-9a-f]' * 16}.tmp"):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
 def _create(path):
     # Not tempfile: its files are readable by their owner alone, and the finished file would stay so.
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)

@@ -192,8 +192,13 @@ def test_train_writes_log_curves_checkpoint_and_a_model_that_resumes_and_loads(c
     assert {"log.csv", "checkpoint.npz", "model.npz"} <= {p.name for p in tmp_path.iterdir()}
     assert set(no_curves) == {tmp_path}
     assert load(tmp_path / "model.npz").class_names == ["background", "circle", "square", "triangle"]
-    line = error_line(capsys, *common, "--resume", tmp_path / "checkpoint.npz")
-    assert "checkpoint.npz" in line and "2 steps" in line
+    before = (tmp_path / "model.npz").read_bytes()
+    (tmp_path / "model.npz").unlink()       # as after a kill in the last second
+    code, out, errors = run(capsys, *common, "--resume", tmp_path / "checkpoint.npz")
+    assert code == 0 and "all 2 steps done" in out, errors
+    assert (tmp_path / "model.npz").read_bytes() == before
+    code, _, errors = run(capsys, *common, "--steps", 1, "--resume", tmp_path / "checkpoint.npz")
+    assert code == 2 and "checkpoint.npz: has 2 steps behind it already" in errors[-1]
 
 
 def test_evaluate_measures_a_model_and_a_results_file_alike(capsys, tmp_path):
@@ -236,6 +241,32 @@ def test_evaluate_goes_by_the_names_of_classes(capsys, tmp_path):
         category["name"] += "s"
     (tmp_path / "a.json").write_text(json.dumps(content))
     assert "no name is in both" in error_line(capsys, "evaluate", "--annotations", tmp_path / "a.json", *where)
+
+
+@pytest.mark.parametrize("faulty", ["train", "val"])
+def test_pictures_and_outlines_of_both_sets_are_judged_before_the_first_step(capsys, tmp_path, faulty):
+    files = {name: write_coco(ShapesDataset(4, seed=len(name)), tmp_path / name) for name in ("train", "val")}
+    content = json.loads(files[faulty].read_text())
+    content["annotations"][0].update(segmentation=[[5, 5, 20, 5, 5, 5]], bbox=[5, 5, 15, 1])     # a line
+    image_id = content["annotations"][0]["image_id"]
+    files[faulty].write_text(json.dumps(content))
+    damaged, other, _ = [tmp_path / faulty / image["file_name"] for image in content["images"]
+                         if image["id"] != image_id]
+    damaged.write_bytes(damaged.read_bytes()[:300])
+    Image.new("RGB", (130, 128)).save(other)
+    code, out, errors = run(capsys, "train", "coco", "--annotations", files["train"], "--images", tmp_path / "train",
+                            "--val-annotations", files["val"], "--val-images", tmp_path / "val", "--steps", 1,
+                            "--batch-size", 1, "--out", tmp_path / "run")
+    assert code == 2 and "step" not in out and not (tmp_path / "run" / "log.csv").exists()
+    assert "of the 4 images these 3 cannot be used" in errors[-1] and "cover no pixel" in errors[-1]
+    assert f"{damaged}: is damaged or incomplete" in errors[-1] and f"{other}: has 130 x 128 pixels" in errors[-1]
+
+
+def test_a_dataset_that_lacks_classes_of_the_model_is_measured_over_its_own(capsys, tmp_path):
+    annotations = write_coco(ShapesDataset(4, seed=1, kinds=("circle",)), tmp_path)
+    code, out, errors = run(capsys, "evaluate", "--annotations", annotations, "--images", tmp_path)
+    assert code == 0 and "of classes that the dataset does not have left out (triangle)" in errors[-1], errors
+    assert "circle" in out and "square" not in out
 
 
 def test_weights_of_other_classes_are_trained_on_with_new_heads(capsys, tmp_path, no_curves):

@@ -12,7 +12,7 @@ from ..evaluation import evaluate
 from ..evaluation.inputs import IOU_TYPES, labels_by_name
 from ..files import make_folder
 from ..progress import ProgressLine
-from ..training.options import judge_classes
+from ..training.options import judge_measured_classes
 from ..training.validation import predict_dataset
 from .common import load_model
 
@@ -58,7 +58,7 @@ def run(options):
 def _judge_common_classes(model, dataset, name):
     """Refuse a model that shares no class with the dataset, before it looks at a picture; name what it cannot find."""
     if model.class_names is None:
-        judge_classes(model, dataset, name)
+        judge_measured_classes(model, dataset, name)
         return
     found = labels_by_name(model.class_names, dataset.class_names[1:], f"{name}: the model")
     unknown = [text for label, text in enumerate(dataset.class_names) if label and label not in found]
