@@ -150,7 +150,7 @@ def run(options):
             options.run(options)
             sys.stdout.flush()
             return 0
-        except InputError as error:
+        except (InputError, Warning) as error:      # a warning, where PYTHONWARNINGS makes errors of them
             one_line(f"error: {_as_typed(str(error), options)}")
             return MISTAKE
         except ArithmeticError as error:    # a training that diverged says step, images, term and tensor

@@ -9,7 +9,7 @@ D detections, H, W height and width of the image; `name` is what messages call t
 import numpy as np
 
 from .errors import InputError
-from .structures import Detections
+from .structures import Detections, as_corners
 
 ROUNDING = 1e-3     # by which an interpolated probability may exceed 1
 
@@ -38,7 +38,9 @@ def judge_detections(detections, name, class_names=None, needs_masks=True, size=
     if scores.shape != (num,) or labels.shape != (num,) or boxes.shape != (num, 4) and num:
         raise InputError(f"{name}: expected boxes (D, 4), labels (D,) and scores (D,), got "
                          f"{boxes.shape}, {labels.shape} and {scores.shape}")
-    found = Detections(boxes.reshape(-1, 4), labels, scores, None if masks is None else np.asarray(masks))
+    found = Detections(boxes.reshape(-1, 4), labels, scores, None if masks is None else np.asarray(masks),
+                       getattr(detections, "class_names", None))
+    _keep_exact(found, detections)
     if num == 0:
         return found
     if not all(part.dtype.kind in "iuf" for part in (boxes, labels, scores)):
@@ -52,6 +54,14 @@ def judge_detections(detections, name, class_names=None, needs_masks=True, size=
     if needs_masks:
         _judge_masks(found.masks, num, size, name)
     return found
+
+
+def _keep_exact(found, detections):
+    """Take over the numbers of a results file, unless somebody has changed boxes or scores since."""
+    xywh, scores = getattr(detections, "xywh", None), getattr(detections, "exact_scores", None)
+    if xywh is not None and (np.array_equal(as_corners(xywh), found.boxes)
+                             and np.array_equal(scores.astype(found.scores.dtype), found.scores)):
+        found.xywh, found.exact_scores = xywh, scores
 
 
 def judge_labels(labels, name, class_names=None):

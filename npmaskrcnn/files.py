@@ -13,10 +13,12 @@ import json
 import os
 import secrets
 import stat
+from collections import Counter
 from pathlib import Path
 
 from .errors import InputError
 from .judge import refusal
+from .words import short
 
 MAX_REASON = 600  # characters
 
@@ -88,11 +90,11 @@ def _decode(content, expected):
         raise Unreadable(f"is not UTF-8 text (byte {error.start}); expected {expected}") from None
 
 
-def parse_json(content, **options):
-    """Return what the bytes of a JSON text say; `Unreadable` if they are none. `options` are those of `json.loads`."""
+def parse_json(content):
+    """Return what the bytes of a JSON text say; `Unreadable` if they are none, or a key stands twice in an object."""
     text = _decode(content, "JSON")
     try:
-        return json.loads(text, **options)
+        return json.loads(text, object_pairs_hook=_once_each)
     except json.JSONDecodeError as error:
         line = (text.splitlines() + [""])[error.lineno - 1]
         start = max(0, error.colno - 40)
@@ -102,6 +104,16 @@ def parse_json(content, **options):
         raise Unreadable("invalid JSON, nested too deeply") from None
     except ValueError as error:  # a number of thousands of digits
         raise Unreadable(f"invalid JSON ({error})") from None
+
+
+def _once_each(pairs):
+    """The dict of a JSON object; of a key that stands twice Python would silently keep the last value."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        key, times = Counter(key for key, _ in pairs).most_common(1)[0]
+        where = f" with the id {short(content['id'])}" if "id" in content else ""
+        raise Unreadable(f"has the key {short(key)} {times} times in one object{where}; expected it once")
+    return content
 
 
 def as_read_back(value):
@@ -154,6 +166,13 @@ def atomic_writer(path):
             raise
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def remove_unfinished(folder):
+    """Remove what an `atomic_writer` that was killed has left in a folder; for who knows that no other is at work."""
+    for path in Path(folder).glob(f".{'[0-9a-f]' * 16}.tmp"):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _create(path):

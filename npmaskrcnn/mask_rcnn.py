@@ -122,7 +122,7 @@ class MaskRCNN(Network):
         masks = None
         if trace.mask_logits is not None:
             masks = paste_masks(select_masks(trace.mask_logits, labels), boxes, original_size)
-        return Detections(boxes, labels, trace.candidate_scores[trace.detection_rows], masks)
+        return Detections(boxes, labels, trace.candidate_scores[trace.detection_rows], masks, self.class_names)
 
     # ---- training ---------------------------------------------------------------------------------
 

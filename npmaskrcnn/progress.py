@@ -57,10 +57,10 @@ class Line:
 
 
 class ProgressLine:
-    """Says on ``sys.stderr`` how many of `total` are done, and how long the rest will take."""
+    """Says on a `Line` (by default of ``sys.stderr``) how many of `total` are done, and how long the rest will take."""
 
-    def __init__(self, what, total):
-        self.what, self.total, self.line = what, total, Line(sys.stderr)
+    def __init__(self, what, total, line=None):
+        self.what, self.total, self.line = what, total, line or Line(sys.stderr)
         self.start = time.monotonic()
 
     def update(self, done, stage=""):

@@ -63,6 +63,10 @@ class Target:
     area: np.ndarray = None
     name: InitVar[str] = "Target"
 
+    # (N, (x, y, width, height)) float64: the boxes as a file has them, neither clipped nor rounded, by which the
+    # evaluation measures. No field: what is made of a target (a flipped one, for example) has none.
+    xywh = None
+
     def __post_init__(self, name):
         boxes = as_boxes(self.boxes, name)
         labels = as_labels(self.labels, name)
@@ -89,6 +93,11 @@ class Target:
         target = cls.__new__(cls)
         target._keep(boxes, labels, masks, is_crowd, area)
         return target
+
+    def measured_by(self, xywh):
+        """Keep the boxes as a file has them, (N, (x, y, width, height)) float64, beside; return the target."""
+        object.__setattr__(self, "xywh", xywh)
+        return self
 
     def __len__(self):
         return len(self.boxes)
@@ -147,6 +156,9 @@ class Detections:
     masks : (D, H, W) float32 ndarray, or None
         The probability, pixel by pixel, of belonging to the object; ``masks > 0.5`` is the usual mask. None if the
         model has no mask branch.
+    class_names : list of str, optional
+        Of the labels, "background" first, as the model has them: the evaluation goes by names where both sides have
+        names, not by numbers.
 
     Examples
     --------
@@ -161,6 +173,11 @@ class Detections:
     labels: np.ndarray
     scores: np.ndarray
     masks: np.ndarray
+    class_names: list = None
+
+    # (D, (x, y, width, height)) and (D,) float64: boxes and scores as a results file has them, by which the evaluation
+    # measures. No fields: what is made of detections with other boxes or scores has none.
+    xywh = exact_scores = None
 
     def __len__(self):
         return len(self.boxes)
@@ -170,7 +187,10 @@ class Detections:
         if np.ndim(index) == 0 and not isinstance(index, slice):
             index = [index]
         masks = None if self.masks is None else self.masks[index]
-        return Detections(self.boxes[index], self.labels[index], self.scores[index], masks)
+        picked = Detections(self.boxes[index], self.labels[index], self.scores[index], masks, self.class_names)
+        if self.xywh is not None:
+            picked.xywh, picked.exact_scores = self.xywh[index], self.exact_scores[index]
+        return picked
 
     def __repr__(self):
         return self.table()
@@ -230,3 +250,16 @@ def mask_extents(masks, name="masks"):
     return np.stack([columns.argmax(axis=1), rows.argmax(axis=1),
                      width - columns[:, ::-1].argmax(axis=1), height - rows[:, ::-1].argmax(axis=1)],
                     axis=1).astype(np.float32)
+
+
+def as_corners(xywh):
+    """Boxes ``(x, y, width, height)`` of a file as ``(x1, y1, x2, y2)``, (N, 4) float32."""
+    return np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1).astype(np.float32)
+
+
+def as_xywh(record):
+    """The boxes of a target or of detections as (N, (x, y, width, height)) float64: a file's own, if there are."""
+    if getattr(record, "xywh", None) is not None:
+        return record.xywh
+    boxes = np.asarray(record.boxes, np.float64).reshape(-1, 4)
+    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)

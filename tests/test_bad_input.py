@@ -313,10 +313,14 @@ def test_an_interrupted_resumption_leaves_the_log_as_it_was(tmp_path, monkeypatc
         raise KeyboardInterrupt
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(os, "replace", interrupted)
-        Log(("step", "loss"), tmp_path / "log.csv").continue_from(3)
+        log = Log(("step", "loss"), tmp_path / "log.csv")
+        log.continue_from(3)
+        log.append(step=4, loss=0.1)
     assert (tmp_path / "log.csv").read_bytes() == before
-    Log(("step", "loss"), tmp_path / "log.csv").continue_from(3)
-    assert read_log(tmp_path / "log.csv")["step"].tolist() == [1, 2, 3]
+    log = Log(("step", "loss"), tmp_path / "log.csv")
+    log.continue_from(3)
+    log.append(step=4, loss=0.1)
+    assert read_log(tmp_path / "log.csv")["step"].tolist() == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])

@@ -192,8 +192,13 @@ def test_train_writes_log_curves_checkpoint_and_a_model_that_resumes_and_loads(c
     assert {"log.csv", "checkpoint.npz", "model.npz"} <= {p.name for p in tmp_path.iterdir()}
     assert set(no_curves) == {tmp_path}
     assert load(tmp_path / "model.npz").class_names == ["background", "circle", "square", "triangle"]
-    line = error_line(capsys, *common, "--resume", tmp_path / "checkpoint.npz")
-    assert "checkpoint.npz" in line and "2 steps" in line
+    before = (tmp_path / "model.npz").read_bytes()
+    (tmp_path / "model.npz").unlink()       # as after a kill in the last second
+    code, out, errors = run(capsys, *common, "--resume", tmp_path / "checkpoint.npz")
+    assert code == 0 and "all 2 steps done" in out, errors
+    assert (tmp_path / "model.npz").read_bytes() == before
+    code, _, errors = run(capsys, *common, "--steps", 1, "--resume", tmp_path / "checkpoint.npz")
+    assert code == 2 and "checkpoint.npz: has 2 steps behind it already" in errors[-1]
 
 
 def test_evaluate_measures_a_model_and_a_results_file_alike(capsys, tmp_path):
@@ -201,6 +206,67 @@ def test_evaluate_measures_a_model_and_a_results_file_alike(capsys, tmp_path):
     code, by_model, _ = run(capsys, "evaluate", *where, "--out", tmp_path)
     assert code == 0 and "AP50" in by_model
     assert (tmp_path / "precision-recall-masks.png").exists()
+
+
+@pytest.mark.parametrize("left_out, measured", [("segmentation", ["boxes"]), ("bbox", ["boxes", "masks"])])
+def test_evaluate_measures_boxes_alone_and_masks_alone_without_pictures(capsys, tmp_path, left_out, measured):
+    annotations = json.loads(SAMPLE.read_text(encoding="utf-8"))["annotations"]
+    entries = [{**{key: a[key] for key in ("image_id", "category_id", "bbox", "segmentation") if key != left_out},
+                "score": .9} for a in annotations]
+    (tmp_path / "r.json").write_text(json.dumps(entries))
+    code, out, errors = run(capsys, "evaluate", "--annotations", SAMPLE, "--detections", tmp_path / "r.json", "--out",
+                            tmp_path / "out")
+    assert code == 0, errors
+    assert out.split("AP ")[1].split()[3:3 + len(measured)] == ["1.000"] * len(measured)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [f"precision-recall-{what}.png" for what in measured]
+
+
+def test_evaluate_goes_by_the_names_of_classes(capsys, tmp_path):
+    where = ["--images", SAMPLE.parent]
+    code, by_number, _ = run(capsys, "evaluate", "--annotations", SAMPLE, *where)
+    content = json.loads(SAMPLE.read_text(encoding="utf-8"))
+    for old, new in ((1, 30), (2, 20), (3, 10)):        # the same classes in another order
+        for entry in content["annotations"]:
+            entry["category_id"] = new if entry["category_id"] == old else entry["category_id"]
+        content["categories"][old - 1]["id"] = new
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    code, by_name, errors = run(capsys, "evaluate", "--annotations", tmp_path / "a.json", *where)
+    assert code == 0, errors
+    assert sorted(by_name.splitlines()) == sorted(by_number.splitlines())
+    content["categories"][0]["name"] = "disc"
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    code, _, errors = run(capsys, "evaluate", "--annotations", tmp_path / "a.json", *where)
+    assert code == 0 and "the model does not know disc" in errors[0] and "does not have left out (circle)" in errors[-1]
+    for category in content["categories"]:
+        category["name"] += "s"
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    assert "no name is in both" in error_line(capsys, "evaluate", "--annotations", tmp_path / "a.json", *where)
+
+
+@pytest.mark.parametrize("faulty", ["train", "val"])
+def test_pictures_and_outlines_of_both_sets_are_judged_before_the_first_step(capsys, tmp_path, faulty):
+    files = {name: write_coco(ShapesDataset(4, seed=len(name)), tmp_path / name) for name in ("train", "val")}
+    content = json.loads(files[faulty].read_text())
+    content["annotations"][0].update(segmentation=[[5, 5, 20, 5, 5, 5]], bbox=[5, 5, 15, 1])     # a line
+    image_id = content["annotations"][0]["image_id"]
+    files[faulty].write_text(json.dumps(content))
+    damaged, other, _ = [tmp_path / faulty / image["file_name"] for image in content["images"]
+                         if image["id"] != image_id]
+    damaged.write_bytes(damaged.read_bytes()[:300])
+    Image.new("RGB", (130, 128)).save(other)
+    code, out, errors = run(capsys, "train", "coco", "--annotations", files["train"], "--images", tmp_path / "train",
+                            "--val-annotations", files["val"], "--val-images", tmp_path / "val", "--steps", 1,
+                            "--batch-size", 1, "--out", tmp_path / "run")
+    assert code == 2 and "step" not in out and not (tmp_path / "run" / "log.csv").exists()
+    assert "of the 4 images these 3 cannot be used" in errors[-1] and "cover no pixel" in errors[-1]
+    assert f"{damaged}: is damaged or incomplete" in errors[-1] and f"{other}: has 130 x 128 pixels" in errors[-1]
+
+
+def test_a_dataset_that_lacks_classes_of_the_model_is_measured_over_its_own(capsys, tmp_path):
+    annotations = write_coco(ShapesDataset(4, seed=1, kinds=("circle",)), tmp_path)
+    code, out, errors = run(capsys, "evaluate", "--annotations", annotations, "--images", tmp_path)
+    assert code == 0 and "of classes that the dataset does not have left out (triangle)" in errors[-1], errors
+    assert "circle" in out and "square" not in out
 
 
 def test_weights_of_other_classes_are_trained_on_with_new_heads(capsys, tmp_path, no_curves):
@@ -254,6 +320,18 @@ def test_shapes_are_validated_on_the_standard_test_set_or_one_like_it(kinds):
     assert len(dataset) == 200 and dataset.class_names == ["background", *kinds]
     if kinds[0] == "circle":
         np.testing.assert_array_equal(dataset[5][0], shapes_test_set()[5][0])
+
+
+def test_warnings_as_errors_are_one_line(tmp_path):
+    content = json.loads(SAMPLE.read_text(encoding="utf-8"))
+    content["categories"].append({"id": 9, "name": "owl"})
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    (tmp_path / "r.json").write_text("[]")
+    result = subprocess.run([sys.executable, "-m", "npmaskrcnn", "evaluate", "--annotations", str(tmp_path / "a.json"),
+                             "--detections", str(tmp_path / "r.json")], capture_output=True, text=True,
+                            env={**os.environ, "PYTHONWARNINGS": "error"})
+    assert result.returncode == 2 and "no annotation of owl" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_a_reader_that_leaves_does_not_stop_the_work(tmp_path):
@@ -310,6 +388,7 @@ def test_names_that_the_terminal_cannot_show_and_a_foreign_backend_do_no_harm(tm
     (["demo", "--out", SAMPLE], "instances.json"),
     (["demo", "--weights", "nowhere.npz"], "nowhere.npz"),
     (["evaluate", "--annotations", SAMPLE], "--images"),
+    (["evaluate", "--images", SAMPLE.parent], "--annotations"),
     (["evaluate", "--annotations", PICTURE, "--images", "."], "000000.png"),
     (["demo", "--seed", "-1"], "--seed must be a"),
     (["train", "shapes", "--steps", "0"], "error: --steps must be"),

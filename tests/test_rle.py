@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 
+from npmaskrcnn.datasets import polygons_to_mask
 from npmaskrcnn.errors import InputError
 from npmaskrcnn import rle
 
@@ -56,6 +57,28 @@ def test_decode_undoes_encode(compress):
         back = rle.decode(json.loads(json.dumps(rle.encode(mask, compress))))
         assert back.dtype == bool and back.flags.c_contiguous
         np.testing.assert_array_equal(back, mask)
+
+
+def test_the_extent_is_that_of_the_unfolded_mask():
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        mask = random_mask(rng)
+        y, x = np.nonzero(mask)
+        expected = (x.min(), y.min(), x.max() + 1, y.max() + 1) if len(x) else (0, 0, 0, 0)
+        assert rle.extent(rle.encode(mask)) == expected
+    assert rle.extent({"size": [3, 4], "counts": [1, 0, 3, 2, 0, 1, 5]}) == (1, 0, 3, 3)    # runs of no pixel
+    assert rle.extent({"size": [0, 4], "counts": []}) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("unfold", [lambda: rle.decode(rle.encode(DRAWN)),
+                                    lambda: polygons_to_mask([[1, 1, 9, 2, 5, 8]], 9, 12)], ids=["RLE", "polygon"])
+def test_counts_of_repetitions_are_intp(monkeypatch, unfold):
+    # Where the default integer has 32 bits np.repeat takes no int64; here an intp of 32 bits stands in for it.
+    repeat, seen = np.repeat, []
+    monkeypatch.setattr(np, "intp", np.int32)
+    monkeypatch.setattr(np, "repeat", lambda values, counts: (seen.append(counts.dtype), repeat(values, counts))[1])
+    assert unfold().any()
+    assert seen and set(seen) == {np.dtype(np.int32)}
 
 
 def test_strings_are_those_of_pycocotools():

@@ -7,11 +7,12 @@ example: npmaskrcnn evaluate --weights model.npz --annotations instances_val.jso
 """
 
 from ..datasets import CocoDataset, read_detections, shapes_test_set
-from ..errors import InputError
+from ..errors import InputError, warn
 from ..evaluation import evaluate
+from ..evaluation.inputs import IOU_TYPES, labels_by_name
 from ..files import make_folder
 from ..progress import ProgressLine
-from ..training.options import judge_classes
+from ..training.options import judge_measured_classes
 from ..training.validation import predict_dataset
 from .common import load_model
 
@@ -20,7 +21,7 @@ def add_arguments(parser):
     """Say what can be typed."""
     parser.add_argument("--weights", metavar="FILE", help="default: the trained tiny model")
     parser.add_argument("--annotations", metavar="FILE", help="COCO annotation file (default: the standard shapes)")
-    parser.add_argument("--images", metavar="DIR", help="folder of its images")
+    parser.add_argument("--images", metavar="DIR", help="folder of its images (with --detections not needed)")
     parser.add_argument("--detections", metavar="FILE", help="measure this COCO results file instead of a model")
     parser.add_argument("--out", metavar="DIR", help="also write the precision-recall curves here")
 
@@ -29,8 +30,10 @@ def run(options):
     """Predict and measure."""
     from .. import plots
 
-    if (options.annotations is None) != (options.images is None):
-        raise InputError("--annotations and --images go together: an annotation file, and the folder of its images")
+    if options.annotations is None and options.images is not None:
+        raise InputError("--images needs --annotations: the annotation file of the images in that folder")
+    if options.annotations is not None and options.images is None and options.detections is None:
+        raise InputError("--annotations needs --images, the folder of its images, unless --detections is measured")
     if options.detections is not None and options.weights is not None:
         raise InputError("--detections and --weights exclude each other: measure a file, or run a model")
     folder = None if options.out is None else make_folder(options.out, "--out")
@@ -40,12 +43,24 @@ def run(options):
         found = read_detections(options.detections, dataset)
     else:
         model = load_model(options.weights)
-        judge_classes(model, dataset, options.annotations or "the standard shapes")
+        _judge_common_classes(model, dataset, options.annotations or "the standard shapes")
         found = predict_dataset(model, dataset, ProgressLine("looking at images", len(dataset)).update)
-    result = evaluate(dataset, found)
+    result = evaluate(dataset, found, IOU_TYPES if getattr(found, "has_masks", True) else "bbox")
     print(result.summary())
     if folder is not None:
-        for name, part in (("boxes", result.bbox), ("masks", result.segm)):
-            figure = plots.precision_recall(part, dataset.class_names)
-            plots.save_figure(figure, folder / f"precision-recall-{name}.png")
-        print(f"wrote {folder / 'precision-recall-boxes.png'} and {folder / 'precision-recall-masks.png'}")
+        parts = {"boxes": result.bbox, "masks": result.segm}
+        paths = {folder / f"precision-recall-{name}.png": part for name, part in parts.items() if part is not None}
+        for path, part in paths.items():
+            plots.save_figure(plots.precision_recall(part, dataset.class_names), path)
+        print(f"wrote {' and '.join(map(str, paths))}")
+
+
+def _judge_common_classes(model, dataset, name):
+    """Refuse a model that shares no class with the dataset, before it looks at a picture; name what it cannot find."""
+    if model.class_names is None:
+        judge_measured_classes(model, dataset, name)
+        return
+    found = labels_by_name(model.class_names, dataset.class_names[1:], f"{name}: the model")
+    unknown = [text for label, text in enumerate(dataset.class_names) if label and label not in found]
+    if unknown:
+        warn(f"{name}: the model does not know {', '.join(unknown)}; these objects count as not found")

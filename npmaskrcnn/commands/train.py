@@ -64,6 +64,8 @@ def _add_common(parser, mask_weight):
     parser.add_argument("--resume", metavar="FILE", help="take up a checkpoint of the same training")
     parser.add_argument("--eval-every", type=int, metavar="STEPS",
                         help="steps between two evaluations (default: at the end)")
+    parser.add_argument("--checkpoint-every", type=int, default=100, metavar="STEPS",
+                        help="steps that a kill or a power failure may cost (default: %(default)s)")
     parser.add_argument("--checkpoint-at", type=int, nargs="*", default=[], metavar="STEP",
                         help="keep checkpoints of these steps")
     parser.add_argument("--no-flip", action="store_true", help="do not mirror half of the images")
@@ -84,8 +86,9 @@ def run(options):
     judge_classes(model, dataset, options.annotations or "the shapes")
     train(model, dataset, num_steps=options.steps, out_dir=options.out, optimizer=options.optimizer, lr=options.lr,
           resume=options.resume, batch_size=options.batch_size, rng=options.seed, validation=validation,
-          eval_every=options.eval_every, checkpoint_at=options.checkpoint_at, flip=not options.no_flip,
-          scale_jitter=options.scale_jitter, loss_weights={"loss_mask": options.mask_weight})
+          eval_every=options.eval_every, checkpoint_every=options.checkpoint_every,
+          checkpoint_at=options.checkpoint_at, flip=not options.no_flip, scale_jitter=options.scale_jitter,
+          loss_weights={"loss_mask": options.mask_weight})
 
 
 def _judge_model_options(options):

@@ -21,7 +21,7 @@ from ..files import as_path
 from ..images import read_image
 from ..structures import Target, mask_extents
 from ..words import count
-from .coco_json import read_annotations
+from .coco_json import listing, one_spelling, read_annotations
 from .label_maps import judge_mask_memory
 from .polygons import polygons_to_mask
 
@@ -60,8 +60,8 @@ class CocoDataset:
     Notes
     -----
     File names may contain subfolders, and backslashes for slashes; of an absolute path only the last part
-    counts; a file that differs in upper and lower case only is found. ``..`` is refused. The boxes are the
-    file's where it has them, and the masks' extents where it does not.
+    counts; a file that differs in upper and lower case only, or in how accents are composed, is found. ``..``
+    is refused. The boxes are the file's where it has them, and the masks' extents where it does not.
     """
 
     def __init__(self, annotation_file, image_dir=None, boxes_as_masks=False, skip_invalid=False, allow_empty=False):
@@ -85,9 +85,10 @@ class CocoDataset:
         return len(self.image_ids)
 
     def __repr__(self):
-        num_objects = sum(map(len, self._annotations.values()))
+        num_crowds = sum(map(len, self._annotations.values())) - self.num_objects
+        crowds = f" and {count(num_crowds, 'crowd')} that training leaves out" if num_crowds else ""
         return (f"CocoDataset({str(self.annotation_file)!r}: {count(len(self), 'image')}, "
-                f"{count(num_objects, 'object')}, {count(len(self.class_names) - 1, 'class')})")
+                f"{count(self.num_objects, 'object')}{crowds}, {count(len(self.class_names) - 1, 'class')})")
 
     @property
     def num_objects(self):
@@ -95,11 +96,12 @@ class CocoDataset:
         return sum(not a["iscrowd"] for found in self._annotations.values() for a in found)
 
     def table(self):
-        """The classes as text: label, category id in the file, number of objects, name."""
-        counts = Counter(a["category_id"] for found in self._annotations.values() for a in found)
-        lines = [f"{'label':>5}{'category id':>13}{'objects':>9}  name"]
-        lines += [f"{label:>5}{self.category_ids[label]:>13}{counts[self.category_ids[label]]:>9}  {name}"
-                  for label, name in enumerate(self.class_names) if label]
+        """The classes as text: label, category id in the file, objects, crowds (which training leaves out), name."""
+        counts = Counter((a["category_id"], bool(a["iscrowd"])) for found in self._annotations.values() for a in found)
+        lines = [f"{'label':>5}{'category id':>13}{'objects':>9}{'crowds':>8}  name"]
+        for label, number in enumerate(self.category_ids[1:], start=1):
+            lines.append(f"{label:>5}{number:>13}{counts[number, False]:>9}{counts[number, True]:>8}  "
+                         f"{self.class_names[label]}")
         return "\n".join(lines)
 
     def __getitem__(self, index):
@@ -142,8 +144,11 @@ class CocoDataset:
         masks = np.array([mask for _, mask in found if mask is not None], bool).reshape(-1, height, width)
         boxes = [annotation["box"] or extent for annotation, extent in zip(kept, mask_extents(masks), strict=True)]
         labels = [self.category_ids.index(annotation["category_id"]) for annotation in kept]
-        return Target(boxes, labels, masks, [annotation["iscrowd"] for annotation in kept],
-                      [annotation["area"] for annotation in kept], self._name(index))
+        target = Target(boxes, labels, masks, [annotation["iscrowd"] for annotation in kept],
+                        [annotation["area"] for annotation in kept], self._name(index))
+        xywh = [annotation.get("bbox") or (x1, y1, x2 - x1, y2 - y1)
+                for annotation, (x1, y1, x2, y2) in zip(kept, target.boxes.tolist(), strict=True)]
+        return target.measured_by(np.array(xywh, np.float64).reshape(-1, 4))
 
     def size(self, index):
         """``(height, width)`` of image `index`, as the annotation file has it."""
@@ -186,6 +191,15 @@ class CocoDataset:
 
 # ---- finding the files ----
 
+def _by_spelling(folder):
+    """The files in a folder by `one_spelling` of their paths: cameras write B.JPG, a Mac decomposes accents."""
+    found = {}
+    for path in folder.rglob("*"):
+        if path.is_file():
+            found.setdefault(one_spelling(str(path)), []).append(path)
+    return found
+
+
 def _find_images(image_ids, file_names, image_dir, annotation_file):
     """The path of every image; InputError that names the image if one is missing or outside the folder."""
     if not image_dir.is_dir():
@@ -199,9 +213,11 @@ def _find_images(image_ids, file_names, image_dir, annotation_file):
             raise InputError(f"{name}: file_name {file_name!r} leads out of the folder {image_dir}")
         path = image_dir / relative
         if not os.path.isfile(path):
-            any_case = any_case or {str(found).lower(): found for found in image_dir.rglob("*")}
-            path = any_case.get(str(path).lower(), path)
-            if not os.path.isfile(path):
-                raise InputError(f"{name}: there is no file {path}")
+            any_case = any_case or _by_spelling(image_dir)
+            like_it = any_case.get(one_spelling(str(path)), [])
+            if len(like_it) != 1:
+                several = f" but {len(like_it)} with names like it, {listing(map(str, like_it))}" if like_it else ""
+                raise InputError(f"{name}: there is no file {path}{several}")
+            path = like_it[0]
         paths.append(path)
     return paths

@@ -10,7 +10,10 @@ The format: ``{"images": [{"id", "file_name", "width", "height"}], "categories":
 "iscrowd"}]}``. A segmentation is a list of polygons, or an RLE ``{"size": [height, width], "counts"}``.
 """
 
+import unicodedata
 from collections import Counter
+
+import numpy as np
 
 from .. import rle
 from ..errors import InputError, warn
@@ -57,7 +60,7 @@ def read_annotations(path, boxes_as_masks=False, skip_invalid=False, allow_empty
         image_id, category_id = entry["image_id"], entry["category_id"]
         name = f"{name} (image {image_id!r})"
         if image_id not in sizes:
-            raise InputError(f"{name}: no image has the id {image_id!r}")
+            raise InputError(f"{name}: no image has the id {image_id!r}{other_kind(image_id, sizes)}")
         if category_id not in known:
             raise InputError(f"{name}: category_id is {category_id!r}, the declared categories are "
                              + ", ".join(f"{key} {text}" for key, text in list(known.items())[:20]))
@@ -81,8 +84,25 @@ def read_annotations(path, boxes_as_masks=False, skip_invalid=False, allow_empty
 
 # ---- fields: which there must be, what fits, and how that is said ----
 
+def listing(values, most=8):
+    """The first of some ids or names as text."""
+    values = list(values)
+    return (", ".join(map(repr, values[:most])) + (", ..." if len(values) > most else "")) or "none"
+
+
+def other_kind(value, ids):
+    """A hint, if an id is among `ids` as a text for a number, or as a number for a text."""
+    twin = next((one for one in ids if type(one) is not type(value) and str(one) == str(value)), None)
+    return "" if twin is None else f"; {value!r} and {twin!r} differ: write ids as numbers, or as texts, in both places"
+
+
+def one_spelling(name):
+    """A file name in the spelling by which names are compared: composed letters (NFC), all of them small."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
 def _is_whole(value):
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) or isinstance(value, float) and value.is_integer()
 
 
 def _is_id(value):
@@ -107,6 +127,8 @@ def _judge_fields(entry, fields, name):
     for key, (fits, expected) in fields.items():
         if not fits(entry.get(key)):
             raise InputError(f"{name}: {key} is {short(entry.get(key))}, expected {expected}")
+        if isinstance(entry.get(key), float) and fields is not VALUES:
+            entry[key] = int(entry[key])        # 1.0, as some programs write whole numbers
 
 
 # ---- the three lists ----
@@ -172,23 +194,70 @@ def _judge_unique(values, what, path):
 def _read_annotation(entry, size, boxes_as_masks, name):
     """Judge all that one annotation says, and put it into one form."""
     _judge_fields(entry, VALUES, name)
-    box = None if entry.get("bbox") is None else _read_box(entry["bbox"], size, name)
-    segmentation = entry.get("segmentation") or None
+    bbox, segmentation = entry.get("bbox"), entry.get("segmentation") or None
     if segmentation is None:
-        if not boxes_as_masks or box is None:
+        if not boxes_as_masks or bbox is None:
             raise InputError(f"{name}: has no segmentation (a box only); Mask R-CNN learns masks. "
                              "In Python, CocoDataset(..., boxes_as_masks=True) takes the box as the mask")
-    elif not isinstance(segmentation, dict):
-        judge_polygons(segmentation, f"{name}: segmentation")
-    elif rle.area(segmentation, f"{name}: segmentation: RLE", size) == 0:
-        raise InputError(f"{name}: segmentation holds no pixel")
+    else:
+        extent = _read_extent(segmentation, size, name)
+        if bbox is not None:
+            _judge_meaning(bbox, segmentation, extent, name)
+    box = None if bbox is None else _read_box(bbox, size, name)
     entry.update(box=box, segmentation=segmentation, area=entry.get("area") or 0, iscrowd=entry.get("iscrowd") or 0)
+
+
+def _read_extent(segmentation, size, name):
+    """The box around a segmentation, ``(x1, y1, x2, y2)``, after judging it."""
+    if isinstance(segmentation, dict):
+        extent = rle.extent(segmentation, f"{name}: segmentation: RLE", size)
+        if extent == (0, 0, 0, 0):
+            raise InputError(f"{name}: segmentation holds no pixel")
+        return extent
+    corners = np.concatenate(judge_polygons(segmentation, f"{name}: segmentation"))
+    _judge_pixels(corners.ravel().tolist(), size, f"{name}: segmentation")
+    return (*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist())
+
+
+def _judge_pixels(values, size, name):
+    """InputError for coordinates in parts of the image's sides, as some programs write them: all from 0 to 1."""
+    if is_normalized(values) and max(size) > 1:
+        raise InputError(f"{name} has only numbers from 0 to 1, {short(values)}, expected pixels; normalized? Multiply "
+                         "x and width by the image's width, and y and height by its height")
+
+
+def is_normalized(values):
+    """Whether coordinates are fractions from 0 to 1 (up to rounding), and not the corners of a pixel."""
+    return all(-.01 <= value <= 1.01 for value in values) and any(value not in (0, 1) for value in values)
+
+
+def _judge_meaning(bbox, segmentation, extent, name):
+    """InputError if box and segmentation speak of one object only when one of them is read in another way.
+
+    Near the image's origin corners make a box inside the image as well, so that nothing else would be noticed.
+    """
+    x, y, w, h = bbox
+    if _are_near((x, y, x + w, y + h), extent):
+        return
+    if _are_near(bbox, extent):
+        raise InputError(f"{name}: bbox {short(bbox)} fits its segmentation only as corners x1, y1, x2, y2; expected "
+                         f"x, y, width, height: {short([x, y, w - x, h - y])}")
+    if isinstance(segmentation, dict):
+        y1, x1, y2, x2 = rle.extent({**segmentation, "size": segmentation["size"][::-1]})
+        if _are_near((x, y, x + w, y + h), (x1, y1, x2, y2)):
+            raise InputError(f"{name}: segmentation: RLE fits the bbox {short(bbox)} only if its runs go along the "
+                             "rows; COCO's go down the columns, one after the other: encode the mask in that order")
+
+
+def _are_near(box, other):
+    return all(abs(a - b) <= 1.5 for a, b in zip(box, other, strict=True))      # rounded outwards, or with a pixel more
 
 
 def _read_box(bbox, size, name):
     """COCO's ``[x, y, width, height]`` as corners inside the image."""
     x, y, w, h = bbox
     height, width = size
+    _judge_pixels(bbox, size, f"{name}: bbox")
     if w <= 0 or h <= 0:
         raise InputError(f"{name}: bbox is {short(bbox)}, expected x, y, width, height, both sides above 0")
     if x >= width or y >= height or x + w <= 0 or y + h <= 0:

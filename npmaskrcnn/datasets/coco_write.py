@@ -9,11 +9,14 @@ import hashlib
 import json
 import os
 
+import numpy as np
 from PIL import Image
 
 from .. import rle
 from ..errors import InputError, warn
 from ..files import atomic_writer, make_folder
+from ..judge import checked_image
+from ..structures import as_xywh
 from ..words import count
 
 
@@ -23,46 +26,82 @@ def write_coco(dataset, folder, overwrite=False):
     Parameters
     ----------
     dataset : dataset
-        Anything with `class_names` whose items are ``(image, target)``.
+        Anything with `class_names` whose items are ``(image, target)``. Images of all kinds that a model
+        takes: 16 bits and floats become 8 bits, gray becomes RGB, and what is transparent lies on white.
     folder : str or path
         Made if it is missing.
     overwrite : bool
-        Replace an ``instances.json`` that is there; otherwise that is an error.
+        Replace files of these names (``instances.json``, ``000000.png``, ...) that are there; otherwise that is an
+        error. Files that the dataset itself reads (its `path(i)` and `annotation_file`) are never replaced.
 
     Returns
     -------
     annotation_file : Path
         ``CocoDataset(annotation_file, folder)`` reads it back: the same pixels, the same masks.
+
+    Raises
+    ------
+    InputError
+        If `dataset` is none, or a file would be replaced that must not be: then nothing has been written.
     """
     folder = make_folder(folder, "folder")
-    if not (hasattr(dataset, "class_names") and hasattr(dataset, "__getitem__")):
+    if not all(hasattr(dataset, name) for name in ("class_names", "__getitem__", "__len__")):
         raise InputError("dataset: expected a dataset with class_names, as in write_coco(dataset, folder), got "
                          f"{dataset!r:.60}")
     annotation_file = folder / "instances.json"
-    if annotation_file.exists() and not overwrite:
-        raise InputError(f"{annotation_file}: is there already; overwrite=True replaces it")
+    file_names = [f"{i:06d}.png" for i in range(len(dataset))]
+    _judge_replacing(dataset, [annotation_file, *(folder / name for name in file_names)], overwrite)
     labels = range(1, len(dataset.class_names))
     category_ids = getattr(dataset, "category_ids", (None, *labels))
-    categories = [{"id": category_ids[label], "name": dataset.class_names[label]} for label in labels]
+    categories = [{"id": int(category_ids[label]), "name": dataset.class_names[label]} for label in labels]
     images, annotations = [], []
-    for i in range(len(dataset)):
+    for i, file_name in enumerate(file_names):
         image, target = dataset[i]
+        image = checked_image(image, f"dataset[{i}]: image")
+        target.check(image.shape[:2], class_names=dataset.class_names, name=f"dataset[{i}]: target")
         height, width = image.shape[:2]
-        images.append({"id": i + 1, "file_name": f"{i:06d}.png", "width": width, "height": height})
-        with atomic_writer(folder / images[i]["file_name"]) as file:
-            Image.fromarray(image).save(file, "PNG", optimize=True)
-        for k, (x1, y1, x2, y2) in enumerate(target.boxes.tolist()):
+        images.append({"id": i + 1, "file_name": file_name, "width": width, "height": height})
+        with atomic_writer(folder / file_name) as file:
+            Image.fromarray(np.rint(image * 255).astype(np.uint8)).save(file, "PNG", optimize=True)
+        for k, bbox in enumerate(as_xywh(target).tolist()):
             annotations.append({
-                "id": len(annotations) + 1, "image_id": i + 1, "category_id": category_ids[target.labels[k]],
-                "bbox": [x1, y1, x2 - x1, y2 - y1], "area": float(target.area[k]),
+                "id": len(annotations) + 1, "image_id": i + 1, "category_id": int(category_ids[target.labels[k]]),
+                "bbox": bbox, "area": float(target.area[k]),
                 "iscrowd": int(target.is_crowd[k]), "segmentation": rle.encode(target.masks[k])})
-    lists = {"categories": categories, "images": images, "annotations": annotations}
-    lines = {key: ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries)     # to be read by eye
+    _write_lists(annotation_file, {"categories": categories, "images": images, "annotations": annotations})
+    return annotation_file
+
+
+def _write_lists(annotation_file, lists):
+    """Write the lists as one JSON object, an entry a line, to be read by eye."""
+    lines = {key: ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries)
              for key, entries in lists.items()}
     text = ",\n".join(f'"{key}": [\n{entries}\n]' for key, entries in lines.items())
     with atomic_writer(annotation_file) as file:
         file.write(f"{{\n{text}\n}}\n".encode())
-    return annotation_file
+
+
+def _judge_replacing(dataset, targets, overwrite):
+    """InputError if one of the files to be written exists, or, even if it may be replaced, is one of the dataset's."""
+    there = [path for path in targets if os.path.lexists(path)]
+    if there and not overwrite:
+        more = f" (and {count(len(there) - 1, 'other file')})" if len(there) > 1 else ""
+        raise InputError(f"{there[0]}: is there already{more}; choose another folder, or overwrite=True replaces it")
+    paths = map(dataset.path, range(len(dataset))) if callable(getattr(dataset, "path", None)) else ()
+    read = [path for path in (*paths, getattr(dataset, "annotation_file", None)) if path is not None]
+    sources = set(map(_identity, read)) - {None}
+    for path in there:
+        if _identity(path) in sources:
+            raise InputError(f"{path}: is a file that the dataset is read from; choose another folder")
+
+
+def _identity(path):
+    """What two names of one file have in common; None for one that is not there (any more)."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def warn_of_shared_images(train, validation):

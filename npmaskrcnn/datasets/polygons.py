@@ -82,6 +82,9 @@ def judge_polygons(polygons, name="segmentation"):
     """
     if not isinstance(polygons, (list, tuple)) or not polygons:
         raise InputError(f"{name}: expected a list of polygons [[x1, y1, x2, y2, x3, y3, ...], ...]")
+    if isinstance(polygons[0], dict):
+        raise InputError(f"{name}: expected a list of polygons, got a list of objects; an RLE "
+                         '{"size": ..., "counts": ...} stands there by itself, without brackets around it')
     if not isinstance(polygons[0], (list, tuple)):
         hint = ("; four numbers are a box: x, y, width, height?" if len(polygons) == 4
                 else "; put one more pair of brackets around a single polygon")
@@ -120,7 +123,7 @@ def _rasterize(corners, height, width, name):
     if len(column):
         first, last = column.min(), column.max() + 1                   # only these columns change
         changes = np.sort((column - first) * (height + 1) + row)       # column after column, one row more
-        runs = np.diff(changes, prepend=0, append=(last - first) * (height + 1))
+        runs = np.diff(changes, prepend=0, append=(last - first) * (height + 1)).astype(np.intp)
         inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs)        # outside, inside, outside, ...
         mask[:, first:last] = inside.reshape(last - first, height + 1)[:, :height].T
     return mask
@@ -145,7 +148,7 @@ def _walk(corners, name):
     span, rise = (edges[:, 1] - edges[:, 0]).T
     slope = rise / np.maximum(span, 1)                      # span 0: a corner given twice
 
-    num_points = span.astype(np.int64) + 1
+    num_points = span.astype(np.intp) + 1                   # what np.repeat counts in, on every system
     edge = np.repeat(np.arange(len(span)), num_points)
     step = np.arange(len(edge)) - np.repeat(np.cumsum(num_points) - num_points, num_points)
     step = np.where(backward[edge], span[edge] - step, step)

@@ -6,20 +6,24 @@ are yes or no, so probabilities are thresholded on the way out, and do not come 
 
 An entry may also name its picture and its class (``file_name``, ``category_name``), as ``npmaskrcnn detect``
 does, which sees no annotation file and so numbers pictures and classes in its own way. Names win over numbers.
+A file may hold boxes alone or masks alone, as COCO's own results files do.
 """
 
 import json
-from collections import Counter
+import os
+from collections.abc import Sequence
 from pathlib import PureWindowsPath
+from typing import NamedTuple
 
 import numpy as np
 
 from .. import rle
 from ..detection_checks import judge_detections
-from ..errors import InputError
+from ..errors import InputError, warn
 from ..files import atomic_writer, read_json
 from ..judge import judge_number, judge_numbers, refusal
-from ..structures import Detections
+from ..structures import Detections, as_corners
+from .coco_json import is_normalized, listing, one_spelling, other_kind
 from .label_maps import judge_mask_memory
 
 
@@ -50,16 +54,23 @@ def detections_to_coco(detections, image_ids, category_ids=None, mask_threshold=
     for i, (image_id, found) in enumerate(zip(image_ids, detections, strict=True)):
         found = judge_detections(found, f"detections[{i}]", names)
         for k, label in enumerate(found.labels.astype(np.int64).tolist()):
-            x1, y1, x2, y2 = map(_shortest, found.boxes[k])
             mask = found.masks[k]
             entries.append({
                 "image_id": _plain(image_id),
                 "category_id": label if category_ids is None else _plain(category_ids[label]),
-                "bbox": [x1, y1, x2 - x1, y2 - y1],
-                "score": _shortest(found.scores[k]),
+                "bbox": _bbox(found, k),
+                "score": _shortest(found.scores[k]) if found.xywh is None else float(found.exact_scores[k]),
                 "segmentation": rle.encode(mask if mask.dtype == bool else mask > mask_threshold),
             })
     return entries
+
+
+def _bbox(found, k):
+    """``[x, y, width, height]`` of detection `k`: as the file had it that it comes from, if it does."""
+    if found.xywh is not None:
+        return found.xywh[k].tolist()
+    x1, y1, x2, y2 = map(_shortest, found.boxes[k])
+    return [x1, y1, x2 - x1, y2 - y1]
 
 
 def _plain(value):
@@ -82,12 +93,15 @@ def read_detections(path, dataset):
     path : str or path
     dataset : CocoDataset or ShapesDataset
         That the results are for: its `image_ids`, `category_ids` and `size(i)`. Entries with a ``file_name`` or a
-        ``category_name`` go by these (of paths the last part counts), against `file_names` and `class_names`.
+        ``category_name`` go by these, against `file_names` and `class_names`. A path and a file name belong together
+        if one ends with the other (``photos/val/1.png`` with ``val/1.png``); several that do are told apart by where
+        the dataset's pictures are, or refused.
 
     Returns
     -------
-    detections : list of Detections
-        One for each image in the dataset's order, best first; masks (D, H, W) float32 of zeros and ones.
+    detections : Results
+        A sequence of Detections, one for each image in the dataset's order, best first; masks (D, H, W) bool. Of a file
+        with boxes alone masks are None; in one with masks alone, the box of a mask is its extent.
 
     Raises
     ------
@@ -97,87 +111,191 @@ def read_detections(path, dataset):
     entries = read_json(path)
     if not isinstance(entries, list):
         raise InputError(f"{path}: expected a list of detections, got a {type(entries).__name__}")
-    image_of = _Finder("image_id", dataset.image_ids, "file_name", getattr(dataset, "file_names", None), _base_name)
-    class_of = _Finder("category_id", dataset.category_ids, "category_name", getattr(dataset, "class_names", None))
+    picture_of, class_of = _Pictures(dataset), _Classes(dataset)
+    has_masks = not entries or any(isinstance(entry, dict) and entry.get("segmentation") for entry in entries)
     per_image = [[] for _ in dataset.image_ids]
     for position, entry in enumerate(entries):
         name = f"{path}: detection {position}"
         if not isinstance(entry, dict):
             raise InputError(f"{name}: expected an object, got {type(entry).__name__}")
-        index, label = image_of(entry, name), class_of(entry, name)
-        x, y, w, h = judge_numbers(entry.get("bbox"), f"{name}: bbox", 4)
-        if w < 0 or h < 0:
-            raise InputError(f"{name}: bbox is {entry['bbox']!r:.60}, expected x, y, width, height, no side below 0")
+        index, label = picture_of(entry, name), class_of(entry, name)
+        segmentation, extent = _read_mask(entry, dataset.size(index), name) if has_masks else (None, None)
         score = judge_number(entry.get("score"), f"{name}: score")
-        if entry.get("segmentation") is None:
-            raise InputError(f"{name}: has no segmentation")
-        per_image[index].append((score, label, (x, y, x + w, y + h), entry["segmentation"], name))
-    return [_one_image(found, dataset.size(i), path) for i, found in enumerate(per_image)]
+        per_image[index].append(_Found(score, label, _read_box(entry, extent, name), segmentation, extent))
+    sizes = [dataset.size(i) for i in range(len(per_image))]
+    if has_masks:
+        for found, size in zip(per_image, sizes, strict=True):
+            judge_mask_memory(len(found), size, path)
+    _warn_of_other_meanings([(one, size) for found, size in zip(per_image, sizes, strict=True) for one in found], path)
+    return Results(per_image, sizes, has_masks)
 
 
-def _one_image(found, size, path):
-    """The entries of one image as Detections, best first, equal scores in the file's order."""
-    judge_mask_memory(4 * len(found), size, path)
-    found = sorted(found, key=lambda entry: -entry[0])
-    masks = np.zeros((len(found), *size), np.float32)
-    for mask, (_, _, _, segmentation, name) in zip(masks, found, strict=True):
-        mask[...] = rle.decode(segmentation, f"{name}: segmentation: RLE", size)
-    return Detections(np.array([entry[2] for entry in found], np.float32).reshape(-1, 4),
-                      np.array([entry[1] for entry in found], np.int64),
-                      np.array([entry[0] for entry in found], np.float32), masks)
+class _Found(NamedTuple):
+    """One entry of a results file, judged."""
+    score: float
+    label: int
+    xywh: tuple
+    segmentation: dict      # RLE; None in a file without masks
+    extent: tuple           # of the mask, (x1, y1, x2, y2); None likewise
 
 
-class _Finder:
-    """Finds the number of what an entry belongs to, its picture or its class.
+class Results(Sequence):
+    """The detections of a results file, one `Detections` for each image; masks are unfolded when one is asked for.
 
-    No name: by its id. A name: by the name. A name that several have: by its id, and the name must agree.
-
-    Parameters
+    Attributes
     ----------
-    id_key, name_key : str
-        Fields of an entry.
-    ids, names : list
-        The dataset's, in the order of its numbers; None instead of the names if it has none.
-    read_name : function
-        What of a name counts.
+    has_masks : bool
+        False for a file with boxes alone: ``evaluate(dataset, results, iou_types="bbox")``.
     """
 
-    def __init__(self, id_key, ids, name_key, names, read_name=str):
-        self.id_key, self.name_key, self.read_name = id_key, name_key, read_name
-        self.names = [read_name(name) for name in names or ()]
-        self.by_id = {value: number for number, value in enumerate(ids) if value is not None}
-        self.by_name = {name: number for number, name in enumerate(self.names) if ids[number] is not None}
-        self.repeated = {name for name, count in Counter(self.names).items() if count > 1}
+    def __init__(self, per_image, sizes, has_masks):
+        # The sort is stable: equal scores stay in the file's order.
+        self._per_image = [sorted(found, key=lambda one: -one.score) for found in per_image]
+        self._sizes, self.has_masks = sizes, has_masks
+
+    def __len__(self):
+        return len(self._per_image)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        found, masks = self._per_image[index], None
+        if self.has_masks:
+            masks = np.zeros((len(found), *self._sizes[index]), bool)
+            for mask, one in zip(masks, found, strict=True):
+                mask[...] = rle.decode(one.segmentation)
+        xywh = np.array([one.xywh for one in found], np.float64).reshape(-1, 4)
+        scores = np.array([one.score for one in found], np.float64)
+        detections = Detections(as_corners(xywh), np.array([one.label for one in found], np.int64),
+                                scores.astype(np.float32), masks)
+        detections.xywh, detections.exact_scores = xywh, scores
+        return detections
+
+
+# ---- one entry ----
+
+def _read_mask(entry, size, name):
+    """The run lengths of an entry, judged, and the extent of the mask."""
+    segmentation = entry.get("segmentation")
+    if not segmentation:
+        raise InputError(f"{name}: has no segmentation, and other detections of the file have one; expected masks for "
+                         "all, or for none")
+    return segmentation, rle.extent(segmentation, f"{name}: segmentation: RLE", size)
+
+
+def _read_box(entry, extent, name):
+    """The box of an entry, ``(x, y, width, height)``; if it has none the extent of its mask."""
+    bbox = entry.get("bbox")
+    if extent is not None and (bbox is None or bbox == []):
+        x1, y1, x2, y2 = extent
+        return x1, y1, x2 - x1, y2 - y1
+    if bbox is None:
+        raise InputError(f"{name}: has no bbox and no segmentation; expected one of them at least")
+    x, y, w, h = judge_numbers(bbox, f"{name}: bbox", 4)
+    if w < 0 or h < 0:
+        raise InputError(f"{name}: bbox is {bbox!r:.60}, expected x, y, width, height, no side below 0")
+    return x, y, w, h
+
+
+def _warn_of_other_meanings(found, path):
+    """Warn if the boxes of a file, of `found` ``(entry, size of its image)``, look like something else than they are.
+
+    One detection may be as wrong as it likes; if all of them mean another thing, the figures say nothing.
+    """
+    if not found:
+        return
+    if all(is_normalized(one.xywh) and max(size) > 1 for one, size in found):
+        warn(f"{path}: every bbox has only numbers from 0 to 1, expected pixels; normalized? Multiply x and width by "
+             "the image's width, and y and height by its height")
+        return
+    boxes, sizes = np.array([one.xywh for one, _ in found]), np.array([size[::-1] for _, size in found])
+    position, side = boxes[:, :2], boxes[:, 2:]
+    could_be = ((side >= position) & (side <= sizes + 1)).all()
+    does_not_fit = (position + side > sizes + 1).any()
+    if found[0][0].extent is not None:      # nearer to the masks than the boxes that they are taken for?
+        extents = np.array([one.extent for one, _ in found])
+        as_corners_off = np.abs(boxes - extents).max(axis=1)
+        off = np.abs(np.append(position, position + side, axis=1) - extents).max(axis=1)
+        does_not_fit = (off > 2 * as_corners_off + 2).mean() > .5
+    if could_be and does_not_fit:
+        warn(f"{path}: every bbox can be read as corners x1, y1, x2, y2, and as x, y, width, height they do not fit "
+             f"their {'images' if found[0][0].extent is None else 'masks'}; expected x, y, width, height")
+
+
+# ---- whose entry it is ----
+
+class _Classes:
+    """Finds the label of an entry: by its ``category_name`` if it has one, or else by its ``category_id``."""
+
+    def __init__(self, dataset):
+        labels = range(1, len(dataset.category_ids))
+        names = getattr(dataset, "class_names", None)
+        self.by_id = {dataset.category_ids[label]: label for label in labels}
+        self.by_name = {} if names is None else {names[label]: label for label in labels}
+
+    def __call__(self, entry, what):
+        if entry.get("category_name") is None:
+            return _look_up(entry.get("category_id"), self.by_id, f"{what}: category_id")
+        return _look_up(entry["category_name"], self.by_name, f"{what}: category_name")
+
+
+class _Pictures:
+    """Finds the image of an entry: by its ``file_name`` if it has one, or else by its ``image_id``."""
+
+    def __init__(self, dataset):
+        self.by_id = {image_id: number for number, image_id in enumerate(dataset.image_ids)}
+        self.names = [_of_folder(name) for name in getattr(dataset, "file_names", ())]
+        paths = map(dataset.path, range(len(self.names))) if callable(getattr(dataset, "path", None)) else ()
+        self.by_path = {os.path.abspath(path): number for number, path in enumerate(paths) if path is not None}
+        self.by_base = {}
+        for number, name in enumerate(self.names):
+            self.by_base.setdefault(_parts(name)[0], []).append(number)
         self.spellings = {}     # as the entries name what was found: two pictures must not become one
 
     def __call__(self, entry, what):
-        written = entry.get(self.name_key)
+        written, what_name = entry.get("file_name"), f"{what}: file_name"
         if written is None:
-            return _look_up(entry.get(self.id_key), self.by_id, f"{what}: {self.id_key}")
-        if not isinstance(written, str):
-            raise refusal(f"{what}: {self.name_key}", "a text", written)
-        name = self.read_name(written)
-        found = _look_up(name, self.by_name, f"{what}: {self.name_key}")
-        if name in self.repeated:
-            found = _look_up(entry.get(self.id_key), self.by_id, f"{what}: {self.id_key}")
-            if self.names[found] != name:
-                raise InputError(f"{what}: {self.id_key} {entry[self.id_key]!r} is "
-                                 f"{self.names[found]!r} in the dataset, not {name!r}")
+            return _look_up(entry.get("image_id"), self.by_id, f"{what}: image_id")
+        if not isinstance(written, str) or not _parts(written):
+            raise refusal(what_name, "a text, the name of a picture", written)
+        found = self.by_path.get(os.path.abspath(written))
+        if found is None:
+            found = self._by_name(written, what_name)
         if self.spellings.setdefault(found, written) != written:
-            raise InputError(f"{what}: {self.name_key} {written!r} and {self.spellings[found]!r} are both taken for "
-                             f"the dataset's {name!r}")
+            raise InputError(f"{what_name} {written!r} and {self.spellings[found]!r} are both taken for "
+                             f"the dataset's {self.names[found]!r}")
         return found
 
+    def _by_name(self, written, what):
+        parts = _parts(written)
+        similar = self.by_base.get(parts[0], [])
+        fitting = [number for number in similar
+                   if all(a == b for a, b in zip(parts, _parts(self.names[number])))]   # to the end of the shorter
+        equal = [number for number in fitting if _parts(self.names[number]) == parts]
+        if len(equal or fitting) == 1:
+            return (equal or fitting)[0]
+        shown = listing([self.names[number] for number in fitting or similar] or self.names)
+        if not fitting:
+            raise InputError(f"{what} is {written!r}, the dataset has {shown}")
+        raise InputError(f"{what} {written!r} fits {len(fitting)} images of the dataset, {shown}: write one of these, "
+                         "give the folder of the images (--images, image_dir), or leave it out and go by image_id")
 
-def _base_name(path):
-    return PureWindowsPath(path).name       # which also knows the other system's slashes
+
+def _of_folder(name):
+    """What counts of a file name in an annotation file: of an absolute path the last part."""
+    path = PureWindowsPath(name)            # which knows the slashes of both systems
+    return path.name if path.anchor else name
+
+
+def _parts(name):
+    """The parts of a path from its end, ``photos/a/1.PNG`` as ``("1.png", "a", "photos")``, in one spelling."""
+    return tuple(reversed(PureWindowsPath(one_spelling(name)).parts))
 
 
 def _look_up(value, table, name):
-    if isinstance(value, (int, str)) and value in table:
+    if isinstance(value, (int, float, str)) and not isinstance(value, bool) and value in table:
         return table[value]
-    shown = ", ".join(map(repr, list(table)[:8])) + (", ..." if len(table) > 8 else "")
-    raise InputError(f"{name} is {value!r}, the dataset has {shown or 'none'}")
+    raise InputError(f"{name} is {value!r}, the dataset has {listing(table)}{other_kind(value, table)}")
 
 
 def _shortest(value):

@@ -70,6 +70,8 @@ class ShapesDataset:
     ['background', 'circle', 'square', 'triangle']
     """
 
+    draws_itself = True     # so that no picture can be missing or damaged, and none has to be looked at beforehand
+
     def __init__(self, num_images, image_size=(128, 128), seed=0, kinds=("circle", "square", "triangle"),
                  min_objects=1, max_objects=4, noise=0.03, min_visible=40):
         self.num_images = judge_count(num_images, "num_images", 0)

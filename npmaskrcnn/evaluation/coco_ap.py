@@ -28,8 +28,8 @@ def evaluate(dataset, detections, iou_types=("bbox", "segm"), mask_threshold=0.5
         Has a length, ``class_names`` with "background" first, and ``dataset[i] -> (image, Target)``. Where
         there is ``dataset.target(i)``, that is used, and no image is read.
     detections : list of Detections
-        One for each image, in the order of the dataset; labels count from 1 as in ``dataset.class_names``.
-        Any number of detections, also none.
+        One for each image, in the order of the dataset. Detections with ``class_names``, as a model's have them, go by
+        these names; labels of others count from 1 as in ``dataset.class_names``. Any number of detections, also none.
     iou_types : str or tuple of str
         "bbox" (overlap of boxes), "segm" (overlap of masks) or both.
     mask_threshold : float
@@ -45,12 +45,13 @@ def evaluate(dataset, detections, iou_types=("bbox", "segm"), mask_threshold=0.5
     ------
     InputError
         If the list has another length than the dataset, a label is outside the class list, a score is no
-        finite number, or masks are missing or of another size than the image.
+        finite number, masks are missing or of another size than the image, or no class name is on both sides.
 
     Warns
     -----
     InputWarning
-        If a class has no ground truth: its average precision is undefined and left out of all means.
+        If a class has no ground truth: its average precision is undefined and left out of all means. If detections
+        are left out, because the dataset has no class of that name.
 
     Notes
     -----

@@ -4,12 +4,14 @@ A wrong figure looks like any other figure. So what could make one silently wron
 for other images, labels outside the class list, scores that are not numbers, masks of another size.
 """
 
+from collections import Counter
+
 import numpy as np
 
 from ..detection_checks import judge_detections, judge_labels
-from ..errors import InputError
+from ..errors import InputError, warn
 from ..judge import judge_number, refusal
-from ..words import short
+from ..words import count, short
 
 IOU_TYPES = ("bbox", "segm")
 
@@ -40,17 +42,86 @@ def judge_options(iou_types, mask_threshold, iou_threshold=0.5):
 
 
 def judged_pairs(dataset, detections, class_names, iou_types):
-    """Yield each image's target, without reading the image if the dataset can do that, and its detections."""
-    for i in range(len(dataset)):
+    """Yield each image's target, without reading the image if the dataset can do that, and its detections.
+
+    In the order of the images' ids, if there are any: of equal scores the first counts first, and it must not matter
+    in which order a file lists its images. Labels of the detections are made those of the dataset.
+    """
+    left_out = Counter()
+    for i in _by_image_id(dataset):
         target = dataset.target(i) if hasattr(dataset, "target") else dataset[i][1]
         judge_labels(target.labels, f"target {i}", class_names)
         size = tuple(dataset.size(i)) if hasattr(dataset, "size") else None
-        yield target, judge_for(target, detections[i], f"detections[{i}]", iou_types, class_names, size)
+        found = judge_for(target, detections[i], f"detections[{i}]", iou_types, class_names, size)
+        yield target, _by_class_name(found, class_names, f"detections[{i}]", left_out)
+    if left_out:
+        warn(f"evaluate: {count(sum(left_out.values()), 'detection')} of classes that the dataset does not have left "
+             f"out ({', '.join(sorted(left_out)[:8])}{', ...' if len(left_out) > 8 else ''})")
+
+
+def labels_by_name(names, class_names, name):
+    """For each label of a model its label in a dataset, by the names of the classes; 0 for none.
+
+    Parameters
+    ----------
+    names : list of str
+        The model's, background included.
+    class_names : list of str
+        The dataset's, without background.
+    name : str
+        What messages call the model or its detections.
+
+    Returns
+    -------
+    labels : (len(names),) int64 ndarray
+
+    Raises
+    ------
+    InputError
+        If they have no name in common.
+    """
+    number = {text: label for label, text in enumerate(class_names, start=1)}
+    labels = np.array([0, *(number.get(text, 0) for text in names[1:])], np.int64)
+    if len(names) > 1 and not labels.any():
+        raise InputError(f"{name}: the classes are {_first_of(names[1:])}, the dataset's are {_first_of(class_names)}, "
+                         "and no name is in both; rename one side, so that classes can be told by their names")
+    return labels
+
+
+def _first_of(names, most=8):
+    return ", ".join(map(str, names[:most])) + (f", ... ({len(names)} in all)" if len(names) > most else "")
+
+
+def _by_class_name(found, class_names, name, left_out):
+    """Detections with the dataset's labels, if they have names of their own; what has no label there is counted."""
+    if found.class_names is None or list(found.class_names[1:]) == class_names:
+        return found
+    labels = labels_by_name(found.class_names, class_names, name)[found.labels.astype(np.int64)]
+    left_out.update(str(found.class_names[int(label)]) for label in found.labels[labels == 0])
+    kept = found[labels > 0]
+    kept.labels = labels[labels > 0]
+    return kept
+
+
+def _by_image_id(dataset):
+    """The numbers of the images by ascending id, texts after numbers; without ids in the dataset's order."""
+    ids = getattr(dataset, "image_ids", None)
+    numbers = range(len(dataset))
+    return numbers if ids is None else sorted(numbers, key=lambda i: (isinstance(ids[i], str), ids[i]))
 
 
 def judge_for(target, detections, name, iou_types, class_names=None, size=None):
-    """Return the detections of one image as `Detections`, judged; masks by the size of the target's, if it has any."""
+    """Return the detections of one image as `Detections`, judged; masks by the size of the target's, if it has any.
+
+    Scores are those of the results file, where the detections come from one.
+    """
     needs_masks = "segm" in iou_types
     if needs_masks and len(target.masks):
         size = np.shape(target.masks)[1:]
-    return judge_detections(detections, name, class_names, needs_masks, size)
+    own_names = getattr(detections, "class_names", None)
+    if own_names is not None and class_names is not None:
+        class_names = own_names[1:]
+    found = judge_detections(detections, name, class_names, needs_masks, size)
+    if found.exact_scores is not None:
+        found.scores = found.exact_scores
+    return found

@@ -4,22 +4,23 @@ COCO asks this question of every detection and every ground truth of one image. 
 around many objects that nobody wanted to draw one by one) is asked differently: how much of the detection
 lies inside it? So the intersection is divided by the area of the detection alone.
 
-D detections, G ground truths. Numbers are float64 and divided in the order of COCO's reference code,
-because an overlap that is exactly at a threshold must fall on the same side.
+D detections, G ground truths. Numbers are float64, boxes are what COCO's files hold, x, y, width and height,
+and all is computed in the order of COCO's reference code, because an overlap that is exactly at a threshold
+must fall on the same side.
 """
 
 import numpy as np
 
-from ..plain.boxes import box_area, box_intersection
+from ..structures import as_xywh
 
 
-def box_overlap(det_boxes, gt_boxes, is_crowd):
+def box_overlap(det_xywh, gt_xywh, is_crowd):
     """Overlap of boxes.
 
     Parameters
     ----------
-    det_boxes : (D, (x1, y1, x2, y2)) float ndarray
-    gt_boxes : (G, (x1, y1, x2, y2)) float ndarray
+    det_xywh : (D, (x, y, width, height)) float ndarray
+    gt_xywh : (G, (x, y, width, height)) float ndarray
     is_crowd : (G,) bool ndarray
 
     Returns
@@ -30,14 +31,16 @@ def box_overlap(det_boxes, gt_boxes, is_crowd):
 
     Examples
     --------
-    >>> det, gt = np.array([[0, 0, 4, 2]]), np.array([[2, 0, 6, 2], [2, 0, 6, 2]])
+    >>> det, gt = np.array([[0, 0, 4, 2]]), np.array([[2, 0, 4, 2], [2, 0, 4, 2]])
     >>> iou, area = box_overlap(det, gt, is_crowd=np.array([False, True]))
     >>> iou.round(3), area
     (array([[0.333, 0.5  ]]), array([8.]))
     """
-    det, gt = (np.asarray(boxes, dtype=np.float64).reshape(-1, 4) for boxes in (det_boxes, gt_boxes))
-    det_area = box_area(det)
-    return _divide(box_intersection(det, gt), det_area, box_area(gt), is_crowd), det_area
+    det, gt = (np.asarray(xywh, dtype=np.float64).reshape(-1, 4) for xywh in (det_xywh, gt_xywh))
+    det_area, gt_area = det[:, 2] * det[:, 3], gt[:, 2] * gt[:, 3]
+    det_end, gt_end = det[:, 2:] + det[:, :2], gt[:, 2:] + gt[:, :2]
+    sides = np.minimum(det_end[:, None], gt_end) - np.maximum(det[:, None, :2], gt[:, :2])     # (D, G, 2)
+    return _divide(sides.clip(0).prod(axis=2), det_area, gt_area, is_crowd), det_area
 
 
 def mask_overlap(det_masks, gt_masks, is_crowd):
@@ -80,8 +83,9 @@ def overlap(target, detections, iou_type, mask_threshold):
     """Overlap of one image's detections and ground truths, as boxes ("bbox") or as masks ("segm")."""
     is_crowd = np.asarray(target.is_crowd, dtype=bool)
     if iou_type == "bbox":
-        return box_overlap(detections.boxes, target.boxes, is_crowd)
-    return mask_overlap(np.asarray(detections.masks) > mask_threshold, target.masks, is_crowd)
+        return box_overlap(as_xywh(detections), as_xywh(target), is_crowd)
+    masks = np.asarray(detections.masks)
+    return mask_overlap(masks if masks.dtype == bool else masks > mask_threshold, target.masks, is_crowd)
 
 
 def _divide(intersection, det_area, gt_area, is_crowd):

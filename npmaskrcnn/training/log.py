@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, warn
 from ..files import atomic_writer, read_text
 from ..network import LOSS_NAMES
 from .loop import Listener
@@ -78,18 +78,21 @@ class Log:
 
     def __init__(self, columns, path=None):
         self.columns, self.path, self.rows = tuple(columns), path, []
+        self.is_in_file = False     # all rows but the one that is being added
 
     def __len__(self):
         return len(self.rows)
 
     def append(self, **values):
         """Add a row, in memory and at the end of the file."""
-        row = [values[name] for name in self.columns]
-        mode, lines = ("a", [row]) if self.rows else ("w", [self.columns, row])
-        self.rows.append(row)
-        if self.path is not None:
-            with open(self.path, mode, newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows(lines)
+        self.rows.append([values[name] for name in self.columns])
+        if self.path is None:
+            return
+        lines = io.StringIO()
+        csv.writer(lines).writerows(self.rows[-1:] if self.is_in_file else [self.columns, *self.rows])
+        with open(self.path, "ab") if self.is_in_file else atomic_writer(self.path) as file:
+            file.write(lines.getvalue().encode())
+        self.is_in_file = True
 
     def arrays(self):
         """Return a dict of column name to ``(rows,)`` float ndarray."""
@@ -97,18 +100,27 @@ class Log:
         return dict(zip(self.columns, table.T.copy()))
 
     def continue_from(self, step):
-        """Take up the file of an earlier run, without what it wrote after `step` (and will be done again)."""
+        """Take up the rows of an earlier run, without those after `step`, which will be done again.
+
+        Its file is replaced, whole, when the next row comes.
+        """
         if self.path is None or not os.path.exists(self.path):
             return
-        earlier = read_log(self.path)
+        try:
+            earlier = read_log(self.path)
+        except InputError as error:     # a power failure may leave it empty, or full of zeros
+            warn(f"{error}; it is kept as {self.path}.old, and the log begins anew")
+            self.put_aside()
+            return
         if tuple(earlier) != self.columns:
             return  # another program's file of the same name: begin anew
-        rows = zip(*(column.tolist() for column in earlier.values()))
-        self.rows = [[int(done), *values] for done, *values in rows if done <= step]
-        lines = io.StringIO(newline="")
-        csv.writer(lines).writerows([self.columns, *self.rows])
-        with atomic_writer(self.path) as file:
-            file.write(lines.getvalue().encode("utf-8"))
+        self.rows = [[int(done), *values] for done, *values in zip(*(column.tolist() for column in earlier.values()))
+                     if done <= step]
+
+    def put_aside(self):
+        """Keep the file of a run that stopped before its first checkpoint, and is begun anew, as ``....csv.old``."""
+        if self.path is not None and os.path.exists(self.path):
+            os.replace(self.path, f"{self.path}.old")
 
 
 def read_log(path):
@@ -126,9 +138,10 @@ def read_log(path):
     Raises
     ------
     InputError
-        If there is no such file, or it is not a table of numbers.
+        If there is no such file, or it is not a table of numbers. (A last line without a line end is no row yet.)
     """
-    lines = read_text(path, "a training log").splitlines()
+    lines = read_text(path, "a training log")
+    lines = lines[:lines.rfind("\n") + 1].splitlines()     # without a line that a kill, or a full disk, cut off
     try:
         header, *rows = csv.reader(lines)
         table = np.array([[float(value) for value in row] for row in rows if row]).reshape(-1, len(header))

@@ -2,11 +2,13 @@
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, warn
 from ..judge import judge_count, judge_numbers, refusal
 from ..structures import Target
+from ..words import count
 from .loop import Listener
 
+MOST_FAULTS = 10    # in one message
 SMALLEST_ZOOM, LARGEST_ZOOM = 0.1, 10   # beyond these a picture is a dot, or a single object's inside
 
 
@@ -37,13 +39,49 @@ class JudgedItems(Listener):
     def drawn(self, loop, batch):
         """Raise InputError at the first that is no pair of an image and a Target that fits it and the model."""
         for index, item in zip(batch.indices, batch.items):
-            name = f"image {index} of the dataset"
-            if not isinstance(item, (tuple, list)) or len(item) != 2 or not isinstance(item[1], Target):
-                got = (type(item).__name__ if not isinstance(item, (tuple, list)) else
-                       f"({', '.join(type(part).__name__ for part in item)})")
-                raise InputError(f"{name}: dataset[{index}] must be a pair (image, Target), got {got:.80}")
-            image, target = item
-            target.check(image.shape[:2], loop.model.num_classes, loop.model.class_names, name)
+            _judge_item(loop.model, item, f"image {index} of the dataset", f"dataset[{index}]")
+
+
+def _judge_item(model, item, name, expression):
+    if not isinstance(item, (tuple, list)) or len(item) != 2 or not isinstance(item[1], Target):
+        got = (type(item).__name__ if not isinstance(item, (tuple, list)) else
+               f"({', '.join(type(part).__name__ for part in item)})")
+        raise InputError(f"{name}: {expression} must be a pair (image, Target), got {got:.80}")
+    image, target = item
+    target.check(image.shape[:2], model.num_classes, model.class_names, name)
+
+
+def judge_images(model, dataset, name, tell):
+    """Read every image and target of a dataset once, before hours are spent on it.
+
+    Parameters
+    ----------
+    model : MaskRCNN
+    dataset : dataset
+    name : {"dataset", "validation"}
+    tell : callable
+        ``tell(done)`` hears how many images have been looked at.
+
+    Raises
+    ------
+    InputError
+        With the first fault of each image that has one; when there are ten, the rest is not looked at.
+    """
+    faults, done = [], 0
+    tell(0)
+    while done < len(dataset) and len(faults) < MOST_FAULTS:
+        try:
+            _judge_item(model, dataset[done], f"image {done} of the {name}", f"{name}[{done}]")
+        except (InputError, OSError) as error:
+            faults.append(str(error))
+        done += 1
+        tell(done)
+    if len(faults) > 1:
+        looked_at = "" if done == len(dataset) else f"first {done:,} of "
+        faults[0] = (f"{name}: of the {looked_at}{count(len(dataset), 'image')} these {len(faults)} cannot be used: "
+                     f"{faults[0]}")
+    if faults:
+        raise InputError("; ".join(faults))
 
 
 def judge_scale_jitter(value):
@@ -59,7 +97,8 @@ def judge_scale_jitter(value):
 def judge_dataset(model, dataset, name, to_learn_from=False):
     """Raise InputError unless the dataset has images, and classes of the model's; the first few of them will do.
 
-    If it is to be learned from and knows that it has no object besides crowds, that is an error, too.
+    If it is to be learned from and knows that it has no object besides crowds, that is an error, too; if it is to be
+    measured on, that its classes have no names.
     """
     if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
         raise InputError(f"{name}: expected a dataset with len() and [i] -> (image, Target), got {dataset!r:.60}")
@@ -67,7 +106,26 @@ def judge_dataset(model, dataset, name, to_learn_from=False):
         raise InputError(f"{name}: has no image")
     if to_learn_from and getattr(dataset, "num_objects", None) == 0:
         raise InputError(f"{name}: has no object to learn from, only crowds (iscrowd 1), which training leaves out")
+    if to_learn_from:
+        judge_classes(model, dataset, name, some_suffice=True)
+    else:
+        judge_measured_classes(model, dataset, name)
+
+
+def judge_measured_classes(model, dataset, name):
+    """Raise InputError unless the dataset's classes are the model's, or the first of them; warn of those that it lacks.
+
+    COCO's evaluation knows no other classes than the dataset's: what a model finds of another is neither right nor
+    wrong. `predict_dataset` leaves it out.
+    """
+    if getattr(dataset, "class_names", None) is None:
+        raise refusal(f"{name}: class_names", 'a list of "background" and the classes', None)
     judge_classes(model, dataset, name, some_suffice=True)
+    theirs, ours = dataset.class_names[1:], model.class_names or ()
+    if len(theirs) < model.num_classes - 1:
+        lacking = _listing(ours[len(dataset.class_names):], 5) or f"all but the first {len(theirs)} of the model's"
+        warn(f"{name}: lacks the classes {lacking}; detections of them are left out, and the average precision is one "
+             f"over {_listing(theirs, 5)}")
 
 
 def judge_classes(model, dataset, name, some_suffice=False):

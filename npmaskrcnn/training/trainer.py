@@ -7,22 +7,25 @@ which goes wrong says so at once and in words.
 
 import contextlib
 import os
+from pathlib import Path
 
 import numpy as np
 
-from .. import ops
-from ..errors import InputError
+from .. import ops, weights
+from ..errors import InputError, warn
 from ..files import as_path, make_folder
 from ..interrupt import terminate_as_interrupt, uninterrupted
 from ..judge import judge_count, judge_flag, judge_number, judge_rng
 from ..mask_rcnn import judge_loss_weights
+from ..progress import ProgressLine
 from ..words import count
 from . import checkpoint
 from .augment import augment, without_crowds
 from .divergence import Divergence, TrainingDiverged, first_bad_weight
+from .lock import alone_in
 from .log import AP_COLUMNS, COLUMNS, Log, Record
 from .loop import Loop
-from .options import JudgedItems, judge_checkpoint_at, judge_dataset, judge_parts, judge_scale_jitter
+from .options import JudgedItems, judge_checkpoint_at, judge_dataset, judge_images, judge_parts, judge_scale_jitter
 from .progress import Progress, chance_levels
 from .state import AllOrNothing, WeightAverage
 from .validation import average_precision, draw_curves
@@ -46,8 +49,8 @@ class Trainer(Loop):
     rng : np.random.Generator or int
         A generator, or a seed for one. Draws the order of the images, the mirroring and the model's samples.
     out_dir : path or None
-        Folder for ``log.csv``, ``validation.csv``, ``curves.png``, ``gradients.png`` and the checkpoints;
-        made if missing. None writes nothing.
+        Folder for ``log.csv``, ``validation.csv``, ``curves.png``, ``gradients.png``, the checkpoints and, at the
+        end of `run`, ``model.npz``; made if missing. None writes nothing.
     clip_norm : float or None
         Longest gradient that a step may follow.
     loss_weights : dict, optional
@@ -67,6 +70,9 @@ class Trainer(Loop):
         Zoom factors; see `augment.zoom`.
     weight_average : float or None
         Decay of an average of the weights, which evaluations then use; see `WeightAverage`.
+    judge_first : bool
+        Read every image and target of both sets once, before the first step of `run`, and refuse what is wrong in one
+        message. Datasets that say ``draws_itself`` (`ShapesDataset`) are spared.
     stream : text file or None
         Where the lines go; None is standard output.
 
@@ -91,7 +97,7 @@ class Trainer(Loop):
 
     def __init__(self, model, dataset, optimizer, schedule=None, batch_size=4, rng=0, out_dir=None, clip_norm=10.0,
                  loss_weights=None, validation=None, eval_every=None, checkpoint_at=(), checkpoint_every=100,
-                 log_every=20, flip=True, scale_jitter=None, weight_average=None, stream=None):
+                 log_every=20, flip=True, scale_jitter=None, weight_average=None, judge_first=False, stream=None):
         judge_parts(model, optimizer, schedule)
         judge_dataset(model, dataset, "dataset", to_learn_from=True)
         super().__init__(model, dataset, optimizer, judge_rng(rng, ("permutation", "integers")), schedule,
@@ -111,6 +117,7 @@ class Trainer(Loop):
         self.log = Log(COLUMNS, self.path("log.csv"))
         self.validation_log = Log(AP_COLUMNS, self.path("validation.csv"))
         self.progress = Progress(judge_count(log_every, "log_every", 0), stream)
+        self.judge_first = judge_flag(judge_first, "judge_first")
         self.seconds, self.last_checkpoint = 0.0, None
         self.divergence, self.all_or_nothing, self.record = Divergence(), AllOrNothing(), Record()
         averages = [] if self.average is None else [self.average]
@@ -134,7 +141,10 @@ class Trainer(Loop):
         return self
 
     def run(self, num_steps):
-        """Train for `num_steps` further steps, then evaluate, draw the curves and write a checkpoint.
+        """Train for `num_steps` further steps, then write a checkpoint and the model, evaluate and draw the curves.
+
+        An evaluation that cannot be done is a warning, and the training goes on. A run that was taken up makes up for
+        one that was cut off; it may have no step left (0), and then is finished.
 
         Returns
         -------
@@ -148,25 +158,43 @@ class Trainer(Loop):
         KeyboardInterrupt
             After Ctrl-C, when the checkpoint has been written; any other exception likewise.
         InputError
-            If the folder holds another run, which this one would overwrite.
+            If the folder holds another run, which this one would overwrite, or another training is writing into it.
         """
-        last = self.step + judge_count(num_steps, "num_steps")
-        if not (self.step or self.last_checkpoint):
-            self._judge_folder()
-        into = f", into {self.out_dir}" if self.out_dir else ""
-        self.progress.say(f"training on {count(len(self.dataset), 'image')}, {self.batch_size} a step, "
-                          f"steps {self.step + 1} to {last}{into}")
-        self.progress.say(chance_levels(self.model.num_classes))
+        is_new = not (self.step or self.last_checkpoint)
+        last = self.step + judge_count(num_steps, "num_steps", 1 if is_new else 0)
+        with alone_in(self.out_dir):
+            if is_new:
+                self._judge_folder()
+            self._judge_images()
+            if is_new:
+                self.log.put_aside()
+                self.validation_log.put_aside()
+            self._say_what_is_to_come(last)
+            self._run_to(last)
+        return self.log.arrays()
+
+    def _judge_images(self):
+        """Look at all images, once in the life of a trainer."""
+        for name in ("dataset", "validation") if self.judge_first else ():
+            dataset = getattr(self, name)
+            if dataset is not None and not getattr(dataset, "draws_itself", False):
+                line = ProgressLine(f"looking at the images of the {name}", len(dataset), self.progress.line)
+                tell = line.update if self.progress.log_every else lambda done: None
+                try:
+                    judge_images(self.model, dataset, name, tell)
+                finally:
+                    self.progress.line.close()
+        self.judge_first = False
+
+    def _run_to(self, last):
         try:
             with terminate_as_interrupt():
+                self._take_stock(last)
                 while self.step < last:
                     before = self.seconds
                     row = self.train_step()
                     self.progress.step(row, last, self.batch_size, self.seconds - before)
-                    if self.step == last or (self.eval_every and self.step % self.eval_every == 0):
-                        self.evaluate()
-                        draw_curves(self)
-                self.save()
+                    self._take_stock(last)
         except KeyboardInterrupt:
             self._stopped("interrupted")
             raise
@@ -175,7 +203,28 @@ class Trainer(Loop):
                 with contextlib.suppress(OSError, InputError):  # where nothing can be written, the cause is told
                     self._stopped(f"stopped by {type(error).__name__}")
             raise
-        return self.log.arrays()
+
+    def _say_what_is_to_come(self, last):
+        into = f", into {self.out_dir}" if self.out_dir else ""
+        steps = f"steps {self.step + 1} to {last}" if self.step < last else f"all {count(last, 'step')} done"
+        self.progress.say(f"training on {count(len(self.dataset), 'image')}, {self.batch_size} a step, {steps}{into}")
+        self.progress.say(chance_levels(self.model.num_classes))
+
+    def _take_stock(self, last):
+        """Evaluate and draw, if it is time and not done yet; at the end write before that all that must not be lost."""
+        is_end = self.step == last
+        if is_end:
+            self.save()
+            self._save_model()
+        if not (is_end or (self.step and self.eval_every and self.step % self.eval_every == 0)):
+            return
+        try:
+            if self.step not in self.validation_log.arrays()["step"]:
+                self.evaluate()
+            draw_curves(self)
+        except Exception as error:  # whatever is wrong with the images, or with drawing: the model does not need it
+            reason = error if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+            warn(f"the evaluation of step {self.step} is missing, the model is kept: {reason}")
 
     def tell(self, part, batch):
         """Call the method `part` of every listener; when all have heard that gradients are clipped, weights move."""
@@ -200,7 +249,7 @@ class Trainer(Loop):
         """Measure average precision on the validation set, if any; with the averaged weights, if any."""
         if self.validation is None:
             return
-        with self.average.in_place() if self.average is not None else contextlib.nullcontext():
+        with self._averaged():
             figures = average_precision(self.model, self.validation, self.progress)
         with uninterrupted():
             self.validation_log.append(step=self.step, seconds=round(self.seconds, 3), **figures)
@@ -216,11 +265,23 @@ class Trainer(Loop):
             self.last_checkpoint = path
         return path
 
+    def _save_model(self):
+        path = self.path("model.npz")
+        if path is not None:
+            with uninterrupted(), self._averaged():
+                weights.save(self.model, path)
+            self.progress.say(f"the model is in {path}")
+
+    def _averaged(self):
+        """Put the averaged weights, if any, into the model for the length of a ``with`` block."""
+        return contextlib.nullcontext() if self.average is None else self.average.in_place()
+
     def _judge_folder(self, resumed=None):
         """Refuse a folder that holds a run, unless its checkpoint lies in the (real) folder `resumed`, this one."""
         if self.out_dir is None or resumed == os.path.realpath(self.out_dir):
             return
-        found = [name for name in ("log.csv", "checkpoint.npz", "model.npz") if os.path.exists(self.path(name))]
+        found = sorted(path.name for path in Path(self.out_dir).glob("*.npz")
+                       if path.name.startswith("checkpoint") or path.name == "model.npz")
         if found:
             raise InputError(f"{self.out_dir}: holds another run ({', '.join(found)}), which would be lost; take "
                              "its own checkpoint up with resume (--resume), or choose another folder (--out)")

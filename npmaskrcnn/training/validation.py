@@ -7,7 +7,7 @@ from .log import AP_COLUMNS
 
 
 def predict_dataset(model, dataset, tell, batch_size=4, to_draw=False):
-    """Detect on every image of a dataset.
+    """Detect on every image of a dataset, objects of the classes that it has.
 
     Parameters
     ----------
@@ -24,11 +24,13 @@ def predict_dataset(model, dataset, tell, batch_size=4, to_draw=False):
     -------
     found : list of Detections
     """
-    found = []
+    found, num_classes = [], len(dataset.class_names)
     tell(0)
     for start in range(0, len(dataset), batch_size):
         images = [dataset[i][0] for i in range(start, min(start + batch_size, len(dataset)))]
-        found += [one if to_draw else replace(one, masks=one.masks > 0.5) for one in model.predict(images)]
+        for one in model.predict(images):
+            one = one if to_draw else replace(one, masks=one.masks > 0.5)
+            found.append(one if one.class_names else one[one.labels < num_classes])    # else the names tell
         tell(len(found))
     return found
 

@@ -48,7 +48,7 @@ def read_safetensors_file(file):
         raise Unreadable(f"incomplete or damaged: a safetensors header of {header_size} bytes is announced "
                          f"in a file of {file_size}")
     try:
-        table = parse_json(file.read(header_size), object_pairs_hook=_to_dict)  # it begins with {: `sniff` looked
+        table = parse_json(file.read(header_size))  # it begins with {: `sniff` looked
     except Unreadable as error:
         raise Unreadable(f"the safetensors header is not a JSON object, names with dtype and shape ({error})") from None
     metadata = table.pop("__metadata__", {})
@@ -72,12 +72,6 @@ def read_safetensors_file(file):
         flat = np.frombuffer(file.read(end - begin), DTYPES[entry["dtype"]])
         arrays[name] = to_native(flat.reshape(entry["shape"]))
     return arrays, metadata
-
-
-def _to_dict(pairs):
-    if len(dict(pairs)) != len(pairs):
-        raise Unreadable("has a name twice, expected every name once")
-    return dict(pairs)
 
 
 def _judge_entry(name, entry):

@@ -92,8 +92,8 @@ def test_sparse_category_ids_become_labels_in_their_order_and_the_table_says_so(
     dataset = opened(folder)
     assert dataset.class_names == ["background", "dog", "café 고양이"]
     assert dataset.category_ids == (None, 7, 90)
-    assert re.search(r"1 +7 +2 +dog\n +2 +90 +1 +café 고양이", dataset.table())
-    assert "2 images, 3 objects, 2 classes" in repr(dataset)
+    assert re.search(r"objects +crowds +name\n +1 +7 +1 +1 +dog\n +2 +90 +1 +0 +café 고양이", dataset.table())
+    assert "2 images, 2 objects and 1 crowd that training leaves out, 2 classes" in repr(dataset)
 
 
 def test_an_image_without_annotation_stays_in_its_place(folder):
@@ -111,6 +111,50 @@ def test_targets_can_be_read_without_pictures(folder):
     assert len(dataset.target(0)) == 3
     with pytest.raises(InputError, match="cats.json: opened without image_dir"):
         dataset[0]
+
+
+def test_whole_numbers_with_a_decimal_point_are_whole(folder):
+    text = re.sub(r'"(id|image_id|category_id|width|height)": (\d+)', r'"\1": \2.0', json.dumps(CONTENT))
+    (folder / "cats.json").write_text(text)
+    dataset = CocoDataset(folder / "cats.json", folder / "images")
+    assert repr((dataset.image_ids, dataset.category_ids, dataset.sizes[1])) == "([3, 5], (None, 7, 90), (18, 24))"
+    assert len(dataset[0][1]) == 3
+
+
+@pytest.mark.parametrize("place, message", [
+    ('"annotations"', "has the key 'annotations' 2 times in one object; expected it once"),
+    ('"bbox": [2, 3', "has the key 'bbox' 2 times in one object with the id 11; expected it once"),
+])
+def test_a_key_that_stands_twice_is_refused(folder, place, message):
+    key = place.split(":")[0]
+    text = json.dumps(CONTENT).replace(place, f"{key}: [], {place}")
+    (folder / "cats.json").write_text(text)
+    with pytest.raises(InputError, match=f"cats.json: {message}"):
+        CocoDataset(folder / "cats.json", folder / "images")
+
+
+def test_the_first_pixel_is_an_object_and_no_normalized_one(folder):
+    first = {"id": 1, "image_id": 3, "category_id": 7, "bbox": [0, 0, 1, 1], "segmentation": [[0, 0, 1, 0, 1, 1, 0, 1]]}
+    content = changed(["annotations", 0], first)
+    content["categories"].pop(0)
+    assert opened(folder, content).target(0).area[0] == 1
+
+
+@pytest.mark.parametrize("listed, stored", [("K\u00e4fer.png", "Ka\u0308fer.png"),
+                                            ("Ka\u0308fer.PNG", "k\u00e4fer.png")])
+def test_accents_are_found_however_they_are_composed(folder, listed, stored):
+    (folder / "images" / "a.png").rename(folder / "images" / stored)
+    dataset = opened(folder, changed(["images", 0, "file_name"], listed))
+    assert dataset.path(0).name == stored and dataset[0][0].shape == (HEIGHT, WIDTH, 3)
+
+
+def test_of_several_files_like_it_none_is_taken(folder):
+    for name in ("A.png", "A.PNG"):
+        (folder / "images" / name).write_bytes((folder / "images" / "a.png").read_bytes())
+    if len(list((folder / "images").glob("*.*"))) < 3:
+        pytest.skip("the file system takes these names for one")
+    with pytest.raises(InputError, match="image 3: there is no file .*a.PNG but 3 with names like it, .*A.PNG"):
+        opened(folder, changed(["images", 0, "file_name"], "a.PNG"))
 
 
 def test_a_byte_order_mark_is_no_obstacle(folder):
@@ -189,7 +233,7 @@ def test_a_polygon_without_a_pixel_is_refused_or_left_out_on_request(folder, pol
 # ---- what is mended with a warning ----
 
 @pytest.mark.parametrize("where, value, message", [
-    (["annotations", 1, "bbox"], [20, 12, 29, 18],
+    (["annotations", 1, "bbox"], [15, 10, 29, 18],
      r"annotation 12 .*reaches outside.*clipped.*corners x1, y1, x2, y2"),
     (["annotations", 0, "bbox"], [-4, 3, 16, 5], r"annotation 11 .*reaches outside the image of 30 x 20"),
     (["categories", 2], {"id": 8, "name": "owl"}, "no annotation of owl"),
@@ -247,6 +291,18 @@ REFUSED = {
     "no category id": ([A, 1, "category_id"], DELETE, "annotation 12: category_id is None"),
     "id twice": ([A, 1, "id"], 11, "annotation id used more than once: 11"),
     "unknown image": ([A, 1, "image_id"], 4, r"annotation 12 \(image 4\): no image has the id 4"),
+    "image id as text": ([A, 1, "image_id"], "3", "no image has the id '3'; '3' and 3 differ: write ids as"),
+    "image id half": ([A, 1, "image_id"], 3.5, "annotation 12: image_id is 3.5, expected a whole number or a text"),
+    "corners": ([A, 0, "bbox"], [2, 3, 12, 8], r"annotation 11 .*bbox \[2, 3, 12, 8\] fits its segmentation only as "
+                r"corners.*expected x, y, width, height: \[2, 3, 10, 5\]"),
+    "corners of a crowd": ([A, 1, "bbox"], [20, 12, 29, 18], r"annotation 12 .* only as corners.*: \[20, 12, 9, 6\]"),
+    "RLE along the rows": ([A, 1, "segmentation"], {**rle.encode(CROWD.T), "size": [HEIGHT, WIDTH]},
+                           r"annotation 12 .*RLE fits the bbox \[20, 12, 9, 6\] only if its runs go along the rows"),
+    "RLE in a list": ([A, 1, "segmentation"], [rle.encode(CROWD)], "annotation 12 .*an RLE .* without brackets"),
+    "normalized box": ([A, 0, "bbox"], [.1, .2, .3, .25],
+                       r"annotation 11 .*bbox has only numbers from 0 to 1, \[0.1, .*width"),
+    "normalized polygon": ([A, 0, "segmentation"], [[0, .15, .4, .15, .4, 1]],
+                           "annotation 11 .*segmentation has only numbers from 0 to 1, .*normalized.*Multiply"),
     "unknown category": ([A, 1, "category_id"], 64,
                          "annotation 12 .*category_id is 64, the declared .* 7 dog, 90"),
     "iscrowd 2": ([A, 0, "iscrowd"], 2, "annotation 11 .*iscrowd is 2"),
@@ -394,6 +450,94 @@ def test_an_annotation_file_is_replaced_on_request_only(tmp_path):
     assert path.read_bytes() == before
     write_coco(ShapesDataset(2, image_size=(40, 60)), tmp_path, overwrite=True)
     assert path.read_bytes() != before
+
+
+@pytest.fixture
+def renamed(tmp_path):
+    """A dataset whose pictures have the names that `write_coco` gives, in another order."""
+    write_coco(ShapesDataset(3, image_size=(40, 60)), tmp_path)
+    content = json.loads((tmp_path / "instances.json").read_text())
+    content["images"].reverse()
+    (tmp_path / "list.json").write_text(json.dumps(content))
+    (tmp_path / "instances.json").unlink()
+    return CocoDataset(tmp_path / "list.json", tmp_path)
+
+
+def stored(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_pictures_of_the_dataset_are_never_overwritten(tmp_path, renamed, overwrite):
+    before = stored(tmp_path)
+    reason = "is a file that the dataset is read from" if overwrite else "is there already .and 2 other files"
+    with pytest.raises(InputError, match=f"000000.png: {reason}"):
+        write_coco(renamed, tmp_path, overwrite)
+    assert stored(tmp_path) == before
+
+
+def test_neither_is_the_annotation_file_nor_what_a_link_leads_to(tmp_path, renamed):
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "000002.png").symlink_to(tmp_path / "000000.png")
+    with pytest.raises(InputError, match="000002.png: is a file that the dataset is read from"):
+        write_coco(renamed, tmp_path / "copy", overwrite=True)
+    (tmp_path / "copy" / "000002.png").unlink()
+    (tmp_path / "list.json").rename(tmp_path / "copy" / "instances.json")
+    with pytest.raises(InputError, match="instances.json: is a file that the dataset is read from"):
+        write_coco(CocoDataset(tmp_path / "copy" / "instances.json", tmp_path), tmp_path / "copy", overwrite=True)
+
+
+def test_a_strangers_picture_is_replaced_on_request_only(tmp_path):
+    (tmp_path / "000001.png").write_bytes(b"a stranger's")
+    shapes = ShapesDataset(2, image_size=(40, 60))
+    with pytest.raises(InputError, match="000001.png: is there already; .*overwrite=True"):
+        write_coco(shapes, tmp_path)
+    assert stored(tmp_path) == {"000001.png": b"a stranger's"}
+    dataset = CocoDataset(write_coco(shapes, tmp_path, overwrite=True), tmp_path)
+    np.testing.assert_array_equal(dataset[1][0], shapes[1][0])
+
+
+@pytest.mark.parametrize("change", [
+    lambda image: (image / 255).astype(np.float32), lambda image: image / 255,
+    lambda image: image.astype(np.uint16) * 257, lambda image: image[:, :, :1], lambda image: image[:, :, 0],
+    lambda image: image[:, :, 0] > 90, lambda image: np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])],
+    ids=["float32", "float64", "uint16", "(H, W, 1)", "gray", "bool", "alpha"])
+@pytest.mark.filterwarnings("ignore:.*no annotation of circle")
+def test_images_of_every_kind_that_the_package_takes_are_written(tmp_path, change):
+    shapes = ShapesDataset(1, image_size=(40, 60))
+
+    class Changed:
+        class_names = shapes.class_names
+        __len__ = shapes.__len__
+
+        def __getitem__(self, index):
+            image, target = shapes[index]
+            return change(image), target
+
+    image, changed_image = shapes[0][0], change(shapes[0][0])
+    expected = image if changed_image.ndim == 3 and changed_image.shape[2] >= 3 else np.dstack([image[:, :, 0]] * 3)
+    if changed_image.dtype == bool:
+        expected = np.dstack([changed_image] * 3) * np.uint8(255)
+    back = CocoDataset(write_coco(Changed(), tmp_path), tmp_path)
+    np.testing.assert_array_equal(back[0][0], expected)
+
+
+def test_what_cannot_be_written_names_the_picture(tmp_path):
+    class Wrong(list):
+        class_names = ["background", "circle", "square", "triangle"]
+
+    image, target = ShapesDataset(1, image_size=(40, 60))[0]
+    for wrong, message in (((image.astype(np.int32), target), r"dataset\[1\]: image: values of type int32"),
+                           ((image[:20], target), r"dataset\[1\]: target: masks have 40 x 60 pixels")):
+        with pytest.raises(InputError, match=message):
+            write_coco(Wrong([(image, target), wrong]), tmp_path, overwrite=True)
+    assert not (tmp_path / "instances.json").exists()
+
+
+def test_boxes_are_written_as_their_file_had_them(folder, tmp_path):
+    dataset = opened(folder, changed(["annotations", 0, "bbox"], [2.1, 3.3, 10.123456789, 5]))
+    path = write_coco(dataset, tmp_path / "copy")
+    assert json.loads(path.read_text())["annotations"][0]["bbox"] == [2.1, 3.3, 10.123456789, 5]
 
 
 def test_pictures_shared_by_training_and_validation_are_found_by_content(tmp_path):

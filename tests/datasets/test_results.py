@@ -5,6 +5,8 @@ Round trips through a file, entries written by hand, and copies of them with one
 
 import dataclasses
 import json
+import re
+import warnings
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from npmaskrcnn.datasets import ShapesDataset, detections_to_coco, read_detections, write_detections
 from npmaskrcnn.errors import InputError
 from npmaskrcnn import rle
-from npmaskrcnn.structures import Detections
+from npmaskrcnn.structures import Detections, mask_extents
 
 
 class Dataset:
@@ -61,7 +63,7 @@ def test_detections_come_back_from_a_file_as_they_were(tmp_path):
         # x2 = x1 + width, once rounded to float32.
         np.testing.assert_allclose(after.boxes, before.boxes, rtol=2e-7)
         np.testing.assert_array_equal(after.masks, before.masks > .5)
-        assert after.masks.dtype == np.float32 and after.boxes.dtype == np.float32
+        assert after.masks.dtype == bool and after.boxes.dtype == after.scores.dtype == np.float32
 
 
 def test_entries_in_any_order_are_sorted_by_image_and_score_with_ties_in_their_order(tmp_path):
@@ -138,8 +140,10 @@ def test_names_of_picture_and_class_win_over_numbers_of_another_numbering(tmp_pa
 
 
 @pytest.mark.parametrize("named, message", [
-    (dict(file_name="c.png"), "detection 0: file_name is 'c.png', the dataset has 'a.png', 'b.png'"),
-    (dict(file_name=7), "detection 0: file_name must be a text, got 7"),
+    (dict(file_name="c.png"), "detection 0: file_name is 'c.png', the dataset has 'left/a.png', 'b.png'"),
+    (dict(file_name="right/a.png"), "detection 0: file_name is 'right/a.png', the dataset has 'left/a.png'"),
+    (dict(file_name=7), "detection 0: file_name must be a text, the name of a picture, got 7"),
+    (dict(file_name=""), "detection 0: file_name must be a text, the name of a picture, got ''"),
     (dict(category_name="cow"), "detection 0: category_name is 'cow', the dataset has 'cat', 'dog'"),
 ])
 def test_a_name_that_the_dataset_does_not_have_is_refused(tmp_path, named, message):
@@ -148,7 +152,7 @@ def test_a_name_that_the_dataset_does_not_have_is_refused(tmp_path, named, messa
 
 
 def test_names_are_refused_where_there_is_nothing_to_compare_them_with(tmp_path):
-    with pytest.raises(InputError, match="file_name is 'b.png', the dataset has none"):
+    with pytest.raises(InputError, match="file_name is 'photos.*b.png', the dataset has none"):
         read_detections(write_named(tmp_path / "r.json"), Dataset())
 
 
@@ -160,26 +164,129 @@ def test_two_pictures_are_not_taken_for_one(tmp_path):
         read_detections(tmp_path / "r.json", Named())
 
 
-def test_a_name_that_occurs_twice_goes_with_its_id_and_confirms_it(tmp_path):
-    class Twice(Named):
-        image_ids, file_names = [40, "b", 3], ["left/b.png", "right/b.png", "c.png"]
+class Folders(Named):
+    """Equal base names in several folders, and one without."""
 
-        def size(self, index):
-            return 5, 4
+    image_ids, file_names = [1, 2, 3], ["z/1.png", "a/1.png", "1.png"]
 
-    found = read_detections(write_named(tmp_path / "r.json", image_id="b"), Twice())
-    assert [len(f) for f in found] == [0, 1, 0]
-    with pytest.raises(InputError, match="image_id 3 is 'c.png' in the dataset, not 'b.png'"):
-        read_detections(write_named(tmp_path / "r.json", image_id=3), Twice())
+    def size(self, index):
+        return 5, 4
+
+
+@pytest.mark.parametrize("written, index", [("a/1.png", 1), ("A\\1.PNG", 1), ("1.png", 2)])
+def test_equal_base_names_are_told_apart_by_their_folders_never_by_number(tmp_path, written, index):
+    for image_id in (1, 2, 3):
+        found = read_detections(write_named(tmp_path / "r.json", image_id, written), Folders())
+        assert [len(f) for f in found] == [i == index for i in range(3)]
+
+
+@pytest.mark.parametrize("written, message", [
+    ("s/z/1.png", "file_name 's/z/1.png' fits 2 images of the dataset, 'z/1.png', '1.png': .*--images"),
+    ("s/1.png", None),
+    ("y/1.png", None),
+])
+def test_a_path_that_fits_several_pictures_is_refused_unless_the_folder_says_which(tmp_path, written, message):
+    if message is not None:
+        with pytest.raises(InputError, match=message):
+            read_detections(write_named(tmp_path / "r.json", 2, written), Folders())
+    else:
+        assert len(read_detections(write_named(tmp_path / "r.json", 2, written), Folders())[2]) == 1
+
+    class Opened(Folders):
+        def path(self, index):
+            return f"{written[0]}/{self.file_names[index]}"
+
+    index = 0 if message else 2
+    assert len(read_detections(write_named(tmp_path / "r.json", 2, written), Opened())[index]) == 1
+
+
+def test_letters_with_accents_are_one_name_however_they_are_composed(tmp_path):
+    class Accents(Folders):
+        file_names = ["K\u00e4fer.png", "b.png", "c.png"]
+
+    assert len(read_detections(write_named(tmp_path / "r.json", file_name="n/Ka\u0308fer.png"), Accents())[0]) == 1
+
+
+# ---- boxes alone, masks alone ----
+
+def write_some(path, *left_out):
+    entries = detections_to_coco(example(), Dataset.image_ids, Dataset.category_ids)
+    path.write_text(json.dumps([{key: value for key, value in entry.items() if key not in left_out}
+                                for entry in entries]))
+    return path
+
+
+def test_boxes_alone_have_no_masks(tmp_path):
+    results = read_detections(write_some(tmp_path / "r.json", "segmentation"), Dataset())
+    assert not results.has_masks and results[0].masks is None and results[1].masks is None
+    np.testing.assert_allclose(results[0].boxes, example()[0].boxes, rtol=2e-7)
+
+
+def test_the_box_of_a_mask_alone_is_its_extent(tmp_path):
+    results = read_detections(write_some(tmp_path / "r.json", "bbox"), Dataset())
+    assert results.has_masks
+    np.testing.assert_array_equal(results[0].boxes, mask_extents(results[0].masks))
+    np.testing.assert_array_equal(results[0].masks, example()[0].masks > .5)
+
+
+def test_neither_or_masks_of_some_are_refused(tmp_path):
+    with pytest.raises(InputError, match="detection 0: has no bbox and no segmentation"):
+        read_detections(write_some(tmp_path / "r.json", "bbox", "segmentation"), Dataset())
+
+
+def test_results_keep_what_the_file_says_beside_the_rounded_arrays(tmp_path):
+    entries = detections_to_coco(example(), Dataset.image_ids, Dataset.category_ids)
+    entries[0].update(bbox=[13.2, 1.39, 36, 92.98], score=.1234567891234)
+    (tmp_path / "r.json").write_text(json.dumps(entries))
+    found = read_detections(tmp_path / "r.json", Dataset())[0]
+    assert found.xywh[-1].tolist() == [13.2, 1.39, 36, 92.98] and found.exact_scores[-1] == .1234567891234
+    write_detections(tmp_path / "r2.json", [found, example()[1]], Dataset.image_ids, Dataset.category_ids)
+    again = read_detections(tmp_path / "r2.json", Dataset())[0]
+    np.testing.assert_array_equal(again.xywh, found.xywh)
+    np.testing.assert_array_equal(again.exact_scores, found.exact_scores)
+    assert dataclasses.replace(found, boxes=found.boxes + 1).xywh is None
+
+
+@pytest.mark.parametrize("boxes, left_out, message", [
+    ([[.1, .2, .5, .4], [0, 0, .3, 1]], "segmentation", "every bbox has only numbers from 0 to 1"),
+    ([[.1, .2, .5, .4], [2, 0, 3, 1]], "segmentation", None),
+    ([[1, 1, 4, 3], [6, 4, 9, 6]], "segmentation", "every bbox can be read as corners .* do not fit their images"),
+    ([[1, 1, 4, 3], [6, 4, 3, 2]], "segmentation", None),
+    ([[4, 3, 9, 6], [4, 3, 9, 6]], "", "every bbox can be read as corners .* do not fit their masks"),
+    ([[4, 3, 5, 3], [4, 3, 5, 3]], "", None),
+])
+def test_a_file_of_boxes_that_mean_something_else_gives_a_warning(tmp_path, boxes, left_out, message):
+    mask = np.zeros((6, 9), bool)
+    mask[3:6, 4:9] = True
+    entry = {"image_id": 40, "category_id": 7, "score": .5, "segmentation": rle.encode(mask)}
+    entry.pop(left_out, None)
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps([{**entry, "bbox": box} for box in boxes]))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        read_detections(path, Dataset())
+    assert (message is None) == (not caught)
+    if message is not None:
+        assert re.search(f"r.json: {message}", str(caught[0].message))
+
+
+def test_results_are_a_sequence(tmp_path):
+    results = read_detections(write_some(tmp_path / "r.json"), Dataset())
+    assert len(results) == 2 and [len(found) for found in results] == [3, 0] and len(results[-1]) == 0
+    assert [len(found) for found in results[:5]] == [3, 0]
 
 
 @pytest.mark.parametrize("field, value, message", [
     ("image_id", 41, "detection 1: image_id is 41, the dataset has 40, 'b'"),
     ("image_id", [40], "detection 1: image_id is"),
+    ("image_id", "40", "image_id is '40', the dataset has 40, 'b'; '40' and 40 differ: write ids as numbers"),
+    ("category_id", "7", "category_id is '7', the dataset has 7, 90; '7' and 7 differ"),
+    ("score", "0.9", "detection 1: score must be a finite number, got '0.9'"),
     ("category_id", 1, "detection 1: category_id is 1, the dataset has 7, 90"),
     ("bbox", [1, 2, 3], "detection 1: bbox(.2.)? must be (4|a finite) number"),
     ("bbox", [1, 2, 3, float("nan")], "detection 1: bbox"),
-    ("bbox", None, "detection 1: bbox must be 4 numbers, got None"),
+    ("bbox", {}, "detection 1: bbox must be 4 numbers, got {}"),
+    ("image_id", True, "detection 1: image_id is True"),
     ("score", float("nan"), "detection 1: score must be a finite number, got nan"),
     ("score", "high", "detection 1: score"),
     ("score", None, "detection 1: score"),

@@ -1,5 +1,6 @@
 """COCO's figures: pycocotools' stored ones, hand values, and what is said of bad or missing input."""
 
+import itertools
 import json
 import pathlib
 import warnings
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from npmaskrcnn.datasets import CocoDataset, read_detections
 from npmaskrcnn.errors import InputError, InputWarning
 from npmaskrcnn import rle
 from npmaskrcnn.evaluation import evaluate
@@ -197,6 +199,78 @@ def test_no_warning_when_every_class_is_there():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         evaluate(dataset, [find([], [], [])])
+
+
+# ---- ties, and numbers that float32 cannot hold ----
+
+
+@pytest.mark.parametrize("ids", [[7, 30, 200], ["7", "30", "200"], [7, 30, "30"], None])
+def test_equal_scores_go_by_image_id_whatever_the_order_of_the_images(ids):
+    target = make_target([[0, 0, 9, 9]], [1])
+    right, wrong = find([[0, 0, 9, 9]], [1], [.5]), find([[20, 20, 30, 30]], [1], [.5])
+    scenes = [(7, right), (30, wrong), (200, wrong)]
+    figures = set()
+    for order in itertools.permutations(range(3)):
+        dataset = Scenes([target] * 3, ["background", "circle"])
+        if ids is not None:
+            dataset.image_ids = [ids[k] for k in order]
+        figures.add(evaluate(dataset, [scenes[k][1] for k in order]).bbox.AP)
+    # The right one comes first, second or third, and has one recall of three: 34 of 101 points.
+    expected = {None: {34 / 101, 17 / 101, 34 / 303}, 7: {34 / 101}, "7": {34 / 303}}[ids and ids[0]]
+    assert sorted(figures) == pytest.approx(sorted(expected))
+
+
+def test_boxes_are_measured_as_their_file_has_them(tmp_path):
+    box = [13.2, 381.39, 36, 92.98]         # overlaps of .8000000000000002, and of less in float32
+    corners = [[13, 381, 50, 381, 50, 475, 13, 475]]
+    content = {"images": [{"id": 1, "file_name": "a.png", "width": 90, "height": 480}],
+               "categories": [{"id": 1, "name": "cat"}],
+               "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": box, "segmentation": corners}]}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    (tmp_path / "r.json").write_text(json.dumps([{"image_id": 1, "category_id": 1, "bbox": [9.2, *box[1:]],
+                                                  "score": .9}]))
+    dataset = CocoDataset(tmp_path / "a.json")
+    results = read_detections(tmp_path / "r.json", dataset)
+    assert evaluate(dataset, results, "bbox").bbox.AP == pytest.approx(.7)      # .50 to .80, both included
+    moved = results[0]
+    moved.boxes = moved.boxes + [60, 0, 60, 0]      # what the file said holds no longer
+    assert evaluate(dataset, [moved], "bbox").bbox.AP == 0
+
+
+def test_scores_that_float32_takes_for_equal_are_not(tmp_path):
+    dataset = Scenes([make_target([[0, 0, 9, 9]], [1])], ["background", "circle"])
+    dataset.image_ids, dataset.category_ids, dataset.size = [1], [None, 1], lambda i: (40, 60)
+    entries = [{"image_id": 1, "category_id": 1, "bbox": [x, 0, 9, 9], "score": score}
+               for x, score in ((20, .5), (0, .5 + 1e-12))]
+    (tmp_path / "r.json").write_text(json.dumps(entries))
+    assert evaluate(dataset, read_detections(tmp_path / "r.json", dataset), "bbox").bbox.AP == 1
+
+
+# ---- classes meet by name ----
+
+
+def named(labels, class_names):
+    found = find([[0, 0, 9, 9], [20, 20, 40, 39], [10, 0, 19, 9]][:len(labels)], labels, [.9, .8, .7][:len(labels)])
+    found.class_names = class_names
+    return [found]
+
+
+def test_classes_meet_by_name_where_both_sides_have_names():
+    dataset = Scenes([make_target([[0, 0, 9, 9], [20, 20, 40, 39]], [1, 2])], ["background", "cat", "dog"])
+    coco = ["background", "N/A", "dog", "N/A", "cat", "horse"]      # as many a model: gaps, and another order
+    assert evaluate(dataset, named([4, 2], coco)).segm.AP == 1
+    assert evaluate(dataset, named([2, 4], coco)).segm.AP == 0
+    with pytest.warns(InputWarning, match=r"1 detection of classes that the dataset does not have left out \(horse\)"):
+        assert evaluate(dataset, named([4, 2, 5], coco)).segm.AP == 1
+    with pytest.raises(InputError, match="label 6 is none of the 5 classes .1 N/A, 2 dog"):
+        evaluate(dataset, named([6], coco))
+    assert evaluate(dataset, named([1, 2], None)).segm.AP == 1
+
+
+def test_without_a_name_on_both_sides_nothing_is_measured():
+    with pytest.raises(InputError, match=r"detections\[0\]: the classes are cat, dog, the dataset's are circle, "
+                                         "square, and no name is in both"):
+        evaluate(one_scene(), named([1], ["background", "cat", "dog"]))
 
 
 # ---- the result ----

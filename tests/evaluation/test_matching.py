@@ -47,9 +47,32 @@ def test_better_score_chooses_first_even_if_the_other_overlaps_more():
 def test_overlap_exactly_at_the_threshold_is_a_match():
     no = np.array([False])
     # Two 4 x 3 boxes, 2 shared columns of 6 pixels, 18 in the union: one third.
-    iou, _ = box_overlap(np.array([[0., 0, 4, 3]]), np.array([[2., 0, 6, 3]]), no)
+    iou, _ = box_overlap(np.array([[0., 0, 4, 3]]), np.array([[2., 0, 4, 3]]), no)
     assert match_greedily(iou, no, no, [1 / 3]).tolist() == [[0]]
     assert match_greedily(iou, no, no, [1 / 3 + 1e-9]).tolist() == [[-1]]
+
+
+def overlap_in_numbers(det, gt, is_crowd):
+    """pycocotools' bbIou, one pair at a time in Python's floats."""
+    width = min(det[2] + det[0], gt[2] + gt[0]) - max(det[0], gt[0])
+    height = min(det[3] + det[1], gt[3] + gt[1]) - max(det[1], gt[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared, det_area = width * height, det[2] * det[3]
+    return shared / (det_area if is_crowd else det_area + gt[2] * gt[3] - shared)
+
+
+def test_an_overlap_exactly_at_a_threshold_falls_on_the_side_of_pycocotools():
+    one_crowd = np.array([False, True])
+    iou, _ = box_overlap([[9.2, 381.39, 36, 92.98]], [[13.2, 381.39, 36, 92.98]] * 2, one_crowd)
+    assert iou[0, 0] == .8000000000000002
+    rng = np.random.default_rng(0)
+    for _ in range(1000):       # shifted by a ninth of the width: .8, up to rounding
+        x, y, h = rng.uniform(0, 400, 3).round(2).tolist()
+        step = round(rng.uniform(1, 20), 2)
+        det, gt = [x, y, 9 * step, h], [x + step, y, 9 * step, h]
+        iou, _ = box_overlap([det], [gt, gt], one_crowd)
+        assert iou.tolist() == [[overlap_in_numbers(det, gt, False), overlap_in_numbers(det, gt, True)]]
 
 
 def test_detections_on_a_crowd_are_ignored_and_never_use_it_up():
@@ -104,7 +127,7 @@ def test_mask_overlap_counts_pixels():
 
 
 def test_box_overlap_has_no_plus_one_and_touching_boxes_share_nothing():
-    boxes = np.array([[0, 0, 10, 4], [10, 0, 20, 4], [5, 2, 5, 2]], dtype=np.float32)
+    boxes = np.array([[0, 0, 10, 4], [10, 0, 10, 4], [5, 2, 0, 0]], dtype=np.float32)
     iou, area = box_overlap(boxes, boxes, np.zeros(3, bool))
     assert iou.tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 0]]   # the last has no area: no overlap, no NaN
     assert area.tolist() == [40, 40, 0]

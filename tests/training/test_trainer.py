@@ -4,16 +4,20 @@ Log, figures and checkpoints are held against the run that wrote them; a run tha
 error, and taken up again against one that was not, bit for bit; messages against the words that a person needs.
 """
 
+import errno
 import io
 import os
 import signal
+import subprocess
+import sys
 import warnings
 
 import numpy as np
 import pytest
 
+from npmaskrcnn.datasets import ShapesDataset
 from npmaskrcnn.errors import InputError, InputWarning
-from npmaskrcnn.structures import Target
+from npmaskrcnn.structures import Detections, Target
 from npmaskrcnn.training import SGD, AdamW, Trainer, TrainingDiverged, WarmupCosine, WarmupSteps, read_log, train
 from npmaskrcnn.network import LOSS_NAMES
 from npmaskrcnn.training.log import COLUMNS
@@ -249,7 +253,7 @@ def test_checkpoint_holds_model_arrays_under_their_own_names(make, tmp_path):
 def test_rows_after_the_checkpoint_are_dropped_from_the_log(make, tmp_path):
     make(out_dir=tmp_path, checkpoint_at=[3], rng=1).run(6)
     trainer = make(out_dir=tmp_path, rng=1).resume(tmp_path / "checkpoint-000003.npz")
-    np.testing.assert_array_equal(read_log(tmp_path / "log.csv")["step"], [1, 2, 3])
+    np.testing.assert_array_equal(trainer.log.arrays()["step"], [1, 2, 3])
     trainer.run(1)
     np.testing.assert_array_equal(read_log(tmp_path / "log.csv")["step"], [1, 2, 3, 4])
 
@@ -472,6 +476,173 @@ def test_a_signal_in_the_middle_of_an_update_waits_for_its_end(make, tmp_path, n
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+# ---- one training a folder -------------------------------------------------------------------------
+
+
+WRITING = "another training is writing into this folder"
+
+
+def test_a_second_training_into_a_folder_is_refused_while_the_first_one_runs(make, boxes, tmp_path):
+    class Meeting(boxes):
+        def __getitem__(self, index):
+            if self.reads in (0, 8):        # when the folder is still empty, and later
+                with pytest.raises(InputError, match=f"{tmp_path}: {WRITING}.*--out"):
+                    make(out_dir=tmp_path).run(1)
+                met.append(index)
+            if self.reads == 12:
+                with pytest.raises(InputError, match=WRITING):
+                    make(out_dir=tmp_path).resume(tmp_path / "checkpoint-000002.npz").run(1)
+                met.append(index)
+            return super().__getitem__(index)
+
+    met = []
+    make(dataset=Meeting(), out_dir=tmp_path, checkpoint_at=[2]).run(4)
+    assert len(met) == 3
+    np.testing.assert_array_equal(read_log(tmp_path / "log.csv")["step"], [1, 2, 3, 4])
+    make(out_dir=tmp_path).resume(tmp_path / "checkpoint.npz").run(1)       # it is free again
+
+
+def test_the_lock_of_a_process_holds_others_off_and_goes_with_it(make, tmp_path):
+    code = (f"from npmaskrcnn.training.lock import alone_in\n"
+            f"with alone_in({str(tmp_path)!r}):\n    print('held', flush=True)\n    input()")
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(InputError, match=WRITING):
+            make(out_dir=tmp_path).run(1)
+    finally:
+        process.kill()
+        process.communicate()
+    half, mine = tmp_path / f".{'0a' * 8}.tmp", tmp_path / ".mine.tmp"
+    half.touch(), mine.touch()
+    make(out_dir=tmp_path).run(1)
+    assert mine.exists() and not half.exists()      # what a killed writer left is gone
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF])
+def test_where_there_are_no_locks_a_training_goes_without(make, tmp_path, monkeypatch, number):
+    def refuse(file):
+        raise OSError(number, os.strerror(number))
+    monkeypatch.setattr("npmaskrcnn.training.lock._lock", refuse)
+    make(out_dir=tmp_path).run(1)
+    (tmp_path / "two" / ".lock").mkdir(parents=True)        # cannot be opened, as in a folder of somebody else's
+    make(out_dir=tmp_path / "two").run(1)
+
+
+# ---- the end, and what is left undone there --------------------------------------------------------
+
+
+def test_a_training_that_has_all_its_steps_is_finished_by_taking_it_up(fake_model, boxes, tmp_path):
+    def go_on(**options):
+        with pytest.warns(InputWarning, match="no ground truth"):
+            return train(fake_model(), boxes(), 4, tmp_path, log_every=0, validation=boxes(2), **options)
+
+    expected = go_on(weight_average=0.9).model.state_dict()
+    (tmp_path / "model.npz").unlink()
+    (tmp_path / "validation.csv").unlink()
+    drawn = tmp_path / "curves"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("npmaskrcnn.training.trainer.draw_curves", lambda trainer: drawn.touch())
+        go_on(weight_average=0.9, resume=tmp_path / "checkpoint.npz")
+    assert_same(expected, read_npz(tmp_path / "model.npz")[0])
+    np.testing.assert_array_equal(read_log(tmp_path / "validation.csv")["step"], [4])
+    assert drawn.exists()
+
+
+def test_an_evaluation_that_was_cut_off_is_made_up_for_and_none_is_done_twice(make, fake_model, boxes, tmp_path):
+    class Killed(fake_model):
+        def predict(self, images):
+            if self.calls == 4:
+                raise KeyboardInterrupt
+            return super().predict(images)
+
+    options = dict(out_dir=tmp_path, validation=boxes(1), eval_every=2)
+    with pytest.raises(KeyboardInterrupt), pytest.warns(InputWarning):
+        make(Killed(), **options).run(6)
+    with pytest.warns(InputWarning):
+        make(**options).resume(tmp_path / "checkpoint.npz").run(2)
+    np.testing.assert_array_equal(read_log(tmp_path / "validation.csv")["step"], [2, 4, 6])
+
+
+@pytest.mark.parametrize("error", [OSError("the disk is gone"), InputError("3.png: is damaged"), MemoryError(),
+                                   ValueError("a bug in somebody's dataset")])
+def test_an_evaluation_that_cannot_be_done_costs_no_model(make, boxes, tmp_path, error):
+    class Damaged(boxes):
+        def __getitem__(self, index):
+            seen.append((tmp_path / "model.npz").exists())
+            raise error
+
+    seen, plain = [], make()
+    plain.run(4)
+    trainer = make(out_dir=tmp_path, validation=Damaged(), eval_every=2)
+    with (pytest.warns(InputWarning, match="evaluation of step 2 is missing"),
+          pytest.warns(InputWarning, match=f"evaluation of step 4 is missing, the model is kept: .*{error}")):
+        trainer.run(4)
+    assert seen == [False, True]        # at the end the model is safe before anything is tried
+    assert_same(everything(plain), everything(trainer))
+    assert_same(plain.model.state_dict(), read_npz(tmp_path / "model.npz")[0])
+
+
+def test_a_validation_set_may_lack_the_last_classes(make, fake_model, boxes, tmp_path):
+    class Cats(boxes):
+        class_names = ["background", "cat"]
+
+    class Pets(boxes):
+        class_names = ["background", "cat", "dog", "bird"]
+
+    class Seeing(fake_model):   # a cat where it is, and a dog that scores higher
+        def predict(self, images):
+            found = super().predict(images)
+            return [Detections(*(np.concatenate([a, b]) for a, b in (
+                (one.boxes, one.boxes), ([2], one.labels), ([0.9], one.scores), (one.masks, one.masks))))
+                for one in found]
+
+    model = Seeing()
+    model.class_names = Pets.class_names
+    with pytest.warns(InputWarning, match="validation: lacks the classes dog, bird; detections of them are left out, "
+                                          "and the average precision is one over cat$"):
+        trainer = make(model, Pets(), validation=Cats(2), out_dir=tmp_path)
+    trainer.run(2)
+    np.testing.assert_array_equal(trainer.validation_log.arrays()["segm_AP"], [1.0])
+
+
+def test_a_validation_set_without_class_names_is_refused_at_once(make, boxes):
+    validation = boxes()
+    validation.class_names = None
+    with pytest.raises(InputError, match='validation: class_names must be a list of "background" and the classes'):
+        make(validation=validation)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_a_run_that_was_killed_before_its_first_checkpoint_is_begun_anew(make, tmp_path, kept):
+    killed, whole = make(out_dir=tmp_path), make()
+    for _ in range(kept):
+        killed.train_step()
+    make(out_dir=tmp_path).run(3)
+    whole.run(3)
+    assert_same(whole.model.state_dict(), read_npz(tmp_path / "model.npz")[0])
+    np.testing.assert_array_equal(read_log(tmp_path / "log.csv")["step"], [1, 2, 3])
+    assert (tmp_path / "log.csv.old").exists() == bool(kept)
+
+
+def test_a_log_whose_last_line_was_cut_off_is_taken_up(make, tmp_path):
+    make(out_dir=tmp_path).run(3)
+    with open(tmp_path / "log.csv", "ab") as file:
+        file.write(b"4,0.7,0.0")
+    make(out_dir=tmp_path).resume(tmp_path / "checkpoint.npz").run(2)
+    np.testing.assert_array_equal(read_log(tmp_path / "log.csv")["step"], [1, 2, 3, 4, 5])
+
+
+@pytest.mark.parametrize("content", [b"", bytes(512), b"step,loss_total\n1,\xff\n", b"step\none\n"])
+def test_a_damaged_log_costs_no_training(make, tmp_path, content):
+    make(out_dir=tmp_path).run(2)
+    (tmp_path / "log.csv").write_bytes(content)
+    with pytest.warns(InputWarning, match="log.csv: .*; it is kept as .*log.csv.old, and the log begins anew"):
+        make(out_dir=tmp_path).resume(tmp_path / "checkpoint.npz").run(2)
+    np.testing.assert_array_equal(read_log(tmp_path / "log.csv")["step"], [3, 4])
+    assert (tmp_path / "log.csv.old").read_bytes() == content
+
+
 # ---- divergence -----------------------------------------------------------------------------------
 
 
@@ -642,6 +813,73 @@ def test_a_folder_that_cannot_be_made_is_refused(make, tmp_path):
         make(out_dir=tmp_path / "file" / "run")
 
 
+# ---- what is looked at before the first step -------------------------------------------------------
+
+
+class Faulty:
+    """Wraps a dataset and breaks some of its items."""
+
+    def __init__(self, dataset, faults):
+        self.dataset, self.faults, self.class_names, self.reads = dataset, faults, dataset.class_names, []
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def __getitem__(self, index):
+        self.reads.append(index)
+        if index in self.faults:
+            raise self.faults[index]
+        return self.dataset[index]
+
+
+def test_all_faults_of_the_images_are_told_before_the_first_step(fake_model, boxes, tmp_path):
+    faulty = Faulty(boxes(7), {2: InputError("2.png: is damaged"), 5: OSError("5.png: no such device")})
+    with pytest.raises(InputError, match="^dataset: of the 7 images these 2 cannot be used: 2.png: is damaged; "
+                                         "5.png: no such device$"):
+        train(fake_model(), faulty, 3, tmp_path, log_every=0)
+    assert faulty.reads == list(range(7)) and not (tmp_path / "log.csv").exists()
+    one = Faulty(boxes(7), {6: InputError("6.png: is damaged")})
+    with pytest.raises(InputError, match="^6.png: is damaged$"):
+        train(fake_model(), boxes(), 3, tmp_path, validation=one, log_every=0)
+    with pytest.raises(InputError, match=r"^image 0 of the validation: object 0 has label 9"):
+        train(fake_model(), boxes(), 3, validation=boxes(1, label=9), log_every=0)
+    assert not (tmp_path / "log.csv").exists()
+    train(fake_model(), boxes(), 1, tmp_path, log_every=0)
+    with pytest.raises(InputError, match="6.png"):
+        train(fake_model(), boxes(), 1, tmp_path, resume=tmp_path / "checkpoint.npz", validation=one, log_every=0)
+
+
+def test_a_folder_of_nothing_but_faults_is_not_looked_at_to_its_end(fake_model, boxes):
+    faulty = Faulty(boxes(99), {i: InputError(f"{i}.png: is damaged") for i in range(1, 99)})
+    with pytest.raises(InputError, match="of the first 11 of 99 images these 10 cannot be used: 1.png.* 10.png: is d"):
+        train(fake_model(), faulty, 3, log_every=0)
+    assert len(faulty.reads) == 11
+
+
+def test_what_draws_itself_and_what_is_not_to_be_judged_is_not_looked_at(fake_model, boxes):
+    drawn = Faulty(boxes(7), {})
+    drawn.draws_itself = True
+    train(fake_model(), drawn, 1, batch_size=2, log_every=0)
+    plain = Faulty(boxes(7), {})
+    train(fake_model(), plain, 1, batch_size=2, log_every=0, judge_first=False)
+    assert len(drawn.reads) == len(plain.reads) == 2 and ShapesDataset.draws_itself
+
+
+def test_how_far_the_look_has_come_is_shown(fake_model, boxes, make):
+    stream = Stream()
+    trainer = make(dataset=boxes(3), validation=boxes(2), judge_first=True, stream=stream, log_every=1)
+    with pytest.warns(InputWarning, match="no ground truth"):
+        trainer.run(1)
+        reads = trainer.dataset.reads
+        trainer.run(1)
+    assert trainer.dataset.reads == reads + 4       # the second run looks at nothing but its batch
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "looking at the images of the dataset: 0 of 3"
+    assert [line.split(",")[0] for line in lines[1:4]] == [
+        "looking at the images of the dataset: 3 of 3", "looking at the images of the validation: 0 of 2",
+        "looking at the images of the validation: 2 of 2"]
+
+
 # ---- train ----------------------------------------------------------------------------------------
 
 
@@ -659,8 +897,8 @@ def test_train_judges_and_resumes(fake_model, boxes, tmp_path, monkeypatch):
         train(fake_model(), boxes(), 3, optimizer=["sgd"])
     train(fake_model(), boxes(), 4, tmp_path, log_every=0)
     assert (tmp_path / "model.npz").exists()
-    with pytest.raises(InputError, match="4 steps behind it already"):
-        train(fake_model(), boxes(), 4, tmp_path, resume=tmp_path / "checkpoint.npz", log_every=0)
+    with pytest.raises(InputError, match="4 steps behind it already"), pytest.warns(InputWarning, match="schedule"):
+        train(fake_model(), boxes(), 3, tmp_path, resume=tmp_path / "checkpoint.npz", log_every=0)
     with pytest.warns(InputWarning, match="schedule"):
         trainer = train(fake_model(), boxes(), 6, tmp_path, resume=tmp_path / "checkpoint.npz", log_every=0)
     assert trainer.step == 6 and len(trainer.log) == 6

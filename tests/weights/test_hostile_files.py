@@ -413,7 +413,7 @@ def entry(dtype="F32", shape=(2, 3), offsets=(0, 24)):
     (safetensors({"w": 3}), "lacks dtype, shape or data_offsets"),
     (safetensors({"w": entry(offsets=(0, 12, 24))}), "lacks dtype, shape or data_offsets"),
     (safetensors({"__metadata__": {"a": 1}, "w": entry()}), "is not a map of strings"),
-    (safetensors(b'{"w": 1, "w": 2}'), "has a name twice"),
+    (safetensors(b'{"w": 1, "w": 2}'), "has the key 'w' 2 times in one object"),
     (safetensors(b'{"a":' * 50_000), "is not a JSON object"),
     (safetensors(b'{"\xff": 1}'), "is not a JSON object"),
     (safetensors(b'{"w": ' + b"9" * 5000 + b"}"), "w"),

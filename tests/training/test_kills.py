@@ -1,0 +1,42 @@
+"""Trainings that are killed without a warning, in processes of their own; benchmarks/kill_trainings.py has sixty."""
+
+from pathlib import Path
+
+import pytest
+
+WITHOUT_CURVES = """
+import sys
+from npmaskrcnn import cli
+from npmaskrcnn.training import trainer
+trainer.draw_curves = lambda trainer: None      # they take longer than all the rest
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def kills():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+        import kill_trainings
+        patch.setattr(kill_trainings, "PROGRAM", ("-c", WITHOUT_CURVES))
+        patch.setattr(kill_trainings, "STEPS", 3)
+        patch.setattr(kill_trainings, "EVAL_EVERY", 3)
+        yield kill_trainings
+
+
+@pytest.fixture(scope="module")
+def folder(kills, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kills")
+    kills.make_data(folder)
+    kills.finish(kills.start(folder, folder / "whole"))
+    return folder
+
+
+# As soon as they are there: while loading; between two checkpoints; when all steps are done, and nothing is measured.
+@pytest.mark.parametrize("name", [".lock", "log.csv", "model.npz"])
+def test_a_training_that_was_killed_ends_with_the_model_of_one_that_was_not(kills, folder, name):
+    out = folder / f"killed-{name}"
+    assert kills.kill(kills.start(folder, out), (out / name).exists)
+    kills.finish(kills.start(folder, out))
+    assert kills.differences(folder / "whole", out) == []
+    assert not list(out.glob("*.tmp"))
