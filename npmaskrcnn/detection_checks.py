@@ -9,7 +9,7 @@ D detections, H, W height and width of the image; `name` is what messages call t
 import numpy as np
 
 from .errors import InputError
-from .structures import Detections, as_corners
+from .structures import Detections, MaskSequence, as_corners
 
 ROUNDING = 1e-3     # by which an interpolated probability may exceed 1
 
@@ -38,8 +38,8 @@ def judge_detections(detections, name, class_names=None, needs_masks=True, size=
     if scores.shape != (num,) or labels.shape != (num,) or boxes.shape != (num, 4) and num:
         raise InputError(f"{name}: expected boxes (D, 4), labels (D,) and scores (D,), got "
                          f"{boxes.shape}, {labels.shape} and {scores.shape}")
-    found = Detections(boxes.reshape(-1, 4), labels, scores, None if masks is None else np.asarray(masks),
-                       getattr(detections, "class_names", None))
+    masks = masks if masks is None or isinstance(masks, MaskSequence) else np.asarray(masks)
+    found = Detections(boxes.reshape(-1, 4), labels, scores, masks, getattr(detections, "class_names", None))
     _keep_exact(found, detections)
     if num == 0:
         return found
@@ -82,6 +82,8 @@ def _judge_masks(masks, num, size, name):
     expected = (num, *(size or masks.shape[1:]))
     if masks.ndim != 3 or masks.shape != expected:
         raise InputError(f"{name}: expected masks {expected}, of the image's size, got {masks.shape}")
+    if isinstance(masks, MaskSequence):     # made by the package, and not to be made only to be looked at
+        return
     if masks.dtype != bool and not (masks.min() >= 0 and masks.max() <= 1 + ROUNDING):    # NaN neither
         raise InputError(f"{name}: masks must be bool, or probabilities in 0..1, and they go from "
                          f"{masks.min():g} to {masks.max():g}")

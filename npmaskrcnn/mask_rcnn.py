@@ -16,11 +16,11 @@ from .network import LOSS_NAMES, Network, silent
 from .nn import Notes
 from .stages.box_head import box_loss_shares
 from .stages.mask_head import mask_loss_shares, select_masks
-from .stages.paste import paste_masks
+from .stages.paste import paste_masks, paste_when_asked
 from .stages.roi_pooler import make_rois
 from .stages.rpn import rpn_loss_shares
 from .stages.transform import resize_target, scale_boxes
-from .structures import Detections, Target
+from .structures import Detections, MaskSequence, Target
 from .trace import TrainingTrace
 
 
@@ -70,7 +70,7 @@ class MaskRCNN(Network):
 
     # ---- inference --------------------------------------------------------------------------------
 
-    def predict(self, images, score_threshold=None, iou_threshold=None, progress=None):
+    def predict(self, images, score_threshold=None, iou_threshold=None, progress=None, paste_all=True):
         """Find the objects in one image or several.
 
         Parameters
@@ -84,6 +84,9 @@ class MaskRCNN(Network):
             (default ``config.box_nms_thresh``).
         progress : callable, optional
             Called with the name of each stage as it begins: a full-size model takes seconds.
+        paste_all : bool
+            False pastes a mask when it is asked for: ``masks`` is then a `MaskSequence`, of which ``masks[i]`` is an
+            (H, W) array. A hundred masks of a photograph of 12 megapixels take 4.8 GB at once.
 
         Returns
         -------
@@ -99,6 +102,7 @@ class MaskRCNN(Network):
             raise refusal("progress", "a function of the name of a stage", progress)
         judge_fraction(score_threshold, "score_threshold", optional=True)
         judge_fraction(iou_threshold, "iou_threshold", optional=True)
+        judge_flag(paste_all, "paste_all")
         single = not are_several(images)
         images = judge_images([images] if single else images, self.dtype)
         if self.untrained:
@@ -110,10 +114,10 @@ class MaskRCNN(Network):
         with ops.whole_pass(batch.images.size):
             traces = self.infer(batch, score_threshold, iou_threshold, tell=tell)
             tell("pasting")
-            results = [self.detections(trace, size) for trace, size in zip(traces, batch.original_sizes)]
+            results = [self.detections(trace, size, paste_all) for trace, size in zip(traces, batch.original_sizes)]
         return results[0] if single else results
 
-    def detections(self, trace, original_size):
+    def detections(self, trace, original_size, paste_all=True):
         """Return the `Detections` of a trace, in the coordinates of the image as it was given."""
         check_finite({"objectness": trace.objectness, "class logits": [trace.class_logits],
                       "mask logits": [] if trace.mask_logits is None else [trace.mask_logits]})
@@ -121,7 +125,10 @@ class MaskRCNN(Network):
         boxes = scale_boxes(trace.detection_boxes, trace.image_size, original_size)
         masks = None
         if trace.mask_logits is not None:
-            masks = paste_masks(select_masks(trace.mask_logits, labels), boxes, original_size)
+            small = select_masks(trace.mask_logits, labels)
+            masks = (paste_masks(small, boxes, original_size) if paste_all else
+                     MaskSequence(paste_when_asked(small, boxes, original_size), range(len(small)), original_size,
+                                  small.dtype))
         return Detections(boxes, labels, trace.candidate_scores[trace.detection_rows], masks, self.class_names)
 
     # ---- training ---------------------------------------------------------------------------------

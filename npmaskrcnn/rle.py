@@ -58,9 +58,12 @@ def encode(mask, compress=True):
         raise InputError(f"encode: a mask has two dimensions (H, W), got shape {mask.shape}")
     if mask.dtype.kind not in "biu":
         raise InputError(f"encode: a mask is bool or integer, got {mask.dtype} (threshold probabilities)")
-    pixels = (mask != 0).ravel(order="F")                       # column after column
-    changes = np.flatnonzero(np.diff(pixels, prepend=False))    # the first run is background, even if empty
-    counts = np.diff(changes, prepend=0, append=pixels.size).tolist()
+    columns = np.flatnonzero(mask.any(axis=0))                  # only from the first to the last with an object
+    first, end = (columns[0], columns[-1] + 1) if len(columns) else (0, 0)
+    pixels = (mask[:, first:end] != 0).ravel(order="F")         # column after column
+    changes = first * mask.shape[0] + np.flatnonzero(np.diff(pixels, prepend=False, append=False))
+    # The first run is background, even if empty; the last is what is left.
+    counts = np.diff(changes[changes < mask.size], prepend=0, append=mask.size).tolist()
     return {"size": list(mask.shape), "counts": _counts_to_string(counts) if compress else counts}
 
 

@@ -11,6 +11,7 @@ x2 and y2 exclusive: the box of a mask ends one past its last column and row. La
 no object has it.
 """
 
+from collections.abc import Sequence
 from dataclasses import InitVar, dataclass
 
 import numpy as np
@@ -155,7 +156,7 @@ class Detections:
         Descending.
     masks : (D, H, W) float32 ndarray, or None
         The probability, pixel by pixel, of belonging to the object; ``masks > 0.5`` is the usual mask. None if the
-        model has no mask branch.
+        model has no mask branch. Or a `MaskSequence`, which makes them one at a time.
     class_names : list of str, optional
         Of the labels, "background" first, as the model has them: the evaluation goes by names where both sides have
         names, not by numbers.
@@ -211,6 +212,48 @@ class Detections:
         if len(self) > max_rows:
             lines.append(f"... and {len(self) - max_rows} more")
         return "\n".join(lines)
+
+
+class MaskSequence(Sequence):
+    """The masks of one image, each made when it is asked for: all of a large image together may not fit into memory.
+
+    ``masks[i]`` is a fresh (H, W) array; a slice, indices or a bool array pick masks without making any, and
+    ``np.asarray(masks)`` makes them all.
+
+    Parameters
+    ----------
+    make : callable
+        ``make(row)`` returns a mask, (H, W) of `dtype`.
+    rows : (D,) sequence of int
+    size : (height, width)
+    dtype : numpy dtype
+        bool, or a float type for probabilities.
+
+    Examples
+    --------
+    >>> masks = MaskSequence(lambda row: np.full((2, 3), row), range(4), (2, 3), int)
+    >>> masks.shape, masks[1].tolist(), masks[2:].shape
+    ((4, 2, 3), [[1, 1, 1], [1, 1, 1]], (2, 2, 3))
+    """
+
+    ndim = 3
+
+    def __init__(self, make, rows, size, dtype):
+        self._make, self._rows, self.dtype = make, np.asarray(rows, np.intp), np.dtype(dtype)
+        self.shape = (len(self._rows), *size)
+
+    def __len__(self):
+        return len(self._rows)
+
+    def __getitem__(self, index):
+        rows = self._rows[index]
+        return MaskSequence(self._make, rows, self.shape[1:], self.dtype) if rows.ndim else self._make(rows)
+
+    def __array__(self, dtype=None, copy=None):
+        masks = np.empty(self.shape, self.dtype if dtype is None else dtype)
+        for i, mask in enumerate(self):
+            masks[i] = mask
+        return masks
 
 
 def mask_extents(masks, name="masks"):

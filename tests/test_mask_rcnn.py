@@ -19,6 +19,8 @@ from npmaskrcnn import InputError, InputWarning, Target, maskrcnn_tiny, ops
 from npmaskrcnn.network import LOSS_NAMES
 from npmaskrcnn.nn import FORGET, Notes
 from npmaskrcnn.stages.transform import resize_target
+from npmaskrcnn.structures import MaskSequence
+from npmaskrcnn.training.validation import predict_dataset
 from tests.reference import cases
 
 IMAGES, TARGETS = cases.images_and_targets("tiny")      # 90 x 125 and 140 x 100
@@ -444,3 +446,23 @@ def test_only_a_config_can_be_exchanged_for_the_config(wrong):
     with pytest.raises(InputError, match="config must be a Config, such as"):
         model.config = wrong
     assert model.config.min_size == 64
+
+
+def test_masks_that_are_pasted_when_asked_for_are_those_of_a_prediction(model):
+    image = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
+    found, asked = model.predict(image, 0, 1), model.predict(image, 0, 1, paste_all=False)
+    assert isinstance(asked.masks, MaskSequence) and len(found)
+    np.testing.assert_array_equal(np.asarray(asked.masks), found.masks)
+    np.testing.assert_array_equal(asked.boxes, found.boxes)
+    dataset = Pictures([image, image[:40]])
+    held = predict_dataset(model, dataset, lambda done: None)
+    for one, drawn in zip(held, predict_dataset(model, dataset, lambda done: None, to_draw=True)):
+        assert isinstance(one.masks, MaskSequence) and one.masks.dtype == bool      # held as run lengths
+        np.testing.assert_array_equal(np.asarray(one.masks), drawn.masks > .5)
+
+
+class Pictures(list):
+    class_names = ["background", *"abcdefgh"]
+
+    def __getitem__(self, index):
+        return super().__getitem__(index), None

@@ -179,3 +179,13 @@ def test_encode_takes_any_memory_layout_and_changes_nothing():
         mask.flags.writeable = False
         np.testing.assert_array_equal(rle.decode(rle.encode(mask)), mask != 0)
         np.testing.assert_array_equal(mask, before)
+
+
+@pytest.mark.parametrize("pixels", [[], [0], [5], [0, 5], [1, 4], [0, 1], [4, 5], [3]])
+def test_an_object_at_the_first_or_the_last_pixel_has_its_runs(pixels):
+    mask = np.zeros(6, bool)
+    mask[pixels] = True
+    mask = mask.reshape(3, 2).T                     # 2 x 3, numbered down the columns
+    counts = rle.encode(mask, compress=False)["counts"]
+    assert sum(counts) == 6 and 0 not in counts[1:] and len(counts) % 2 == (5 not in pixels)
+    np.testing.assert_array_equal(rle.decode({"size": [2, 3], "counts": counts}), mask)

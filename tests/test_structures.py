@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from npmaskrcnn.errors import InputError, InputWarning
-from npmaskrcnn.structures import Detections, Target, mask_extents
+from npmaskrcnn.structures import Detections, MaskSequence, Target, mask_extents
 
 HEIGHT, WIDTH = 40, 60
 # Object 0: columns 5..14, rows 20..35. Object 1: columns 30..49, rows 2..7.
@@ -266,3 +266,16 @@ def test_detections_are_picked_by_slice_index_or_flag():
     np.testing.assert_array_equal(detections[:2].scores, detections.scores[:2])
     np.testing.assert_array_equal(detections[detections.labels == 3].labels, [3, 3])
     assert detections[4].masks.shape == (1, 6, 8) and len(detections[np.array([], int)]) == 0
+
+
+def test_masks_that_are_made_when_asked_for_are_picked_like_an_array_and_made_no_sooner():
+    array, made = np.random.default_rng(0).random((5, 3, 4)) > .5, []
+    masks = MaskSequence(lambda row: made.append(row) or array[row], range(5), (3, 4), bool)
+    picks = [masks[1:4], masks[[4, 0]], masks[np.array([True, False, False, True, False])], masks[np.array([], int)]]
+    assert [pick.shape[0] for pick in picks] == [3, 2, 2, 0] and masks.ndim == 3 and not made
+    np.testing.assert_array_equal(masks[-1], array[4])
+    assert made == [4]
+    np.testing.assert_array_equal(np.asarray(picks[1]), array[[4, 0]])
+    np.testing.assert_array_equal(list(masks), array)
+    with pytest.raises(IndexError):
+        masks[5]

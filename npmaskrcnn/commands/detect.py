@@ -75,7 +75,7 @@ def _detect(model, path, place, image_id, names, options, tell):
     from .. import plots
 
     image = images.read_image(path)
-    found = model.predict(image, options.score, options.iou, tell)
+    found = model.predict(image, options.score, options.iou, tell, paste_all=False)
     print(f"{path}: {found.table(names)}")
     figure = plots.instances(image, found.boxes, found.labels, found.scores, found.masks, names)
     plots.save_figure(figure, f"{place}-detections.png")

@@ -139,9 +139,13 @@ class CocoDataset:
         height, width = self.sizes[index]
         annotations = self._annotations[self.image_ids[index]]
         judge_mask_memory(len(annotations), (height, width), self._name(index))
-        found = [(annotation, self._mask(annotation, index)) for annotation in annotations]
-        kept = [annotation for annotation, mask in found if mask is not None]
-        masks = np.array([mask for _, mask in found if mask is not None], bool).reshape(-1, height, width)
+        masks, kept = np.zeros((len(annotations), height, width), bool), []     # filled: stacked, they are there twice
+        for annotation in annotations:
+            mask = self._mask(annotation, index)
+            if mask is not None:
+                masks[len(kept)] = mask
+                kept.append(annotation)
+        masks = masks[:len(kept)]
         boxes = [annotation["box"] or extent for annotation, extent in zip(kept, mask_extents(masks), strict=True)]
         labels = [self.category_ids.index(annotation["category_id"]) for annotation in kept]
         target = Target(boxes, labels, masks, [annotation["iscrowd"] for annotation in kept],

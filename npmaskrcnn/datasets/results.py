@@ -22,9 +22,8 @@ from ..detection_checks import judge_detections
 from ..errors import InputError, warn
 from ..files import atomic_writer, read_json
 from ..judge import judge_number, judge_numbers, refusal
-from ..structures import Detections, as_corners
+from ..structures import Detections, MaskSequence, as_corners
 from .coco_json import is_normalized, listing, one_spelling, other_kind
-from .label_maps import judge_mask_memory
 
 
 def detections_to_coco(detections, image_ids, category_ids=None, mask_threshold=0.5):
@@ -100,8 +99,9 @@ def read_detections(path, dataset):
     Returns
     -------
     detections : Results
-        A sequence of Detections, one for each image in the dataset's order, best first; masks (D, H, W) bool. Of a file
-        with boxes alone masks are None; in one with masks alone, the box of a mask is its extent.
+        A sequence of Detections, one for each image in the dataset's order, best first; masks are a `MaskSequence` of
+        (H, W) bool arrays. Of a file with boxes alone masks are None; in one with masks alone, the box of a mask is its
+        extent.
 
     Raises
     ------
@@ -123,9 +123,6 @@ def read_detections(path, dataset):
         score = judge_number(entry.get("score"), f"{name}: score")
         per_image[index].append(_Found(score, label, _read_box(entry, extent, name), segmentation, extent))
     sizes = [dataset.size(i) for i in range(len(per_image))]
-    if has_masks:
-        for found, size in zip(per_image, sizes, strict=True):
-            judge_mask_memory(len(found), size, path)
     _warn_of_other_meanings([(one, size) for found, size in zip(per_image, sizes, strict=True) for one in found], path)
     return Results(per_image, sizes, has_masks)
 
@@ -140,7 +137,7 @@ class _Found(NamedTuple):
 
 
 class Results(Sequence):
-    """The detections of a results file, one `Detections` for each image; masks are unfolded when one is asked for.
+    """The detections of a results file, one `Detections` for each image; a mask is unfolded when it is asked for.
 
     Attributes
     ----------
@@ -161,15 +158,18 @@ class Results(Sequence):
             return [self[i] for i in range(*index.indices(len(self)))]
         found, masks = self._per_image[index], None
         if self.has_masks:
-            masks = np.zeros((len(found), *self._sizes[index]), bool)
-            for mask, one in zip(masks, found, strict=True):
-                mask[...] = rle.decode(one.segmentation)
+            masks = encoded_masks([one.segmentation for one in found], self._sizes[index])
         xywh = np.array([one.xywh for one in found], np.float64).reshape(-1, 4)
         scores = np.array([one.score for one in found], np.float64)
         detections = Detections(as_corners(xywh), np.array([one.label for one in found], np.int64),
                                 scores.astype(np.float32), masks)
         detections.xywh, detections.exact_scores = xywh, scores
         return detections
+
+
+def encoded_masks(codes, size):
+    """The masks of run lengths that have been judged, for an image of `size` (height, width), as a `MaskSequence`."""
+    return MaskSequence(lambda row: rle.decode(codes[row]), range(len(codes)), size, bool)
 
 
 # ---- one entry ----

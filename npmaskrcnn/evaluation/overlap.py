@@ -43,14 +43,17 @@ def box_overlap(det_xywh, gt_xywh, is_crowd):
     return _divide(sides.clip(0).prod(axis=2), det_area, gt_area, is_crowd), det_area
 
 
-def mask_overlap(det_masks, gt_masks, is_crowd):
+def mask_overlap(det_masks, gt_masks, is_crowd, mask_threshold=0.5):
     """Overlap of masks.
 
     Parameters
     ----------
-    det_masks : (D, H, W) bool ndarray
+    det_masks : (D, H, W) ndarray or MaskSequence
+        bool, or probabilities. One is looked at at a time.
     gt_masks : (G, H, W) bool ndarray
     is_crowd : (G,) bool ndarray
+    mask_threshold : float
+        A pixel belongs to a detection if its probability is above this.
 
     Returns
     -------
@@ -66,16 +69,15 @@ def mask_overlap(det_masks, gt_masks, is_crowd):
     >>> mask_overlap(det, gt, is_crowd=np.array([False]))
     (array([[0.5]]), array([4.]))
     """
-    det_area = np.array([np.count_nonzero(mask) for mask in det_masks], dtype=np.float64)
     gt_area = np.array([np.count_nonzero(mask) for mask in gt_masks], dtype=np.float64)
-    intersection = np.zeros((len(det_masks), len(gt_masks)))
-    for g in np.flatnonzero(gt_area) if len(det_masks) else ():
-        # Only pixels inside the ground truth's box can be shared, so only those are looked at.
-        rows = np.flatnonzero(gt_masks[g].any(axis=1))
-        columns = np.flatnonzero(gt_masks[g].any(axis=0))
-        box = np.s_[..., rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
-        shared = det_masks[box] & gt_masks[g][box]                       # (D, h, w)
-        intersection[:, g] = np.count_nonzero(shared, axis=(1, 2))
+    det_area, intersection = np.zeros(len(det_masks)), np.zeros((len(det_masks), len(gt_masks)))
+    # Only pixels inside a ground truth's box can be shared, so only those are looked at.
+    boxes = [_box_of(mask) for mask in gt_masks]
+    for d, mask in enumerate(det_masks):
+        mask = mask if mask.dtype == bool else mask > mask_threshold
+        det_area[d] = np.count_nonzero(mask)
+        for g in np.flatnonzero(gt_area) if det_area[d] else ():
+            intersection[d, g] = np.count_nonzero(mask[boxes[g]] & gt_masks[g][boxes[g]])
     return _divide(intersection, det_area, gt_area, is_crowd), det_area
 
 
@@ -84,8 +86,13 @@ def overlap(target, detections, iou_type, mask_threshold):
     is_crowd = np.asarray(target.is_crowd, dtype=bool)
     if iou_type == "bbox":
         return box_overlap(as_xywh(detections), as_xywh(target), is_crowd)
-    masks = np.asarray(detections.masks)
-    return mask_overlap(masks if masks.dtype == bool else masks > mask_threshold, target.masks, is_crowd)
+    return mask_overlap(detections.masks, target.masks, is_crowd, mask_threshold)
+
+
+def _box_of(mask):
+    """The rows and columns that hold a mask."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return np.s_[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1] if len(rows) else np.s_[:0, :0]
 
 
 def _divide(intersection, det_area, gt_area, is_crowd):

@@ -7,12 +7,15 @@ so that the two can lie in the same picture.
 
 import numpy as np
 from matplotlib.lines import Line2D
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 
 from ..words import count
 from .style import (INK, MUTED, NORMAL, class_color, class_name, draw_boxes, draw_label, new_figure, say_nothing,
                     show_image, styled, tiles)
 
 MASK_THRESHOLD = 0.5   # of a predicted probability, as everywhere
+MOST_POINTS = 1000     # beside each other, of the grid on which an outline is found: a figure has fewer pixels
 MOST_LABELS = 15       # of a crowded field only masks and boxes can be told apart, and labels would hide them
 
 
@@ -30,8 +33,8 @@ def instances(image, boxes, labels=None, scores=None, masks=None, class_names=No
         a `Target` is drawn dashed.
     labels : (D,) int array, optional
     scores : (D,) float array, optional
-    masks : (D, H, W) array, optional
-        bool, or probabilities, of which those above 0.5 are drawn.
+    masks : (D, H, W) array or MaskSequence, optional
+        bool, or probabilities, of which those above 0.5 are drawn. One is looked at at a time.
     class_names : list of str, optional
         With "background" first.
     target : Target, optional
@@ -136,15 +139,37 @@ def draw_instances(ax, boxes, labels, scores=None, masks=None, class_names=None,
 
 def _draw_mask(ax, mask, color, truth):
     """A tinted area with an outline; ground truth has the outline only, dashed."""
-    height, width = mask.shape
-    inside = np.pad(np.asarray(mask, np.float64), 1)   # a rim of zeros closes outlines at the border
-    if not (inside > MASK_THRESHOLD).any():
+    outline = _outline(ax, mask)
+    if outline is None:
         return
-    x, y = np.arange(-0.5, width + 1), np.arange(-0.5, height + 1)   # of pixel centers, rim included
     if not truth:
-        ax.contourf(x, y, inside, levels=[MASK_THRESHOLD, 2], colors=[color], alpha=0.5)
-    ax.contour(x, y, inside, levels=[MASK_THRESHOLD], colors=[color], linewidths=1.2,
-               linestyles="dashed" if truth else "solid")
+        ax.add_artist(PathPatch(outline, facecolor=color, edgecolor="none", alpha=0.5))
+    ax.add_artist(PathPatch(outline, fill=False, edgecolor=color, linewidth=1.2,
+                            linestyle="dashed" if truth else "solid", zorder=2))
+
+
+def _outline(ax, mask):
+    """The closed lines around what is above the threshold, in pixels of the image; None if nothing is.
+
+    Only the mask's own rectangle is looked at, on a coarser grid where it is large: the memory of a hundred masks is
+    that of their lines.
+    """
+    inside = mask > MASK_THRESHOLD
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    if not len(rows):
+        return None
+    top, left = max(rows[0] - 1, 0), max(columns[0] - 1, 0)     # outlines run between pixels in and out
+    part = mask[top:rows[-1] + 2, left:columns[-1] + 2]
+    step = -(-max(part.shape) // MOST_POINTS)
+    for axis, side in enumerate(part.shape if step > 1 else ()):
+        part = np.maximum.reduceat(part, np.arange(0, side, step), axis=axis)      # so that what is thin stays
+    part = np.pad(part.astype(np.float64), 1)                   # a rim of zeros closes outlines at the border
+    y, x = (start + step * (np.arange(side) - 0.5) for start, side in zip((top, left), part.shape))
+    num_before = len(ax.collections)
+    lines = ax.contour(x, y, part, levels=[MASK_THRESHOLD]).allsegs[0]
+    for collection in ax.collections[num_before:]:              # it would keep its grid
+        collection.remove()
+    return Path.make_compound_path(*[Path(line, closed=True) for line in lines])
 
 
 def _listed(names):

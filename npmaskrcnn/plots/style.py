@@ -138,7 +138,9 @@ def show_image(ax, image, size=None, axis_labels=True, **imshow_options):
     """
     image = np.asarray(image)
     height, width = image.shape[:2] if size is None else size
-    artist = ax.imshow(as_picture(image) if image.ndim == 3 else image, extent=(0, width, height, 0), **imshow_options)
+    if image.ndim == 3 and not (image.dtype == np.uint8 and image.shape[2] == 3):   # else as it is, in an eighth of
+        image = as_picture(image)                                                   # the memory
+    artist = ax.imshow(image, extent=(0, width, height, 0), **imshow_options)
     ax.set(xlim=(0, width), ylim=(height, 0))
     if axis_labels:
         ax.set(xlabel="x (px)", ylabel="y (px)")

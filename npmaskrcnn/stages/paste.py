@@ -67,12 +67,24 @@ def paste_masks(masks, boxes, image_size):
         Probabilities, 0 outside the boxes.
     """
     pasted = np.zeros((len(masks),) + tuple(image_size), dtype=masks.dtype)
-    if len(masks) == 0:
-        return pasted
-    side = masks.shape[1]
-    padded = np.pad(masks, ((0, 0), (PADDING, PADDING), (PADDING, PADDING)))
-    scale = float(side + 2 * PADDING) / side
-    expanded = expand_boxes(boxes, scale).astype(np.int64)      # toward zero, as torch converts
-
+    padded, expanded = _pad(masks, boxes)
     ops.for_each(lambda k: paste_mask(padded[k], expanded[k], pasted[k]), range(len(masks)))
     return pasted
+
+
+def paste_when_asked(masks, boxes, image_size):
+    """Return a function that pastes one mask, by its row: what `paste_masks` returns, one at a time."""
+    padded, expanded = _pad(masks, boxes)
+
+    def pasted(row):
+        canvas = np.zeros(image_size, masks.dtype)
+        paste_mask(padded[row], expanded[row], canvas)
+        return canvas
+    return pasted
+
+
+def _pad(masks, boxes):
+    """Return the masks with their border of zeros, and the boxes that they then fill, in whole pixels."""
+    padded = np.pad(masks, ((0, 0), (PADDING, PADDING), (PADDING, PADDING)))
+    scale = float(padded.shape[1]) / (padded.shape[1] - 2 * PADDING)
+    return padded, expand_boxes(boxes, scale).astype(np.int64)  # toward zero, as torch converts

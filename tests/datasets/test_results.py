@@ -225,7 +225,7 @@ def test_boxes_alone_have_no_masks(tmp_path):
 def test_the_box_of_a_mask_alone_is_its_extent(tmp_path):
     results = read_detections(write_some(tmp_path / "r.json", "bbox"), Dataset())
     assert results.has_masks
-    np.testing.assert_array_equal(results[0].boxes, mask_extents(results[0].masks))
+    np.testing.assert_array_equal(results[0].boxes, mask_extents(np.asarray(results[0].masks)))
     np.testing.assert_array_equal(results[0].masks, example()[0].masks > .5)
 
 
@@ -312,3 +312,15 @@ def test_a_file_that_holds_no_results_is_refused(tmp_path, text, message):
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message):
         read_detections(path, Dataset())
+
+
+def test_masks_that_do_not_fit_into_memory_together_are_read_one_at_a_time(tmp_path):
+    class Large(Dataset):
+        def size(self, index):
+            return 6000, 6000
+
+    code = {"size": [6000, 6000], "counts": [6, 3, 36_000_000 - 9]}
+    entries = [{"image_id": 40, "category_id": 7, "bbox": [0, 6, 1, 3], "score": .5, "segmentation": code}] * 100
+    (tmp_path / "r.json").write_text(json.dumps(entries))
+    found = read_detections(tmp_path / "r.json", Large())[0]        # 3.6 GB, which detect can write
+    assert found.masks.shape == (100, 6000, 6000) and np.count_nonzero(found[:2].masks[1]) == 3

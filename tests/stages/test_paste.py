@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from npmaskrcnn.stages.paste import expand_boxes, paste_masks
+from npmaskrcnn.stages.paste import expand_boxes, paste_masks, paste_when_asked
 
 ONES4 = np.ones((1, 4, 4), np.float32)
 
@@ -83,3 +83,12 @@ def test_every_mask_gets_its_own_canvas_and_keeps_its_dtype():
     assert pasted.dtype == np.float64
     np.testing.assert_allclose([p.max() for p in pasted], [0.25, 0.75], rtol=1e-12)
     assert not pasted[0, 18:].any() and not pasted[1, :18].any()
+
+
+def test_pasted_one_at_a_time_the_masks_are_the_same():
+    masks = np.random.default_rng(3).random((4, 28, 28), np.float32)
+    boxes = np.array([[2, 3, 20, 15], [30, 20, 50, 40], [-9, 5, 70, 9], [80, 80, 90, 90]], np.float32)
+    asked = paste_when_asked(masks, boxes, (45, 61))
+    for row, mask in enumerate(paste_masks(masks, boxes, (45, 61))):
+        assert asked(row).dtype == mask.dtype
+        np.testing.assert_array_equal(asked(row), mask)

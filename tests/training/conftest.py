@@ -65,7 +65,7 @@ class FakeModel(Module):
             losses["loss_mask"] = float("nan")
         return losses
 
-    def predict(self, images, score_threshold=None, iou_threshold=None):
+    def predict(self, images, score_threshold=None, iou_threshold=None, paste_all=True):
         masks = np.zeros((1, *images[0].shape[:2]), np.float32)
         masks[0, 2:8, 3:12] = 0.9
         boxes, scores = np.array([[3, 2, 12, 8]], np.float32), np.array([0.8], np.float32)

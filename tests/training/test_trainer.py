@@ -193,7 +193,7 @@ def test_validation_is_measured_at_intervals_and_at_the_end(make, boxes, tmp_pat
 
 def test_evaluation_sees_the_averaged_weights_and_gives_the_own_ones_back(make, fake_model, boxes):
     class Remembering(fake_model):
-        def predict(self, images, *args):
+        def predict(self, images, *args, **options):
             self.seen = self.rpn.head.weight.data.copy()
             return super().predict(images, *args)
 
@@ -551,7 +551,7 @@ def test_a_training_that_has_all_its_steps_is_finished_by_taking_it_up(fake_mode
 
 def test_an_evaluation_that_was_cut_off_is_made_up_for_and_none_is_done_twice(make, fake_model, boxes, tmp_path):
     class Killed(fake_model):
-        def predict(self, images):
+        def predict(self, images, paste_all=True):
             if self.calls == 4:
                 raise KeyboardInterrupt
             return super().predict(images)
@@ -591,7 +591,7 @@ def test_a_validation_set_may_lack_the_last_classes(make, fake_model, boxes, tmp
         class_names = ["background", "cat", "dog", "bird"]
 
     class Seeing(fake_model):   # a cat where it is, and a dog that scores higher
-        def predict(self, images):
+        def predict(self, images, paste_all=True):
             found = super().predict(images)
             return [Detections(*(np.concatenate([a, b]) for a, b in (
                 (one.boxes, one.boxes), ([2], one.labels), ([0.9], one.scores), (one.masks, one.masks))))
