@@ -17,6 +17,7 @@ from . import __version__
 from .errors import InputError
 from .fast.threads import limit_threads
 from .judge import judge_count
+from .words import printable
 
 MISTAKE, FAILED, INTERRUPTED = 2, 1, 130
 PYTHON_NAMES = {"num_steps": "steps", "rng": "seed"}    # arguments that the command line calls otherwise
@@ -133,7 +134,7 @@ def run(options):
     said = set()
 
     def one_line(message):
-        print(f"npmaskrcnn {options.command}: {' '.join(str(message).split())}", file=sys.stderr)
+        print(f"npmaskrcnn {options.command}: {printable(' '.join(str(message).split()))}", file=sys.stderr)
 
     def show(message, *_, **__):
         if str(message) not in said:    # a picture comes up again in every pass over the data

@@ -18,6 +18,9 @@ import numpy as np
 
 from .errors import InputError
 from .target_checks import as_area, as_boxes, as_flags, as_labels, as_masks, judge_boxes, judge_mask_size
+from .words import printable
+
+LONGEST_NAME = 40   # of a class, in a table
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -206,7 +209,7 @@ class Detections:
             lines.append(f"{'#':>3}  {'label':<10}{'score':>7}{'x1':>8}{'y1':>8}{'x2':>8}{'y2':>8}")
         for i in range(min(len(self), max_rows)):
             label = int(self.labels[i])
-            text = class_names[label] if class_names is not None else str(label)
+            text = printable(class_names[label], LONGEST_NAME) if class_names is not None else str(label)
             corners = "".join(f"{value:8.1f}" for value in self.boxes[i])
             lines.append(f"{i:>3}  {text:<10}{self.scores[i]:7.3f}{corners}")
         if len(self) > max_rows:

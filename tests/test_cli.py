@@ -463,3 +463,17 @@ def test_one_thing_is_named_as_one(capsys, tmp_path, no_curves):
     code, out, errors = run(capsys, "train", "coco", "--annotations", annotations, "--images", tmp_path, "--steps", 1,
                             "--batch-size", 1, "--out", tmp_path / "run")
     assert code == 0 and "training on 1 image, 1 a step" in out, errors
+
+
+def test_a_class_may_have_any_name_of_one_line(capsys, tmp_path):
+    (tmp_path / "names.txt").write_text("a$_$\n_$20 bill, $10 bill\n" + "\x1b[31m猫" * 50, encoding="utf-8")
+    code, out, _ = run(capsys, "detect", PICTURE, "--classes", tmp_path / "names.txt", "--out", tmp_path / "out")
+    assert code == 0 and "\x1b" not in out
+    content = json.loads(SAMPLE.read_text(encoding="utf-8"))
+    for category, name in zip(content["categories"], ["a$_$", "_$20 bill, $10 bill", "two\nlines \ud800"], strict=True):
+        category["name"] = name
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    (tmp_path / "r.json").write_text("[]")
+    code, out, _ = run(capsys, "evaluate", "--annotations", tmp_path / "a.json", "--detections", tmp_path / "r.json",
+                       "--out", tmp_path)
+    assert code == 0 and r"two\nlines \ud800" in out and (tmp_path / "precision-recall-masks.png").exists()

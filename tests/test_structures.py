@@ -279,3 +279,10 @@ def test_masks_that_are_made_when_asked_for_are_picked_like_an_array_and_made_no
     np.testing.assert_array_equal(list(masks), array)
     with pytest.raises(IndexError):
         masks[5]
+
+
+def test_a_table_takes_any_name():
+    names = ["background", "a\nb\x1b[2J\ud800", "long" * 99, "caf\u00e9 \u732b \U0001f408"]
+    table = found(3).table(names)
+    assert len(table.splitlines()) == 5 and r"a\nb\x1b[2J\ud800 " in table and "caf\u00e9 \u732b \U0001f408" in table
+    assert max(map(len, table.splitlines())) < 100 and table.encode("utf-8")

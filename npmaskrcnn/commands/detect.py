@@ -22,7 +22,7 @@ from ..errors import InputError
 from ..files import atomic_writer, make_folder, read_text
 from ..judge import judge_fraction
 from ..progress import ProgressLine
-from ..words import count
+from ..words import count, printable
 from .common import add_out, load_model
 
 
@@ -76,7 +76,7 @@ def _detect(model, path, place, image_id, names, options, tell):
 
     image = images.read_image(path)
     found = model.predict(image, options.score, options.iou, tell, paste_all=False)
-    print(f"{path}: {found.table(names)}")
+    print(f"{printable(path)}: {found.table(names)}")
     figure = plots.instances(image, found.boxes, found.labels, found.scores, found.masks, names)
     plots.save_figure(figure, f"{place}-detections.png")
     with atomic_writer(f"{place}-labels.png") as file:

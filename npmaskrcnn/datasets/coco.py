@@ -20,7 +20,7 @@ from ..errors import InputError, warn
 from ..files import as_path
 from ..images import read_image
 from ..structures import Target, mask_extents
-from ..words import count
+from ..words import count, printable
 from .coco_json import listing, one_spelling, read_annotations
 from .label_maps import judge_mask_memory
 from .polygons import polygons_to_mask
@@ -101,7 +101,7 @@ class CocoDataset:
         lines = [f"{'label':>5}{'category id':>13}{'objects':>9}{'crowds':>8}  name"]
         for label, number in enumerate(self.category_ids[1:], start=1):
             lines.append(f"{label:>5}{number:>13}{counts[number, False]:>9}{counts[number, True]:>8}  "
-                         f"{self.class_names[label]}")
+                         f"{printable(self.class_names[label])}")
         return "\n".join(lines)
 
     def __getitem__(self, index):

@@ -10,7 +10,7 @@ T overlap thresholds, R recall points, K classes without background, A area rang
 
 import numpy as np
 
-from ..words import count
+from ..words import count, printable
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 AREA_RANGES = {"all": (0.0, 1e10), "small": (0.0, 32.0 ** 2), "medium": (32.0 ** 2, 96.0 ** 2),
@@ -131,7 +131,7 @@ class Evaluation:
         for name in self.class_names:
             values = [f.per_class[name]["AP"] for f in kinds.values()]
             texts = ["  no ground truth"] if None in values else [f"{_text(value):>8}" for value in values]
-            lines.append(f"{name[:33]:34}" + "".join(texts))
+            lines.append(f"{printable(name, 33):34}" + "".join(texts))
         if any(UNDEFINED in f.figures.values() for f in kinds.values()):
             lines += ["", "-  undefined: there is no ground truth of this kind"]
         return "\n".join(lines)

@@ -12,7 +12,8 @@ from matplotlib.ticker import LogFormatter
 
 from ..evaluation.curves import RECALL_POINTS
 from ..evaluation.figures import IOU_THRESHOLDS
-from .style import CLASS_COLORS, CURVE, INK, MUTED, SMALL, class_color, class_name, panels, say_nothing, styled
+from .style import (CLASS_COLORS, CURVE, INK, MUTED, SMALL, class_color, class_name, in_legend, panels, say_nothing,
+                    styled)
 
 GRID = {"color": "#E5E7EB", "linewidth": 0.6}
 LOSS_TITLES = {
@@ -49,8 +50,6 @@ def loss_curves(log, num_classes=4, validation=None):
         ax.set(title=title, ylabel="loss (nats)" if name in choices else "loss")
     _curve(norm_ax, log, "grad_norm", "gradient norm", yscale="log")
     norm_ax.set(title="Gradient norm", ylabel="norm, all parameters")
-    norm_ax.yaxis.set_major_formatter("{x:g}")
-    norm_ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))     # 2, 3, 4, 6, not 2x10^0
     step = _column(log, "step")
     if validation is not None:
         _validation(last_ax, validation)
@@ -146,7 +145,7 @@ def precision_recall(part, class_names=None, area=0, max_detections=-1, title=No
     ap = precision[:, :, present].mean(axis=1)                              # (T, classes present)
     for column, k in enumerate(present[:len(CLASS_COLORS)]):
         ap_ax.plot(IOU_THRESHOLDS, ap[:, column], color=class_color(k + 1), marker="o", markersize=3,
-                   label=f"{class_name(k + 1, class_names)}   {ap[:, column].mean():.3f}")
+                   label=in_legend(f"{class_name(k + 1, class_names)}   {ap[:, column].mean():.3f}"))
     ap_ax.plot(IOU_THRESHOLDS, ap.mean(axis=1), color=INK, linewidth=2, linestyle="dashed",
                label=f"mean of {len(present)}   {ap.mean():.3f}")
     for ax, heading, dash in ((curves_ax, "IoU    AP", 1.2), (ap_ax, "class   AP", 2)):
@@ -189,6 +188,8 @@ def _curve(ax, log, column, label, color=CURVE, yscale="linear"):
         return
     if yscale == "log":
         ax.set_yscale("log")
+        ax.yaxis.set_major_formatter("{x:g}")       # plain numbers: in these figures no text is a formula
+        ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))     # 2, 3, 4, 6, not 2x10^0
         values = np.where(values > 0, values, np.nan)
     step = step[:len(values)] if len(step) else np.arange(len(values))
     ax.plot(step, values, color=color, alpha=0.25, linewidth=0.7)

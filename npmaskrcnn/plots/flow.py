@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import ops
-from ..words import count
+from ..words import count, printable
 from .pyramid import input_image, show_answers
 from .rpn import best_rows
 from .style import (CURVE, DASHED, INK, LEVEL_NAMES, MUTED, NORMAL, SMALL, class_color, class_name, draw_boxes, faded,
@@ -133,5 +133,5 @@ def draw_class_scores(ax, scores, class_names=None):
         ax.text(scores[k] + (-0.03 if inside else 0.03), i, f"{scores[k]:.2f}", va="center", fontsize=SMALL,
                 ha="right" if inside else "left", color=ink_on(class_color(k)) if inside else INK)
     ax.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6), yticks=range(len(rows)),
-           yticklabels=[name if len(name) <= 11 else name[:10] + "…" for name in names])
+           yticklabels=[printable(name, 11) for name in names])
     ax.tick_params(axis="y", length=0, pad=2)

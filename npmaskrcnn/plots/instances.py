@@ -11,11 +11,12 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
 from ..words import count
-from .style import (INK, MUTED, NORMAL, class_color, class_name, draw_boxes, draw_label, new_figure, say_nothing,
-                    show_image, styled, tiles)
+from .style import (INK, MUTED, NORMAL, class_color, class_name, draw_boxes, draw_label, in_legend, new_figure,
+                    say_nothing, show_image, styled, tiles)
 
 MASK_THRESHOLD = 0.5   # of a predicted probability, as everywhere
 MOST_POINTS = 1000     # beside each other, of the grid on which an outline is found: a figure has fewer pixels
+LONGEST_LIST = 50      # characters of a title
 MOST_LABELS = 15       # of a crowded field only masks and boxes can be told apart, and labels would hide them
 
 
@@ -175,20 +176,21 @@ def _outline(ax, mask):
 def _listed(names):
     """': circle, 2 × square', in order of appearance."""
     counted = {name: names.count(name) for name in names}
-    if not counted or len(counted) > 4:
-        return ""
-    return ": " + ", ".join(name if number == 1 else f"{number} × {name}" for name, number in counted.items())
+    listed = ", ".join(name if number == 1 else f"{number} × {name}" for name, number in counted.items())
+    return f": {listed}" if counted and len(counted) <= 4 and len(listed) <= LONGEST_LIST else ""
 
 
 def _class_legend(figure, detections, targets, class_names, min_score):
     """Which color is which class, and which line is whose."""
     present = sorted({int(label) for items in (detections, targets) for item in items or () for label in item.labels})
-    handles = [Line2D([], [], color=class_color(label), linewidth=4, label=class_name(label, class_names))
+    handles = [Line2D([], [], color=class_color(label), linewidth=4, label=in_legend(class_name(label, class_names)))
                for label in present[:8]]
     if detections is not None and targets is not None:
         sure = f", score ≥ {min_score:g}" if min_score > 0 else ""
         handles += [Line2D([], [], color=INK, label=f"detection{sure}"),
                     Line2D([], [], color=MUTED, linestyle="dashed", label="ground truth")]
     if handles:
+        longest = max([len(class_name(label, class_names)) for label in present], default=0)
+        inches = max(1.3, 0.5 + 0.08 * longest)
         figure.legend(handles=handles, loc="outside lower center", fontsize=NORMAL,
-                      ncols=min(len(handles), max(1, int(figure.get_figwidth() / 1.3))))
+                      ncols=min(len(handles), max(1, int(figure.get_figwidth() / inches))))

@@ -14,6 +14,7 @@ alternative text (`figure.get_label()`) beside the picture.
 import gc
 import io
 import math
+import warnings
 
 import matplotlib
 import matplotlib.figure
@@ -23,6 +24,7 @@ from matplotlib.collections import PolyCollection
 
 from ..files import atomic_writer
 from ..interrupt import uninterrupted
+from ..words import printable
 
 # Okabe and Ito (2008), "Color universal design", without black; label 1 takes the first.
 CLASS_COLORS = ("#E69F00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
@@ -36,6 +38,7 @@ INK, MUTED, PAPER = "#1A1A1A", "#5F6368", "#F4F5F7"
 DASHED = (0, (4, 2))
 
 SMALL, NORMAL, LARGE = 8, 9, 11   # points; nothing is smaller than SMALL
+LONGEST_NAME = 20                 # characters of a class's name that are shown; the rest would push the picture away
 
 STYLE = {
     "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": NORMAL,
@@ -44,6 +47,7 @@ STYLE = {
     "xtick.labelsize": SMALL, "ytick.labelsize": SMALL, "xtick.color": MUTED, "ytick.color": MUTED,
     "text.color": INK, "legend.fontsize": SMALL, "legend.frameon": False, "figure.titlesize": LARGE,
     "figure.dpi": 100, "image.interpolation": "nearest", "figure.facecolor": "white",
+    "text.parse_math": False, "text.usetex": False,     # a class may be called a$_$: names are data, and no formulas
 }
 
 
@@ -53,6 +57,11 @@ styled = matplotlib.rc_context(STYLE)
 
 class Figure(matplotlib.figure.Figure):
     """A matplotlib Figure that Jupyter can show although pyplot does not know it."""
+
+    def draw(self, renderer):
+        with warnings.catch_warnings():     # of each character for which the font has a box only, at each drawing
+            warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from")
+            super().draw(renderer)
 
     def _repr_png_(self):
         buffer = io.BytesIO()
@@ -87,10 +96,15 @@ def class_color(label):
 
 
 def class_name(label, class_names=None):
-    """Name of a class, or "class 3" if nobody named it."""
+    """Name of a class as figures show it, or "class 3" if nobody named it."""
     if class_names is not None and int(label) < len(class_names):
-        return str(class_names[int(label)])
+        return printable(class_names[int(label)], LONGEST_NAME)
     return "background" if label == 0 else f"class {int(label)}"
+
+
+def in_legend(text):
+    """A text for a legend; matplotlib leaves those that begin with an underscore out, so one of no width goes ahead."""
+    return f"\u200b{text}" if text.startswith("_") else text
 
 
 def level_color(level):

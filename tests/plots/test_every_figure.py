@@ -5,6 +5,7 @@ Each is also drawn where objects, proposals, detections or classes are missing.
 
 import subprocess
 import sys
+import warnings
 
 import matplotlib
 import numpy as np
@@ -132,3 +133,39 @@ def test_a_figure_shows_itself_with_its_alternative_text(trace):
     png, metadata = plots.funnel(trace)._repr_png_()
     assert png.startswith(b"\x89PNG")
     assert metadata == {"alt": plots.funnel(trace).get_label()}
+
+
+NAMES = ["background", "a$_$", "_$20 bill, $10 bill",
+         "\u732b \U0001f408\n\t\x1b[31m\ud800 and so on" + 99 * ".", "$", "$x"]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_names_of_classes_are_data_in_every_figure(name, trace, monkeypatch):
+    monkeypatch.setattr(trace, "class_names", NAMES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")      # of glyphs that the font lacks, of labels that a legend leaves out
+        figure = FIGURES[name](trace)
+        pixels(figure)
+    texts = [text for text in figure.findobj(Text) if text.get_text()]
+    assert not any(text.get_parse_math() for text in texts if "$" in text.get_text())
+    for text in texts:
+        assert not set(text.get_text()) & set("\t\x1b\ud800")
+    x1, y1, x2, y2 = figure.get_tightbbox(figure.canvas.get_renderer()).extents * figure.dpi
+    assert x1 > -4 and x2 < figure.get_size_inches()[0] * figure.dpi + 4
+
+
+@pytest.mark.parametrize("name", ["precision_recall", "gallery"])
+def test_a_legend_has_names_that_begin_with_an_underscore(name, trace, monkeypatch):
+    monkeypatch.setattr(trace, "class_names", ["background", "_a", "_b", "_c"])
+    shown = words(FIGURES[name](trace))
+    present = {1, 2, 3} if name == "precision_recall" else set(trace.detections.labels.tolist())
+    assert all(f"\u200b_{'abc'[label - 1]}" in shown for label in present)
+
+
+def test_a_picture_keeps_its_place_beside_a_very_long_name():
+    boxes, widths = np.array([[10., 10, 50, 40]]), []
+    for name in ("cat", 500 * "cat"):
+        figure = plots.instances(np.zeros((60, 80, 3), np.uint8), boxes, [1], [.5], class_names=["background", name])
+        pixels(figure)
+        widths.append(figure.axes[0].get_window_extent().width)
+    assert widths[1] > .75 * widths[0]
