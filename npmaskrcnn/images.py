@@ -11,25 +11,34 @@ raises no error later; the model just detects nothing. So everything enters thro
 | (H, W, 2), (H, W, 4)                       | gray or RGB with alpha, laid on white                      |
 | (H, W, 3)                                  | RGB (BGR cannot be told apart: look at the picture)        |
 | uint8                                      | divided by 255; a warning if the largest value is 1        |
-| uint16                                     | divided by 65535; a warning if the largest value is <= 255 |
+| uint16                                     | divided by 65535; a warning if 14 bits or less are used    |
 | bool                                       | False black, True white                                    |
 | float in 0..1                              | taken as it is; up to .05 outside clipped; else refused    |
+| any numbers, with ``white``                | divided by white; refused below 0 or above white           |
 | other types, (3, H, W), (N, H, W, 3), no pixel | refused, with a hint                                   |
 
 | file                                       | what becomes of it                                         |
 |--------------------------------------------|------------------------------------------------------------|
 | gray, RGB, palette, 1 bit, CMYK, YCbCr, ...| converted to RGB                                           |
 | with transparency                          | laid on white                                              |
-| 16 bit gray                                | scaled to 0..255, not cut off there                        |
+| 16 bit gray                                | scaled to 0..255, not cut off there; a warning if 14 bits  |
+|                                            | or less are used                                           |
+| 16 bit color                               | Pillow reads its upper 8 bits; a warning if 14 bits or     |
+|                                            | less are used; with ``white`` refused                      |
 | 32 bit integer or float                    | refused: only its maker knows the scale                    |
+| the three above, gray, with ``white``      | white becomes 255; refused below 0 or above white          |
 | EXIF orientation                           | applied                                                    |
 | animation, several pages                   | the first, with a warning                                  |
 | missing, empty, truncated, not an image    | refused, with the path                                     |
+
+``white`` is the number that is white, 4095 for the 12 bits of a microscope. What is in a picture never decides how
+it is scaled: two pictures of one camera must stay comparable. Files of 8 bits do not ask for it, white is 255 there.
 
 Both refuse more than `MAX_PIXELS` pixels, before they ask for the memory.
 """
 
 import contextlib
+import re
 import warnings
 
 import numpy as np
@@ -37,10 +46,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .errors import InputError, warn
 from .files import Unreadable, naming, open_regular
-from .judge import ALPHA_BACKGROUND, checked_image, judge_size, too_large_advice
+from .judge import ALPHA_BACKGROUND, checked_image, judge_number, judge_size, too_large_advice, warn_of_few_bits
 
 
-def as_float_image(image, name="image", dtype=np.float32):
+def as_float_image(image, name="image", dtype=np.float32, white=None):
     """Any image array as RGB in 0..1; the table of rules is at the top of this file.
 
     Parameters
@@ -51,6 +60,8 @@ def as_float_image(image, name="image", dtype=np.float32):
         What messages call it, for example its file name.
     dtype : numpy float type
         Of the result.
+    white : number, optional
+        The value that means white, 4095 for 12 bits: then integers and floats of any scale are taken.
 
     Returns
     -------
@@ -60,7 +71,7 @@ def as_float_image(image, name="image", dtype=np.float32):
     Raises
     ------
     InputError
-        If the array is no image, or one whose scale could only be guessed.
+        If the array is no image, or one whose scale could only be guessed, or has values above `white`.
 
     Examples
     --------
@@ -68,17 +79,21 @@ def as_float_image(image, name="image", dtype=np.float32):
     array([[0. , 0.2, 1. ]], dtype=float32)
     """
     if isinstance(image, Image.Image):
-        image = _pillow_to_array(image, name)
+        image, white = _pillow_to_array(image, name, white), None
+    if white is not None and isinstance(image, np.ndarray) and image.size:
+        image = _divided_by_white(image, white, name, dtype)
     return checked_image(image, name, dtype)
 
 
-def read_image(path):
+def read_image(path, white=None):
     """The picture in a file, as RGB; the table of rules is at the top of this file.
 
     Parameters
     ----------
     path : str or path
         PNG, JPEG, TIFF, GIF, BMP, WebP, ...: what Pillow reads.
+    white : number, optional
+        The value that means white in gray of 16 or 32 bits, 4095 for 12 bits. Files of 8 bits are read as always.
 
     Returns
     -------
@@ -91,7 +106,7 @@ def read_image(path):
         If there is no such file, or none that can be read whole, or it is too large; with the path.
     """
     with open_image(path) as image:
-        return np.ascontiguousarray(_pillow_to_array(image, str(path)))
+        return np.ascontiguousarray(_pillow_to_array(image, str(path), white))
 
 
 @contextlib.contextmanager
@@ -106,7 +121,9 @@ def open_image(path):
             # An MPO is one photograph, with a preview or a depth map behind it.
             num_pictures = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
             image.seek(0)   # counting them may have turned the pages
+            is_cut = not image.mode.startswith("I") and re.search(";16[BLN]", str(image.tile)) is not None
             image.load()
+            image.info[UPPER_BITS] = is_cut
         except (InputError, MemoryError):
             raise
         except UnidentifiedImageError:
@@ -120,20 +137,35 @@ def open_image(path):
         yield image
 
 
+def _divided_by_white(image, white, name, dtype):
+    """The numbers of an array divided by the one that is white; `InputError` if they are not within 0 and that."""
+    white = judge_number(white, "white", above=0)
+    if image.dtype.kind not in "uif":
+        raise InputError(f"{name}: values of type {image.dtype}; white goes with numbers only")
+    low, high = image.min(), image.max()
+    if not (low >= 0 and high <= white):    # nor is NaN
+        raise InputError(f"{name}: values from {low:g} to {high:g}, expected 0 to {white:g}, which is to be white")
+    return np.true_divide(image, white, dtype=dtype)
+
+
 # ---- files ----
 
-def _pillow_to_array(image, name):
+# The key in a Pillow image's `info` that notes that its file has 16 bits a channel, of which Pillow has read 8.
+UPPER_BITS = "npmaskrcnn: upper bits only"
+OTHER_WAYS = "save it as 8 bit, or read it with another library and use as_float_image(array, white=4095)"
+
+
+def _pillow_to_array(image, name, white):
     """A decoded Pillow image as (H, W, 3) uint8."""
     judge_size(image.size[::-1], name)
     try:
         image = ImageOps.exif_transpose(image)
     except Exception as error:   # a damaged EXIF block must not cost the picture
         warn(f"{name}: its EXIF block cannot be read ({_reason(error)}); it is not turned")
-    if image.mode.startswith("I;16") or image.mode == "I":
-        return _from_16_bit(np.asarray(image), image.mode, name)
-    if image.mode == "F":
-        raise InputError(f"{name}: holds 32 bit float values (mode F), whose scale is unknown; save it as "
-                         "8 or 16 bit, or read it yourself and give a float array in 0..1")
+    if image.mode.startswith("I") or image.mode == "F":
+        return _from_deep(np.asarray(image), image.mode, name, white)
+    if image.info.get(UPPER_BITS):
+        _judge_upper_bits(image, name, white)
     try:
         if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
             image = image.convert("RGBA")
@@ -144,16 +176,28 @@ def _pillow_to_array(image, name):
         raise InputError(f"{name}: mode {image.mode} cannot be converted to RGB") from None
 
 
-def _from_16_bit(values, mode, name):
-    """16 bit gray to (H, W, 3) uint8 by the full range; Pillow's own conversion would cut off at 255."""
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high > 65535:
-        raise InputError(f"{name}: holds 32 bit values from {low} to {high} (mode {mode}), whose scale is "
-                         "unknown; save it as 8 or 16 bit")
-    if 0 < high <= 255:
-        warn(f"{name}: 16 bit, but no value is above {high}, so it is read as almost black")
-    gray = np.round(values.astype(np.float64) / 257).astype(np.uint8)   # 65535 / 255 = 257
+def _from_deep(values, mode, name, white):
+    """Gray of 16 or 32 bits as (H, W, 3) uint8, scaled so that white is 255; Pillow's own conversion would cut off."""
+    if white is None:
+        low, high = values.min(), values.max()
+        if mode == "F" or low < 0 or high > 65535:
+            raise InputError(f"{name}: holds 32 bit values from {low:g} to {high:g} (mode {mode}), whose scale is "
+                             "unknown; say which one is white (white=, --white), or save it as 8 or 16 bit")
+        warn_of_few_bits(high, name)
+        white = 65535
+    gray = np.round(255 * _divided_by_white(values, white, name, np.float64)).astype(np.uint8)
     return np.repeat(gray[:, :, None], 3, axis=2)
+
+
+def _judge_upper_bits(image, name, white):
+    """Warn of a color picture of 16 bits that is dark because it has fewer; with `white` it cannot be read."""
+    if white is not None:
+        raise InputError(f"{name}: has 16 bits a channel, of which Pillow reads the upper 8, too few to scale them by "
+                         f"white; {OTHER_WAYS}")
+    largest = max(high for _, high in np.atleast_2d(image.convert("RGB").getextrema()))
+    if largest < 64:
+        warn(f"{name}: 16 bits a channel, but no value is above {256 * largest + 255}, so it is read as dark or black, "
+             f"and Pillow reads the upper 8 bits only; if it has 12 bits, say: {OTHER_WAYS}")
 
 
 def _beginning(file):

@@ -162,14 +162,20 @@ def _scale(image, name, dtype):
         if image.dtype == np.uint8 and largest == 1:
             warn(f"{name}: uint8, but no value is above 1, so it is read as almost black; "
                  "if 1 means white, multiply by 255")
-        if image.dtype == np.uint16 and 0 < largest <= 255:
-            warn(f"{name}: uint16, but no value is above {largest}, so it is read as almost black; "
-                 "if 255 means white, use image.astype(np.uint8)")
+        if image.dtype == np.uint16:
+            warn_of_few_bits(largest, name)
         return np.true_divide(image, np.iinfo(image.dtype).max, dtype=dtype)
     if image.dtype.kind == "f":
         return _scale_float(image, name, dtype)
     raise InputError(f"{name}: values of type {image.dtype}, expected uint8, uint16, bool or float in 0..1; "
                      "for 0..255 use image.astype(np.uint8)")
+
+
+def warn_of_few_bits(largest, name):
+    """Warn if of 16 bits the upper ones are used by no value: then fewer are meant, and the picture comes out dark."""
+    for bits in [bits for bits in (8, 10, 12, 14) if 0 < largest < 2**bits][:1]:
+        warn(f"{name}: 16 bits, but no value is above {largest}, so it is read too dark; if it has {bits} bits, say "
+             f"which number is white: --white {2**bits - 1}, or white= of as_float_image, read_image and CocoDataset")
 
 
 def _scale_float(image, name, dtype):
@@ -184,7 +190,7 @@ def _scale_float(image, name, dtype):
         raise InputError(f"{name}: float values from {low:g} to {high:g}, expected 0..1; "
                          "normalized already? give the plain image, the model normalizes it")
     if high > 1 + RANGE_TOLERANCE:
-        hint = "divide by 255" if high <= 256 else "divide by the value that means white"
+        hint = "divide by 255" if high <= 256 else "divide by the value that means white (as_float_image(..., white=))"
         raise InputError(f"{name}: float values up to {high:g}, expected 0..1; {hint}")
     return np.clip(image, 0, 1).astype(dtype, copy=False)
 

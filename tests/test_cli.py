@@ -477,3 +477,22 @@ def test_a_class_may_have_any_name_of_one_line(capsys, tmp_path):
     code, out, _ = run(capsys, "evaluate", "--annotations", tmp_path / "a.json", "--detections", tmp_path / "r.json",
                        "--out", tmp_path)
     assert code == 0 and r"two\nlines \ud800" in out and (tmp_path / "precision-recall-masks.png").exists()
+
+
+def test_pictures_of_12_bits_are_detected_in_and_measured_with_white(capsys, tmp_path):
+    names = [image["file_name"] for image in json.loads(SAMPLE.read_text(encoding="utf-8"))["images"]]
+    for name in names:
+        gray = np.array(Image.open(SAMPLE.parent / name).convert("L")).astype(np.uint16) * 16
+        Image.fromarray(gray).save(tmp_path / name)
+    code, _, errors = run(capsys, "detect", tmp_path / names[0], "--out", tmp_path / "dark")
+    assert code == 0 and any("12 bits, say which number is white: --white 4095" in line for line in errors)
+    code, out, errors = run(capsys, "detect", tmp_path / names[0], "--white", 4095, "--out", tmp_path / "out")
+    assert code == 0 and not any("warning" in line for line in errors) and "Detections(" in out
+    code, out, errors = run(capsys, "evaluate", "--annotations", SAMPLE, "--images", tmp_path, "--white", "4095")
+    assert code == 0 and not any("bits" in line for line in errors)
+    code, out, errors = run(capsys, "train", "coco", "--annotations", SAMPLE, "--images", tmp_path, "--white", "4095",
+                            "--steps", 1, "--batch-size", 1, "--min-size", 64, "--out", tmp_path / "run")
+    assert code == 0 and not any("bits" in line for line in errors)
+    assert names[0] in error_line(capsys, "detect", tmp_path / names[0], "--white", 400, "--out", tmp_path / "o")
+    assert "--white must be" in error_line(capsys, "detect", tmp_path / names[0], "--white", 0)
+    assert "--white needs --images" in error_line(capsys, "evaluate", "--white", 4095)

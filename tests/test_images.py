@@ -81,10 +81,10 @@ def test_a_pillow_image_is_taken_as_well():
 
 @pytest.mark.parametrize("image, hint", [
     (np.ones((HEIGHT, WIDTH), np.uint8), "multiply by 255"),
-    (RGB.astype(np.uint16), "astype"),
+    (RGB.astype(np.uint16), "--white 255"),
 ], ids=["uint8 of zeros and ones", "uint16 of 8 bit values"])
 def test_an_image_that_would_be_almost_black_by_its_type_gives_a_warning(image, hint):
-    with pytest.warns(InputWarning, match=f"dog.png: .*almost black; .*{hint}"):
+    with pytest.warns(InputWarning, match=f"dog.png: .*(black|dark); .*{hint}"):
         result = as_float_image(image, name="dog.png")
     assert result.max() < 0.005
 
@@ -175,7 +175,7 @@ def test_16_bits_are_scaled_and_not_cut_off(tmp_path):
 
 def test_16_bits_that_hold_8_give_a_warning(tmp_path):
     path = saved(Image.fromarray(GRAY.astype(np.uint16)), tmp_path / "a.png")
-    with pytest.warns(InputWarning, match=r"a\.png: 16 bit, but no value is above"):
+    with pytest.warns(InputWarning, match=r"a\.png: 16 bits, but no value is above"):
         read_image(path)
 
 
@@ -276,3 +276,89 @@ def test_a_file_beyond_pillows_limits_is_refused_with_ours(tmp_path, side):
         warnings.simplefilter("error")
         with pytest.raises(InputError, match=r"a\.png: .*36000000 pixels.*tiles"):
             read_image(path)
+
+
+# ---- fewer bits than the file has ----
+
+DEPTHS = [(255, 8), (256, 10), (1023, 10), (1024, 12), (4095, 12), (4096, 14), (16383, 14)]
+
+
+@pytest.mark.parametrize("largest, bits", DEPTHS)
+@pytest.mark.parametrize("shape", [(4, 7), (4, 7, 3), "file"])
+def test_fewer_bits_than_16_are_named_and_white_makes_them_right(tmp_path, largest, bits, shape):
+    values = np.linspace(0, largest, 28).round().astype(np.uint16).reshape(4, 7)
+    white = 2**bits - 1
+    if shape == "file":
+        path = saved(Image.fromarray(values), tmp_path / "a.tif")
+        read, scale = lambda **options: read_image(path, **options), 255
+    else:
+        array = values if len(shape) == 2 else np.repeat(values[..., None], 3, axis=2)
+        read, scale = lambda **options: as_float_image(array, "a.tif", **options), 1
+    said = rf"a\.tif: 16 bits, .*above {largest}, .*has {bits} bits, .*--white {white}"
+    with pytest.warns(InputWarning, match=said):
+        assert read().max() < scale / 3.9
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_allclose(read(white=white)[..., 1], scale * (values / white), atol=.5 if scale > 1 else 1e-7)
+    with pytest.raises(InputError, match=f"a.tif: values from 0 to {largest}, expected 0 to {largest - 1}, .*white"):
+        read(white=largest - 1)
+
+
+def test_the_whole_range_and_black_have_no_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        as_float_image(np.array([[0, 16384]], np.uint16))
+        as_float_image(np.zeros((3, 4), np.uint16))
+
+
+@pytest.mark.parametrize("array", [np.linspace(0, 4095, 28).reshape(4, 7), np.arange(28).reshape(4, 7) * 151,
+                                   np.arange(28, dtype=np.uint8).reshape(4, 7)], ids=["float", "int64", "uint8"])
+def test_with_white_numbers_of_any_type_are_divided(array):
+    np.testing.assert_allclose(as_float_image(array, white=4095)[..., 0], array / 4095, rtol=1e-6)
+
+
+@pytest.mark.parametrize("array, white, message", [
+    (GRAY, 0, "white must be a finite number above 0"), (GRAY, np.nan, "white must be"), (GRAY, "1", "white must be"),
+    (GRAY > 9, 1, "values of type bool; white goes with numbers"), (np.array([[-1, 5]]), 9, "values from -1 to 5"),
+    (np.array([[np.nan, 5]]), 9, "from nan to nan")])
+def test_what_white_does_not_fit_is_refused(array, white, message):
+    with pytest.raises(InputError, match=message):
+        as_float_image(array, white=white)
+
+
+@pytest.mark.parametrize("mode", ["F", "I"])
+def test_32_bits_are_taken_if_white_is_said(tmp_path, mode):
+    values = np.linspace(0, 100_000, 28).reshape(4, 7).astype({"F": np.float32, "I": np.int32}[mode])
+    path = saved(Image.fromarray(values), tmp_path / "a.tif")
+    with pytest.raises(InputError, match=r"a\.tif: holds 32 bit values from 0 to 100000 .*--white"):
+        read_image(path)
+    np.testing.assert_allclose(read_image(path, white=100_000)[..., 2], values / 100_000 * 255, atol=.51)
+    np.testing.assert_allclose(as_float_image(Image.open(path), white=100_000)[..., 2], values / 100_000, atol=.002)
+
+
+def color_of_16_bits(path, values):
+    """Write (H, W, 3) uint16 as PNG, which Pillow cannot."""
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, 2, 0, 0, 0)
+    parts = [struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+             for kind, data in ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    return path
+
+
+def test_of_color_with_16_bits_the_upper_ones_are_read_and_that_is_said_where_they_are_dark(tmp_path):
+    values = np.linspace(0, 65535, 84).reshape(4, 7, 3).round().astype(np.uint16)
+    path = color_of_16_bits(tmp_path / "a.png", values)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_allclose(read_image(path), values / 257, atol=1)
+    with pytest.raises(InputError, match=r"a\.png: has 16 bits a channel, .*as_float_image"):
+        read_image(path, white=4095)
+    path = color_of_16_bits(tmp_path / "b.png", values >> 4)
+    with pytest.warns(InputWarning, match=r"b\.png: 16 bits a channel, but no value is above 4095"):
+        read_image(path)
+
+
+def test_files_of_8_bits_and_16_bits_a_pixel_do_not_ask_for_white(tmp_path):
+    path = saved(Image.fromarray(RGB), tmp_path / "a.png")
+    np.testing.assert_array_equal(read_image(path, white=4095), RGB)

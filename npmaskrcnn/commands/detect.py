@@ -20,10 +20,10 @@ from .. import images
 from ..datasets import detections_to_coco
 from ..errors import InputError
 from ..files import atomic_writer, make_folder, read_text
-from ..judge import judge_fraction
+from ..judge import judge_fraction, judge_number
 from ..progress import ProgressLine
 from ..words import count, printable
-from .common import add_out, load_model
+from .common import add_out, add_white, load_model
 
 
 def add_arguments(parser):
@@ -36,6 +36,7 @@ def add_arguments(parser):
     parser.add_argument("--iou", type=float, default=0.5, metavar="T",
                         help="of two detections of a class that overlap more, keep the better (default: %(default)s)")
     parser.add_argument("--classes", metavar="FILE", help="text file with one class name a line, without background")
+    add_white(parser)
     add_out(parser, "npmaskrcnn-out")
     parser.add_argument("--overwrite", action="store_true", help="replace files of the same names in that folder")
 
@@ -44,9 +45,10 @@ def run(options):
     """Detect in every image; all are judged before the work begins, and one at a time is in memory."""
     judge_fraction(options.score, "--score")
     judge_fraction(options.iou, "--iou")
+    judge_number(options.white, "--white", above=0, optional=True)
     pictures = _distinct_stems(_pictures(options.images))
     for path in pictures.values():
-        images.read_image(path)
+        images.read_image(path, options.white)
     folder = make_folder(options.out, "--out")
     if not options.overwrite:
         _refuse_to_replace(folder, pictures)
@@ -74,7 +76,7 @@ def _detect(model, path, place, image_id, names, options, tell):
     """Detect in one picture, write its two files, return its entries of the results file."""
     from .. import plots
 
-    image = images.read_image(path)
+    image = images.read_image(path, options.white)
     found = model.predict(image, options.score, options.iou, tell, paste_all=False)
     print(f"{printable(path)}: {found.table(names)}")
     figure = plots.instances(image, found.boxes, found.labels, found.scores, found.masks, names)

@@ -14,7 +14,7 @@ from ..files import make_folder
 from ..progress import ProgressLine
 from ..training.options import judge_measured_classes
 from ..training.validation import predict_dataset
-from .common import load_model
+from .common import add_white, load_model
 
 
 def add_arguments(parser):
@@ -23,6 +23,7 @@ def add_arguments(parser):
     parser.add_argument("--annotations", metavar="FILE", help="COCO annotation file (default: the standard shapes)")
     parser.add_argument("--images", metavar="DIR", help="folder of its images (with --detections not needed)")
     parser.add_argument("--detections", metavar="FILE", help="measure this COCO results file instead of a model")
+    add_white(parser)
     parser.add_argument("--out", metavar="DIR", help="also write the precision-recall curves here")
 
 
@@ -32,13 +33,15 @@ def run(options):
 
     if options.annotations is None and options.images is not None:
         raise InputError("--images needs --annotations: the annotation file of the images in that folder")
+    if options.white is not None and options.images is None:
+        raise InputError("--white needs --images: the pictures in which that number is white")
     if options.annotations is not None and options.images is None and options.detections is None:
         raise InputError("--annotations needs --images, the folder of its images, unless --detections is measured")
     if options.detections is not None and options.weights is not None:
         raise InputError("--detections and --weights exclude each other: measure a file, or run a model")
     folder = None if options.out is None else make_folder(options.out, "--out")
     dataset = (shapes_test_set() if options.annotations is None
-               else CocoDataset(options.annotations, options.images, allow_empty=True))
+               else CocoDataset(options.annotations, options.images, allow_empty=True, white=options.white))
     if options.detections is not None:
         found = read_detections(options.detections, dataset)
     else:

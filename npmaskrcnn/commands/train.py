@@ -16,7 +16,7 @@ from ..judge import judge_number
 from ..training.options import judge_classes
 from ..weights import CLASS_LAYERS, load_with_new_heads
 from ..words import count
-from .common import add_out, load_model
+from .common import add_out, add_white, load_model
 
 # Masks are learned last. In 1,000 steps of shapes a factor of 2 brought mask AP from .713 to .721 and box AP from
 # .751 to .768, 4 brought .719 and .758 (one seed; two seeds differ by as much as .01).
@@ -46,6 +46,7 @@ def add_arguments(parser):
     coco.add_argument("--min-size", type=int, metavar="PIXELS", help="shorter side to which images are resized")
     coco.add_argument("--scale-jitter", type=float, nargs=2, metavar=("LOW", "HIGH"),
                       help="random zoom, such as 0.8 1.2")
+    add_white(coco)
     coco.set_defaults(datasets=_coco)
     _add_common(shapes, SHAPES_MASK_WEIGHT)
     _add_common(coco, 1.0)
@@ -117,10 +118,10 @@ def _coco(options):
     """Return (training set, validation set or None) of COCO annotation files."""
     if (options.val_annotations is None) != (options.val_images is None):
         raise InputError("--val-annotations and --val-images go together")
-    dataset = CocoDataset(options.annotations, options.images)
+    dataset = CocoDataset(options.annotations, options.images, white=options.white)
     validation = None
     if options.val_annotations is not None:
-        validation = CocoDataset(options.val_annotations, options.val_images)
+        validation = CocoDataset(options.val_annotations, options.val_images, white=options.white)
         warn_of_shared_images(dataset, validation)
     return dataset, validation
 

@@ -19,6 +19,7 @@ from .. import rle
 from ..errors import InputError, warn
 from ..files import as_path
 from ..images import read_image
+from ..judge import judge_number
 from ..structures import Target, mask_extents
 from ..words import count, printable
 from .coco_json import listing, one_spelling, read_annotations
@@ -42,6 +43,8 @@ class CocoDataset:
         are never left out, so `dataset[i]` stays image i of the file.
     allow_empty : bool
         Take a file without any annotation: one can measure on images of nothing, but not learn from them.
+    white : number, optional
+        The value that means white in pictures of 16 or 32 bits, such as 4095 for 12 bits; see `read_image`.
 
     Attributes
     ----------
@@ -64,10 +67,12 @@ class CocoDataset:
     is refused. The boxes are the file's where it has them, and the masks' extents where it does not.
     """
 
-    def __init__(self, annotation_file, image_dir=None, boxes_as_masks=False, skip_invalid=False, allow_empty=False):
+    def __init__(self, annotation_file, image_dir=None, boxes_as_masks=False, skip_invalid=False, allow_empty=False,
+                 white=None):
         self.annotation_file = Path(as_path(annotation_file, "annotation_file"))
         self.image_dir = None if image_dir is None else Path(as_path(image_dir, "image_dir"))
         self.skip_invalid = skip_invalid
+        self.white = judge_number(white, "white", above=0, optional=True)
         categories, images, annotations = read_annotations(self.annotation_file, boxes_as_masks, skip_invalid,
                                                            allow_empty)
         self.class_names = ["background"] + [category["name"] for category in categories]
@@ -121,7 +126,7 @@ class CocoDataset:
         if self.image_dir is None:
             raise InputError(f"{self.annotation_file}: opened without image_dir, so there is no picture")
         try:
-            image = read_image(self._paths[index])
+            image = read_image(self._paths[index], self.white)
         except InputError as error:
             raise InputError(f"{error} (image {self.image_ids[index]!r} of {self.annotation_file})") from None
         size = self.sizes[index]
