@@ -126,7 +126,7 @@ def test_detect_replaces_nothing_unless_told(capsys, tmp_path, name):
 def test_detect_keeps_what_is_done_when_it_is_interrupted_and_holds_one_image_at_a_time(capsys, tmp_path, monkeypatch):
     alive, most = weakref.WeakSet(), []
 
-    def read(path):
+    def read(path, white=None):
         if len(most) == 3 + 1:              # all three are judged first, then comes the second of the work
             raise KeyboardInterrupt
         image = read_image(path).view(Picture)
