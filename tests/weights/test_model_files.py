@@ -179,7 +179,8 @@ def test_what_is_no_option_of_a_model_is_refused(tmp_path, model, name):
 def test_whole_floats_in_a_config_are_counts_and_the_model_predicts(tmp_path, model):
     config = {name: float(value) if type(value) is int else value for name, value in model.config.as_dict().items()}
     assert config["rpn_post_nms_top_n_test"] == 40.0 and config["max_size"] == 128.0
-    write_npz(tmp_path / "m.npz", model.state_dict(), {"architecture": {**model.architecture, "config": config}})
+    write_npz(tmp_path / "m.npz", model.state_dict(),
+              {"architecture": {**model.architecture, "config": config}, "class_names": model.class_names})
     got = load(tmp_path / "m.npz")
     assert got.config == model.config and type(got.config.rpn_post_nms_top_n_test) is int
     image = np.random.default_rng(1).random((96, 128, 3))
