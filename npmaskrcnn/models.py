@@ -7,8 +7,6 @@ files: `zoo` has those that take weights.
 
 import functools
 
-import numpy as np
-
 from . import nn
 from .config import as_plain, make_config
 from .judge import judge_known, judge_number, judge_numbers, judge_rng, refusal
@@ -176,7 +174,7 @@ def checked_dimensions(dimensions):
     for name, size in sizes.items():
         called = f"dimensions: {name}"
         bounds = {"lowest": 1, "highest": MAX_BLOCKS if name == "blocks" else MAX_DIMENSION, "whole": True}
-        if name == "mask_layers" and (np.ndim(size) != 1 or not 1 <= len(size) <= MAX_MASK_LAYERS):
+        if name == "mask_layers" and (not isinstance(size, tuple) or not 1 <= len(size) <= MAX_MASK_LAYERS):
             raise refusal(called, f"1 to {MAX_MASK_LAYERS} whole numbers", size)
         if isinstance(TINY_DIMENSIONS[name], tuple):
             sizes[name] = judge_numbers(size, called, len(size) if name == "mask_layers" else 4, **bounds)

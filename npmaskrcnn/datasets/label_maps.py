@@ -12,6 +12,7 @@ from PIL import ImageOps
 
 from ..errors import InputError
 from ..images import open_image
+from ..judge import judge_array
 
 # Masks of one image that would need more memory than this are refused before it is asked for.
 MAX_MASK_BYTES = 2 * 2**30
@@ -75,7 +76,7 @@ def masks_from_label_map(label_map, name="label map"):
     array([[0, 1, 1],
            [0, 0, 0]])
     """
-    label_map = np.asarray(label_map)
+    label_map = judge_array(label_map, name, "an array of whole numbers", "biuf")
     if label_map.ndim != 2:
         hint = "; take one channel: label_map[:, :, 0]" if label_map.ndim == 3 else ""
         raise InputError(f"{name}: expected shape (H, W), got {label_map.shape}{hint}")

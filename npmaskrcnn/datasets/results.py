@@ -47,16 +47,21 @@ def detections_to_coco(detections, image_ids, category_ids=None, mask_threshold=
         Ready for `json.dump`.
     """
     judge_number(mask_threshold, "mask_threshold", 0, below=1)
+    for values, name in ((detections, "detections"), (image_ids, "image_ids")):
+        if not hasattr(values, "__len__"):
+            raise refusal(name, "a list", values)
     if len(detections) != len(image_ids):
         raise InputError(f"detections: {len(detections)} for {len(image_ids)} images, expected one for each")
     entries = []
     names = None if category_ids is None else [f"category {category_id}" for category_id in category_ids[1:]]
-    for i, (image_id, found) in enumerate(zip(image_ids, detections, strict=True)):
+    for i, (image_id, found) in enumerate(zip(map(_plain, image_ids), detections, strict=True)):
+        if not isinstance(image_id, (int, str)):
+            raise refusal(f"image_ids[{i}]", "a whole number or a text", image_id)
         found = judge_detections(found, f"detections[{i}]", names)
         for k, label in enumerate(found.labels.astype(np.int64).tolist()):
             mask = found.masks[k]
             entries.append({
-                "image_id": _plain(image_id),
+                "image_id": image_id,
                 "category_id": label if category_ids is None else _plain(category_ids[label]),
                 "bbox": _bbox(found, k),
                 "score": _shortest(found.scores[k]) if found.xywh is None else float(found.exact_scores[k]),

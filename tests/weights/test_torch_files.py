@@ -81,7 +81,7 @@ def test_safetensors_come_back_and_lie_aligned(tmp_path):
     {"c": np.ones(2, complex)}, {"o": np.array([None])}, {"__metadata__": np.ones(2)},
 ])
 def test_what_safetensors_cannot_hold_is_not_written(tmp_path, bad):
-    with pytest.raises(InputError, match="has no place"):
+    with pytest.raises(InputError, match="has no place|must be an array of bools or real numbers"):
         write_safetensors(tmp_path / "a.safetensors", bad)
     with pytest.raises(InputError, match="maps strings to strings"):
         write_safetensors(tmp_path / "a.safetensors", {}, {"step": 3})
