@@ -9,7 +9,7 @@ import functools
 
 from . import nn
 from .config import as_plain, make_config
-from .judge import judge_known, judge_number, judge_numbers, judge_rng, refusal
+from .judge import judge_fraction, judge_known, judge_number, judge_numbers, judge_rng, refusal
 from .mask_rcnn import MaskRCNN
 from .network import Backbone
 from .stages.anchors import AnchorGenerator
@@ -97,7 +97,7 @@ def maskrcnn_resnet_fpn(body="resnet50", num_classes=91, trainable_layers=5, nor
     Parameters, result and errors are those of `zoo.maskrcnn_resnet_fpn`, but for the weights of a file; without
     `norm_eps` it is 1e-5.
     """
-    norm_eps = 1e-5 if norm_eps is None else judge_number(norm_eps, "norm_eps", 0)
+    norm_eps = 1e-5 if norm_eps is None else judge_fraction(norm_eps, "norm_eps")
     norm = functools.partial(nn.FrozenBatchNorm2d, eps=norm_eps)
     arguments = dict(body=body, norm_eps=norm_eps)
     return _resnet_model("maskrcnn_resnet_fpn", arguments, body, num_classes, trainable_layers, norm, rng, config)

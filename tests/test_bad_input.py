@@ -160,6 +160,26 @@ def test_a_trainer_takes_the_images_that_a_model_takes(image):
 
 # ---- options of wrong kinds ----
 
+@pytest.mark.parametrize("options", [
+    dict(min_size=65_537), dict(max_size=10**6), dict(min_size=(60,) * 201), dict(anchor_sizes=((1e9,),) * 5),
+    dict(anchor_sizes=((32,) * 41,) * 5), dict(image_mean=(1e6, 0, 0)), dict(box_detections_per_img=10**6)])
+def test_no_model_can_be_made_that_could_not_be_loaded_again(options):
+    with pytest.raises(InputError, match=f"{next(iter(options))} must be at most .*65,536, got"):
+        maskrcnn_tiny(**options)
+
+
+def test_a_model_of_the_largest_options_is_loaded_again(tmp_path):
+    model = maskrcnn_tiny(min_size=(65_536,) * 200, max_size=65_536, anchor_sizes=((65_536,) * 40,) * 5)
+    save(model, tmp_path / "m.npz")
+    assert load(tmp_path / "m.npz").config == model.config
+
+
+def test_an_image_that_resizing_would_make_too_large_is_refused():
+    model = maskrcnn_tiny(min_size=65_536, max_size=65_536)
+    with pytest.raises(InputError, match="image 0, resized to min_size 65536 and max_size 65536: 65536 x 46811 pixels"):
+        model.predict(GRAY)
+
+
 def test_weights_of_the_losses_and_progress_of_a_wrong_kind(model):
     with pytest.raises(InputError, match="loss_weights must be a dict of name to factor, got .1."):
         model.loss_and_grads([GRAY], [NOTHING], np.random.default_rng(0), loss_weights=[1])
@@ -279,7 +299,7 @@ def test_broken_weights_do_not_pass_for_an_empty_picture(tmp_path):
 
 
 @pytest.mark.parametrize("names, message", [
-    (["background", "cat"], "are not 3 strings"),
+    (["background", "cat"], "are not 3 strings"), ("cat", "are not 3 strings"),
     (["background", "cat", "cat"], "not all different"),
     (["background", "cat", " "], "blank"),
 ])

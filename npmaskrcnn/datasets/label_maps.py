@@ -82,7 +82,10 @@ def masks_from_label_map(label_map, name="label map"):
         raise InputError(f"{name}: expected shape (H, W), got {label_map.shape}{hint}")
     if label_map.dtype.kind not in "biu":
         raise InputError(f"{name}: expected whole numbers, got {label_map.dtype}")
-    ids = np.unique(label_map).astype(np.int64)
+    ids = np.unique(label_map)
+    if len(ids) and int(ids[-1]) > np.iinfo(np.int64).max:
+        raise InputError(f"{name}: object numbers end at {np.iinfo(np.int64).max:,}, got {ids[-1]:,}")
+    ids = ids.astype(np.int64)
     if len(ids) and ids[0] < 0:
         raise InputError(f"{name}: object numbers must not be negative, got {ids[0]}")
     ids = ids[ids > 0]

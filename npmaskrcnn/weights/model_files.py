@@ -175,7 +175,7 @@ def published_norm_eps(path):
 
 
 def _model_meta(model):
-    names = None if model.class_names is None else list(model.class_names)
+    names = list(model.class_names) if isinstance(model.class_names, (tuple, np.ndarray)) else model.class_names
     meta = {"architecture": model.architecture, "class_names": _judge_class_names(names, model.num_classes)}
     return {**meta, "untrained": True} if model.untrained else meta
 

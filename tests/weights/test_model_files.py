@@ -217,6 +217,7 @@ def test_the_meta_of_a_saved_model_is_plain_json(tmp_path, model):
 
 def test_new_heads_keep_everything_but_the_layers_that_name_classes(tmp_path, model):
     save(model, tmp_path / "m.npz")
+    assert load_with_new_heads(tmp_path / "m.npz", 6, min_size=(96, 80)).config.max_size == 192
     twin = load_with_new_heads(tmp_path / "m.npz", 6, np.random.default_rng(1), min_size=96)
     assert twin.num_classes == 6 and twin.config.min_size == 96 and twin.class_names is None
     assert twin.config.box_score_thresh == 0.25 and twin.architecture["num_classes"] == 6
@@ -298,5 +299,5 @@ def test_dimensions_of_a_file_are_judged_before_memory_is_asked_for(tmp_path, wr
 
 @pytest.mark.parametrize("eps", [-1, float("nan"), "x", [1]])
 def test_an_epsilon_that_cannot_be_is_refused(eps):
-    with pytest.raises(InputError, match="norm_eps must be a finite number of at least 0, got"):
+    with pytest.raises(InputError, match="norm_eps must be a number from 0 to 1, got"):
         models.maskrcnn_resnet_fpn("resnet18", norm_eps=eps, rng=models.NO_DRAWS)
