@@ -1,14 +1,14 @@
 """Reading the pickles inside torch's files with Python's own machine, of which only the harmless parts are left.
 
 A pickle is a program for a small machine with a stack and a memo: push a string, push a number, make a
-tuple of what lies above the mark, store the top under number 7. Two of its instructions make it dangerous:
-GLOBAL pushes *any function of any installed module*, and REDUCE calls it. `pickle.load` obeys; a file
-that says ``os.system`` runs a command. Here GLOBAL pushes no function, only its name, and REDUCE knows three
-names and does by hand what they mean. A call of any other is not made: what lies on the stack in its place is an
-`Unknown`, a blank with that name on it, into which everything that the file wants to put falls and is gone. So a
-checkpoint may hold a training's arguments and schedules beside its weights; whoever looks for a weight and finds a
-blank refuses it. The other instructions, fewer than forty, build plain data, and those that are not listed are
-refused. No code of the file's choice can run.
+tuple of what lies above the mark, store the top under number 7. Two kinds of instruction make it dangerous:
+GLOBAL pushes *any function or class of any installed module*, and REDUCE, NEWOBJ and BUILD call it. `pickle.load`
+obeys; a file that says ``os.system`` runs a command. Here GLOBAL pushes no function, only its name, and REDUCE knows
+three names and does by hand what they mean. Any other call is not made: in place of its result lies an `Unknown`, a
+blank with that name on it, and whatever the file then puts into it is lost. So a checkpoint may hold a training's
+arguments and schedules beside its weights, and only where a weight should be is a blank refused. The other
+instructions, some thirty, build plain data, and those that are not listed are refused. No code of the file's choice
+can run.
 
 One tensor is, in the order of the file (``python -m pickletools data.pkl`` prints it)::
 
@@ -60,7 +60,7 @@ class Name(NamedTuple):
 
 
 class Unknown:
-    """A blank in the place of something that was not made; each is equal to itself only."""
+    """A blank in the place of what was not made; no two are equal, so that any number can be keys of a dict."""
 
     def __init__(self, text):
         self.text = text  # the name of what would have made it
@@ -219,7 +219,7 @@ class _StateUnpickler(pickle._Unpickler):
                              "take")
 
     def load_newobj(self):
-        """Make no object."""
+        """Make no object of a class, only a blank."""
         self.append(Unknown(self._pop_call()[0]))
 
     def _pop_call(self):
@@ -249,7 +249,10 @@ class _StateUnpickler(pickle._Unpickler):
         return storage
 
     def load_build(self):
-        """Set no attribute: torch hangs the layout versions, ``_metadata``, on the dict; not needed here."""
+        """Set no attribute: torch hangs the layout versions, ``_metadata``, on the dict; not needed here.
+
+        Of a blank all attributes are lost.
+        """
         state = self.stack.pop()
         if type(self.stack[-1]) is Unknown:
             return
