@@ -22,6 +22,7 @@ from npmaskrcnn.weights import (
     write_npz,
     write_safetensors,
 )
+from tests.weights import forge
 
 NAMES = ["background", "circle", "square"]
 
@@ -98,6 +99,25 @@ def test_a_bare_state_dict_with_old_names_loads_into_resnet18(tmp_path):
     assert got.architecture["config"]["norm_eps"] == 1e-5
     assert got.class_names[18] == "dog"
     assert_same_state(got.state_dict(), state)
+
+
+def test_every_door_takes_a_checkpoint(tmp_path, model):
+    state = model.state_dict()
+    contents = {str(key): array.tobytes() for key, array in enumerate(state.values())}
+    tensors = {}
+    for key, (name, array) in zip(contents, state.items(), strict=True):
+        strides = [step // array.itemsize for step in np.empty(array.shape, array.dtype).strides]
+        kind = "LongStorage" if array.dtype == np.int64 else "FloatStorage"
+        tensors["model." + name] = forge.tensor(array.shape, strides, key=key, count=array.size, kind=kind)
+    pickled = forge.state(epoch=b"K\x01", state_dict=forge.entries(**tensors))
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(forge.torch_zip(pickled, contents))
+    for door in (load, lambda path: load_with_new_heads(path, 3), lambda path: load_into(models.maskrcnn_tiny(3), path),
+                 lambda path: export(path, tmp_path / "m.npz")):
+        said = rf"last.ckpt: took the {len(state)} tensors 'model\.\*' under 'state_dict'; left out 'epoch'$"
+        with pytest.warns(InputWarning, match=said):
+            door(path)
+    assert_same_state(load(tmp_path / "m.npz").state_dict(), state)
 
 
 def test_float64_weights_are_cast_and_that_is_reported(tmp_path, model):
