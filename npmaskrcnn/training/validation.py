@@ -5,6 +5,7 @@ from dataclasses import replace
 from .. import rle
 from ..datasets.results import encoded_masks
 from ..evaluation import evaluate
+from ..structures import judged_pair
 from .log import AP_COLUMNS
 
 
@@ -30,7 +31,8 @@ def predict_dataset(model, dataset, tell, batch_size=4, to_draw=False):
     found, num_classes = [], len(dataset.class_names)
     tell(0)
     for start in range(0, len(dataset), batch_size):
-        images = [dataset[i][0] for i in range(start, min(start + batch_size, len(dataset)))]
+        numbers = range(start, min(start + batch_size, len(dataset)))
+        images = [judged_pair(dataset[i], f"dataset[{i}]")[0] for i in numbers]
         for one in model.predict(images, paste_all=to_draw):
             if not to_draw and one.masks is not None:
                 codes = [rle.encode(mask > 0.5) for mask in one.masks]
