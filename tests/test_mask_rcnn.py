@@ -465,4 +465,4 @@ class Pictures(list):
     class_names = ["background", *"abcdefgh"]
 
     def __getitem__(self, index):
-        return super().__getitem__(index), None
+        return super().__getitem__(index), Target([], [], [])
