@@ -47,12 +47,14 @@ STYLE = {
     "xtick.labelsize": SMALL, "ytick.labelsize": SMALL, "xtick.color": MUTED, "ytick.color": MUTED,
     "text.color": INK, "legend.fontsize": SMALL, "legend.frameon": False, "figure.titlesize": LARGE,
     "figure.dpi": 100, "image.interpolation": "nearest", "figure.facecolor": "white",
-    "text.parse_math": False, "text.usetex": False,     # a class may be called a$_$: names are data, and no formulas
 }
 
 
-# A function decorated with it draws under `STYLE`, and the caller's settings stay as they were.
-styled = matplotlib.rc_context(STYLE)
+# Names are data and no formulas: a class may be called a$_$. (Not in `STYLE`, which lessons use for figures of theirs.)
+NO_FORMULAS = {"text.parse_math": False, "text.usetex": False}
+
+# A function decorated with it draws under these, and the caller's settings stay as they were.
+styled = matplotlib.rc_context({**STYLE, **NO_FORMULAS})
 
 
 class Figure(matplotlib.figure.Figure):
