@@ -159,6 +159,10 @@ def _pillow_to_array(image, name, white):
     """A decoded Pillow image as (H, W, 3) uint8."""
     judge_size(image.size[::-1], name)
     try:
+        image.load()
+    except Exception as error:   # a closed image, or one that was opened and whose file ends too early
+        raise InputError(f"{name}: its pixels cannot be read ({_reason(error)})") from None
+    try:
         image = ImageOps.exif_transpose(image)
     except Exception as error:   # a damaged EXIF block must not cost the picture
         warn(f"{name}: its EXIF block cannot be read ({_reason(error)}); it is not turned")

@@ -362,3 +362,14 @@ def test_of_color_with_16_bits_the_upper_ones_are_read_and_that_is_said_where_th
 def test_files_of_8_bits_and_16_bits_a_pixel_do_not_ask_for_white(tmp_path):
     path = saved(Image.fromarray(RGB), tmp_path / "a.png")
     np.testing.assert_array_equal(read_image(path, white=4095), RGB)
+
+
+def test_a_pillow_image_whose_pixels_are_gone_or_damaged_is_refused(tmp_path):
+    closed = Image.new("RGB", (8, 8))
+    closed.close()
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "whole.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:2000])
+    for image in (closed, Image.open(tmp_path / "cut.png")):
+        with pytest.raises(InputError, match="image: its pixels cannot be read"):
+            as_float_image(image)
