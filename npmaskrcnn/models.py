@@ -137,6 +137,16 @@ def _resnet_model(builder, arguments, body, num_classes, trainable_layers, norm,
     return model
 
 
+def with_room(builder, options):
+    """Return options with a `max_size` that leaves the longer side of images room, where only `min_size` is given.
+
+    The tiny model was made for squares, so that its own `max_size` is no more than its `min_size`.
+    """
+    if builder == "maskrcnn_tiny" and "min_size" in options:
+        return {"max_size": 2 * options["min_size"], **options}
+    return options
+
+
 def _wire(backbone, channels, config, num_classes, box_head, box_channels, mask_head, mask_channels, rng,
           rpn_conv_depth=1, strides=STRIDES):
     """Put RPN and heads behind a backbone of so many `channels`; without a `mask_head` there is no mask branch.

@@ -41,9 +41,8 @@ def load_with_new_heads(path, num_classes, rng=None, **config):
     stored = load(path)
     builder, settings = stored.architecture["builder"], stored.architecture["config"]
     judge_known(config, settings, f"option of {builder}")
-    if builder == "maskrcnn_tiny" and "min_size" in config:
-        config.setdefault("max_size", 2 * config["min_size"])   # images are not squares: leave the longer side room
-    model = getattr(models, builder)(num_classes=num_classes, rng=rng, **{**settings, **config})
+    options = {**settings, **models.with_room(builder, config)}
+    model = getattr(models, builder)(num_classes=num_classes, rng=rng, **options)
     kept = {key: array for key, array in stored.state_dict().items() if not key.startswith(CLASS_LAYERS)}
     report = model.load_state_dict(kept, strict=False)
     if (report.wrong_shape or report.unexpected
