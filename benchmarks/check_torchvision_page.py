@@ -14,6 +14,7 @@ again without training must be the same bit for bit. Needs torch, torchvision an
 
 import argparse
 import contextlib
+import dataclasses
 import importlib.util
 import inspect
 import math
@@ -41,6 +42,7 @@ SCRIPT, EXPORTED, TRAINED = "train_torchvision.py", "model.safetensors", "traine
 PUBLISHED = "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth"
 RATE = 0.0025           # for each image of a step; a worker of the two of a process stands for an image of its two
 TOLERANCE = 1e-6        # pixels, and probabilities: what is promised in float64
+DETECTIONS = 20         # of an image, that are compared
 NOT_BY_NAME = {"body", "norm_eps", "trainable_layers", "anchor_sizes", "anchor_ratios", "canonical_scale",
                   "canonical_level"}        # options that `build` brings in otherwise
 SPAWN = """import multiprocessing, os, sys
@@ -93,7 +95,7 @@ class Page:
 
     def command(self, words):
         """Run an npmaskrcnn of the page."""
-        print(self.run(["-m", *words]).splitlines()[-1], flush=True)
+        print(self.run(["-m", *words]).splitlines()[0], flush=True)
 
     def training(self, name, *commands, workers):
         """Run the script, by itself or under torchrun; hold against each other what it says and what is expected."""
@@ -140,6 +142,8 @@ def compare(folder, name):
 
     ours, theirs = npmaskrcnn.load(path).astype(np.float64), theirs.double().eval()
     ours.untrained, theirs.roi_heads.score_thresh, worst, count = False, 0.0, {}, 0
+    ours.config = dataclasses.replace(ours.config, box_detections_per_img=DETECTIONS)     # masks take longest
+    theirs.roi_heads.detections_per_img = DETECTIONS
     for image, _ in CocoDataset(folder / "val" / "instances.json", folder / "val"):
         found = ours.predict(image, score_threshold=0)
         with torch.inference_mode():
