@@ -20,11 +20,23 @@ def _judge_sides(value, name):
     return judge_number(value, name, 1)
 
 
+LARGEST_NUMBER, MOST_NUMBERS = 1 << 16, 200     # torchvision's largest is 2000; numbers in one option
+
+
 def _judge_levels(value, name):
     if not isinstance(value, tuple) or not all(
             isinstance(level, tuple) and level and all(is_number(v) and v > 0 for v in level) for level in value):
         raise refusal(name, "tuples of positive numbers, one for each level", value)
     return value
+
+
+def _judge_modesty(value, name):
+    """InputError for numbers that no model needs: a file that asks for such a model is refused as well."""
+    numbers = value if isinstance(value, tuple) else (value,)
+    numbers = [number for level in numbers for number in (level if isinstance(level, tuple) else (level,))]
+    if len(numbers) > MOST_NUMBERS or any(abs(number) > LARGEST_NUMBER for number in numbers):
+        several = f"{MOST_NUMBERS} numbers, none above " if isinstance(value, tuple) else ""
+        raise refusal(name, f"at most {several}{LARGEST_NUMBER:,}", value)
 
 
 def _option(default, judge=judge_fraction):
@@ -114,6 +126,8 @@ def make_config(defaults=None, num_levels=5, **options):
         del options["bbox_reg_weights"]
     judges = {option.name: option.metadata["judge"] for option in fields(Config)}
     config = Config(**{name: judges[name](value, name) for name, value in options.items()})
+    for name in options:
+        _judge_modesty(getattr(config, name), name)
     for name in ("anchor_sizes", "anchor_ratios"):
         if len(getattr(config, name)) != num_levels:
             raise refusal(name, f"{num_levels} tuples, one for each level P2..P{num_levels + 1}", getattr(config, name))

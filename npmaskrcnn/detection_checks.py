@@ -9,6 +9,7 @@ D detections, H, W height and width of the image; `name` is what messages call t
 import numpy as np
 
 from .errors import InputError
+from .judge import judge_array
 from .structures import Detections, as_corners
 
 ROUNDING = 1e-3     # by which an interpolated probability may exceed 1
@@ -33,19 +34,19 @@ def judge_detections(detections, name, class_names=None, needs_masks=True, size=
     for field in ("boxes", "labels", "scores"):
         if not hasattr(detections, field):
             raise InputError(f"{name}: expected Detections, got {type(detections).__name__}")
-    boxes, labels, scores = (np.asarray(part) for part in (detections.boxes, detections.labels, detections.scores))
+    boxes, labels, scores = (judge_array(getattr(detections, field), f"{name}: {field}", "numbers")
+                             for field in ("boxes", "labels", "scores"))
     masks, num = getattr(detections, "masks", None), scores.size
-    if scores.shape != (num,) or labels.shape != (num,) or boxes.shape != (num, 4) and num:
+    if scores.shape != (num,) or labels.shape != (num,) or boxes.shape != (num, 4) and max(num, boxes.size):
         raise InputError(f"{name}: expected boxes (D, 4), labels (D,) and scores (D,), got "
                          f"{boxes.shape}, {labels.shape} and {scores.shape}")
-    found = Detections(boxes.reshape(-1, 4), labels, scores, None if masks is None else np.asarray(masks),
-                       getattr(detections, "class_names", None))
+    if masks is not None:
+        masks = judge_array(masks, f"{name}: masks", "bools, or probabilities in 0..1", "biuf")
+    found = Detections(boxes.reshape(-1, 4), labels, scores, masks, getattr(detections, "class_names", None))
     _keep_exact(found, detections)
     if num == 0:
+        found.masks = np.zeros((0, *(size or (0, 0))), bool)        # None, too, is no mask
         return found
-    if not all(part.dtype.kind in "iuf" for part in (boxes, labels, scores)):
-        raise InputError(f"{name}: boxes, labels and scores must be numbers, got {boxes.dtype}, {labels.dtype} "
-                         f"and {scores.dtype}")
     if not (np.isfinite(scores).all() and np.isfinite(boxes).all()):
         raise InputError(f"{name}: scores and boxes must be finite numbers, some are NaN or infinite")
     if (boxes[:, 2:] < boxes[:, :2]).any():

@@ -8,6 +8,7 @@ argument (``images[2]``, ``targets[0]``), what was got and what was expected.
 import difflib
 import numbers
 import sys
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -80,6 +81,13 @@ def judge_count(value, name, lowest=1, optional=False):
     return judge_number(value, name, highest=MAX_COUNT, whole=True, optional=optional)
 
 
+def judge_counts(values, name):
+    """Return whole numbers of at least 1 as a tuple, or raise `InputError`."""
+    if not isinstance(values, (list, tuple, set, range, np.ndarray)) or getattr(values, "ndim", 1) == 0:
+        raise refusal(name, "a list of whole numbers", values)
+    return tuple(judge_count(value, name) for value in values)
+
+
 def judge_flag(value, name):
     """Return True or False, or raise `InputError` for anything else ("no" would count as true)."""
     if not isinstance(value, (bool, np.bool_)):
@@ -104,6 +112,30 @@ def judge_rng(rng, needs=("random", "permutation")):
     if not isinstance(rng, numbers.Integral) or isinstance(rng, bool) or rng < 0:
         raise refusal("rng", "a np.random.Generator, or a seed of at least 0", rng)
     return np.random.default_rng(rng)
+
+
+# ---- arrays ----
+
+
+def judge_array(value, name, expected, kinds="iuf"):
+    """Return `value` as an array of numbers of these kinds, or raise `InputError`; an empty one is always good."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):     # rows of different lengths
+        raise refusal(name, expected, value) from None
+    if array.dtype.kind in kinds:
+        return array
+    if array.size:
+        raise refusal(name, expected, value)
+    return array.astype(np.float64)     # an empty list has no kind
+
+
+def judge_state(mapping, name):
+    """Return a dict of name to array of numbers or bools, or raise `InputError`."""
+    if not isinstance(mapping, Mapping) or not all(isinstance(key, str) for key in mapping):
+        raise refusal(name, "a dict of name to array", mapping)
+    return {key: judge_array(value, f"{name}: {key!r}", "an array of bools or real numbers", "biuf")
+            for key, value in mapping.items()}
 
 
 # ---- arrays that are images ----

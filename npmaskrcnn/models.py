@@ -11,7 +11,7 @@ import numpy as np
 
 from . import nn
 from .config import as_plain, make_config
-from .judge import judge_known, judge_number, judge_numbers, judge_rng, refusal
+from .judge import judge_fraction, judge_known, judge_number, judge_numbers, judge_rng, refusal
 from .mask_rcnn import MaskRCNN
 from .network import Backbone
 from .stages.anchors import AnchorGenerator
@@ -99,7 +99,7 @@ def maskrcnn_resnet_fpn(body="resnet50", num_classes=91, trainable_layers=5, nor
     Parameters, result and errors are those of `zoo.maskrcnn_resnet_fpn`, but for the weights of a file; without
     `norm_eps` it is 1e-5.
     """
-    norm_eps = 1e-5 if norm_eps is None else judge_number(norm_eps, "norm_eps", 0)
+    norm_eps = 1e-5 if norm_eps is None else judge_fraction(norm_eps, "norm_eps")
     norm = functools.partial(nn.FrozenBatchNorm2d, eps=norm_eps)
     arguments = dict(body=body, norm_eps=norm_eps)
     return _resnet_model("maskrcnn_resnet_fpn", arguments, body, num_classes, trainable_layers, norm, rng, config)
@@ -143,7 +143,8 @@ def with_room(builder, options):
     The tiny model was made for squares, so that its own `max_size` is no more than its `min_size`.
     """
     if builder == "maskrcnn_tiny" and "min_size" in options:
-        return {"max_size": 2 * options["min_size"], **options}
+        sides = make_config(min_size=options["min_size"]).min_size
+        return {"max_size": 2 * int(np.max(sides)), **options}
     return options
 
 
@@ -186,7 +187,7 @@ def checked_dimensions(dimensions):
     for name, size in sizes.items():
         called = f"dimensions: {name}"
         bounds = {"lowest": 1, "highest": MAX_BLOCKS if name == "blocks" else MAX_DIMENSION, "whole": True}
-        if name == "mask_layers" and (np.ndim(size) != 1 or not 1 <= len(size) <= MAX_MASK_LAYERS):
+        if name == "mask_layers" and (not isinstance(size, tuple) or not 1 <= len(size) <= MAX_MASK_LAYERS):
             raise refusal(called, f"1 to {MAX_MASK_LAYERS} whole numbers", size)
         if isinstance(TINY_DIMENSIONS[name], tuple):
             sizes[name] = judge_numbers(size, called, len(size) if name == "mask_layers" else 4, **bounds)

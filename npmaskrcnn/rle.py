@@ -14,6 +14,7 @@ accepted for the string, because pycocotools returns bytes.
 import numpy as np
 
 from .errors import InputError
+from .judge import judge_array
 from .words import short
 
 # The largest mask that is unfolded: a file may claim any size. Pillow refuses images at the same number.
@@ -53,7 +54,7 @@ def encode(mask, compress=True):
     >>> encode(mask)
     {'size': [2, 3], 'counts': '2111'}
     """
-    mask = np.asarray(mask)
+    mask = judge_array(mask, "mask", "an (H, W) array of bools", "biuf")
     if mask.ndim != 2:
         raise InputError(f"encode: a mask has two dimensions (H, W), got shape {mask.shape}")
     if mask.dtype.kind not in "biu":

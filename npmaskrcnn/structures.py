@@ -213,6 +213,15 @@ class Detections:
         return "\n".join(lines)
 
 
+def judged_pair(item, name):
+    """Return the image and the `Target` that an item of a dataset consists of, or raise InputError."""
+    if not isinstance(item, (tuple, list)) or len(item) != 2 or not isinstance(item[1], Target):
+        got = (type(item).__name__ if not isinstance(item, (tuple, list)) else
+               f"({', '.join(type(part).__name__ for part in item)})")
+        raise InputError(f"{name} must be a pair (image, Target), got {got:.80}")
+    return item
+
+
 def mask_extents(masks, name="masks"):
     """The smallest box around each mask.
 

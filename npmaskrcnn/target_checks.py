@@ -11,6 +11,7 @@ N objects, H, W height and width of the image; `name` is what messages call the 
 import numpy as np
 
 from .errors import InputError, warn
+from .judge import judge_array
 from .plain.boxes import box_iou
 from .words import short
 
@@ -22,7 +23,7 @@ BOX_MASK_IOU = 0.5
 
 def as_boxes(boxes, name):
     """(N, 4) float32, a copy."""
-    given = _numbers(boxes, f"{name}: boxes", "an (N, 4) array of numbers x1, y1, x2, y2")
+    given = judge_array(boxes, f"{name}: boxes", "an (N, 4) array of numbers x1, y1, x2, y2")
     with np.errstate(over="ignore"):   # too large for float32 becomes inf, which is refused below
         cast = np.array(given, np.float32)
     if cast.size == 0 and cast.shape in ((0,), (0, 4), (1, 0)):
@@ -85,7 +86,7 @@ def _paired_iou(boxes1, boxes2):
 
 def as_labels(labels, name):
     """(N,) int64, all at least 1."""
-    given = _numbers(labels, f"{name}: labels", "integers")
+    given = judge_array(labels, f"{name}: labels", "integers")
     if given.ndim != 1:
         raise InputError(f"{name}: labels must have shape (N,), got {given.shape}")
     if (i := _first(~((given >= 1) & (given < 2**31) & (given == np.floor(given))))) is not None:   # NaN is wrong too
@@ -101,7 +102,7 @@ def as_flags(is_crowd, count, name):
     if is_crowd is None:
         return np.zeros(count, bool)
     expected = f"{count} times True or False"
-    given = _numbers(is_crowd, f"{name}: is_crowd", expected, kinds="biuf")
+    given = judge_array(is_crowd, f"{name}: is_crowd", expected, kinds="biuf")
     if given.shape != (count,) or not np.isin(given, (0, 1)).all():
         raise InputError(f"{name}: is_crowd must be {expected}, got {short(given)}")
     return given.astype(bool)
@@ -109,7 +110,7 @@ def as_flags(is_crowd, count, name):
 
 def as_area(area, masks, name):
     """(N,) float64; what is missing or zero is counted from the mask."""
-    given = np.zeros(len(masks)) if area is None else _numbers(area, f"{name}: area", f"{len(masks)} numbers")
+    given = np.zeros(len(masks)) if area is None else judge_array(area, f"{name}: area", f"{len(masks)} numbers")
     given = given.astype(np.float64)
     if given.shape != (len(masks),):
         raise InputError(f"{name}: area must be {len(masks)} numbers, got {short(given)}")
@@ -124,7 +125,7 @@ def as_area(area, masks, name):
 
 def as_masks(masks, count, name):
     """(N, H, W) bool, a copy."""
-    given = _numbers(masks, f"{name}: masks", "bool, 0/1 or 0/255", kinds="biuf")
+    given = judge_array(masks, f"{name}: masks", "bool, 0/1 or 0/255", kinds="biuf")
     if given.size == 0 and given.shape[:1] in ((0,), ()) and count == 0:
         return np.zeros(given.shape if given.ndim == 3 else (0, 0, 0), bool)
     if given.ndim != 3:
@@ -161,17 +162,6 @@ def judge_mask_size(shape, image_size, name):
 
 
 # ---- words ----
-
-def _numbers(value, name, expected, kinds="iuf"):
-    """`value` as an array of numbers of these kinds; one without elements is always one."""
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError):     # ragged
-        array = np.array(None)
-    if array.dtype.kind not in kinds and array.size:
-        raise InputError(f"{name} must be {expected}, got {short(value)}")
-    return array if array.size else array.astype(np.float64)
-
 
 def _first(flags):
     """The index of the first that is True, or None."""

@@ -7,22 +7,23 @@ import io
 import json
 import os
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from npmaskrcnn import InputError, InputWarning, Target, load, maskrcnn_tiny, save
-from npmaskrcnn.datasets import (CocoDataset, ShapesDataset, detections_to_coco, read_detections, write_coco,
-                                 write_detections)
+from npmaskrcnn import InputError, InputWarning, Target, load, maskrcnn_tiny, rle, save
+from npmaskrcnn.datasets import (CocoDataset, ShapesDataset, detections_to_coco, masks_from_label_map, read_detections,
+                                 write_coco, write_detections)
 from npmaskrcnn.datasets.polygons import polygons_to_mask
-from npmaskrcnn.evaluation import confusion_matrix, evaluate
+from npmaskrcnn.evaluation import confusion_matrix, evaluate, match_detections
 from npmaskrcnn.images import as_float_image, read_image
 from npmaskrcnn.structures import Detections
-from npmaskrcnn.training import SGD, Trainer
+from npmaskrcnn.training import SGD, Muon, Trainer, WarmupSteps, overfit_one_image, train
 from npmaskrcnn.training.augment import augment, flip_horizontal
 from npmaskrcnn.training.log import Log, read_log
-from npmaskrcnn.weights import export, load_into, read_npz, write_npz
+from npmaskrcnn.weights import export, load_into, read_npz, write_npz, write_safetensors
 
 NOTHING = Target([], [], [])
 GRAY = np.full((40, 56, 3), 90, np.uint8)
@@ -67,7 +68,117 @@ def test_a_file_is_not_converted_into_itself(model, tmp_path):
     assert (tmp_path / "a.npz").read_bytes() == before
 
 
+# ---- values that are no array, no target, no model at all ----
+
+RAGGED = [[1, 2, 3, 4], [1, 2]]
+
+
+def one_found(**parts):
+    """Return detections of one object that covers some of `GRAY`, with other parts instead of the right ones."""
+    mask = np.zeros((1, 40, 56), bool)
+    mask[0, 2:9, 2:9] = True
+    right = dict(boxes=[[2, 2, 9, 9]], labels=[1], scores=[0.5], masks=mask)
+    return [Detections(**{**right, **parts})]
+
+
+ENTRIES = [     # what the message begins with, and the call
+    (r"detections\[0\]: boxes must be", lambda value: evaluate(ShapesDataset(1), one_found(boxes=value))),
+    (r"detections\[0\]: labels must be", lambda value: evaluate(ShapesDataset(1), one_found(labels=value))),
+    (r"detections\[0\]: scores must be", lambda value: evaluate(ShapesDataset(1), one_found(scores=value))),
+    (r"detections\[0\]: masks must be", lambda value: evaluate(ShapesDataset(1), one_found(masks=value))),
+    (r"detections\[0\]: expected Detections", lambda value: evaluate(ShapesDataset(1), [value])),
+    (r"target must be a Target", lambda value: match_detections(value, one_found()[0])),
+    (r"dataset\.class_names must be", lambda value: evaluate(value, one_found())),
+    (r"Target: boxes must be", lambda value: Target(value, [1], np.ones((1, 9, 9)))),
+    (r"label map must be", masks_from_label_map),
+    (r"mask must be", rle.encode),
+    (r"RLE: expected", rle.decode),
+    (r"a\.npz: arrays must be", lambda value: write_npz("a.npz", value)),
+    (r"a\.npz: arrays: 'x' must be", lambda value: write_npz("a.npz", {"x": value})),
+    (r"a: arrays must be", lambda value: write_safetensors("a", value)),
+    (r"a: arrays: 'x' must be", lambda value: write_safetensors("a", {"x": value})),
+    (r"the state dict must be", lambda value: maskrcnn_tiny().load_state_dict(value)),
+    (r"the state dict: 'x' must be", lambda value: maskrcnn_tiny().load_state_dict({"x": value})),
+    (r"dimensions must be", lambda value: maskrcnn_tiny(dimensions=value)),
+    (r"dimensions: widths must be", lambda value: maskrcnn_tiny(dimensions={"widths": value})),
+    (r"dimensions: mask_layers(\[0\])? must be", lambda value: maskrcnn_tiny(dimensions={"mask_layers": value})),
+    (r"images(\[0\])?( must be|: expected|: got the path)", lambda value: maskrcnn_tiny().loss_and_grads(value, [], 0)),
+    (r"parameters must be", lambda value: SGD(value, 0.1)),
+    (r"parameters must be", Muon),
+    (r"milestones must be", lambda value: WarmupSteps(0.1, value)),
+    (r"model must be", lambda value: train(value, None)),
+    (r"model must be", lambda value: overfit_one_image(value, GRAY, NOTHING)),
+    (r"image 0 of the dataset: (expected|got the path)", lambda v: overfit_one_image(maskrcnn_tiny(), v, NOTHING, 1)),
+    (r"image 0 of the dataset: dataset\[0\] must be a pair",
+     lambda value: overfit_one_image(maskrcnn_tiny(), GRAY, value, 1)),
+    (r"dataset\[0\] must be a pair", lambda value: write_coco(Items(value), "never-written")),
+    (r"kinds must be", lambda value: ShapesDataset(1, kinds=value)),
+    (r"image_size must be", lambda value: ShapesDataset(1, image_size=value)),
+]
+
+
+class Items(list):
+    """A dataset of one item, whatever it is."""
+
+    class_names = ["background", "a"]
+
+    def __init__(self, item):
+        super().__init__([item])
+
+
+@pytest.mark.parametrize("value", [RAGGED, "text", [object()], {"x"}, lambda: None], ids=str)
+@pytest.mark.parametrize("begins, call", ENTRIES)
+def test_what_is_no_such_thing_at_all_is_said_in_one_line(begins, call, value, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=f"^{begins}") as caught:
+        call(value)
+    assert "\n" not in str(caught.value)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_no_detection_needs_no_masks_and_three_boxes_three_scores():
+    nothing = Detections(np.zeros((0, 4)), np.zeros(0, int), np.zeros(0), None)
+    assert evaluate(ShapesDataset(1), [nothing]).segm["AP"] == 0
+    assert len(match_detections(ShapesDataset(1)[0][1], nothing, iou_type="segm").outcome) == 0
+    for size in ((3, 3), (3, 4)):
+        with pytest.raises(InputError, match=r"detections\[0\]: expected boxes"):
+            evaluate(ShapesDataset(1), [replace(nothing, boxes=np.zeros(size))])
+
+
+@pytest.mark.parametrize("image", [
+    GRAY[:, :, 0], GRAY[:, :, :1], GRAY.astype(np.uint16) * 257, GRAY / 255, Image.fromarray(GRAY), GRAY > 80,
+    np.dstack([GRAY, GRAY[:, :, :1]])], ids=["gray", "one channel", "uint16", "float", "Pillow", "bool", "alpha"])
+def test_a_trainer_takes_the_images_that_a_model_takes(image):
+    model = maskrcnn_tiny(3, min_size=64, max_size=64)
+    mask = np.zeros((1, 40, 56), bool)
+    mask[0, 2:20, 2:30] = True
+    target = Target([[2, 2, 30, 20]], [1], mask)
+    trainer = Trainer(model, [(image, target)], SGD(model.named_parameters(), 0.01), batch_size=1, log_every=0,
+                      scale_jitter=(0.8, 1.25))
+    assert len(trainer.run(2)["step"]) == 2
+
+
 # ---- options of wrong kinds ----
+
+@pytest.mark.parametrize("options", [
+    dict(min_size=65_537), dict(max_size=10**6), dict(min_size=(60,) * 201), dict(anchor_sizes=((1e9,),) * 5),
+    dict(anchor_sizes=((32,) * 41,) * 5), dict(image_mean=(1e6, 0, 0)), dict(box_detections_per_img=10**6)])
+def test_no_model_can_be_made_that_could_not_be_loaded_again(options):
+    with pytest.raises(InputError, match=f"{next(iter(options))} must be at most .*65,536, got"):
+        maskrcnn_tiny(**options)
+
+
+def test_a_model_of_the_largest_options_is_loaded_again(tmp_path):
+    model = maskrcnn_tiny(min_size=(65_536,) * 200, max_size=65_536, anchor_sizes=((65_536,) * 40,) * 5)
+    save(model, tmp_path / "m.npz")
+    assert load(tmp_path / "m.npz").config == model.config
+
+
+def test_an_image_that_resizing_would_make_too_large_is_refused():
+    model = maskrcnn_tiny(min_size=65_536, max_size=65_536)
+    with pytest.raises(InputError, match="image 0, resized to min_size 65536 and max_size 65536: 65536 x 46811 pixels"):
+        model.predict(GRAY)
+
 
 def test_weights_of_the_losses_and_progress_of_a_wrong_kind(model):
     with pytest.raises(InputError, match="loss_weights must be a dict of name to factor, got .1."):
@@ -96,7 +207,7 @@ def test_detections_of_texts_are_refused(field):
     _, target = dataset[0]
     parts = dict(boxes=target.boxes, labels=target.labels, scores=np.ones(len(target)), masks=target.masks)
     parts[field] = parts[field].astype(str)
-    with pytest.raises(InputError, match="detections.0.: boxes, labels and scores must be numbers"):
+    with pytest.raises(InputError, match=f"detections.0.: {field} must be numbers"):
         evaluate(dataset, [Detections(**parts)])
 
 
@@ -188,7 +299,7 @@ def test_broken_weights_do_not_pass_for_an_empty_picture(tmp_path):
 
 
 @pytest.mark.parametrize("names, message", [
-    (["background", "cat"], "are not 3 strings"),
+    (["background", "cat"], "are not 3 strings"), ("cat", "are not 3 strings"),
     (["background", "cat", "cat"], "not all different"),
     (["background", "cat", " "], "blank"),
 ])

@@ -35,7 +35,7 @@ FLOORS = [*GROUND_FLOOR, "files", "interrupt", "progress", "rle", "images", "pla
           "notebook", "commands", "cli", "__main__"]
 # What judges input: beside the path, and short enough to be read as well.
 JUDGES = [*GROUND_FLOOR, "target_checks"]
-PATH_FILES, PATH_LINES, JUDGES_LINES = 33, 2200, 300
+PATH_FILES, PATH_LINES, JUDGES_LINES = 33, 2200, 330
 LINE_LENGTH, FUNCTION_LINES = 120, 40
 
 

@@ -58,11 +58,11 @@ def read_annotations(path, boxes_as_masks=False, skip_invalid=False, allow_empty
     annotations = []
     for name, entry in _judged(content["annotations"], "annotation", path):
         image_id, category_id = entry["image_id"], entry["category_id"]
-        name = f"{name} (image {image_id!r})"
+        name = f"{name} (image {short(image_id)})"
         if image_id not in sizes:
-            raise InputError(f"{name}: no image has the id {image_id!r}{other_kind(image_id, sizes)}")
+            raise InputError(f"{name}: no image has the id {short(image_id)}{other_kind(image_id, sizes)}")
         if category_id not in known:
-            raise InputError(f"{name}: category_id is {category_id!r}, the declared categories are "
+            raise InputError(f"{name}: category_id is {short(category_id)}, the declared categories are "
                              + ", ".join(f"{key} {text}" for key, text in list(known.items())[:20]))
         try:
             _read_annotation(entry, sizes[image_id], boxes_as_masks, name)
@@ -114,7 +114,7 @@ ID = _is_id, "a whole number or a text"
 TEXT = lambda value: isinstance(value, str) and value.strip(), "a text"
 SIDE = lambda value: _is_whole(value) and value > 0, "a positive whole number"
 CROWD = lambda value: value in (None, 0, 1), "0 or 1"
-AREA = lambda value: not value or (is_number(value) and value > 0), "a number of pixels"
+AREA = lambda value: value is None or (is_number(value) and value >= 0), "a number of pixels"
 BOX = (lambda value: value is None or (isinstance(value, list) and len(value) == 4 and all(map(is_number, value))),
        "four finite numbers x, y, width, height")
 FIELDS = {"category": {"id": WHOLE, "name": TEXT},
@@ -152,7 +152,7 @@ def _judged(entries, kind, path):
     for position, entry in enumerate(entries):
         if not isinstance(entry, dict):
             raise InputError(f"{path}: {kind} {position} of the list: expected an object, got {short(entry)}")
-        called = repr(entry["id"]) if _is_id(entry.get("id")) else f"{position} of the list"
+        called = short(entry["id"]) if _is_id(entry.get("id")) else f"{position} of the list"
         name = f"{path}: {kind} {called}"
         _judge_fields(entry, FIELDS[kind], name)
         yield name, entry

@@ -15,8 +15,8 @@ from PIL import Image
 from .. import rle
 from ..errors import InputError, warn
 from ..files import atomic_writer, make_folder
-from ..judge import checked_image
-from ..structures import as_xywh
+from ..images import as_float_image
+from ..structures import as_xywh, judged_pair
 from ..words import count
 
 
@@ -56,8 +56,8 @@ def write_coco(dataset, folder, overwrite=False):
     categories = [{"id": int(category_ids[label]), "name": dataset.class_names[label]} for label in labels]
     images, annotations = [], []
     for i, file_name in enumerate(file_names):
-        image, target = dataset[i]
-        image = checked_image(image, f"dataset[{i}]: image")
+        image, target = judged_pair(dataset[i], f"dataset[{i}]")
+        image = as_float_image(image, f"dataset[{i}]: image")
         target.check(image.shape[:2], class_names=dataset.class_names, name=f"dataset[{i}]: target")
         height, width = image.shape[:2]
         images.append({"id": i + 1, "file_name": file_name, "width": width, "height": height})

@@ -12,6 +12,7 @@ from PIL import ImageOps
 
 from ..errors import InputError
 from ..images import open_image
+from ..judge import judge_array
 
 # Masks of one image that would need more memory than this are refused before it is asked for.
 MAX_MASK_BYTES = 2 * 2**30
@@ -75,13 +76,16 @@ def masks_from_label_map(label_map, name="label map"):
     array([[0, 1, 1],
            [0, 0, 0]])
     """
-    label_map = np.asarray(label_map)
+    label_map = judge_array(label_map, name, "an array of whole numbers", "biuf")
     if label_map.ndim != 2:
         hint = "; take one channel: label_map[:, :, 0]" if label_map.ndim == 3 else ""
         raise InputError(f"{name}: expected shape (H, W), got {label_map.shape}{hint}")
     if label_map.dtype.kind not in "biu":
         raise InputError(f"{name}: expected whole numbers, got {label_map.dtype}")
-    ids = np.unique(label_map).astype(np.int64)
+    ids = np.unique(label_map)
+    if len(ids) and int(ids[-1]) > np.iinfo(np.int64).max:
+        raise InputError(f"{name}: object numbers end at {np.iinfo(np.int64).max:,}, got {ids[-1]:,}")
+    ids = ids.astype(np.int64)
     if len(ids) and ids[0] < 0:
         raise InputError(f"{name}: object numbers must not be negative, got {ids[0]}")
     ids = ids[ids > 0]

@@ -23,8 +23,11 @@ from ..errors import InputError, warn
 from ..files import atomic_writer, read_json
 from ..judge import judge_number, judge_numbers, refusal
 from ..structures import Detections, as_corners
+from ..words import short
 from .coco_json import is_normalized, listing, one_spelling, other_kind
 from .label_maps import judge_mask_memory
+
+LARGEST = 1e30      # of a score or a coordinate: it fits into a float32
 
 
 def detections_to_coco(detections, image_ids, category_ids=None, mask_threshold=0.5):
@@ -33,7 +36,7 @@ def detections_to_coco(detections, image_ids, category_ids=None, mask_threshold=
     Parameters
     ----------
     detections : list of Detections
-        One for each image.
+        One for each image. If none of them has masks, the entries have no ``segmentation``.
     image_ids : list
         The images' ids, in the same order; `dataset.image_ids`.
     category_ids : sequence, optional
@@ -47,21 +50,27 @@ def detections_to_coco(detections, image_ids, category_ids=None, mask_threshold=
         Ready for `json.dump`.
     """
     judge_number(mask_threshold, "mask_threshold", 0, below=1)
+    for values, name in ((detections, "detections"), (image_ids, "image_ids")):
+        if not hasattr(values, "__len__"):
+            raise refusal(name, "a list", values)
     if len(detections) != len(image_ids):
         raise InputError(f"detections: {len(detections)} for {len(image_ids)} images, expected one for each")
-    entries = []
+    entries, has_masks = [], any(getattr(found, "masks", None) is not None for found in detections)
     names = None if category_ids is None else [f"category {category_id}" for category_id in category_ids[1:]]
-    for i, (image_id, found) in enumerate(zip(image_ids, detections, strict=True)):
-        found = judge_detections(found, f"detections[{i}]", names)
+    for i, (image_id, found) in enumerate(zip(map(_plain, image_ids), detections, strict=True)):
+        if not isinstance(image_id, (int, str)):
+            raise refusal(f"image_ids[{i}]", "a whole number or a text", image_id)
+        found = judge_detections(found, f"detections[{i}]", names, needs_masks=has_masks)
         for k, label in enumerate(found.labels.astype(np.int64).tolist()):
-            mask = found.masks[k]
             entries.append({
-                "image_id": _plain(image_id),
+                "image_id": image_id,
                 "category_id": label if category_ids is None else _plain(category_ids[label]),
                 "bbox": _bbox(found, k),
                 "score": _shortest(found.scores[k]) if found.xywh is None else float(found.exact_scores[k]),
-                "segmentation": rle.encode(mask if mask.dtype == bool else mask > mask_threshold),
             })
+            if has_masks:
+                mask = found.masks[k]
+                entries[-1]["segmentation"] = rle.encode(mask if mask.dtype == bool else mask > mask_threshold)
     return entries
 
 
@@ -120,7 +129,7 @@ def read_detections(path, dataset):
             raise InputError(f"{name}: expected an object, got {type(entry).__name__}")
         index, label = picture_of(entry, name), class_of(entry, name)
         segmentation, extent = _read_mask(entry, dataset.size(index), name) if has_masks else (None, None)
-        score = judge_number(entry.get("score"), f"{name}: score")
+        score, = _judge_size([judge_number(entry.get("score"), f"{name}: score")], f"{name}: score")
         per_image[index].append(_Found(score, label, _read_box(entry, extent, name), segmentation, extent))
     sizes = [dataset.size(i) for i in range(len(per_image))]
     if has_masks:
@@ -174,6 +183,14 @@ class Results(Sequence):
 
 # ---- one entry ----
 
+def _judge_size(numbers, name):
+    """Return numbers, or raise InputError for one that no float32 can hold."""
+    for number in numbers:
+        if abs(number) > LARGEST:
+            raise refusal(name, f"from {-LARGEST:g} to {LARGEST:g}", number)
+    return numbers
+
+
 def _read_mask(entry, size, name):
     """The run lengths of an entry, judged, and the extent of the mask."""
     segmentation = entry.get("segmentation")
@@ -191,7 +208,7 @@ def _read_box(entry, extent, name):
         return x1, y1, x2 - x1, y2 - y1
     if bbox is None:
         raise InputError(f"{name}: has no bbox and no segmentation; expected one of them at least")
-    x, y, w, h = judge_numbers(bbox, f"{name}: bbox", 4)
+    x, y, w, h = _judge_size(judge_numbers(bbox, f"{name}: bbox", 4), f"{name}: bbox")
     if w < 0 or h < 0:
         raise InputError(f"{name}: bbox is {bbox!r:.60}, expected x, y, width, height, no side below 0")
     return x, y, w, h
@@ -295,7 +312,7 @@ def _parts(name):
 def _look_up(value, table, name):
     if isinstance(value, (int, float, str)) and not isinstance(value, bool) and value in table:
         return table[value]
-    raise InputError(f"{name} is {value!r}, the dataset has {listing(table)}{other_kind(value, table)}")
+    raise InputError(f"{name} is {short(value)}, the dataset has {listing(table)}{other_kind(value, table)}")
 
 
 def _shortest(value):

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..judge import judge_count, judge_fraction, judge_number, refusal
+from ..judge import judge_array, judge_count, judge_fraction, judge_number, judge_size, refusal
 from ..structures import Target, mask_extents
 
 # The standard test set, on which average precision is quoted: 200 images from a seed of their own.
@@ -81,9 +81,8 @@ class ShapesDataset:
         self.min_visible = judge_count(min_visible, "min_visible", 0)
         self.smallest_size, self.largest_size = _size_bounds(image_size)
         self.noise = judge_fraction(noise, "noise")
-        self.kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
-        unknown = [kind for kind in self.kinds if kind not in SHAPES]
-        if unknown or not self.kinds or len(set(self.kinds)) < len(self.kinds):
+        self.kinds = tuple(kinds) if isinstance(kinds, (list, tuple)) else (kinds,)
+        if not self.kinds or any(kind not in list(SHAPES) or self.kinds.count(kind) > 1 for kind in self.kinds):
             raise refusal("kinds", f"one or more different of {', '.join(SHAPES)}", kinds)
         self.class_names = ["background", *self.kinds]
         self.category_ids = (None, *range(1, len(self.kinds) + 1))
@@ -226,10 +225,11 @@ SHAPES = {"circle": _circle,
 
 def _size_bounds(image_size):
     """``((h, w), (h, w))`` from a size or a pair of sizes."""
-    sizes = np.asarray(image_size)
+    sizes = judge_array(image_size, "image_size", "(height, width) or two of them")
     if sizes.shape == (2,):
         sizes = np.stack([sizes, sizes])
     whole = sizes.shape == (2, 2) and sizes.dtype.kind in "iu"
     if not whole or sizes.min() < 1 or (sizes[0] > sizes[1]).any():
         raise refusal("image_size", "(height, width) or two of them, the smallest and the largest", image_size)
+    judge_size(sizes[1].tolist(), "image_size")
     return tuple(map(tuple, sizes.tolist()))

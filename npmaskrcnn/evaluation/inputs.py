@@ -11,6 +11,7 @@ import numpy as np
 from ..detection_checks import judge_detections, judge_labels
 from ..errors import InputError, warn
 from ..judge import judge_number, refusal
+from ..structures import judged_pair
 from ..words import count, short
 
 IOU_TYPES = ("bbox", "segm")
@@ -49,10 +50,10 @@ def judged_pairs(dataset, detections, class_names, iou_types):
     """
     left_out = Counter()
     for i in _by_image_id(dataset):
-        target = dataset.target(i) if hasattr(dataset, "target") else dataset[i][1]
-        judge_labels(target.labels, f"target {i}", class_names)
+        target = dataset.target(i) if hasattr(dataset, "target") else judged_pair(dataset[i], f"dataset[{i}]")[1]
         size = tuple(dataset.size(i)) if hasattr(dataset, "size") else None
         found = judge_for(target, detections[i], f"detections[{i}]", iou_types, class_names, size)
+        judge_labels(target.labels, f"target {i}", class_names)
         yield target, _by_class_name(found, class_names, f"detections[{i}]", left_out)
     if left_out:
         warn(f"evaluate: {count(sum(left_out.values()), 'detection')} of classes that the dataset does not have left "
@@ -115,6 +116,8 @@ def judge_for(target, detections, name, iou_types, class_names=None, size=None):
 
     Scores are those of the results file, where the detections come from one.
     """
+    if not all(hasattr(target, field) for field in ("boxes", "labels", "masks", "is_crowd", "area")):
+        raise refusal("target", "a Target", target)
     needs_masks = "segm" in iou_types
     if needs_masks and len(target.masks):
         size = np.shape(target.masks)[1:]

@@ -18,6 +18,7 @@ import numpy as np
 from ..plain import conv as plain
 from ..plain.conv import Conv2dCache, ConvTranspose2dCache
 from ..plain.windows import output_size, pair
+from .norm import sum_over_pixels
 from .threads import spread_over_cores
 
 # Neighbors are laid out in blocks of about this size, so that the products find them in the cache,
@@ -48,7 +49,7 @@ def conv2d_weight_gradient(dy, cache):
     """Without a gradient by the input. See plain."""
     x, weight, has_bias, stride, padding, groups = cache
     dweight = _weight_gradient(x, dy, weight.shape, stride, padding, groups)
-    return dweight, _sum_over_pixels(dy) if has_bias else None
+    return dweight, sum_over_pixels(dy).astype(dy.dtype) if has_bias else None
 
 
 def conv2d_add_relu(x, weight, bias=None, stride=1, padding=0, groups=1, shortcut=None, relu=True):
@@ -95,7 +96,7 @@ def conv_transpose2d_backward(dy, cache):
         return dmatrix
 
     dweight = sum(spread_over_cores(multiply, range(n))).reshape(c_in, kh, kw, c_out).transpose(1, 2, 0, 3)
-    return dx, np.ascontiguousarray(dweight), _sum_over_pixels(dy) if has_bias else None
+    return dx, np.ascontiguousarray(dweight), sum_over_pixels(dy).astype(dy.dtype) if has_bias else None
 
 
 # ---- the three products ----
@@ -179,12 +180,6 @@ def _input_gradient(dy, weight, size, stride, padding, groups):
                 phase = dx[:, row::sy, column::sx]
                 phase[...] = _correlate(dy, part[::-1, ::-1], (1, 1), before, phase.shape[1:3], groups)
     return dx
-
-
-def _sum_over_pixels(dy):
-    """(N, oh, ow, C) -> (C,). As a product it takes a fifth of the time of ``dy.sum(axis=(0, 1, 2))``."""
-    pixels = dy.reshape(-1, dy.shape[3])
-    return np.ones(len(pixels), dy.dtype) @ pixels
 
 
 # ---- neighbors ----

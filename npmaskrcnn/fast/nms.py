@@ -6,7 +6,7 @@ remove, in one go, all that they overlap further down. Whoever needs only the be
 
 import numpy as np
 
-from ..plain.boxes import as_float_boxes
+from ..plain.boxes import as_wide_boxes
 from ..plain.nms import COORDINATE_TRICK_LIMIT
 from .boxes import box_iou
 
@@ -25,7 +25,7 @@ def batched_nms(boxes, scores, idxs, iou_threshold):
 
 def batched_nms_best(boxes, scores, idxs, iou_threshold, max_kept):
     """The walk stops when so many are kept. See plain."""
-    boxes, scores, idxs = as_float_boxes(boxes), np.asarray(scores), np.asarray(idxs)
+    boxes, scores, idxs = as_wide_boxes(boxes), np.asarray(scores), np.asarray(idxs)
     if len(boxes) <= COORDINATE_TRICK_LIMIT:
         offsets = idxs.astype(boxes.dtype) * (boxes.max(initial=-np.inf) + boxes.dtype.type(1))
         return _walk(boxes + offsets[:, None], scores, iou_threshold, max_kept)
@@ -39,7 +39,7 @@ def batched_nms_best(boxes, scores, idxs, iou_threshold, max_kept):
 
 def _walk(boxes, scores, iou_threshold, max_kept=None):
     """Non-maximum suppression that stops when `max_kept` are kept: the start of the full result, found sooner."""
-    boxes, scores = as_float_boxes(boxes), np.asarray(scores)
+    boxes, scores = as_wide_boxes(boxes), np.asarray(scores)
     threshold = _largest_at_most(iou_threshold, boxes.dtype)
     alive = np.argsort(-scores, kind="stable")  # indices not yet decided, best first; nan sorts last
     kept_blocks, num_kept = [], 0

@@ -8,6 +8,7 @@ from ..plain.norm import BatchNormCache
 # cache: 1.3 times as quick as whole-array steps on a large map. The pieces' sums are added up in float64,
 # and a piece has no more pixels than float32 can add up well.
 PIECE_NUMBERS, PIECE_PIXELS = 2**16, 2**11
+PIXELS_OF_A_SHARE = 64
 
 
 def batch_norm_forward(x, weight, bias, eps=1e-5):
@@ -15,10 +16,8 @@ def batch_norm_forward(x, weight, bias, eps=1e-5):
     pixels = x.reshape(-1, len(weight))
     y = np.empty_like(pixels)
     count = max(len(pixels), 1)
-    total, squares = np.zeros(len(weight)), np.zeros(len(weight))
-    for piece in _pieces(pixels):
-        total += np.ones(len(pixels[piece]), x.dtype) @ pixels[piece]
-    mean = (total / count).astype(x.dtype)
+    mean = (sum_over_pixels(x) / count).astype(x.dtype)
+    squares = np.zeros(len(weight))
     for piece in _pieces(pixels):
         centered = pixels[piece] - mean
         squares += np.einsum("pc,pc->c", centered, centered)
@@ -37,9 +36,8 @@ def batch_norm_backward(dy, cache):
     pixels, dy_pixels = x.reshape(-1, len(weight)), dy.reshape(-1, len(weight))
     dx = np.empty_like(dy_pixels)
     count = max(len(pixels), 1)
-    dbias, dweight = np.zeros(len(weight)), np.zeros(len(weight))
+    dbias, dweight = sum_over_pixels(dy), np.zeros(len(weight))
     for piece in _pieces(pixels):
-        dbias += np.ones(len(pixels[piece]), dy.dtype) @ dy_pixels[piece]
         dweight += np.einsum("pc,pc->c", dy_pixels[piece], pixels[piece] - mean)
     dweight *= inv_std
     dbias, dweight = dbias.astype(dy.dtype), dweight.astype(dy.dtype)
@@ -50,6 +48,18 @@ def batch_norm_backward(dy, cache):
         dx[piece] -= dbias / count
         dx[piece] *= weight * inv_std
     return dx.reshape(x.shape), dweight, dbias
+
+
+def sum_over_pixels(values):
+    """(..., C) -> (C,) in float64: shares of 64 pixels in the dtype of the values, which is quick, and their sums.
+
+    Shares of far more pixels would round off too much, and a product with ones does that, too, where there is no BLAS.
+    """
+    pixels = values.reshape(-1, values.shape[-1])
+    shares, channels = len(pixels) // PIXELS_OF_A_SHARE, pixels.shape[1]
+    whole, rest = pixels[:shares * PIXELS_OF_A_SHARE], pixels[shares * PIXELS_OF_A_SHARE:]
+    sums = whole.reshape(PIXELS_OF_A_SHARE, shares * channels).sum(axis=0).reshape(shares, channels)
+    return sums.sum(axis=0, dtype=np.float64) + rest.sum(axis=0, dtype=np.float64)
 
 
 def _pieces(pixels):

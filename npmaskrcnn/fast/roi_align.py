@@ -15,7 +15,7 @@ from scipy import sparse
 
 from ..plain import roi_align as plain
 from ..plain.boxes import as_float_boxes
-from ..plain.roi_align import in_one_dtype
+from ..plain.roi_align import in_one_dtype, matrix_dtype
 from ..plain.windows import pair
 
 
@@ -34,7 +34,7 @@ def roi_align_forward(features, rois, output_size, spatial_scale=1.0, sampling_r
         return np.zeros((0, num_bins_y, num_bins_x, c), features.dtype), RoIAlignMatrixCache(features.shape, None)
     if sampling_ratio > 0:
         matrix = roi_align_matrix(rois, (n, h, w), output_size, *sampling)
-        y = matrix @ features.reshape(n * h * w, c)
+        y = (matrix @ features.reshape(n * h * w, c)).astype(features.dtype, copy=False)   # of float16, too
         return y.reshape(len(rois), num_bins_y, num_bins_x, c), RoIAlignMatrixCache(features.shape, matrix)
 
     regions = _dense_factors(rois, (h, w), output_size, *sampling)
@@ -53,7 +53,7 @@ def roi_align_backward(dy, cache):
     n, h, w, c = cache.features_shape
     if cache.matrix is None:
         return np.zeros(cache.features_shape, dy.dtype)
-    return (cache.matrix.T @ dy.reshape(-1, c)).reshape(n, h, w, c)
+    return (cache.matrix.T @ dy.reshape(-1, c)).reshape(n, h, w, c).astype(dy.dtype, copy=False)
 
 
 def roi_align(features, rois, output_size, spatial_scale=1.0, sampling_ratio=-1, aligned=False):
@@ -79,7 +79,7 @@ def roi_align_matrix(rois, map_size, output_size, spatial_scale=1.0, sampling_ra
     row_ends = np.zeros(len(rois) * num_bins_y * num_bins_x + 1, dtype=np.int32)
     np.cumsum(used.sum(axis=(3, 4)).ravel(), out=row_ends[1:])
     shape = (len(row_ends) - 1, n * h * w)
-    return sparse.csr_matrix((weights[used], cells[used], row_ends), shape=shape)
+    return sparse.csr_matrix((weights[used], cells[used], row_ends), shape, matrix_dtype(rois))
 
 
 def _axis_weights(low, high, length, num_bins, spatial_scale, sampling_ratio, aligned):

@@ -21,7 +21,7 @@ import copy
 
 import numpy as np
 
-from ..judge import compare_state
+from ..judge import compare_state, judge_state
 
 
 class Notes(dict):
@@ -224,12 +224,13 @@ class Module:
         """
         owners = {key: (module, name, value) for key, module, name, value in self._owned_arrays()}
         shapes = {key: module.to_disk(name, value.data).shape for key, (module, name, value) in owners.items()}
-        report = compare_state(shapes, {key: np.shape(value) for key, value in mapping.items()})
+        mapping = judge_state(mapping, "the state dict")
+        report = compare_state(shapes, mapping)
         if strict:
             report.raise_if_different()
         for key in report.loaded:
             module, name, value = owners[key]
-            array = module.from_disk(name, np.asarray(mapping[key]))
+            array = module.from_disk(name, mapping[key])
             value.data = np.array(array, dtype=value.data.dtype, order="C")
         return report
 

@@ -21,6 +21,12 @@ def as_float_boxes(boxes):
     return boxes if boxes.dtype.kind == "f" else boxes.astype(np.float64)
 
 
+def as_wide_boxes(boxes):
+    """Return `boxes` as floats whose areas are finite: those of 16 bits (at most 65504, a square of 256) in 32."""
+    boxes = as_float_boxes(boxes)
+    return boxes.astype(np.float32) if boxes.dtype == np.float16 else boxes
+
+
 def box_area(boxes):
     """Area of each box, ``(x2 - x1) * (y2 - y1)``.
 
@@ -31,21 +37,21 @@ def box_area(boxes):
     Returns
     -------
     area : (...) float ndarray
-        Square pixels. A box with exactly one side inverted has a negative area.
+        Square pixels; float32 for boxes of float16. A box with exactly one side inverted has a negative area.
 
     Examples
     --------
     >>> box_area(np.array([[0., 0., 4., 3.]]))
     array([12.])
     """
-    boxes = as_float_boxes(boxes)
+    boxes = as_wide_boxes(boxes)
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
 def box_intersection(boxes1, boxes2):
     """Area that every box of one set, (N, 4), shares with every box of another, (M, 4): (N, M)."""
-    left1, top1, right1, bottom1 = as_float_boxes(boxes1).T[:, :, None]  # (N, 1) each
-    left2, top2, right2, bottom2 = as_float_boxes(boxes2).T  # (M,) each
+    left1, top1, right1, bottom1 = as_wide_boxes(boxes1).T[:, :, None]  # (N, 1) each
+    left2, top2, right2, bottom2 = as_wide_boxes(boxes2).T  # (M,) each
     width = np.maximum(np.minimum(right1, right2) - np.maximum(left1, left2), 0)  # (N, M)
     height = np.maximum(np.minimum(bottom1, bottom2) - np.maximum(top1, top2), 0)
     return width * height
@@ -68,7 +74,7 @@ def box_iou(boxes1, boxes2):
     -----
     Matching compares these numbers for *equality* (all anchors that share an object's best IoU), so the
     order of the operations is part of the definition: ``inter / ((area1 + area2) - inter)``, every step
-    in the dtype of the boxes.
+    in the dtype of the boxes, but for float16, which becomes float32.
 
     Examples
     --------

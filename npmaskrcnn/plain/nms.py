@@ -7,7 +7,7 @@ Nothing here has a gradient: the result is a choice of indices. Slow twin: `refe
 
 import numpy as np
 
-from .boxes import as_float_boxes, box_iou
+from .boxes import as_wide_boxes, box_iou
 
 # With more boxes than this, torchvision stops shifting classes apart and runs one NMS per class.
 COORDINATE_TRICK_LIMIT = 1000
@@ -75,7 +75,7 @@ def batched_nms(boxes, scores, idxs, iou_threshold):
 
     torchvision leaves the order of equal scores open in the second way; here they keep input order.
     """
-    boxes, scores, idxs = as_float_boxes(boxes), np.asarray(scores), np.asarray(idxs)
+    boxes, scores, idxs = as_wide_boxes(boxes), np.asarray(scores), np.asarray(idxs)
     if len(boxes) <= COORDINATE_TRICK_LIMIT:
         offsets = idxs.astype(boxes.dtype) * (boxes.max(initial=-np.inf) + boxes.dtype.type(1))
         return nms(boxes + offsets[:, None], scores, iou_threshold)

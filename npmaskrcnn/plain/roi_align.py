@@ -111,7 +111,7 @@ def roi_align_matrix(rois, map_size, output_size, spatial_scale=1.0, sampling_ra
 
     Returns
     -------
-    matrix : (R*P*Q, N*H*W) scipy.sparse.csr_matrix of the dtype of `rois`
+    matrix : (R*P*Q, N*H*W) scipy.sparse.csr_matrix of the dtype of `rois`, at least float32
         Row ``(r, p, q)`` holds the weights with which bin (p, q) of region r reads the cells. A row
         sums to 1, less the share of its sample points that lie outside the map.
 
@@ -124,13 +124,19 @@ def roi_align_matrix(rois, map_size, output_size, spatial_scale=1.0, sampling_ra
     array([[0.25, 0.25, 0.  , 0.25, 0.25, 0.  ]])
     """
     rois, (n, h, w), output_size = as_float_boxes(rois), map_size, pair(output_size)
+    dtype = matrix_dtype(rois)
     rows_of = [sparse.csr_matrix((0, n * h * w))]
     regions = region_weights(rois, (h, w), output_size, spatial_scale, sampling_ratio, aligned)
     for image, rows, columns, weight_y, weight_x in regions:
-        whole_y, whole_x = np.zeros((output_size[0], n, h), rois.dtype), np.zeros((output_size[1], w), rois.dtype)
+        whole_y, whole_x = np.zeros((output_size[0], n, h), dtype), np.zeros((output_size[1], w), dtype)
         whole_y[:, image, rows], whole_x[:, columns] = weight_y, weight_x
         rows_of.append(sparse.kron(whole_y.reshape(-1, n * h), whole_x))  # weight_y[p, y] * weight_x[q, x]
-    return sparse.vstack(rows_of, format="csr", dtype=rois.dtype)
+    return sparse.vstack(rows_of, format="csr", dtype=dtype)
+
+
+def matrix_dtype(rois):
+    """The dtype of a sparse matrix for regions: their own, but SciPy knows none of 16 bits."""
+    return np.promote_types(rois.dtype, np.float32)
 
 
 def region_weights(rois, map_size, output_size, *sampling):

@@ -150,7 +150,7 @@ def select_detections(class_logits, box_deltas, proposals, image_size, weights, 
     """
     scores = ops.softmax(class_logits)                                                              # 1
     rois, labels = np.nonzero(scores[:, 1:] > score_thresh)                                         # 2
-    labels = labels + 1                                     # order: RoI by RoI, inside a RoI class by class
+    labels = labels.astype(np.int64) + 1                    # order: RoI by RoI, inside a RoI class by class
     scores = scores[rois, labels]
     boxes = ops.decode_boxes(box_deltas[rois, labels], proposals[rois], weights)                    # 3
     boxes = ops.clip_boxes_to_image(boxes, image_size)

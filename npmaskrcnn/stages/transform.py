@@ -16,6 +16,7 @@ import numpy as np
 
 from .. import ops
 from ..errors import warn
+from ..judge import judge_size
 
 SIZE_DIVISIBLE = 32
 
@@ -113,9 +114,10 @@ class Transform:
         """
         mean, std = (np.array(v, dtype=dtype) for v in (self.image_mean, self.image_std))
         resized, caches = [], []
-        for image in images:
+        for i, image in enumerate(images):
             min_size = self.min_sizes[-1 if rng is None else int(rng.random() * len(self.min_sizes))]
             size = resized_size(image.shape[:2], min_size, self.max_size)
+            judge_size(size, f"image {i}, resized to min_size {min_size} and max_size {self.max_size}")
             normalized = (image.astype(dtype, copy=False) - mean) / std
             cache = None
             if size != image.shape[:2]:

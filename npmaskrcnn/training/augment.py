@@ -12,9 +12,11 @@ References: Ghiasi et al. 2021, "Simple copy-paste" (scale jitter with crop and 
 
 import numpy as np
 
+from ..judge import judge_number
 from ..ops import resize_bilinear, resize_nearest
 from ..structures import Target, mask_extents
 
+SMALLEST_ZOOM, LARGEST_ZOOM = 0.1, 10   # beyond these a picture is a dot, or a single object's inside
 MIN_VISIBLE = 16  # pixels; what the cut leaves of an object has to be at least this large to teach anything
 
 
@@ -78,7 +80,7 @@ def zoom(image, target, scale, place=(0.5, 0.5)):
     image : (H, W, 3) uint8 ndarray, or float in 0..1
     target : Target
     scale : float
-        Over 1 enlarges.
+        From 0.1 to 10; over 1 enlarges.
     place : (float, float)
         Down and right, in 0..1: which part is cut out, or where the small picture is put. 0.5 is the middle.
 
@@ -87,7 +89,7 @@ def zoom(image, target, scale, place=(0.5, 0.5)):
     image : (H, W, 3) float32 ndarray in 0..1
     target : Target
     """
-    size = image.shape[:2]
+    size, scale = image.shape[:2], judge_number(scale, "scale", SMALLEST_ZOOM, LARGEST_ZOOM)
     resized = tuple(max(1, round(side * scale)) for side in size)
     into, out_of = zip(*(_window(old, new, p) for old, new, p in zip(size, resized, place)))
     image = image.astype(np.float32) / 255 if image.dtype == np.uint8 else image.astype(np.float32)

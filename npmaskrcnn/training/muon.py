@@ -17,7 +17,7 @@ coefficients, momentum 0.95 and the scale for layers with more outputs than inpu
 import numpy as np
 
 from ..judge import judge_number
-from .optimizers import AdamW
+from .optimizers import AdamW, named
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
@@ -86,7 +86,7 @@ class Muon(AdamW):
     def __init__(self, parameters, lr=0.02, momentum=0.95, adam_ratio=0.075, weight_decay=1e-4):
         self.momentum = judge_number(momentum, "momentum", 0, below=1)
         self.adam_ratio = judge_number(adam_ratio, "adam_ratio", 0)
-        parameters = list(parameters)
+        parameters = list(named(parameters))
         self.hidden = {path for path, parameter in parameters
                        if parameter.data.ndim > 1 and not any(name in path for name in OUTER_LAYERS)}
         super().__init__(parameters, lr, weight_decay=weight_decay)     # asks `slots_of`, which asks `hidden`

@@ -22,7 +22,8 @@ import math
 import numpy as np
 
 from ..errors import InputError
-from ..judge import compare_state, judge_number, judge_numbers
+from ..judge import compare_state, judge_number, judge_numbers, judge_state, refusal
+from ..nn.module import Parameter
 
 BLOCK = 1 << 16  # numbers updated at a time: what a formula computes on the way is small and stays in cache
 
@@ -91,6 +92,7 @@ class Optimizer:
         InputError
             If entries are missing, unexpected or of another shape: the state of another model or optimizer.
         """
+        mapping = judge_state(mapping, "the optimizer state")
         report = compare_state(self.state_dict(), mapping)
         if not report.ok:
             raise InputError(f"{type(self).__name__}: this optimizer state belongs to another model or optimizer: "
@@ -251,7 +253,8 @@ def named(parameters):
     """Yield ``(name, Parameter)`` from named or bare parameters, or a mapping; bare ones are numbered."""
     if hasattr(parameters, "items"):
         parameters = parameters.items()
-    if not hasattr(parameters, "__iter__"):
-        raise InputError(f"parameters must be model.named_parameters(), got a {type(parameters).__name__}")
-    for i, entry in enumerate(parameters):
-        yield entry if isinstance(entry, tuple) else (str(i), entry)
+    for i, entry in enumerate(parameters if hasattr(parameters, "__iter__") else [parameters]):
+        name, parameter = entry if isinstance(entry, tuple) and len(entry) == 2 else (str(i), entry)
+        if not isinstance(parameter, Parameter):
+            raise refusal("parameters", "model.named_parameters()", parameters)
+        yield name, parameter

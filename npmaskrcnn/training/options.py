@@ -3,19 +3,25 @@
 import numpy as np
 
 from ..errors import InputError, warn
-from ..judge import judge_count, judge_numbers, refusal
-from ..structures import Target
+from ..images import as_float_image
+from ..judge import judge_numbers, refusal
+from ..structures import judged_pair
 from ..words import count
+from .augment import LARGEST_ZOOM, SMALLEST_ZOOM
 from .loop import Listener
 
 MOST_FAULTS = 10    # in one message
-SMALLEST_ZOOM, LARGEST_ZOOM = 0.1, 10   # beyond these a picture is a dot, or a single object's inside
+
+
+def judge_model(model):
+    """Raise InputError unless this can be trained."""
+    if not hasattr(model, "loss_and_grads"):
+        raise refusal("model", "a MaskRCNN", model)
 
 
 def judge_parts(model, optimizer, schedule):
     """Raise InputError unless these are a model, an optimizer over its own parameters, a schedule or None."""
-    if not hasattr(model, "loss_and_grads"):
-        raise refusal("model", "a MaskRCNN", model)
+    judge_model(model)
     if not hasattr(optimizer, "parameters"):
         raise refusal("optimizer", "an SGD, AdamW or Muon of model.named_parameters()", optimizer)
     if schedule is not None and not hasattr(schedule, "learning_rate"):
@@ -26,29 +32,22 @@ def judge_parts(model, optimizer, schedule):
                          "named_parameters()")
 
 
-def judge_checkpoint_at(steps):
-    """Return a set of steps."""
-    if not isinstance(steps, (list, tuple, set, range, np.ndarray)):
-        raise refusal("checkpoint_at", "a list of steps", steps)
-    return {judge_count(step, "checkpoint_at") for step in steps}
-
-
 class JudgedItems(Listener):
     """Judges the images and targets of a step when they have been read."""
 
     def drawn(self, loop, batch):
         """Raise InputError at the first that is no pair of an image and a Target that fits it and the model."""
-        for index, item in zip(batch.indices, batch.items):
-            _judge_item(loop.model, item, f"image {index} of the dataset", f"dataset[{index}]")
+        batch.items = [_judged_item(loop.model, item, f"image {index} of the dataset", f"dataset[{index}]")
+                       for index, item in zip(batch.indices, batch.items)]
 
 
-def _judge_item(model, item, name, expression):
-    if not isinstance(item, (tuple, list)) or len(item) != 2 or not isinstance(item[1], Target):
-        got = (type(item).__name__ if not isinstance(item, (tuple, list)) else
-               f"({', '.join(type(part).__name__ for part in item)})")
-        raise InputError(f"{name}: {expression} must be a pair (image, Target), got {got:.80}")
-    image, target = item
+def _judged_item(model, item, name, expression):
+    """Return an image of three channels, which can be mirrored and zoomed, and its target."""
+    image, target = judged_pair(item, f"{name}: {expression}")
+    if getattr(image, "dtype", None) != np.uint8 or image.shape[2:] != (3,):
+        image = as_float_image(image, name)
     target.check(image.shape[:2], model.num_classes, model.class_names, name)
+    return image, target
 
 
 def judge_images(model, dataset, name, tell):
@@ -71,7 +70,7 @@ def judge_images(model, dataset, name, tell):
     tell(0)
     while done < len(dataset) and len(faults) < MOST_FAULTS:
         try:
-            _judge_item(model, dataset[done], f"image {done} of the {name}", f"{name}[{done}]")
+            _judged_item(model, dataset[done], f"image {done} of the {name}", f"{name}[{done}]")
         except (InputError, OSError) as error:
             faults.append(str(error))
         done += 1

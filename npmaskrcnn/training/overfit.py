@@ -15,6 +15,7 @@ from ..evaluation.overlap import mask_overlap
 from ..judge import judge_count, judge_number
 from ..ops import box_iou
 from .muon import Muon
+from .options import judge_model
 from .schedule import WarmupCosine
 from .trainer import Trainer
 
@@ -79,6 +80,7 @@ def overfit_one_image(model, image, target, steps=150, rng=0, lr=2e-2, batch_siz
         After 150 steps of two copies, with a rate of 0.01 and the mask loss counted twice, a healthy tiny model
         has a box IoU and a mask IoU above 0.9 on every object of at least 400 pixels (``npmaskrcnn overfit``).
     """
+    judge_model(model)
     schedule = WarmupCosine(judge_number(lr, "lr", above=0), judge_count(steps, "steps"), warmup=steps // 10)
     optimizer = Muon(model.named_parameters(), lr)
     trainer = Trainer(model, [(image, target)], optimizer, schedule, batch_size, rng, log_every=log_every, flip=False,

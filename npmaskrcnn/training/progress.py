@@ -2,7 +2,7 @@
 
 import math
 
-from ..progress import Line, duration
+from ..progress import Line, ProgressLine, duration
 
 SHORT = {"loss_classifier": "class", "loss_box_reg": "box", "loss_mask": "mask",
          "loss_objectness": "objectness", "loss_rpn_box_reg": "rpn box"}
@@ -22,6 +22,7 @@ class Progress:
     def __init__(self, log_every, stream=None):
         self.log_every, self.line = log_every, Line(stream)
         self._pace = None   # seconds a step, the recent ones counting most
+        self._evaluation = None
 
     def say(self, text):
         """Print a line of its own."""
@@ -53,8 +54,10 @@ class Progress:
 
     def evaluating(self, done, count):
         """Show how far an evaluation is."""
-        if self.log_every and self.line.is_on_terminal():
-            self.line.show(f"evaluating: {done} of {count} images")
+        if done == 0:
+            self._evaluation = ProgressLine("evaluating, images", count, self.line)
+        if self.log_every:
+            self._evaluation.update(done)
 
 
 def chance_levels(num_classes):

@@ -13,7 +13,7 @@ References: Loshchilov and Hutter 2017 (cosine); Goyal et al. 2017 (warm-up); He
 import math
 from dataclasses import dataclass
 
-from ..judge import judge_count, judge_number, refusal
+from ..judge import judge_count, judge_counts, judge_number, refusal
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class WarmupSteps:
     warmup: int = 0
 
     def __post_init__(self):
-        object.__setattr__(self, "milestones", tuple(self.milestones))
+        object.__setattr__(self, "milestones", judge_counts(self.milestones, "milestones"))
         judge_number(self.lr, "lr", 0)
         judge_number(self.gamma, "gamma", 0)
         judge_count(self.warmup, "warmup", 0)

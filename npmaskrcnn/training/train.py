@@ -5,6 +5,7 @@ from ..judge import judge_count, judge_known, judge_number
 from ..words import count
 from .muon import Muon
 from .optimizers import SGD, AdamW
+from .options import judge_model
 from .schedule import WarmupCosine
 from .trainer import Trainer
 
@@ -57,6 +58,7 @@ def train(model, dataset, num_steps=800, out_dir=None, optimizer="adamw", lr=Non
     >>> trainer = train(maskrcnn_tiny(), ShapesDataset(2000), validation=shapes_test_set(),
     ...                 out_dir="npmaskrcnn-run")                               # doctest: +SKIP
     """
+    judge_model(model)
     num_steps = judge_count(num_steps, "num_steps")
     judge_known([optimizer], list(OPTIMIZERS), "optimizer")
     rule, own_lr = OPTIMIZERS[optimizer]

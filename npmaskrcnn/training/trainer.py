@@ -15,7 +15,7 @@ from .. import ops, weights
 from ..errors import InputError, warn
 from ..files import as_path, make_folder
 from ..interrupt import terminate_as_interrupt, uninterrupted
-from ..judge import judge_count, judge_flag, judge_number, judge_rng
+from ..judge import judge_count, judge_counts, judge_flag, judge_number, judge_rng
 from ..mask_rcnn import judge_loss_weights
 from ..progress import ProgressLine
 from ..words import count
@@ -25,7 +25,7 @@ from .divergence import Divergence, TrainingDiverged, first_bad_weight
 from .lock import alone_in
 from .log import AP_COLUMNS, COLUMNS, Log, Record
 from .loop import Loop
-from .options import JudgedItems, judge_checkpoint_at, judge_dataset, judge_images, judge_parts, judge_scale_jitter
+from .options import JudgedItems, judge_dataset, judge_images, judge_parts, judge_scale_jitter
 from .progress import Progress, chance_levels
 from .state import AllOrNothing, WeightAverage
 from .validation import average_precision, draw_curves
@@ -106,7 +106,7 @@ class Trainer(Loop):
                          judge_loss_weights(loss_weights), self._variant_of)
         self.flip, self.scale_jitter = judge_flag(flip, "flip"), judge_scale_jitter(scale_jitter)
         self.eval_every = judge_count(eval_every, "eval_every", optional=True)
-        self.checkpoint_at = judge_checkpoint_at(checkpoint_at)
+        self.checkpoint_at = set(judge_counts(checkpoint_at, "checkpoint_at"))
         self.checkpoint_every = judge_count(checkpoint_every, "checkpoint_every", optional=True)
         self.validation = validation
         if validation is not None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from ..evaluation import evaluate
+from ..structures import judged_pair
 from .log import AP_COLUMNS
 
 
@@ -27,7 +28,8 @@ def predict_dataset(model, dataset, tell, batch_size=4, to_draw=False):
     found, num_classes = [], len(dataset.class_names)
     tell(0)
     for start in range(0, len(dataset), batch_size):
-        images = [dataset[i][0] for i in range(start, min(start + batch_size, len(dataset)))]
+        numbers = range(start, min(start + batch_size, len(dataset)))
+        images = [judged_pair(dataset[i], f"dataset[{i}]")[0] for i in numbers]
         for one in model.predict(images):
             one = one if to_draw else replace(one, masks=one.masks > 0.5)
             found.append(one if one.class_names else one[one.labels < num_classes])    # else the names tell

@@ -1,10 +1,10 @@
 """Weight files: the package's own `.npz`, safetensors, and torch's two kinds of `.pth`, without torch.
 
 Start reading at `state_file` (which container is it?), then `unpickler`, `tensors` and `torch_zip` for how
-a `.pth` is laid out, `npz` and `safetensors` for two containers that need no such care, `keys` and
-`architecture` for what names and shapes tell, `rebuild` and `model_files` for `save`, `load` and
-`export`, and `new_heads` for a file's weights under one's own classes. `containers` and `zips` are where suspicion
-lives, `arrays` is what all of them share.
+a `.pth` is laid out and `wrappers` for what else a checkpoint holds, `npz` and `safetensors` for two containers
+that need no such care, `keys` and `architecture` for what names and shapes tell, `rebuild` and `model_files` for
+`save`, `load` and `export`, and `new_heads` for a file's weights under one's own classes. `containers` and `zips`
+are where suspicion lives, `arrays` is what all of them share.
 """
 
 from .architecture import count_classes, infer_architecture

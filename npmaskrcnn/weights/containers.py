@@ -17,7 +17,7 @@ KNOWN_STRANGERS = (
     (b"\x93NUMPY", "a single .npy array"),
     (b"\x1f\x8b", "a gzip archive (unpack it first)"),
     (b"version https://git-lfs", "a Git LFS pointer, not the file it points to (git lfs pull fetches it)"),
-    (b"\x80", "a plain pickle, which is not opened because a pickle can run code"),
+    (b"\x80", "a plain pickle, which is not opened because a pickle can run code (detectron2's .pkl files are such)"),
     (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
     (b"%PDF", "a PDF document"),

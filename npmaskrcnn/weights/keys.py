@@ -2,13 +2,14 @@
 
 Until 2022 a convolution of the pyramid, the RPN head and the mask head stood alone; since then each is
 wrapped, with an optional norm and activation, in a container whose first child (`.0`) it is. Files from
-before, the best-known COCO weights among them, have the old names. Two prefixes come from how a model was
-wrapped when it was saved: ``module.`` (several GPUs) and ``_orig_mod.`` (compiled).
+before, the best-known COCO weights among them, have the old names. Other names show how a model was wrapped when it
+was saved: as a whole (``module.backbone``, several GPUs) or a part of it (``backbone._orig_mod.body``, compiled).
 """
 
 import re
 
 from ..errors import InputError, warn
+from .wrappers import split_prefix, what_was_taken
 
 OLD_NAMES = (
     (re.compile(r"^(backbone\.fpn\.(?:inner|layer)_blocks\.\d+)\.(weight|bias)$"), r"\1.0.\2"),
@@ -16,7 +17,7 @@ OLD_NAMES = (
     (re.compile(r"^(roi_heads\.mask_head)\.mask_fcn([1-9])\.(weight|bias)$"),
      lambda match: f"{match[1]}.{int(match[2]) - 1}.0.{match[3]}"),
 )
-WRAPPERS = ("module.", "_orig_mod.")
+WRAPPED_PART = re.compile(r"\b_(orig_mod|checkpoint_wrapped_module|fsdp_wrapped_module)\.")
 
 
 def new_name(name):
@@ -27,15 +28,14 @@ def new_name(name):
     >>> new_name("roi_heads.mask_head.mask_fcn4.weight"), new_name("rpn.head.conv.0.0.bias")
     ('roi_heads.mask_head.3.0.weight', 'rpn.head.conv.0.0.bias')
     """
-    for wrapper in WRAPPERS:
-        name = name.removeprefix(wrapper)
+    name = WRAPPED_PART.sub("", name)
     for pattern, replacement in OLD_NAMES:
         name = pattern.sub(replacement, name)
     return name
 
 
 def rename_old_keys(state):
-    """Give a state dict today's names.
+    """Give a state dict today's names, without a prefix.
 
     Parameters
     ----------
@@ -44,18 +44,21 @@ def rename_old_keys(state):
     Returns
     -------
     renamed : dict of str to ndarray
-        The same arrays in the same order.
+        The same arrays in the same order, without those that are not of the model (see `wrappers.split_prefix`).
 
     Raises
     ------
     InputError
-        If old and new name of one weight are both there.
+        If old and new name of one weight are both there, or they are another framework's.
 
     Warns
     -----
     InputWarning
-        Saying how many names were old, unless none was.
+        Saying how many names were old, unless none was, and what prefix they had, unless none.
     """
+    prefix, state, left_out = split_prefix(state)
+    if prefix:
+        warn(what_was_taken(len(state), "", prefix, left_out))
     renamed = {}
     for name, array in state.items():
         if new_name(name) in renamed:

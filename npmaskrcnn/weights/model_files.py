@@ -65,8 +65,8 @@ def load(path):
     ----------
     path : str or path
         A file by `save` or `export`, or a state dict of a torchvision Mask R-CNN in a ``.pth``,
-        ``.safetensors`` or ``.npz``. A bare state dict does not tell options that leave no trace in the
-        weights (image size, thresholds): they get torchvision's defaults.
+        ``.safetensors`` or ``.npz``, alone or in the checkpoint of a training. A state dict does not tell options
+        that leave no trace in the weights (image size, thresholds): they get torchvision's defaults.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def load(path):
     Warns
     -----
     InputWarning
-        If old key names were renamed, numbers cast, or batch norm frozen.
+        If more was in the file than a model, old key names were renamed, numbers cast, or batch norm frozen.
     """
     path = as_path(path, "path")
     with naming(path):
@@ -175,7 +175,7 @@ def published_norm_eps(path):
 
 
 def _model_meta(model):
-    names = None if model.class_names is None else list(model.class_names)
+    names = list(model.class_names) if isinstance(model.class_names, (tuple, np.ndarray)) else model.class_names
     meta = {"architecture": model.architecture, "class_names": _judge_class_names(names, model.num_classes)}
     return {**meta, "untrained": True} if model.untrained else meta
 

@@ -5,6 +5,7 @@ last layers are about the classes that it was trained for. So one who has few pi
 those last layers anew for other classes, and trains from there (transfer learning; Girshick et al. 2014, 3).
 """
 
+
 from .. import models
 from ..errors import InputError
 from ..judge import judge_known

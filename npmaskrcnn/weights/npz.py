@@ -19,6 +19,7 @@ import numpy as np
 
 from ..errors import InputError, warn
 from ..files import Unreadable, atomic_writer, naming, parse_json
+from ..judge import judge_state
 from .arrays import judge_shape, to_native
 from .containers import open_weights, sniff
 from .zips import CheckedZip, is_plain_name
@@ -52,18 +53,17 @@ def write_npz(path, arrays, meta=None, compress=False):
     InputError
         If an array or `meta` cannot be stored, or the path not be written; a previous file survives.
     """
-    text = _meta_to_json(path, meta)
+    text, arrays = _meta_to_json(path, meta), judge_state(arrays, f"{path}: arrays")
     for name, array in arrays.items():
         if not is_plain_name(name) or name == META_ENTRY:
             raise InputError(f"{path}: an array cannot be stored under the name {name!r}")
-        dtype = np.asarray(array).dtype
-        if dtype.str[1:] not in PLAIN_KINDS:
-            raise InputError(f"{path}: {name!r} is of dtype {dtype}; expected bools or real numbers")
+        if array.dtype.str[1:] not in PLAIN_KINDS:
+            raise InputError(f"{path}: {name!r} is of dtype {array.dtype}; expected bools or real numbers")
     method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
     with atomic_writer(path) as file, zipfile.ZipFile(file, "w", method) as archive:
         _write_entry(archive, META_ENTRY, np.frombuffer(text, np.uint8))
         for name, array in arrays.items():
-            _write_entry(archive, name, np.asarray(array))
+            _write_entry(archive, name, array)
 
 
 def _write_entry(archive, name, array):

@@ -8,10 +8,11 @@ as many classes as the weights have, only numbers of the size that options have.
 from itertools import pairwise
 
 from .. import models
+from ..config import LARGEST_NUMBER
 from ..errors import InputError
 from .architecture import BUILDERS
 
-LARGEST_NUMBER, MAX_VALUES, MAX_DEPTH = 1 << 16, 1000, 4  # in a config; torchvision's largest is 2000
+MAX_VALUES, MAX_DEPTH = 1000, 4  # in a config
 # arguments of builders and of `make_config` that are no options of a model
 NOT_FROM_A_FILE = ("weights", "rng", "num_classes", "defaults", "num_levels")
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import Unreadable, atomic_writer, parse_json
+from ..judge import judge_state
 from .arrays import BFLOAT16, judge_shape, to_native
 
 MAX_HEADER = 16 << 20  # bytes; a full Mask R-CNN needs 40 thousand
@@ -110,7 +111,7 @@ def write_safetensors(path, arrays, metadata=None):
     """
     if any(not isinstance(text, str) for pair in (metadata or {}).items() for text in pair):
         raise InputError(f"{path}: safetensors metadata maps strings to strings; got {metadata!r:.80}")
-    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    arrays = judge_state(arrays, f"{path}: arrays")
     for name, array in arrays.items():
         if name == "__metadata__" or array.dtype.newbyteorder("<") not in NAMES:
             raise InputError(f"{path}: {name!r} of dtype {array.dtype} has no place in a safetensors file")

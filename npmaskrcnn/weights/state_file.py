@@ -11,12 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..errors import warn
 from ..files import Unreadable, naming
 from .containers import open_weights, sniff
 from .npz import read_npz_archive
 from .safetensors import read_safetensors_file
 from .torch_legacy import read_torch_legacy
 from .torch_zip import find_root, read_torch_zip
+from .wrappers import what_was_taken
 from .zips import CheckedZip
 
 
@@ -28,8 +30,8 @@ class StateFile(NamedTuple):
     arrays : dict of str to ndarray
         In the order of the file, dtypes as stored (bfloat16, which NumPy lacks, as float32).
     metadata : dict
-        npz: its meta. safetensors: its string map. torch: ``{"wrapper": "model"}`` if the state dict was
-        found under that key of a larger checkpoint, else empty.
+        npz: its meta. safetensors: its string map. torch: what was taken and what left out of a larger
+        checkpoint, as `wrappers.find_state` says it.
     container : str
         ``"npz"``, ``"safetensors"``, ``"torch zip"`` or ``"torch legacy"``.
     """
@@ -54,8 +56,13 @@ def read_state(path):
     Raises
     ------
     InputError
-        One line that begins with the path: the file is missing, of no known kind, damaged, asks for code
-        to be run, or holds a number that is not finite.
+        One line that begins with the path: the file is missing, of no known kind, damaged, has code
+        for weights, or holds a number that is not finite.
+
+    Warns
+    -----
+    InputWarning
+        Saying what was taken of a torch checkpoint that is more than a bare state dict.
     """
     with naming(path), open_weights(path) as file:
         container = sniff(file)
@@ -72,6 +79,8 @@ def read_state(path):
             else:
                 arrays, metadata = read_torch_zip(archive, root)
         require_finite(arrays)
+    if container.startswith("torch") and metadata:
+        warn(f"{path}: {what_was_taken(len(arrays), **metadata)}")
     return StateFile(arrays, metadata, container)
 
 

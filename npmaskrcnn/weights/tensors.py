@@ -13,36 +13,9 @@ import numpy as np
 
 from ..files import Unreadable
 from .arrays import judge_shape, to_native
-from .unpickler import Tensor
 
 MAX_SHARING = 4  # all arrays together may take this many times the size of the file ...
 FREE_BYTES = 1 << 20  # ... and a megabyte, so that a small file may repeat a number
-WRAPPERS = ("model", "state_dict")  # where larger checkpoints keep their state dict
-
-
-def find_state(value):
-    """Find the state dict in what a torch file holds.
-
-    Returns
-    -------
-    tensors : dict of str to Tensor
-    metadata : dict
-        ``{"wrapper": name}`` if it was found one level down, under one of `WRAPPERS`.
-    """
-    metadata = {}
-    for wrapper in WRAPPERS:
-        if type(value) is dict and type(value.get(wrapper)) is dict:
-            value, metadata = value[wrapper], {"wrapper": wrapper}
-            break
-    if type(value) is not dict or not value:
-        empty = "" if value else " that is empty"
-        raise Unreadable(f"holds a {type(value).__name__}{empty}; expected a state dict, names with tensors")
-    for name, tensor in value.items():
-        if type(tensor) is not Tensor or type(name) is not str:
-            kind = type(tensor).__name__
-            raise Unreadable(f"has a {kind} under {str(name)[:60]!r}; expected nothing but tensors, "
-                             f"at the top or under {' or '.join(map(repr, WRAPPERS))}")
-    return value, metadata
 
 
 def read_tensors(tensors, read_storage, file_size):

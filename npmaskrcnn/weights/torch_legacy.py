@@ -12,8 +12,9 @@ flipped bit in the numbers goes unnoticed, except where it makes NaN or infinity
 """
 
 from ..files import Unreadable
-from .tensors import find_state, read_tensors
+from .tensors import read_tensors
 from .unpickler import MAX_PICKLE, Program, unpickle
+from .wrappers import find_state
 
 MAGIC = 0x1950A86A20F9469CFC6C
 VERSION = 1001
@@ -26,7 +27,7 @@ def read_torch_legacy(file):
     -------
     arrays : dict of str to ndarray
     metadata : dict
-        See `tensors.find_state`.
+        See `wrappers.find_state`.
     """
     file_size = file.seek(0, 2)
     file.seek(0)
@@ -50,7 +51,8 @@ def _find_storages(file, position, keys, storages, file_size):
     """Return key -> position of its numbers, after checking that they fill the file to its end."""
     known = {key for key in keys if type(key) is str} if type(keys) is list else None
     if known != set(storages) or len(keys) != len(storages):
-        raise Unreadable("damaged: the list of storages is not the one that its tensors mention")
+        raise Unreadable("damaged: the list of storages is not the one that its tensors mention (as far as "
+                         "they are of numbers that NumPy has)")
     expected = position + sum(8 + storage.num_bytes for storage in storages.values())
     if expected != file_size:
         verb = "incomplete" if file_size < expected else "damaged"

@@ -13,8 +13,9 @@ uncompressed and aligned, so that torch can map them into memory.
 import zipfile
 
 from ..files import Unreadable
-from .tensors import find_state, read_tensors
+from .tensors import read_tensors
 from .unpickler import MAX_PICKLE, Program, unpickle
+from .wrappers import find_state
 
 
 def find_root(archive):
@@ -38,7 +39,7 @@ def read_torch_zip(archive, root):
     -------
     arrays : dict of str to ndarray
     metadata : dict
-        See `tensors.find_state`.
+        See `wrappers.find_state`.
     """
     for name, info in archive.members.items():
         if not name.startswith(root + "/"):

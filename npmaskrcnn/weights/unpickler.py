@@ -1,11 +1,14 @@
 """Reading the pickles inside torch's files with Python's own machine, of which only the harmless parts are left.
 
 A pickle is a program for a small machine with a stack and a memo: push a string, push a number, make a
-tuple of what lies above the mark, store the top under number 7. Two of its instructions make it dangerous:
-GLOBAL pushes *any function of any installed module*, and REDUCE calls it. `pickle.load` obeys; a file
-that says ``os.system`` runs a command. Here GLOBAL pushes no function, only a name from a short list, and
-REDUCE knows three of these names and does by hand what they mean. The other instructions, fewer than
-forty, build plain data. Whatever is not listed is refused, so no code of the file's choice can run.
+tuple of what lies above the mark, store the top under number 7. Two kinds of instruction make it dangerous:
+GLOBAL pushes *any function or class of any installed module*, and REDUCE, NEWOBJ and BUILD call it. `pickle.load`
+obeys; a file that says ``os.system`` runs a command. Here GLOBAL pushes no function, only its name, and REDUCE knows
+three names and does by hand what they mean. Any other call is not made: in place of its result lies an `Unknown`, a
+blank with that name on it, and whatever the file then puts into it is lost. So a checkpoint may hold a training's
+arguments and schedules beside its weights, and only where a weight should be is a blank refused. The other
+instructions, some thirty, build plain data, and those that are not listed are refused. No code of the file's choice
+can run.
 
 One tensor is, in the order of the file (``python -m pickletools data.pkl`` prints it)::
 
@@ -38,16 +41,15 @@ from .arrays import BFLOAT16
 MAX_PICKLE = 8 << 20  # bytes; a full Mask R-CNN needs 40 thousand
 MAX_STEPS = 1_000_000  # reading an instruction or what belongs to it; a Mask R-CNN on ResNet-101 has forty thousand
 STORAGE_DTYPES = {  # torch's storage classes, little-endian on disk
-    "FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "BFloat16Storage": BFLOAT16,
-    "LongStorage": "<i8", "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "i1",
-    "ByteStorage": "u1", "BoolStorage": "?",
+    "torch.FloatStorage": "<f4", "torch.DoubleStorage": "<f8", "torch.HalfStorage": "<f2",
+    "torch.BFloat16Storage": BFLOAT16, "torch.LongStorage": "<i8", "torch.IntStorage": "<i4",
+    "torch.ShortStorage": "<i2", "torch.CharStorage": "i1", "torch.ByteStorage": "u1", "torch.BoolStorage": "?",
 }
-FUNCTIONS = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter"}
-ALLOWED_NAMES = FUNCTIONS | {f"torch {name}" for name in STORAGE_DTYPES}
+FUNCTIONS = {"collections.OrderedDict", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter"}
 ALLOWED_INSTRUCTIONS = """
     PROTO MARK STOP  NONE NEWTRUE NEWFALSE BININT1 BININT2 BININT LONG1 BINFLOAT BINUNICODE
     EMPTY_TUPLE TUPLE1 TUPLE2 TUPLE3 TUPLE  EMPTY_LIST APPEND APPENDS  EMPTY_DICT SETITEM SETITEMS
-    BINPUT LONG_BINPUT BINGET LONG_BINGET  GLOBAL REDUCE BINPERSID BUILD
+    BINPUT LONG_BINPUT BINGET LONG_BINGET  GLOBAL REDUCE NEWOBJ BUILD  BINPERSID
 """
 
 
@@ -55,6 +57,18 @@ class Name(NamedTuple):
     """A global that the pickle mentions; a label, nothing that could be called."""
 
     text: str
+
+
+class Unknown:
+    """A blank in the place of what was not made; no two are equal, so that any number can be keys of a dict."""
+
+    def __init__(self, text):
+        self.text = text  # the name of what would have made it
+
+    def append(self, item):
+        """Lose what APPEND puts into a list."""
+
+    extend = append  # APPENDS
 
 
 class Storage(NamedTuple):
@@ -113,7 +127,8 @@ def unpickle(program):
     Returns
     -------
     value : object
-        Consists of None, bool, int, float, str, tuple, list, dict, `Name`, `Storage`, `Tensor`.
+        Consists of None, bool, int, float, str, tuple, list, dict, `Name`, `Unknown`, `Storage`,
+        `Tensor`.
     storages : dict of str to Storage
         All that were mentioned, by key.
 
@@ -168,56 +183,79 @@ class _StateUnpickler(pickle._Unpickler):
     def _set_items(self, items):
         """Put keys and values in turn into the dict on top; unlike the library's, no key takes another's place."""
         target = self.stack[-1]
+        if type(target) is Unknown:
+            return
         if type(target) is not dict:
             raise Unreadable(f"damaged: its pickle treats a {type(target).__name__} as a dict")
         if len(items) % 2:
             raise Unreadable("damaged: its pickle has a key without a value")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            if type(key) not in (str, int):
-                raise Unreadable(f"its pickle has a {type(key).__name__} as a key; expected names")
+            if type(key) not in (str, int):  # to hash a pair of pairs of pairs can take for ever
+                key = Unknown(type(key).__name__)
             if key in target:
                 raise Unreadable(f"has two entries named {key!r}; expected every name once")
             target[key] = value
 
     def find_class(self, module, name):
         """Return what GLOBAL pushes: a label."""
-        if f"{module} {name}" not in ALLOWED_NAMES:
-            raise Unreadable(f"its pickle asks for {f'{module}.{name}'!r}, which weights do not need and was not run; "
-                             "expected nothing but tensors, as torch.save(model.state_dict(), path) writes")
-        return Name(f"{module} {name}")
+        return Name(f"{module}.{name}")
 
     def load_reduce(self):
-        """Do by hand what the three allowed functions would do, and call nothing."""
-        arguments, function = self.stack.pop(), self.stack.pop()
-        if type(function) is not Name or type(arguments) is not tuple:
-            raise Unreadable("damaged: its pickle calls something that is not a function")
-        function, first = function.text, type(arguments[0]) if arguments else None
-        if function == "collections OrderedDict" and not arguments:
+        """Do by hand what the three known functions would do, and call nothing."""
+        function, arguments = self._pop_call()
+        first = type(arguments[0]) if arguments else None
+        if function not in FUNCTIONS and function not in STORAGE_DTYPES:
+            self.append(Unknown(function))
+        elif function == "collections.OrderedDict" and not arguments:
             self.append({})
-        elif function == "torch._utils _rebuild_tensor_v2" and first is Storage and len(arguments) in (6, 7):
+        elif function == "torch._utils._rebuild_tensor_v2" and first is Storage and len(arguments) in (6, 7):
             self.append(Tensor(*arguments[:4]))  # storage, offset, size, stride; then requires_grad, hooks, metadata
-        elif function == "torch._utils _rebuild_parameter" and first is Tensor and len(arguments) == 3:
+        elif function == "torch._utils._rebuild_parameter" and first is Tensor and len(arguments) == 3:
             self.append(arguments[0])  # then requires_grad, hooks
+        elif first is Unknown:
+            self.append(arguments[0])  # a tensor of unknown numbers
         else:
-            raise Unreadable(f"damaged: its pickle calls {function.split()[1]} with arguments that it does not take")
+            raise Unreadable(f"damaged: its pickle calls {function.split('.')[-1]} with arguments that it does not "
+                             "take")
+
+    def load_newobj(self):
+        """Make no object of a class, only a blank."""
+        self.append(Unknown(self._pop_call()[0]))
+
+    def _pop_call(self):
+        """Pop arguments and function; return the function's name and the arguments."""
+        arguments, function = self.stack.pop(), self.stack.pop()
+        if type(function) not in (Name, Unknown) or type(arguments) is not tuple:
+            raise Unreadable("damaged: its pickle calls something that is not a function")
+        return function.text, arguments
 
     def persistent_load(self, fields):
-        """Turn ``('storage', class, key, device, count)``, in old files with a None behind, into a `Storage`."""
+        """Turn ``('storage', class, key, device, count)``, in old files with a None behind, into a `Storage`.
+
+        One of numbers that NumPy does not have, or has for no weight, becomes an `Unknown`.
+        """
         if type(fields) is not tuple or len(fields) not in (5, 6) or fields[5:] not in ((), (None,)):
-            raise Unreadable("its pickle refers to something outside that is not a storage of numbers")
+            raise Unreadable("its pickle refers to something outside that is not a storage of numbers; expected "
+                             "nothing but tensors, as torch.save(model.state_dict(), path) writes")
         _, kind, key, _, count = fields[:5]
-        dtype = STORAGE_DTYPES.get(kind.text.split()[1]) if type(kind) is Name else None
         is_decimal = type(key) is str and key.isascii() and key.isdecimal()
-        if fields[0] != "storage" or dtype is None or not is_decimal or type(count) is not int or count < 0:
+        if fields[0] != "storage" or type(kind) is not Name or not is_decimal or type(count) is not int or count < 0:
             raise Unreadable("its pickle describes a storage by something else than class, decimal key and count")
-        storage = Storage(key, np.dtype(dtype), count)
+        if kind.text not in STORAGE_DTYPES:
+            return Unknown(kind.text)
+        storage = Storage(key, np.dtype(STORAGE_DTYPES[kind.text]), count)
         if self.storages.setdefault(key, storage) != storage:
             raise Unreadable(f"its pickle describes storage {key} in two ways")
         return storage
 
     def load_build(self):
-        """Set no attribute: torch hangs the layout versions, ``_metadata``, on the dict; not needed here."""
+        """Set no attribute: torch hangs the layout versions, ``_metadata``, on the dict; not needed here.
+
+        Of a blank all attributes are lost.
+        """
         state = self.stack.pop()
+        if type(self.stack[-1]) is Unknown:
+            return
         if type(self.stack[-1]) is not dict or type(state) is not dict or set(state) != {"_metadata"}:
             raise Unreadable("its pickle sets attributes of an object; expected a plain state dict")
 

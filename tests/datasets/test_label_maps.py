@@ -64,6 +64,7 @@ def test_a_map_of_ground_alone_has_no_mask(dtype):
 @pytest.mark.parametrize("label_map, message", [
     (np.zeros((4, 5, 3), int), r"expected shape \(H, W\), got \(4, 5, 3\); take one channel"),
     (NUMBERS / 255, "whole numbers, got float64"),
+    (np.array([[2**63]], np.uint64), "object numbers end at 9,223,372,036,854,775,807, got 9,223,372,036,854,775,808"),
     (NUMBERS - 1, "must not be negative, got -1"),
 ])
 def test_what_is_no_label_map_is_refused(label_map, message):

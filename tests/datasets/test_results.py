@@ -91,6 +91,17 @@ def test_an_empty_file_of_results_is_no_detection(tmp_path):
     assert [len(found) for found in read_detections(tmp_path / "r.json", Dataset())] == [0, 0]
 
 
+def test_detections_without_masks_are_written_without(tmp_path):
+    without = [dataclasses.replace(found, masks=None) for found in example()]
+    write_detections(tmp_path / "r.json", without, Dataset.image_ids, Dataset.category_ids)
+    assert all("segmentation" not in entry for entry in json.loads((tmp_path / "r.json").read_text()))
+    back = read_detections(tmp_path / "r.json", Dataset())
+    assert not back.has_masks
+    np.testing.assert_array_equal(back[0].boxes, example()[0].boxes)
+    with pytest.raises(InputError, match="there are no masks"):
+        detections_to_coco([example()[0], dataclasses.replace(example()[0], masks=None)], [1, 2])
+
+
 def test_as_many_ids_as_detections_are_needed():
     with pytest.raises(InputError, match="2 for 1 images"):
         detections_to_coco(example(), [1])
@@ -282,6 +293,9 @@ def test_results_are_a_sequence(tmp_path):
     ("image_id", "40", "image_id is '40', the dataset has 40, 'b'; '40' and 40 differ: write ids as numbers"),
     ("category_id", "7", "category_id is '7', the dataset has 7, 90; '7' and 7 differ"),
     ("score", "0.9", "detection 1: score must be a finite number, got '0.9'"),
+    ("score", 1e300, r"detection 1: score must be from -1e.30 to 1e.30, got 1e.300"),
+    ("bbox", [1, 2, 1e300, 3], r"detection 1: bbox must be from -1e.30 to 1e.30, got 1e.300"),
+    ("image_id", 10**400, r"detection 1: image_id is 10{50,60}\.\.\., the dataset has"),
     ("category_id", 1, "detection 1: category_id is 1, the dataset has 7, 90"),
     ("bbox", [1, 2, 3], "detection 1: bbox(.2.)? must be (4|a finite) number"),
     ("bbox", [1, 2, 3, float("nan")], "detection 1: bbox"),

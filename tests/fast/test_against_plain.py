@@ -14,6 +14,7 @@ import pytest
 import npmaskrcnn
 from npmaskrcnn import fast, ops
 from npmaskrcnn.datasets import ShapesDataset
+from npmaskrcnn.fast.norm import sum_over_pixels
 
 
 def both_hands(work):
@@ -185,6 +186,13 @@ def test_a_training_step_has_the_same_losses_and_gradients_on_both_hands():
 
     # float64, in which no decision (a proposal, a sample) is near enough to another to depend on the order of a sum
     assert_same(*both_hands(work), 1e-9, "losses, then gradients by key")
+
+
+@pytest.mark.parametrize("num_pixels", [0, 1, 63, 64, 200_000])
+def test_sums_over_many_pixels_round_off_no_more_than_those_over_few(num_pixels):
+    pixels = 1 + np.random.default_rng(0).random((num_pixels, 3), np.float32)
+    exact = pixels.sum(axis=0, dtype=np.float64)
+    np.testing.assert_allclose(sum_over_pixels(pixels), exact, rtol=1e-7)       # of float32, added one by one: 1e-4
 
 
 def test_every_fast_form_has_a_plain_form_of_the_same_signature():

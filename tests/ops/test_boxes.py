@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from npmaskrcnn import reference
-from npmaskrcnn.ops import box_area, box_iou, clip_boxes_to_image, decode_boxes, encode_boxes, remove_small_boxes
+from npmaskrcnn.ops import box_area, box_iou, clip_boxes_to_image, decode_boxes, encode_boxes, nms, remove_small_boxes
 from tests.ops.stored import META, REFERENCE
 
 pytestmark = pytest.mark.usefixtures("hand")
@@ -28,6 +28,15 @@ def rng():
 
 def test_area_has_no_plus_one():
     assert box_area(np.array([[2.0, 3.0, 6.0, 4.5]])) == [6.0]  # 4 x 1.5
+
+
+def test_areas_of_half_precision_are_computed_in_float32_like_torchvision():
+    boxes = np.array([[0, 0, 300, 400], [10, 10, 310, 410]], np.float16)      # float16 ends at 65,504
+    assert_array_equal(box_area(boxes), [120_000, 120_000])
+    iou = box_iou(boxes, boxes)
+    assert iou.dtype == box_area(boxes).dtype == np.float32
+    assert_allclose(iou, [[1, 290 * 390 / 126_900], [290 * 390 / 126_900, 1]], rtol=1e-6)
+    assert_array_equal(nms(boxes, np.array([.5, .6], np.float16), .5), [1])
 
 
 def test_iou_of_boxes_sharing_one_of_seven_cells():

@@ -29,6 +29,16 @@ def pool(box, output_size=2, features=FOUR_BY_FOUR, **options):
     return roi_align(features, rois, output_size, **options)[0, :, :, 0]
 
 
+@pytest.mark.parametrize("sampling_ratio", [-1, 1, 2])
+def test_half_precision_stays_half_precision(rng, sampling_ratio):
+    features, rois = rng.random((2, 9, 8, 3)), np.array([[0, 1, 1, 6, 7], [1, 0.5, 2, 4, 7]])
+    y, cache = roi_align_forward(features.astype(np.float16), rois.astype(np.float16), 4, 1.0, sampling_ratio)
+    assert y.dtype == roi_align_backward(y, cache).dtype == np.float16
+    assert_allclose(y, roi_align(features, rois, 4, 1.0, sampling_ratio), atol=4e-3)     # 8 cells, a half's 10 bits
+    matrix = roi_align_matrix(rois.astype(np.float16), (2, 9, 8), 4, 1.0, sampling_ratio)
+    assert matrix.dtype == np.float32                      # SciPy has no sparse matrices of float16
+
+
 @pytest.mark.parametrize("y, x, expected", [
     (-1.0001, 0, 0),       # more than one cell outside: nothing
     (-1, 0, 1), (-0.5, 0, 1), (0, 0, 1),  # at most one cell outside: the border

@@ -71,8 +71,8 @@ def make_torch_files():
     checkpoint = {"epoch": 3, "lr": 0.1, "model": state, "optimizer": optimizer.state_dict(), "best": None}
     torch.save(checkpoint, FOLDER / "checkpoint_model.pth")
     torch.save({"state_dict": state, "losses": [0.5, 0.25]}, FOLDER / "checkpoint_state_dict.pth")
+    make_checkpoints(network, optimizer)
     # What has to be refused:
-    torch.save({"model": state, "args": argparse.Namespace(lr=0.1)}, FOLDER / "refused_namespace.pth")
     torch.save(network, FOLDER / "refused_whole_network.pth")
     torch.save({"x": torch.tensor([1, 2], dtype=torch.uint16)}, FOLDER / "refused_uint16.pth")
     torch.save(state, FOLDER / "refused_protocol_4.pth", pickle_protocol=4)
@@ -86,6 +86,27 @@ def make_torch_files():
         **{f"dtypes/{name}": array for name, array in to_numpy(all_dtypes()).items()},
     }
     np.savez_compressed(FOLDER / "expected.npz", **arrays)
+
+
+def make_checkpoints(network, optimizer):
+    """What a training writes beside the weights: arguments, schedules, moments, averages, random states."""
+    state = network.state_dict()
+    schedules = torch.optim.lr_scheduler
+    chain = [schedules.LinearLR(optimizer), schedules.LambdaLR(optimizer, lambda epoch: 0.5)]
+    checkpoint = {  # as torchvision's reference scripts write it, with --amp and --model-ema
+        "model": state, "optimizer": optimizer.state_dict(),
+        "lr_scheduler": schedules.MultiStepLR(optimizer, milestones=[16, 22]).state_dict(),
+        "args": argparse.Namespace(lr=0.1, device=torch.device("cpu"), lr_steps=[16, 22], data_path=pathlib.Path("d")),
+        "epoch": 3, "scaler": torch.amp.GradScaler("cpu").state_dict(),
+        "model_ema": torch.optim.swa_utils.AveragedModel(network).state_dict(),
+        "warmup": schedules.SequentialLR(optimizer, chain, [3]).state_dict(), "rng": torch.get_rng_state(),
+        "seen": {1, 2}, "best": np.float64(0.5), "history": np.arange(3),
+        "complex": torch.ones(2, dtype=torch.complex64),
+        "mean": collections.defaultdict(collections.deque, {(1, 2.5): collections.deque([None])}),
+    }
+    torch.save(checkpoint, FOLDER / "checkpoint_references.pth")
+    del checkpoint["complex"]  # in the older container all storages have to be understood
+    torch.save(checkpoint, FOLDER / "checkpoint_references_legacy.pth", _use_new_zipfile_serialization=False)
 
 
 def make_key_lists():

@@ -728,7 +728,7 @@ def test_an_error_that_is_no_divergence_passes_through(make, fake_model):
     (dict(scale_jitter=(1, 100)), "scale_jitter"), (dict(scale_jitter=[1]), "scale_jitter"),
     (dict(loss_weights=[1]), "loss_weights must be a dict"),
     (dict(loss_weights={"loss_mask": "a"}), "'loss_mask'. must be a finite number of at least 0, got 'a'"),
-    (dict(checkpoint_at=3), "checkpoint_at must be a list of steps, got 3"),
+    (dict(checkpoint_at=3), "checkpoint_at must be a list of whole numbers, got 3"),
     (dict(rng="a"), "rng must be"), (dict(rng=-1), "rng must be .* got -1"), (dict(rng=None), "rng must be"),
     (dict(schedule=0.1), "schedule must be a WarmupCosine"), (dict(flip="no"), "flip must be True or False, got 'no'"),
     (dict(dataset=3), "dataset: expected a dataset"), (dict(validation=3), "validation: expected a dataset"),
@@ -745,7 +745,7 @@ def test_parts_that_are_none_are_refused(fake_model, boxes):
         Trainer(model, boxes(), "sgd")
     with pytest.raises(InputError, match="model must be a MaskRCNN, got None"):
         Trainer(None, boxes(), SGD(model.named_parameters(), 0.1))
-    with pytest.raises(InputError, match="parameters must be model.named_parameters.., got a FakeModel"):
+    with pytest.raises(InputError, match="parameters must be model.named_parameters.., got <.*FakeModel"):
         SGD(model, 0.1)
 
 

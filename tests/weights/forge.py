@@ -39,9 +39,14 @@ def tensor(size=(2, 3), stride=(3, 1), offset=0, **of_storage):
     return b"ctorch._utils\n_rebuild_tensor_v2\n" + group(*fields) + b"R"
 
 
-def state(**entries):
+def state(**values):
     """The pickle of a dict whose values are pickle fragments."""
-    return program(b"}(" + b"".join(text(name) + value for name, value in entries.items()) + b"u")
+    return program(entries(**values))
+
+
+def entries(**values):
+    """A dict whose values are pickle fragments."""
+    return b"}(" + b"".join(text(name) + value for name, value in values.items()) + b"u"
 
 
 def program(fragment):

@@ -1,8 +1,11 @@
 """Two thousand damaged copies of a file in each container: refused in one line, or read as what they say."""
 
+import argparse
 import io
 import json
+import pickle
 import tracemalloc
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -30,8 +33,12 @@ def originals(tmp_path):
     write_npz(tmp_path / "npz deflated", ARRAYS, {"step": 3}, compress=True)
     write_safetensors(tmp_path / "safetensors", ARRAYS, {"a": "b"})
     files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    files["torch zip"] = forge.torch_zip(forge.state(**tensors), contents)
-    files["torch legacy"] = forge.torch_legacy(forge.state(**tensors), counted)
+    state, args = forge.state(**tensors), pickle.dumps(argparse.Namespace(steps=[16, 22], count=Counter([1])), 2)[2:-1]
+    checkpoint = forge.state(model=forge.entries(**tensors), args=args, epoch=b"K\x01")
+    files["checkpoint zip"] = forge.torch_zip(checkpoint, contents)
+    files["checkpoint legacy"] = forge.torch_legacy(checkpoint, counted)
+    files["torch zip"] = forge.torch_zip(state, contents)
+    files["torch legacy"] = forge.torch_legacy(state, counted)
     return files
 
 
@@ -63,10 +70,10 @@ def mutate(content, rng):
     return bytes(content)
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore:.* took the ")
 @pytest.mark.parametrize("containers, is_checked", [
-    (["npz", "npz deflated"], True), (["torch zip"], True),
-    (["torch legacy"], False), (["safetensors"], False),
+    (["npz", "npz deflated"], True), (["torch zip", "checkpoint zip"], True),
+    (["torch legacy", "checkpoint legacy"], False), (["safetensors"], False),
 ])
 def test_damaged_files_are_refused_or_read_as_what_they_say(tmp_path, originals, containers, is_checked):
     rng = np.random.default_rng(12)

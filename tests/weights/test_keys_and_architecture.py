@@ -89,9 +89,40 @@ def test_todays_names_stay_without_a_warning(model, recwarn):
     assert not recwarn.list
 
 
-def test_the_prefix_of_several_gpus_goes(recwarn):
-    assert list(rename_old_keys({"module.rpn.head.conv.bias": np.zeros(1)})) == ["rpn.head.conv.0.0.bias"]
-    assert len(recwarn.list) == 1
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "model.",
+                                    "net.module.", "_forward_module.model.", "lit_model.detector_2."])
+def test_the_prefix_goes_and_that_is_said(prefix, recwarn):
+    state = {"n_averaged": 0, f"{prefix}rpn.head.conv.bias": 1, "criterion.weight": 2, f"{prefix}extra.bias": 3}
+    assert rename_old_keys(state) == {"rpn.head.conv.0.0.bias": 1, "extra.bias": 3}
+    assert [str(warning.message) for warning in recwarn.list] == [
+        f"took the 2 tensors '{prefix}*'; left out 'n_averaged', 'criterion'",
+        "1 old key names were renamed, the first 'rpn.head.conv.bias' to 'rpn.head.conv.0.0.bias'"]
+
+
+def test_without_a_prefix_nothing_is_left_out(recwarn):
+    state = {"extra.weight": 0, "backbone.body.conv1.weight": 1, "model.roi_heads.x": 2}
+    assert rename_old_keys(state) == state and not recwarn.list
+
+
+def test_of_two_models_in_one_state_dict_the_first_is_taken():
+    state = {"student.backbone.body.x": 0, "teacher.backbone.body.x": 1}
+    with pytest.warns(InputWarning, match=r"took the 1 tensor 'student.\*'; left out 'teacher'$"):
+        assert rename_old_keys(state) == {"backbone.body.x": 0}
+
+
+@pytest.mark.parametrize("wrapped", ["backbone._orig_mod.body.x", "backbone.body._fsdp_wrapped_module.x",
+                                     "_checkpoint_wrapped_module.backbone._orig_mod.body._orig_mod.x"])
+@pytest.mark.filterwarnings("ignore::npmaskrcnn.InputWarning")
+def test_the_wrapper_of_a_part_goes(wrapped):
+    assert rename_old_keys({wrapped: 0}) == {"backbone.body.x": 0}
+
+
+@pytest.mark.parametrize("name, framework", [
+    ("backbone.bottom_up.stem.conv1.weight", "detectron2"), ("roi_head.bbox_head.fc_cls.weight", "MMDetection"),
+    ("module.backbone.body.stem.conv1.weight", "maskrcnn-benchmark")])
+def test_models_of_other_frameworks_are_called_by_their_names(name, framework):
+    with pytest.raises(InputError, match=f"is a model of {framework} .*expected names such as 'backbone.body.conv1"):
+        rename_old_keys({"roi_heads.box_predictor.cls_score.weight": 0, name: 1})
 
 
 def test_an_old_and_a_new_name_of_one_weight_are_refused():

@@ -22,6 +22,7 @@ from npmaskrcnn.weights import (
     write_npz,
     write_safetensors,
 )
+from tests.weights import forge
 
 NAMES = ["background", "circle", "square"]
 
@@ -98,6 +99,25 @@ def test_a_bare_state_dict_with_old_names_loads_into_resnet18(tmp_path):
     assert got.architecture["config"]["norm_eps"] == 1e-5
     assert got.class_names[18] == "dog"
     assert_same_state(got.state_dict(), state)
+
+
+def test_every_door_takes_a_checkpoint(tmp_path, model):
+    state = model.state_dict()
+    contents = {str(key): array.tobytes() for key, array in enumerate(state.values())}
+    tensors = {}
+    for key, (name, array) in zip(contents, state.items(), strict=True):
+        strides = [step // array.itemsize for step in np.empty(array.shape, array.dtype).strides]
+        kind = "LongStorage" if array.dtype == np.int64 else "FloatStorage"
+        tensors["model." + name] = forge.tensor(array.shape, strides, key=key, count=array.size, kind=kind)
+    pickled = forge.state(epoch=b"K\x01", state_dict=forge.entries(**tensors))
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(forge.torch_zip(pickled, contents))
+    for door in (load, lambda path: load_with_new_heads(path, 3), lambda path: load_into(models.maskrcnn_tiny(3), path),
+                 lambda path: export(path, tmp_path / "m.npz")):
+        said = rf"last.ckpt: took the {len(state)} tensors 'model\.\*' under 'state_dict'; left out 'epoch'$"
+        with pytest.warns(InputWarning, match=said):
+            door(path)
+    assert_same_state(load(tmp_path / "m.npz").state_dict(), state)
 
 
 def test_float64_weights_are_cast_and_that_is_reported(tmp_path, model):
@@ -179,7 +199,8 @@ def test_what_is_no_option_of_a_model_is_refused(tmp_path, model, name):
 def test_whole_floats_in_a_config_are_counts_and_the_model_predicts(tmp_path, model):
     config = {name: float(value) if type(value) is int else value for name, value in model.config.as_dict().items()}
     assert config["rpn_post_nms_top_n_test"] == 40.0 and config["max_size"] == 128.0
-    write_npz(tmp_path / "m.npz", model.state_dict(), {"architecture": {**model.architecture, "config": config}})
+    write_npz(tmp_path / "m.npz", model.state_dict(),
+              {"architecture": {**model.architecture, "config": config}, "class_names": model.class_names})
     got = load(tmp_path / "m.npz")
     assert got.config == model.config and type(got.config.rpn_post_nms_top_n_test) is int
     image = np.random.default_rng(1).random((96, 128, 3))
@@ -216,6 +237,7 @@ def test_the_meta_of_a_saved_model_is_plain_json(tmp_path, model):
 
 def test_new_heads_keep_everything_but_the_layers_that_name_classes(tmp_path, model):
     save(model, tmp_path / "m.npz")
+    assert load_with_new_heads(tmp_path / "m.npz", 6, min_size=(96, 80)).config.max_size == 192
     twin = load_with_new_heads(tmp_path / "m.npz", 6, np.random.default_rng(1), min_size=96)
     assert twin.num_classes == 6 and twin.config.min_size == 96 and twin.class_names is None
     assert twin.config.box_score_thresh == 0.25 and twin.architecture["num_classes"] == 6
@@ -297,5 +319,5 @@ def test_dimensions_of_a_file_are_judged_before_memory_is_asked_for(tmp_path, wr
 
 @pytest.mark.parametrize("eps", [-1, float("nan"), "x", [1]])
 def test_an_epsilon_that_cannot_be_is_refused(eps):
-    with pytest.raises(InputError, match="norm_eps must be a finite number of at least 0, got"):
+    with pytest.raises(InputError, match="norm_eps must be a number from 0 to 1, got"):
         models.maskrcnn_resnet_fpn("resnet18", norm_eps=eps, rng=models.NO_DRAWS)

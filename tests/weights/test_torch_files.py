@@ -1,11 +1,14 @@
 """Files that torch and safetensors wrote are read, number for number, without either."""
 
+import argparse
+import pickle
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from npmaskrcnn.errors import InputError
+from npmaskrcnn.errors import InputError, InputWarning
 from npmaskrcnn.weights import read_npz, read_state, sha256_prefix, write_safetensors
 from tests.weights import forge
 
@@ -52,9 +55,78 @@ def test_arrays_that_shared_a_storage_have_memory_of_their_own():
 
 @pytest.mark.parametrize("wrapper", ["model", "state_dict"])
 def test_the_state_dict_of_a_larger_checkpoint_is_found(wrapper):
-    state = read_state(FOLDER / f"checkpoint_{wrapper}.pth")
-    assert state.metadata == {"wrapper": wrapper}
+    said = f"checkpoint_{wrapper}.pth: took the 9 tensors under '{wrapper}'; left out '"
+    with pytest.warns(InputWarning, match=said):
+        state = read_state(FOLDER / f"checkpoint_{wrapper}.pth")
+    assert state.metadata["wrapper"] == wrapper
     assert_same(state.arrays, expected("network/"))
+
+
+def test_the_checkpoint_of_torchvisions_reference_script_is_read():
+    left_out = "'optimizer', 'lr_scheduler', 'args', 'epoch', 'scaler', 'model_ema', 'warmup', 'rng', 'seen', 'best'"
+    for name, more in ("checkpoint_references", 3), ("checkpoint_references_legacy", 2):
+        with pytest.warns(InputWarning) as caught:
+            state = read_state(FOLDER / f"{name}.pth")
+        assert [str(warning.message) for warning in caught] == [
+            f"{FOLDER / name}.pth: took the 9 tensors under 'model'; left out {left_out} and {more} more"]
+        assert_same(state.arrays, expected("network/"))
+
+
+def pickled(value):
+    """A fragment that makes any Python object."""
+    return pickle.dumps(value, 2)[2:-1]
+
+
+W, V = forge.tensor(), forge.tensor(key="1")
+BODY = "backbone.body.conv1.weight"
+ARGS = pickled(argparse.Namespace(path=Path("x"), steps=[16, 22], count=Counter([1]), odd={(1, 2): {3}, None: b"x"}))
+
+
+@pytest.mark.parametrize("fragment, taken", [
+    (forge.entries(model=forge.entries(w=W), model_ema=forge.entries(v=V), args=ARGS),
+     "under 'model'; left out 'model_ema', 'args'"),
+    (forge.entries(model_ema=forge.entries(n_averaged=V, **{f"module.{BODY}": W}), epoch=b"K\x01"),
+     "'module.*' under 'model_ema'; left out 'epoch', 'n_averaged'"),
+    (forge.entries(state_dict=forge.entries(**{f"net.{BODY}": W, "loss.w": V}), hyper_parameters=ARGS,
+                   callbacks=forge.entries(best=forge.entries(score=V))),
+     "'net.*' under 'state_dict'; left out 'hyper_parameters', 'callbacks', 'loss'"),
+    (forge.entries(**{f"module._orig_mod.{BODY}": W}), "'module._orig_mod.*'"),
+    (forge.entries(state=forge.entries(optimizers=ARGS, model=forge.entries(w=W)), rng=V),
+     "under 'state/model'; left out 'rng', 'optimizers'"),
+    (forge.entries(rng=V, model_state_dict=forge.entries(w=W)), "under 'model_state_dict'; left out 'rng'"),
+    (forge.entries(model=forge.entries(depth=b"K\x32"), state_dict=forge.entries(w=W)),
+     "under 'state_dict'; left out 'model'"),
+    (forge.entries(mine=forge.entries(w=W), args=ARGS,
+                   optimizer=forge.entries(state=b"}K\x00" + forge.entries(moment=V) + b"s")),
+     "under 'mine'; left out 'args', 'optimizer'"),
+])
+def test_a_fixed_rule_says_what_is_the_model_and_only_that_is_read(tmp_path, fragment, taken):
+    path = tmp_path / "c.pth"
+    path.write_bytes(forge.torch_zip(forge.program(fragment)))  # without storage 1: whoever asks for it is told
+    with pytest.warns(InputWarning) as caught:
+        state = read_state(path)
+    assert [str(warning.message) for warning in caught] == [f"{path}: took the 1 tensor {taken}"]
+    ((name, array),) = state.arrays.items()
+    assert name in ("w", BODY) and array.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize("fragment, reason", [
+    (forge.entries(a=forge.entries(w=W), b=forge.entries(w=W)), "has tensors under 'a', 'b', and none of these names"),
+    (forge.entries(w=W, args=ARGS), "has a Namespace under 'args'; its pickle asks for 'argparse.Namespace'"),
+    (forge.entries(epoch=b"K\x01", model=ARGS, optimizer=b"}"),
+     "has a int under 'epoch', a Namespace under 'model', a dict under 'optimizer'; its pickle asks for "
+     "'argparse.Namespace', which weights do not need and was not run; expected nothing but tensors"),
+    (ARGS, "its pickle asks for 'argparse.Namespace', which weights do not need and was not run"),
+    (forge.entries(model=forge.entries(w=W, v=ARGS)), "has a Namespace under 'model/v'; its pickle asks for"),
+    (forge.entries(w=W, v=forge.tensor(kind="ComplexFloatStorage")), "has a ComplexFloatStorage under 'v'"),
+    (forge.entries(model=forge.entries(**{"backbone.bottom_up.stem.conv1.weight": W})), "is a model of detectron2"),
+])
+def test_a_checkpoint_without_a_state_dict_says_what_it_has(tmp_path, fragment, reason):
+    path = tmp_path / "c.pth"
+    path.write_bytes(forge.torch_zip(forge.program(fragment)))
+    with pytest.raises(InputError) as caught:
+        read_state(path)
+    assert str(caught.value).startswith(f"{path}: {reason}") and "\n" not in str(caught.value)
 
 
 def test_safetensors_by_its_own_library_are_read():
@@ -81,7 +153,7 @@ def test_safetensors_come_back_and_lie_aligned(tmp_path):
     {"c": np.ones(2, complex)}, {"o": np.array([None])}, {"__metadata__": np.ones(2)},
 ])
 def test_what_safetensors_cannot_hold_is_not_written(tmp_path, bad):
-    with pytest.raises(InputError, match="has no place"):
+    with pytest.raises(InputError, match="has no place|must be an array of bools or real numbers"):
         write_safetensors(tmp_path / "a.safetensors", bad)
     with pytest.raises(InputError, match="maps strings to strings"):
         write_safetensors(tmp_path / "a.safetensors", {}, {"step": 3})
@@ -89,7 +161,6 @@ def test_what_safetensors_cannot_hold_is_not_written(tmp_path, bad):
 
 
 @pytest.mark.parametrize("name, reason", [
-    ("refused_namespace.pth", "asks for 'argparse.Namespace', which weights do not need and was not run"),
     ("refused_whole_network.pth", "asks for 'torch.nn.modules.container.Sequential'"),
     ("refused_uint16.pth", "asks for 'torch._utils._rebuild_tensor_v3'"),
     ("refused_protocol_4.pth", "is of protocol 4; expected 2"),
