@@ -7,6 +7,8 @@ files: `zoo` has those that take weights.
 
 import functools
 
+import numpy as np
+
 from . import nn
 from .config import as_plain, make_config
 from .judge import judge_fraction, judge_known, judge_number, judge_numbers, judge_rng, refusal
@@ -133,6 +135,17 @@ def _resnet_model(builder, arguments, body, num_classes, trainable_layers, norm,
     model.architecture = {"builder": builder, "num_classes": num_classes,
                           "config": {**settings.as_dict(), **arguments, "trainable_layers": trainable_layers}}
     return model
+
+
+def with_room(builder, options):
+    """Return options with a `max_size` that leaves the longer side of images room, where only `min_size` is given.
+
+    The tiny model was made for squares, so that its own `max_size` is no more than its `min_size`.
+    """
+    if builder == "maskrcnn_tiny" and "min_size" in options:
+        sides = make_config(min_size=options["min_size"]).min_size
+        return {"max_size": 2 * int(np.max(sides)), **options}
+    return options
 
 
 def _wire(backbone, channels, config, num_classes, box_head, box_channels, mask_head, mask_channels, rng,

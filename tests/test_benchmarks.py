@@ -10,7 +10,7 @@ import pytest
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
-@pytest.mark.parametrize("script", ["bench_tiny.py", "bench_resnet50.py", "bench_ops.py"])
+@pytest.mark.parametrize("script", ["bench_tiny.py", "bench_resnet50.py", "bench_ops.py", "check_torchvision_page.py"])
 def test_without_torch_a_benchmark_says_what_to_install(tmp_path, script):
     (tmp_path / "torch.py").write_text("raise ImportError(\"No module named 'torch'\")")
     result = subprocess.run([sys.executable, str(BENCHMARKS / script)], capture_output=True, text=True,

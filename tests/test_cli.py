@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from npmaskrcnn import __version__, cli, load, plots, rle
+from npmaskrcnn import MaskRCNN, __version__, cli, load, plots, rle
 from npmaskrcnn.commands import demo
 from npmaskrcnn.commands.train import shapes_validation
 from npmaskrcnn.datasets import CocoDataset, ShapesDataset, read_detections, shapes_test_set, write_coco
@@ -164,6 +164,22 @@ def test_detect_takes_patterns_and_points_from_a_folder_to_them(capsys, tmp_path
     assert str(SAMPLE.parent / "*.png") in error_line(capsys, "detect", SAMPLE.parent)
     code, out, _ = run(capsys, "detect", SAMPLE.parent / "00000[0].png", "--out", tmp_path)
     assert code == 0 and "1 of 1 image," in out
+
+
+@pytest.mark.parametrize("sizes, becomes", [
+    ([], (128, 128)), (["--min-size", 64], (64, 64)), (["--min-size", 192], (192, 192)),
+    (["--min-size", 192, "--max-size", 160], (160, 160)), (["--max-size", 96], (96, 96))])
+def test_detect_and_evaluate_resize_to_the_sizes_that_are_given(capsys, tmp_path, monkeypatch, sizes, becomes):
+    """A file that is a bare state dict does not know them."""
+    seen, detections = set(), MaskRCNN.detections
+    monkeypatch.setattr(MaskRCNN, "detections", lambda model, trace, *args: (
+        seen.add(tuple(trace.image_size)), detections(model, trace, *args))[1])
+    coco = tmp_path / "two"
+    write_coco(ShapesDataset(2, seed=3), coco)
+    assert run(capsys, "detect", coco / "000000.png", *sizes, "--out", tmp_path / "out")[0] == 0
+    assert seen == {becomes}
+    assert run(capsys, "evaluate", "--annotations", coco / "instances.json", "--images", coco, *sizes)[0] == 0
+    assert seen == {becomes}
 
 
 def test_class_names_of_ones_own_must_differ(capsys, tmp_path):
@@ -382,6 +398,10 @@ def test_names_that_the_terminal_cannot_show_and_a_foreign_backend_do_no_harm(tm
     (["detect", PICTURE, "--score", "7"], "--score"),
     (["detect", PICTURE, "--score", "nan"], "--score"),
     (["detect", PICTURE, "--iou", "-1"], "--iou"),
+    (["detect", PICTURE, "--min-size", "0"], "error: --min-size must be a"),
+    (["detect", PICTURE, "--max-size", "99999999999"], "error: --max-size must be a"),
+    (["evaluate", "--min-size", "-3"], "error: --min-size must be a"),
+    (["evaluate", "--detections", "a.json", "--min-size", "64"], "--min-size exclude"),
     (["detect", PICTURE, "--weights", PICTURE], "000000.png"),
     (["detect", PICTURE, "--classes", SAMPLE], "instances.json"),
     (["detect", SAMPLE], "instances.json"),
@@ -496,3 +516,14 @@ def test_pictures_of_12_bits_are_detected_in_and_measured_with_white(capsys, tmp
     assert names[0] in error_line(capsys, "detect", tmp_path / names[0], "--white", 400, "--out", tmp_path / "o")
     assert "--white must be" in error_line(capsys, "detect", tmp_path / names[0], "--white", 0)
     assert "--white needs --images" in error_line(capsys, "evaluate", "--white", 4095)
+
+
+@pytest.mark.parametrize("arguments", [
+    ["train", "coco", "--annotations", "none.json", "--images", "."], ["train", "shapes", "--weights", "none"],
+    ["train", "shapes", "--batch-size", "0"], ["evaluate", "--weights", "none"],
+    ["evaluate", "--annotations", "none.json", "--images", "."], ["detect", PICTURE, "--weights", "none"],
+    ["detect", "none.png"], ["detect", PICTURE, "--classes", "none"], ["detect", PICTURE, "--white", "0"]])
+def test_a_mistake_leaves_no_empty_folder_behind(capsys, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    error_line(capsys, *arguments, "--out", "folder")
+    assert not list(tmp_path.iterdir())

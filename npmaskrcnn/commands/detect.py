@@ -23,7 +23,7 @@ from ..files import atomic_writer, make_folder, read_text
 from ..judge import judge_fraction, judge_number
 from ..progress import ProgressLine
 from ..words import count, printable
-from .common import add_out, add_white, load_model
+from .common import add_out, add_sizes, add_white, load_model
 
 
 def add_arguments(parser):
@@ -36,6 +36,7 @@ def add_arguments(parser):
     parser.add_argument("--iou", type=float, default=0.5, metavar="T",
                         help="of two detections of a class that overlap more, keep the better (default: %(default)s)")
     parser.add_argument("--classes", metavar="FILE", help="text file with one class name a line, without background")
+    add_sizes(parser)
     add_white(parser)
     add_out(parser, "npmaskrcnn-out")
     parser.add_argument("--overwrite", action="store_true", help="replace files of the same names in that folder")
@@ -49,13 +50,13 @@ def run(options):
     pictures = _distinct_stems(_pictures(options.images))
     for path in pictures.values():
         images.read_image(path, options.white)
-    folder = make_folder(options.out, "--out")
-    if not options.overwrite:
-        _refuse_to_replace(folder, pictures)
-    model = load_model(options.weights)
+    model = load_model(options.weights, options.min_size, options.max_size)
     names = model.class_names or ["background"] + [f"class {i}" for i in range(1, model.num_classes)]
     if options.classes is not None:
         names = _read_class_names(options.classes, model.num_classes)
+    folder = make_folder(options.out, "--out")
+    if not options.overwrite:
+        _refuse_to_replace(folder, pictures)
 
     progress, entries, done = ProgressLine("detecting", len(pictures)), [], 0
     try:

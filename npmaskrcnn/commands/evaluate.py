@@ -14,7 +14,7 @@ from ..files import make_folder
 from ..progress import ProgressLine
 from ..training.options import judge_measured_classes
 from ..training.validation import predict_dataset
-from .common import add_white, load_model
+from .common import add_sizes, add_white, load_model
 
 
 def add_arguments(parser):
@@ -23,6 +23,7 @@ def add_arguments(parser):
     parser.add_argument("--annotations", metavar="FILE", help="COCO annotation file (default: the standard shapes)")
     parser.add_argument("--images", metavar="DIR", help="folder of its images (with --detections not needed)")
     parser.add_argument("--detections", metavar="FILE", help="measure this COCO results file instead of a model")
+    add_sizes(parser)
     add_white(parser)
     parser.add_argument("--out", metavar="DIR", help="also write the precision-recall curves here")
 
@@ -37,16 +38,19 @@ def run(options):
         raise InputError("--white needs --images: the pictures in which that number is white")
     if options.annotations is not None and options.images is None and options.detections is None:
         raise InputError("--annotations needs --images, the folder of its images, unless --detections is measured")
-    if options.detections is not None and options.weights is not None:
-        raise InputError("--detections and --weights exclude each other: measure a file, or run a model")
-    folder = None if options.out is None else make_folder(options.out, "--out")
+    of_a_model = {"--weights": options.weights, "--min-size": options.min_size, "--max-size": options.max_size}
+    for name, value in of_a_model.items():
+        if options.detections is not None and value is not None:
+            raise InputError(f"--detections and {name} exclude each other: measure a file, or run a model")
     dataset = (shapes_test_set() if options.annotations is None
                else CocoDataset(options.annotations, options.images, allow_empty=True, white=options.white))
     if options.detections is not None:
         found = read_detections(options.detections, dataset)
     else:
-        model = load_model(options.weights)
+        model = load_model(options.weights, options.min_size, options.max_size)
         _judge_common_classes(model, dataset, options.annotations or "the standard shapes")
+    folder = None if options.out is None else make_folder(options.out, "--out")      # all else is right
+    if options.detections is None:
         found = predict_dataset(model, dataset, ProgressLine("looking at images", len(dataset)).update)
     result = evaluate(dataset, found, IOU_TYPES if getattr(found, "has_masks", True) else "bbox")
     print(result.summary())

@@ -140,6 +140,4 @@ def _model(options, num_classes, rng):
         return models.maskrcnn_resnet50_fpn_v2(num_classes, rng=rng, **size)
     if options.model not in (None, "tiny"):
         return models.maskrcnn_resnet_fpn(options.model, num_classes, rng=rng, **size)
-    if size:
-        size["max_size"] = 2 * options.min_size         # images are not squares: leave the longer side room
-    return models.maskrcnn_tiny(num_classes, rng=rng, **size)
+    return models.maskrcnn_tiny(num_classes, rng=rng, **models.with_room("maskrcnn_tiny", size))

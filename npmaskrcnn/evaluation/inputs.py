@@ -116,7 +116,7 @@ def judge_for(target, detections, name, iou_types, class_names=None, size=None):
 
     Scores are those of the results file, where the detections come from one.
     """
-    if not all(hasattr(target, field) for field in ("boxes", "labels", "masks", "is_crowd", "area")):
+    if not all(hasattr(target, field) for field in ("boxes", "labels", "masks", "is_crowd")):
         raise refusal("target", "a Target", target)
     needs_masks = "segm" in iou_types
     if needs_masks and len(target.masks):

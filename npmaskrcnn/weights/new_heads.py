@@ -5,10 +5,8 @@ last layers are about the classes that it was trained for. So one who has few pi
 those last layers anew for other classes, and trains from there (transfer learning; Girshick et al. 2014, 3).
 """
 
-import numpy as np
 
 from .. import models
-from ..config import make_config
 from ..errors import InputError
 from ..judge import judge_known
 from .model_files import load
@@ -44,10 +42,8 @@ def load_with_new_heads(path, num_classes, rng=None, **config):
     stored = load(path)
     builder, settings = stored.architecture["builder"], stored.architecture["config"]
     judge_known(config, settings, f"option of {builder}")
-    if builder == "maskrcnn_tiny" and "min_size" in config:
-        sides = make_config(min_size=config["min_size"]).min_size
-        config.setdefault("max_size", 2 * int(np.max(sides)))   # images are not squares: leave the longer side room
-    model = getattr(models, builder)(num_classes=num_classes, rng=rng, **{**settings, **config})
+    options = {**settings, **models.with_room(builder, config)}
+    model = getattr(models, builder)(num_classes=num_classes, rng=rng, **options)
     kept = {key: array for key, array in stored.state_dict().items() if not key.startswith(CLASS_LAYERS)}
     report = model.load_state_dict(kept, strict=False)
     if (report.wrong_shape or report.unexpected
