@@ -482,7 +482,18 @@ def test_one_thing_is_named_as_one(capsys, tmp_path, no_curves):
     assert "1 image, 1 object, 1 class)" in repr(CocoDataset(annotations, tmp_path))
     code, out, errors = run(capsys, "train", "coco", "--annotations", annotations, "--images", tmp_path, "--steps", 1,
                             "--batch-size", 1, "--out", tmp_path / "run")
-    assert code == 0 and "training on 1 image, 1 a step" in out, errors
+    assert code == 0 and "training on 1 image with 1 object, 1 a step" in out, errors
+
+
+def test_crowds_are_counted_apart_where_a_training_begins(capsys, tmp_path, no_curves):
+    annotations = write_coco(ShapesDataset(2, seed=1, min_objects=2), tmp_path)
+    content = json.loads(annotations.read_text(encoding="utf-8"))
+    content["annotations"][0]["iscrowd"] = 1
+    annotations.write_text(json.dumps(content), encoding="utf-8")
+    objects = len(content["annotations"]) - 1
+    code, out, errors = run(capsys, "train", "coco", "--annotations", annotations, "--images", tmp_path, "--steps", 1,
+                            "--batch-size", 1, "--out", tmp_path / "run")
+    assert code == 0 and f"training on 2 images with {objects} objects (1 crowd left out)" in out, errors
 
 
 def test_a_class_may_have_any_name_of_one_line(capsys, tmp_path):

@@ -90,8 +90,7 @@ class CocoDataset:
         return len(self.image_ids)
 
     def __repr__(self):
-        num_crowds = sum(map(len, self._annotations.values())) - self.num_objects
-        crowds = f" and {count(num_crowds, 'crowd')} that training leaves out" if num_crowds else ""
+        crowds = f" and {count(self.num_crowds, 'crowd')} that training leaves out" if self.num_crowds else ""
         return (f"CocoDataset({str(self.annotation_file)!r}: {count(len(self), 'image')}, "
                 f"{count(self.num_objects, 'object')}{crowds}, {count(len(self.class_names) - 1, 'class')})")
 
@@ -99,6 +98,11 @@ class CocoDataset:
     def num_objects(self):
         """How many objects one can learn from: all annotations but crowds."""
         return sum(not a["iscrowd"] for found in self._annotations.values() for a in found)
+
+    @property
+    def num_crowds(self):
+        """How many annotations are crowds, many objects drawn as one, which training leaves out."""
+        return sum(map(len, self._annotations.values())) - self.num_objects
 
     def table(self):
         """The classes as text: label, category id in the file, objects, crowds (which training leaves out), name."""

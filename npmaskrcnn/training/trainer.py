@@ -207,7 +207,11 @@ class Trainer(Loop):
     def _say_what_is_to_come(self, last):
         into = f", into {self.out_dir}" if self.out_dir else ""
         steps = f"steps {self.step + 1} to {last}" if self.step < last else f"all {count(last, 'step')} done"
-        self.progress.say(f"training on {count(len(self.dataset), 'image')}, {self.batch_size} a step, {steps}{into}")
+        objects, crowds = (getattr(self.dataset, name, None) for name in ("num_objects", "num_crowds"))
+        contents = "" if objects is None else f" with {count(objects, 'object')}"
+        left_out = f" ({count(crowds, 'crowd')} left out)" if crowds else ""
+        self.progress.say(f"training on {count(len(self.dataset), 'image')}{contents}{left_out}, {self.batch_size} a "
+                          f"step, {steps}{into}")
         self.progress.say(chance_levels(self.model.num_classes))
 
     def _take_stock(self, last):
