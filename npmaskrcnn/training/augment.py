@@ -10,6 +10,8 @@ picture to its working size, so a picture that was merely enlarged would come ou
 References: Ghiasi et al. 2021, "Simple copy-paste" (scale jitter with crop and pad).
 """
 
+from dataclasses import fields
+
 import numpy as np
 
 from ..judge import judge_number
@@ -115,7 +117,7 @@ def without_crowds(target):
     """Leave out crowd objects: many things drawn as one, so there is no box that the model should find."""
     if not target.is_crowd.any():
         return target
-    return Target.from_judged(**{name: array[~target.is_crowd] for name, array in vars(target).items()})
+    return Target.from_judged(*(getattr(target, field.name)[~target.is_crowd] for field in fields(target)))
 
 
 def _window(old, new, place):
