@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -77,7 +78,7 @@ def differences(one, two):
     """Return what differs between two trainings' folders: names of arrays, of logs, or of files that are not there."""
     (arrays, meta), (others, other_meta) = (read_npz(folder / "model.npz") for folder in (one, two))
     found = [] if meta == other_meta and list(arrays) == list(others) else ["model.npz"]
-    found += [key for key, array in arrays.items() if array.tobytes() != others[key].tobytes()]
+    found += [key for key, array in arrays.items() if key in others and array.tobytes() != others[key].tobytes()]
     for name in ("log.csv", "validation.csv"):
         log, other = read_log(one / name), read_log(two / name)
         found += [f"{name}: {key}" for key in log
@@ -122,6 +123,9 @@ def main():
                 has_come, part, words = moment(rng, seconds, out)
                 if not kill(start(folder, out), has_come):
                     part, words = "too late", f"{words}: too late"
+                    if not kills:                       # a training that nobody killed does not count
+                        shutil.rmtree(out)
+                        continue
                 kills.append(words)
                 counts[part] = counts.get(part, 0) + 1
             left = sorted(path.name for path in out.glob("*")) if out.exists() else []

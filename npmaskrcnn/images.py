@@ -46,7 +46,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .errors import InputError, warn
 from .files import Unreadable, naming, open_regular
-from .judge import ALPHA_BACKGROUND, checked_image, judge_number, judge_size, too_large_advice, warn_of_few_bits
+from .judge import (ALPHA_BACKGROUND, checked_image, judge_size, judge_white, likely_bits, too_large_advice,
+                    warn_of_few_bits)
 
 
 def as_float_image(image, name="image", dtype=np.float32, white=None):
@@ -116,14 +117,16 @@ def open_image(path):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)   # the limit below is lower
-                image = Image.open(file)
+                image = Image.open(file, formats=_formats())
             judge_size(image.size[::-1], str(path))
             # An MPO is one photograph, with a preview or a depth map behind it.
             num_pictures = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
             image.seek(0)   # counting them may have turned the pages
-            is_cut = not image.mode.startswith("I") and re.search(";16[BLN]", str(image.tile)) is not None
+            # Its decoder's raw mode is one of 16 bits, and the image's is not: the lower 8 are about to be lost.
+            loses_bits = not image.mode.startswith("I") and re.search(";16[BLN]", str(image.tile)) is not None
+            white_is_zero = getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0
             image.load()
-            image.info[UPPER_BITS] = is_cut
+            image.info.update({UPPER_BITS: loses_bits, WHITE_IS_ZERO: white_is_zero})
         except (InputError, MemoryError):
             raise
         except UnidentifiedImageError:
@@ -139,7 +142,7 @@ def open_image(path):
 
 def _divided_by_white(image, white, name, dtype):
     """The numbers of an array divided by the one that is white; `InputError` if they are not within 0 and that."""
-    white = judge_number(white, "white", above=0)
+    white = judge_white(white, "white")
     if image.dtype.kind not in "uif":
         raise InputError(f"{name}: values of type {image.dtype}; white goes with numbers only")
     low, high = image.min(), image.max()
@@ -150,9 +153,10 @@ def _divided_by_white(image, white, name, dtype):
 
 # ---- files ----
 
-# The key in a Pillow image's `info` that notes that its file has 16 bits a channel, of which Pillow has read 8.
-UPPER_BITS = "npmaskrcnn: upper bits only"
-OTHER_WAYS = "save it as 8 bit, or read it with another library and use as_float_image(array, white=4095)"
+# Keys in a Pillow image's `info`: its file has 16 bits a channel, of which Pillow has read 8; its file's 0 is white.
+UPPER_BITS, WHITE_IS_ZERO = "npmaskrcnn: upper bits only", "npmaskrcnn: white is zero"
+PHOTOMETRIC = 262       # the tag of a TIFF that says so
+OTHER_WAYS = "save it as 8 bit, or read it with another library and use as_float_image(array, white={white})"
 
 
 def _pillow_to_array(image, name, white):
@@ -167,11 +171,11 @@ def _pillow_to_array(image, name, white):
     except Exception as error:   # a damaged EXIF block must not cost the picture
         warn(f"{name}: its EXIF block cannot be read ({_reason(error)}); it is not turned")
     if image.mode.startswith("I") or image.mode == "F":
-        return _from_deep(np.asarray(image), image.mode, name, white)
+        return _from_deep(image, name, white)
     if image.info.get(UPPER_BITS):
         _judge_upper_bits(image, name, white)
     try:
-        if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
             image = image.convert("RGBA")
             page = Image.new("RGBA", image.size, (round(255 * ALPHA_BACKGROUND),) * 3 + (255,))
             image = Image.alpha_composite(page, image)
@@ -180,28 +184,40 @@ def _pillow_to_array(image, name, white):
         raise InputError(f"{name}: mode {image.mode} cannot be converted to RGB") from None
 
 
-def _from_deep(values, mode, name, white):
+def _from_deep(image, name, white):
     """Gray of 16 or 32 bits as (H, W, 3) uint8, scaled so that white is 255; Pillow's own conversion would cut off."""
+    values, see_through = np.asarray(image), image.info.get("transparency")
     if white is None:
         low, high = values.min(), values.max()
-        if mode == "F" or low < 0 or high > 65535:
-            raise InputError(f"{name}: holds 32 bit values from {low:g} to {high:g} (mode {mode}), whose scale is "
-                             "unknown; say which one is white (white=, --white), or save it as 8 or 16 bit")
+        # Pillow has 16 bits in the mode of 32, too, but not where a TIFF has 32.
+        if image.mode == "F" or low < 0 or high > 65535 or (image.mode, image.format) == ("I", "TIFF"):
+            raise InputError(f"{name}: holds 32 bit values from {low:g} to {high:g} (mode {image.mode}), whose scale "
+                             "is unknown; say which one is white (white=, --white), or save it as 8 or 16 bit")
         warn_of_few_bits(high, name)
         white = 65535
-    gray = np.round(255 * _divided_by_white(values, white, name, np.float64)).astype(np.uint8)
-    return np.repeat(gray[:, :, None], 3, axis=2)
+    gray = _divided_by_white(values, white, name, np.float64)
+    if image.info.get(WHITE_IS_ZERO):       # of 8 bits Pillow turns it round itself
+        gray = 1 - gray
+    if see_through is not None:             # the number that is transparent, on a page
+        gray = np.where(values == see_through, ALPHA_BACKGROUND, gray)
+    return np.repeat(np.round(255 * gray).astype(np.uint8)[:, :, None], 3, axis=2)
+
+
+def _formats():
+    """The formats that are read: all of Pillow's but those for which it would start another program."""
+    Image.init()
+    return [name for name in Image.ID if name not in ("EPS", "WMF")]
 
 
 def _judge_upper_bits(image, name, white):
     """Warn of a color picture of 16 bits that is dark because it has fewer; with `white` it cannot be read."""
     if white is not None:
         raise InputError(f"{name}: has 16 bits a channel, of which Pillow reads the upper 8, too few to scale them by "
-                         f"white; {OTHER_WAYS}")
-    largest = max(high for _, high in np.atleast_2d(image.convert("RGB").getextrema()))
-    if largest < 64:
-        warn(f"{name}: 16 bits a channel, but no value is above {256 * largest + 255}, so it is read as dark or black, "
-             f"and Pillow reads the upper 8 bits only; if it has 12 bits, say: {OTHER_WAYS}")
+                         f"white; {OTHER_WAYS.format(white=f'{white:g}')}")
+    largest = 256 * max(high for _, high in np.atleast_2d(image.convert("RGB").getextrema())) + 255
+    if bits := likely_bits(largest):
+        warn(f"{name}: 16 bits a channel, but no value is above {largest}, so it is read as dark or black, and Pillow "
+             f"reads the upper 8 bits only; if it has {bits} bits: {OTHER_WAYS.format(white=2**bits - 1)}")
 
 
 def _beginning(file):
@@ -210,6 +226,8 @@ def _beginning(file):
     start = file.read(64)
     if start.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<svg")):
         return "it is a web page or XML"
+    if start.startswith((b"II*\0", b"MM\0*")):
+        return "it is a TIFF with numbers of a kind that Pillow does not read"
     return f"it begins with {start[:8]!r}"
 
 

@@ -105,6 +105,17 @@ def judge_known(names, options, what):
             raise InputError(f"{name!r} is no {what}; {hint}{listing}".rstrip("; "))
 
 
+def judge_class_names(names, name):
+    """Return class names, background included, as a list, or raise `InputError` for what no model can keep."""
+    given = list(names) if isinstance(names, (list, tuple, np.ndarray)) else []
+    if len(given) < 2 or not all(isinstance(one, str) and one.strip() for one in given):
+        raise refusal(name, "a list of texts, the background's first and at least one class's", names)
+    named = [one for one in given if one != "N/A"]      # COCO's gaps in the numbering
+    if len(set(named)) < len(named) or any("\ud800" <= letter <= "\udfff" for one in given for letter in one):
+        raise refusal(name, "all different, without halves of characters", names)
+    return given
+
+
 def judge_rng(rng, needs=("random", "permutation")):
     """Return a generator: the one given if it has what is needed of it, or a new one from a seed."""
     if not isinstance(rng, type) and all(hasattr(rng, name) for name in needs):
@@ -112,6 +123,11 @@ def judge_rng(rng, needs=("random", "permutation")):
     if not isinstance(rng, numbers.Integral) or isinstance(rng, bool) or rng < 0:
         raise refusal("rng", "a np.random.Generator, or a seed of at least 0", rng)
     return np.random.default_rng(rng)
+
+
+def judge_white(value, name):
+    """Return the number that is white in a picture (or None), or raise `InputError`."""
+    return judge_number(value, name, 1e-6, 2**32, optional=True)
 
 
 # ---- arrays ----
@@ -148,7 +164,7 @@ def checked_image(image, name="image", dtype=np.float32):
     if not isinstance(image, np.ndarray):
         raise InputError(f"{name}: expected an (H, W, 3) array, got {type(image).__name__}")
     _judge_shape(image.shape, name)
-    pixels = _scale(image, name, dtype)
+    pixels = _scale(image.astype(image.dtype.newbyteorder("="), copy=False), name, dtype)
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     if pixels.shape[2] in (2, 4):
@@ -200,12 +216,17 @@ def _scale(image, name, dtype):
     if image.dtype.kind == "f":
         return _scale_float(image, name, dtype)
     raise InputError(f"{name}: values of type {image.dtype}, expected uint8, uint16, bool or float in 0..1; "
-                     "for 0..255 use image.astype(np.uint8)")
+                     "for 0..255 use image.astype(np.uint8), for other scales as_float_image(image, white=)")
+
+
+def likely_bits(largest):
+    """Return of how many bits numbers are whose largest is this, if of fewer than 16; else None."""
+    return next((bits for bits in (8, 10, 12, 14) if 0 < largest < 2**bits), None)
 
 
 def warn_of_few_bits(largest, name):
     """Warn if of 16 bits the upper ones are used by no value: then fewer are meant, and the picture comes out dark."""
-    for bits in [bits for bits in (8, 10, 12, 14) if 0 < largest < 2**bits][:1]:
+    if bits := likely_bits(largest):
         warn(f"{name}: 16 bits, but no value is above {largest}, so it is read too dark; if it has {bits} bits, say "
              f"which number is white: --white {2**bits - 1}, or white= of as_float_image, read_image and CocoDataset")
 

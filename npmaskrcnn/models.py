@@ -148,6 +148,14 @@ def with_room(builder, options):
     return options
 
 
+def reconfigure(model, **options):
+    """Change options of a model that is there, and of what is saved of it: sizes, thresholds, numbers; no anchors."""
+    options = with_room(model.architecture["builder"], options)
+    model.config = config = make_config(model.config.as_dict(), len(model.config.anchor_sizes), **options)
+    model.transform = Transform(config.min_size, config.max_size, config.image_mean, config.image_std)
+    model.architecture["config"].update(config.as_dict())
+
+
 def _wire(backbone, channels, config, num_classes, box_head, box_channels, mask_head, mask_channels, rng,
           rpn_conv_depth=1, strides=STRIDES):
     """Put RPN and heads behind a backbone of so many `channels`; without a `mask_head` there is no mask branch.

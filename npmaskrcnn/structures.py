@@ -200,7 +200,8 @@ class Detections:
         return self.table()
 
     def table(self, class_names=None, max_rows=20):
-        """The detections as text, one a line, with the classes' names if they are given."""
+        """The detections as text, one a line, with the names of their classes: those given, or their own, if any."""
+        class_names = self.class_names if class_names is None else class_names
         if class_names is not None and len(self) and self.labels.max() >= len(class_names):
             raise InputError(f"class_names: {len(class_names)} names, background included, but there is a detection "
                              f"of class {self.labels.max()}")

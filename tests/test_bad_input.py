@@ -299,9 +299,9 @@ def test_broken_weights_do_not_pass_for_an_empty_picture(tmp_path):
 
 
 @pytest.mark.parametrize("names, message", [
-    (["background", "cat"], "are not 3 strings"), ("cat", "are not 3 strings"),
-    (["background", "cat", "cat"], "not all different"),
-    (["background", "cat", " "], "blank"),
+    (["background", "cat"], "are 2, the classes 3"), ("cat", "must be a list of texts"),
+    (["background", "cat", "cat"], "must be all different"), (["background", "cat", "\ud800"], "without halves"),
+    (["background", "cat", " "], "must be a list of texts"),
 ])
 def test_save_refuses_class_names_that_load_would_refuse(tmp_path, model, names, message):
     model.class_names = names

@@ -6,6 +6,7 @@ other means. Each mistake is held against the option that it names.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from npmaskrcnn import MaskRCNN, __version__, cli, load, plots, rle
+from npmaskrcnn import MaskRCNN, __version__, cli, load, plots, rle, save
 from npmaskrcnn.commands import demo
 from npmaskrcnn.commands.train import shapes_validation
 from npmaskrcnn.datasets import CocoDataset, ShapesDataset, read_detections, shapes_test_set, write_coco
@@ -472,7 +473,7 @@ def test_threads_are_told_before_or_after_the_command():
 def test_advice_for_lack_of_memory_names_only_options_that_there_are(capsys, tmp_path, monkeypatch, command, advice):
     def run_out(*args, **kwargs):
         raise MemoryError
-    monkeypatch.setattr("npmaskrcnn.commands.detect.load_model", run_out)
+    monkeypatch.setattr("npmaskrcnn.commands.detect.the_model", run_out)
     monkeypatch.setattr("npmaskrcnn.training.train", run_out)
     assert error_line(capsys, *command, "--out", tmp_path).endswith(f"use {advice}")
 
@@ -501,13 +502,13 @@ def test_a_class_may_have_any_name_of_one_line(capsys, tmp_path):
     code, out, _ = run(capsys, "detect", PICTURE, "--classes", tmp_path / "names.txt", "--out", tmp_path / "out")
     assert code == 0 and "\x1b" not in out
     content = json.loads(SAMPLE.read_text(encoding="utf-8"))
-    for category, name in zip(content["categories"], ["a$_$", "_$20 bill, $10 bill", "two\nlines \ud800"], strict=True):
+    for category, name in zip(content["categories"], ["a$_$", "_$20 bill, $10 bill", "two\nlines"], strict=True):
         category["name"] = name
     (tmp_path / "a.json").write_text(json.dumps(content))
     (tmp_path / "r.json").write_text("[]")
     code, out, _ = run(capsys, "evaluate", "--annotations", tmp_path / "a.json", "--detections", tmp_path / "r.json",
                        "--out", tmp_path)
-    assert code == 0 and r"two\nlines \ud800" in out and (tmp_path / "precision-recall-masks.png").exists()
+    assert code == 0 and r"two\nlines" in out and (tmp_path / "precision-recall-masks.png").exists()
 
 
 def test_pictures_of_12_bits_are_detected_in_and_measured_with_white(capsys, tmp_path):
@@ -538,3 +539,59 @@ def test_a_mistake_leaves_no_empty_folder_behind(capsys, tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     error_line(capsys, *arguments, "--out", "folder")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_category_that_no_file_could_keep_is_refused_before_the_first_step(capsys, tmp_path):
+    content = json.loads(SAMPLE.read_text(encoding="utf-8"))
+    for name, words in (("\ud800", "a text without halves of characters"), ("Background ", "is called Background"),
+                        (content["categories"][1]["name"] + " ", "category name used more than once")):
+        content["categories"][0]["name"] = name
+        (tmp_path / "a.json").write_text(json.dumps(content))
+        assert words in error_line(capsys, "train", "coco", "--annotations", tmp_path / "a.json", "--images",
+                                   SAMPLE.parent, "--out", tmp_path / "run")
+
+
+def test_pictures_of_the_command_itself_are_never_replaced_and_long_names_are_cut(capsys, tmp_path):
+    for name in ("x.png", "x-labels.png"):
+        (tmp_path / name).write_bytes(PICTURE.read_bytes())
+    line = error_line(capsys, "detect", tmp_path / "x.png", tmp_path / "x-labels.png", "--out", tmp_path, "--overwrite")
+    assert "x-labels.png: is one of the pictures" in line
+    assert (tmp_path / "x-labels.png").read_bytes() == PICTURE.read_bytes()
+    long = tmp_path / ("m" * 245 + ".png")
+    long.write_bytes(PICTURE.read_bytes())
+    code, _, errors = run(capsys, "detect", long, "--out", tmp_path / "out")
+    assert code == 0 and len(list((tmp_path / "out").iterdir())) == 3, errors
+
+
+def test_a_model_without_names_needs_as_many_classes_or_names(capsys, tmp_path):
+    model = load(data_file("tiny.npz"))
+    names, model.class_names = model.class_names[1:], None
+    save(model, tmp_path / "m.npz")
+    annotations = write_coco(ShapesDataset(4, seed=3, kinds=("square", "triangle")), tmp_path / "two")
+    words = ["evaluate", "--weights", tmp_path / "m.npz", "--annotations", annotations, "--images", annotations.parent]
+    assert "the model's have no names, and there are 3" in error_line(capsys, *words)
+    (tmp_path / "names.txt").write_text("\n".join(names))
+    code, out, errors = run(capsys, *words, "--classes", tmp_path / "names.txt")
+    assert code == 0 and float(re.search(r"all\s+100\s+([\d.]+)", out)[1]) > 0.5, (out, errors)
+    assert any("lacks the classes circle" in line for line in errors)
+
+
+def test_a_validation_set_may_have_the_classes_in_another_order(capsys, tmp_path, no_curves):
+    train = write_coco(ShapesDataset(3, seed=1), tmp_path / "train")
+    val = write_coco(ShapesDataset(3, seed=2, kinds=("triangle", "circle")), tmp_path / "val")
+    code, out, errors = run(capsys, "train", "coco", "--annotations", train, "--images", train.parent,
+                            "--val-annotations", val, "--val-images", val.parent, "--steps", 1, "--batch-size", 1,
+                            "--out", tmp_path / "run")
+    assert code == 0 and any("lacks the classes square" in line for line in errors), errors
+
+
+def test_many_objects_in_a_picture_are_proposed_and_a_change_of_size_is_said(capsys, tmp_path, no_curves):
+    annotations = write_coco(ShapesDataset(2, image_size=(256, 256), seed=1, min_objects=14, max_objects=16), tmp_path)
+    most = CocoDataset(annotations).most_objects
+    assert most > 5
+    code, out, errors = run(capsys, "train", "coco", "--annotations", annotations, "--images", tmp_path, "--steps", 1,
+                            "--batch-size", 1, "--out", tmp_path / "run")
+    assert code == 0, errors
+    assert f"up to {most} objects in a picture: {8 * most} proposals (of 40)" in out
+    assert "a picture of 256 x 256 pixels is resized to 128 x 128 (--min-size)" in out
+    assert load(tmp_path / "run" / "model.npz").config.rpn_post_nms_top_n_test == 8 * most

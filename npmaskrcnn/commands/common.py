@@ -1,12 +1,11 @@
 """What several commands need: options that they share, and a model out of a file."""
 
-from dataclasses import replace
-
 from ..config import LARGEST_NUMBER
+from ..errors import InputError
+from ..files import read_text
 from ..judge import judge_number
-from ..models import with_room
+from ..models import reconfigure
 from ..shipped import trained_tiny
-from ..stages.transform import Transform
 from ..weights import load
 
 
@@ -21,8 +20,11 @@ def add_white(parser):
                         help="number that is white in pictures of 16 or 32 bits, such as 4095 for 12 bits")
 
 
-def add_sizes(parser):
-    """Add the options --min-size and --max-size."""
+def add_model(parser):
+    """Add the options that say which model looks at pictures, and what its file may not know."""
+    parser.add_argument("--weights", metavar="FILE",
+                        help=".npz, .pth or .safetensors (default: the tiny model that knows three shapes)")
+    parser.add_argument("--classes", metavar="FILE", help="text file with one class name a line, without background")
     parser.add_argument("--min-size", type=int, metavar="PIXELS",
                         help="shorter side to which images are resized (default: what the weight file says, 800 if it "
                         "is a bare state dict)")
@@ -30,14 +32,31 @@ def add_sizes(parser):
                         help="bound on their longer side, which wins (default: the same, 1333)")
 
 
-def load_model(weights, min_size=None, max_size=None):
-    """Load a weight file, or the trained tiny model if `weights` is None; sizes that are given replace the file's."""
-    given = {"min_size": judge_number(min_size, "--min-size", 1, LARGEST_NUMBER, whole=True, optional=True),
-             "max_size": judge_number(max_size, "--max-size", 1, LARGEST_NUMBER, whole=True, optional=True)}
+def load_model(weights):
+    """Load a weight file, or the trained tiny model if `weights` is None."""
+    return trained_tiny() if weights is None else load(weights)
+
+
+def the_model(options):
+    """Load the model that the options of `add_model` name; class names and sizes that they give replace the file's."""
+    given = {"min_size": judge_number(options.min_size, "--min-size", 1, LARGEST_NUMBER, whole=True, optional=True),
+             "max_size": judge_number(options.max_size, "--max-size", 1, LARGEST_NUMBER, whole=True, optional=True)}
     sizes = {name: size for name, size in given.items() if size is not None}
-    model = trained_tiny() if weights is None else load(weights)
+    model = load_model(options.weights)
     if sizes:
-        config = replace(model.config, **with_room(model.architecture["builder"], sizes))
-        model.config = config
-        model.transform = Transform(config.min_size, config.max_size, config.image_mean, config.image_std)
+        reconfigure(model, **sizes)
+    if options.classes is not None:
+        model.class_names = _read_class_names(options.classes, model.num_classes)
     return model
+
+
+def _read_class_names(path, num_classes):
+    lines = read_text(path, "a list of class names, one a line").splitlines()
+    names = [line.strip() for line in lines if line.strip()]
+    if len(names) != num_classes - 1:
+        raise InputError(f"{path}: has {len(names)} class names, but the model has {num_classes - 1} classes besides "
+                         "background")
+    repeated = [name for i, name in enumerate(names) if name in names[:i]]
+    if repeated:
+        raise InputError(f"{path}: has the class name {repeated[0]!r} more than once")
+    return ["background"] + names

@@ -9,7 +9,6 @@ example: npmaskrcnn detect photo.jpg --weights model.npz --out found
 """
 
 import glob
-import json
 import os
 from pathlib import Path
 
@@ -18,25 +17,26 @@ from PIL import Image
 
 from .. import images
 from ..datasets import detections_to_coco
+from ..datasets.results import write_entries
 from ..errors import InputError
-from ..files import atomic_writer, make_folder, read_text
-from ..judge import judge_fraction, judge_number
+from ..files import atomic_writer, make_folder
+from ..judge import judge_fraction, judge_white
 from ..progress import ProgressLine
 from ..words import count, printable
-from .common import add_out, add_sizes, add_white, load_model
+from .common import add_model, add_out, add_white, the_model
+
+
+LONGEST_STEM = 200      # bytes of a picture's name that its results have: file systems take 255, with what follows
 
 
 def add_arguments(parser):
     """Say what can be typed."""
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="a picture, or a pattern such as 'photos/*.jpg'")
-    parser.add_argument("--weights", metavar="FILE",
-                        help=".npz, .pth or .safetensors (default: the tiny model that knows three shapes)")
+    add_model(parser)
     parser.add_argument("--score", type=float, default=0.5, metavar="S",
                         help="show detections with a higher score than this (default: %(default)s)")
     parser.add_argument("--iou", type=float, default=0.5, metavar="T",
                         help="of two detections of a class that overlap more, keep the better (default: %(default)s)")
-    parser.add_argument("--classes", metavar="FILE", help="text file with one class name a line, without background")
-    add_sizes(parser)
     add_white(parser)
     add_out(parser, "npmaskrcnn-out")
     parser.add_argument("--overwrite", action="store_true", help="replace files of the same names in that folder")
@@ -46,17 +46,14 @@ def run(options):
     """Detect in every image; all are judged before the work begins, and one at a time is in memory."""
     judge_fraction(options.score, "--score")
     judge_fraction(options.iou, "--iou")
-    judge_number(options.white, "--white", above=0, optional=True)
+    judge_white(options.white, "--white")
     pictures = _distinct_stems(_pictures(options.images))
     for path in pictures.values():
         images.read_image(path, options.white)
-    model = load_model(options.weights, options.min_size, options.max_size)
+    model = the_model(options)
     names = model.class_names or ["background"] + [f"class {i}" for i in range(1, model.num_classes)]
-    if options.classes is not None:
-        names = _read_class_names(options.classes, model.num_classes)
     folder = make_folder(options.out, "--out")
-    if not options.overwrite:
-        _refuse_to_replace(folder, pictures)
+    _judge_replacing(folder, pictures, options.overwrite)
 
     progress, entries, done = ProgressLine("detecting", len(pictures)), [], 0
     try:
@@ -67,8 +64,7 @@ def run(options):
             progress.update(done)
     finally:                                # Ctrl-C, a full disk: what is done is not lost
         if done:
-            with atomic_writer(folder / "detections.json") as file:
-                file.write(json.dumps(entries, indent=1).encode("utf-8"))
+            write_entries(folder / "detections.json", entries)
             print(f"wrote overlays and label maps of {done} of {count(len(pictures), 'image')}, "
                   f"and {folder / 'detections.json'}")
 
@@ -78,7 +74,10 @@ def _detect(model, path, place, image_id, names, options, tell):
     from .. import plots
 
     image = images.read_image(path, options.white)
-    found = model.predict(image, options.score, options.iou, tell, paste_all=False)
+    try:
+        found = model.predict(image, options.score, options.iou, tell, paste_all=False)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     print(f"{printable(path)}: {found.table(names)}")
     figure = plots.instances(image, found.boxes, found.labels, found.scores, found.masks, names)
     plots.save_figure(figure, f"{place}-detections.png")
@@ -98,24 +97,31 @@ def _pictures(named):
     return list(dict.fromkeys(paths))
 
 
-def _refuse_to_replace(folder, stems):
-    names = ["detections.json"] + [f"{stem}-{what}.png" for stem in stems for what in ("detections", "labels")]
+def _judge_replacing(folder, pictures, overwrite):
+    """Refuse to replace files, unless told to, and to replace a picture of this very command in any case."""
+    names = ["detections.json"] + [f"{stem}-{what}.png" for stem in pictures for what in ("detections", "labels")]
     found = [name for name in names if (folder / name).exists()]
-    if found:
+    if found and not overwrite:
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
         raise InputError(f"{folder}: holds {', '.join(found[:3])}{more} already; choose another folder (--out), or "
                          "replace them (--overwrite)")
+    for name in found:
+        if any(os.path.samefile(folder / name, path) for path in pictures.values()):
+            raise InputError(f"{folder / name}: is one of the pictures, and would be replaced; choose another folder "
+                             "(--out)")
 
 
 def _distinct_stems(paths):
-    """Give every image a name of its own in the output folder; return the path by that name."""
-    path_of = {}
+    """Give every image a name of its own in the output folder, on every system; return the path by that name."""
+    path_of, taken = {}, set()
     for path in paths:
-        stem, number = Path(path).stem, 1
-        while stem in path_of:
+        short = os.fsdecode(os.fsencode(Path(path).stem)[:LONGEST_STEM])
+        stem, number = short, 1
+        while stem.casefold() in taken:
             number += 1
-            stem = f"{Path(path).stem}-{number}"
+            stem = f"{short}-{number}"
         path_of[stem] = path
+        taken.add(stem.casefold())
     return path_of
 
 
@@ -126,14 +132,3 @@ def _label_map(found):
         picture[found.masks[i] > 0.5] = i + 1
     return picture
 
-
-def _read_class_names(path, num_classes):
-    lines = read_text(path, "a list of class names, one a line").splitlines()
-    names = [line.strip() for line in lines if line.strip()]
-    if len(names) != num_classes - 1:
-        raise InputError(f"{path}: has {len(names)} class names, but the model has {num_classes - 1} classes besides "
-                         "background")
-    repeated = [name for i, name in enumerate(names) if name in names[:i]]
-    if repeated:
-        raise InputError(f"{path}: has the class name {repeated[0]!r} more than once")
-    return ["background"] + names

@@ -7,23 +7,22 @@ example: npmaskrcnn evaluate --weights model.npz --annotations instances_val.jso
 """
 
 from ..datasets import CocoDataset, read_detections, shapes_test_set
-from ..errors import InputError, warn
+from ..errors import InputError
 from ..evaluation import evaluate
-from ..evaluation.inputs import IOU_TYPES, labels_by_name
+from ..evaluation.inputs import IOU_TYPES
 from ..files import make_folder
 from ..progress import ProgressLine
 from ..training.options import judge_measured_classes
 from ..training.validation import predict_dataset
-from .common import add_sizes, add_white, load_model
+from .common import add_model, add_white, the_model
 
 
 def add_arguments(parser):
     """Say what can be typed."""
-    parser.add_argument("--weights", metavar="FILE", help="default: the trained tiny model")
+    add_model(parser)
     parser.add_argument("--annotations", metavar="FILE", help="COCO annotation file (default: the standard shapes)")
     parser.add_argument("--images", metavar="DIR", help="folder of its images (with --detections not needed)")
     parser.add_argument("--detections", metavar="FILE", help="measure this COCO results file instead of a model")
-    add_sizes(parser)
     add_white(parser)
     parser.add_argument("--out", metavar="DIR", help="also write the precision-recall curves here")
 
@@ -38,7 +37,8 @@ def run(options):
         raise InputError("--white needs --images: the pictures in which that number is white")
     if options.annotations is not None and options.images is None and options.detections is None:
         raise InputError("--annotations needs --images, the folder of its images, unless --detections is measured")
-    of_a_model = {"--weights": options.weights, "--min-size": options.min_size, "--max-size": options.max_size}
+    of_a_model = {"--weights": options.weights, "--classes": options.classes, "--min-size": options.min_size,
+                  "--max-size": options.max_size}
     for name, value in of_a_model.items():
         if options.detections is not None and value is not None:
             raise InputError(f"--detections and {name} exclude each other: measure a file, or run a model")
@@ -47,8 +47,8 @@ def run(options):
     if options.detections is not None:
         found = read_detections(options.detections, dataset)
     else:
-        model = load_model(options.weights, options.min_size, options.max_size)
-        _judge_common_classes(model, dataset, options.annotations or "the standard shapes")
+        model = the_model(options)
+        judge_measured_classes(model, dataset, options.annotations or "the standard shapes")
     folder = None if options.out is None else make_folder(options.out, "--out")      # all else is right
     if options.detections is None:
         found = predict_dataset(model, dataset, ProgressLine("looking at images", len(dataset)).update)
@@ -61,13 +61,3 @@ def run(options):
             plots.save_figure(plots.precision_recall(part, dataset.class_names), path)
         print(f"wrote {' and '.join(map(str, paths))}")
 
-
-def _judge_common_classes(model, dataset, name):
-    """Refuse a model that shares no class with the dataset, before it looks at a picture; name what it cannot find."""
-    if model.class_names is None:
-        judge_measured_classes(model, dataset, name)
-        return
-    found = labels_by_name(model.class_names, dataset.class_names[1:], f"{name}: the model")
-    unknown = [text for label, text in enumerate(dataset.class_names) if label and label not in found]
-    if unknown:
-        warn(f"{name}: the model does not know {', '.join(unknown)}; these objects count as not found")

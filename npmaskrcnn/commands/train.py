@@ -13,6 +13,7 @@ from .. import models
 from ..datasets import TEST_SEED, CocoDataset, ShapesDataset, warn_of_shared_images
 from ..errors import InputError
 from ..judge import judge_number
+from ..stages.transform import resized_size
 from ..training.options import judge_classes
 from ..weights import CLASS_LAYERS, load_with_new_heads
 from ..words import count
@@ -85,11 +86,30 @@ def run(options):
     dataset, validation = options.datasets(options)
     model = _model(options, len(dataset.class_names), np.random.default_rng(options.seed))
     judge_classes(model, dataset, options.annotations or "the shapes")
+    if options.annotations is not None and options.resume is None:
+        _fit_to(model, dataset)
     train(model, dataset, num_steps=options.steps, out_dir=options.out, optimizer=options.optimizer, lr=options.lr,
           resume=options.resume, batch_size=options.batch_size, rng=options.seed, validation=validation,
           eval_every=options.eval_every, checkpoint_every=options.checkpoint_every,
           checkpoint_at=options.checkpoint_at, flip=not options.no_flip, scale_jitter=options.scale_jitter,
           loss_weights={"loss_mask": options.mask_weight})
+
+
+def _fit_to(model, dataset):
+    """Let a model propose enough for the fullest picture, and say at which size it will see the pictures."""
+    most, config = dataset.most_objects, model.config
+    wanted = {"rpn_pre_nms_top_n_train": 20 * most, "rpn_pre_nms_top_n_test": 20 * most,
+              "rpn_post_nms_top_n_train": 8 * most, "rpn_post_nms_top_n_test": 8 * most,
+              "box_detections_per_img": 2 * most}
+    more = {name: number for name, number in wanted.items() if number > getattr(config, name)}
+    if more:
+        models.reconfigure(model, **more)
+        print(f"up to {count(most, 'object')} in a picture: {model.config.rpn_post_nms_top_n_test} proposals (of "
+              f"{config.rpn_post_nms_top_n_test}) and {model.config.box_detections_per_img} detections at most")
+    size = sorted(dataset.sizes, key=np.prod)[len(dataset) // 2]
+    shown = resized_size(size, np.max(config.min_size), config.max_size)
+    if shown != size:
+        print(f"a picture of {size[1]} x {size[0]} pixels is resized to {shown[1]} x {shown[0]} (--min-size)")
 
 
 def _judge_model_options(options):

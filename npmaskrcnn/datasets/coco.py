@@ -19,7 +19,7 @@ from .. import rle
 from ..errors import InputError, warn
 from ..files import as_path
 from ..images import read_image
-from ..judge import judge_number
+from ..judge import judge_white
 from ..structures import Target, mask_extents
 from ..words import count, printable
 from .coco_json import listing, one_spelling, read_annotations
@@ -72,7 +72,7 @@ class CocoDataset:
         self.annotation_file = Path(as_path(annotation_file, "annotation_file"))
         self.image_dir = None if image_dir is None else Path(as_path(image_dir, "image_dir"))
         self.skip_invalid = skip_invalid
-        self.white = judge_number(white, "white", above=0, optional=True)
+        self.white = judge_white(white, "white")
         categories, images, annotations = read_annotations(self.annotation_file, boxes_as_masks, skip_invalid,
                                                            allow_empty)
         self.class_names = ["background"] + [category["name"] for category in categories]
@@ -98,6 +98,11 @@ class CocoDataset:
     def num_objects(self):
         """How many objects one can learn from: all annotations but crowds."""
         return sum(not a["iscrowd"] for found in self._annotations.values() for a in found)
+
+    @property
+    def most_objects(self):
+        """How many objects the fullest image has."""
+        return max((len(found) for found in self._annotations.values()), default=0)
 
     @property
     def num_crowds(self):

@@ -10,6 +10,7 @@ The format: ``{"images": [{"id", "file_name", "width", "height"}], "categories":
 "iscrowd"}]}``. A segmentation is a list of polygons, or an RLE ``{"size": [height, width], "counts"}``.
 """
 
+import re
 import unicodedata
 from collections import Counter
 
@@ -56,16 +57,9 @@ def read_annotations(path, boxes_as_masks=False, skip_invalid=False, allow_empty
     sizes = {image["id"]: (image["height"], image["width"]) for image in images}
     known = {category["id"]: category["name"] for category in categories}
     annotations = []
-    for name, entry in _judged(content["annotations"], "annotation", path):
-        image_id, category_id = entry["image_id"], entry["category_id"]
-        name = f"{name} (image {short(image_id)})"
-        if image_id not in sizes:
-            raise InputError(f"{name}: no image has the id {short(image_id)}{other_kind(image_id, sizes)}")
-        if category_id not in known:
-            raise InputError(f"{name}: category_id is {short(category_id)}, the declared categories are "
-                             + ", ".join(f"{key} {text}" for key, text in list(known.items())[:20]))
+    for position, entry in enumerate(content["annotations"]):
         try:
-            _read_annotation(entry, sizes[image_id], boxes_as_masks, name)
+            _read_annotation(entry, _judge_entry(entry, position, "annotation", path), sizes, known, boxes_as_masks)
             annotations.append(entry)
         except InputError as error:
             if not skip_invalid:
@@ -112,22 +106,24 @@ def _is_id(value):
 WHOLE = _is_whole, "a whole number"
 ID = _is_id, "a whole number or a text"
 TEXT = lambda value: isinstance(value, str) and value.strip(), "a text"
+NAME = (lambda value: isinstance(value, str) and value.strip() and not re.search("[\ud800-\udfff]", value),
+        "a text without halves of characters")
 SIDE = lambda value: _is_whole(value) and value > 0, "a positive whole number"
 CROWD = lambda value: value in (None, 0, 1), "0 or 1"
 AREA = lambda value: value is None or (is_number(value) and value >= 0), "a number of pixels"
 BOX = (lambda value: value is None or (isinstance(value, list) and len(value) == 4 and all(map(is_number, value))),
        "four finite numbers x, y, width, height")
-FIELDS = {"category": {"id": WHOLE, "name": TEXT},
+FIELDS = {"category": {"id": WHOLE, "name": NAME},
           "image": {"id": ID, "file_name": TEXT, "width": SIDE, "height": SIDE},
           "annotation": {"id": ID, "image_id": ID, "category_id": WHOLE}}
-VALUES = {"iscrowd": CROWD, "area": AREA, "bbox": BOX}      # of an annotation; none of them must be there
+OPTIONAL = {"iscrowd": CROWD, "area": AREA, "bbox": BOX}      # of an annotation, which may lack them
 
 
 def _judge_fields(entry, fields, name):
     for key, (fits, expected) in fields.items():
         if not fits(entry.get(key)):
             raise InputError(f"{name}: {key} is {short(entry.get(key))}, expected {expected}")
-        if isinstance(entry.get(key), float) and fields is not VALUES:
+        if isinstance(entry.get(key), float) and fields is not OPTIONAL:
             entry[key] = int(entry[key])        # 1.0, as some programs write whole numbers
 
 
@@ -150,19 +146,24 @@ def _judge_format(content, path):
 def _judged(entries, kind, path):
     """Yield the entries of one list, each with what messages call it, after judging the fields that it must have."""
     for position, entry in enumerate(entries):
-        if not isinstance(entry, dict):
-            raise InputError(f"{path}: {kind} {position} of the list: expected an object, got {short(entry)}")
-        called = short(entry["id"]) if _is_id(entry.get("id")) else f"{position} of the list"
-        name = f"{path}: {kind} {called}"
-        _judge_fields(entry, FIELDS[kind], name)
-        yield name, entry
+        yield _judge_entry(entry, position, kind, path), entry
+
+
+def _judge_entry(entry, position, kind, path):
+    """Judge the fields that an entry of a list must have, and return what messages call it."""
+    if not isinstance(entry, dict):
+        raise InputError(f"{path}: {kind} {position} of the list: expected an object, got {short(entry)}")
+    called = short(entry["id"]) if _is_id(entry.get("id")) else f"{position} of the list"
+    _judge_fields(entry, FIELDS[kind], f"{path}: {kind} {called}")
+    return f"{path}: {kind} {called}"
 
 
 def _read_categories(entries, path):
     """Categories by ascending id, so that files of one collection agree on the labels."""
     for name, category in _judged(entries, "category", path):
-        if category["name"] == "background":
-            raise InputError(f"{name} is called background; leave it out, what is not annotated is background")
+        category["name"] = category["name"].strip()
+        if category["name"].lower() == "background":
+            raise InputError(f"{name} is called {category['name']}; leave it out, what is not annotated is background")
     _judge_ids(entries, "category", path)
     _judge_unique([category["name"] for category in entries], "category name", path)
     return sorted(entries, key=lambda category: category["id"])
@@ -191,9 +192,17 @@ def _judge_unique(values, what, path):
 
 # ---- one annotation ----
 
-def _read_annotation(entry, size, boxes_as_masks, name):
-    """Judge all that one annotation says, and put it into one form."""
-    _judge_fields(entry, VALUES, name)
+def _read_annotation(entry, name, sizes, categories, boxes_as_masks):
+    """Judge all that one annotation says, and put it into one form; `sizes` (of images) and `categories` are by id."""
+    image_id, category_id = entry["image_id"], entry["category_id"]
+    name = f"{name} (image {short(image_id)})"
+    if image_id not in sizes:
+        raise InputError(f"{name}: no image has the id {short(image_id)}{other_kind(image_id, sizes)}")
+    if category_id not in categories:
+        raise InputError(f"{name}: category_id is {short(category_id)}, the declared categories are "
+                         + ", ".join(f"{key} {text}" for key, text in list(categories.items())[:20]))
+    size = sizes[image_id]
+    _judge_fields(entry, OPTIONAL, name)
     bbox, segmentation = entry.get("bbox"), entry.get("segmentation") or None
     if segmentation is None:
         if not boxes_as_masks or bbox is None:

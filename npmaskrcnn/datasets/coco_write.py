@@ -8,16 +8,20 @@ import functools
 import hashlib
 import json
 import os
+import tempfile
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from .. import rle
 from ..errors import InputError, warn
-from ..files import atomic_writer, make_folder
+from ..files import make_folder
 from ..images import as_float_image
 from ..structures import as_xywh, judged_pair
 from ..words import count
+
+FILE_NAME = "{:06d}.png"
 
 
 def write_coco(dataset, folder, overwrite=False):
@@ -31,8 +35,9 @@ def write_coco(dataset, folder, overwrite=False):
     folder : str or path
         Made if it is missing.
     overwrite : bool
-        Replace files of these names (``instances.json``, ``000000.png``, ...) that are there; otherwise that is an
-        error. Files that the dataset itself reads (its `path(i)` and `annotation_file`) are never replaced.
+        Replace files of these names (``instances.json``, ``000000.png``, ...) that are there, after everything was
+        read; otherwise that is an error. Files that the dataset says it reads (`path(i)`, `annotation_file`) are never
+        replaced.
 
     Returns
     -------
@@ -42,43 +47,54 @@ def write_coco(dataset, folder, overwrite=False):
     Raises
     ------
     InputError
-        If `dataset` is none, or a file would be replaced that must not be: then nothing has been written.
+        If `dataset` is none, an item of it cannot be used, or a file would be replaced that must not be: then nothing
+        has been written.
     """
     folder = make_folder(folder, "folder")
     if not all(hasattr(dataset, name) for name in ("class_names", "__getitem__", "__len__")):
         raise InputError("dataset: expected a dataset with class_names, as in write_coco(dataset, folder), got "
                          f"{dataset!r:.60}")
     annotation_file = folder / "instances.json"
-    file_names = [f"{i:06d}.png" for i in range(len(dataset))]
+    file_names = [FILE_NAME.format(i) for i in range(len(dataset))]
     _judge_replacing(dataset, [annotation_file, *(folder / name for name in file_names)], overwrite)
     labels = range(1, len(dataset.class_names))
     category_ids = getattr(dataset, "category_ids", (None, *labels))
     categories = [{"id": int(category_ids[label]), "name": dataset.class_names[label]} for label in labels]
+    try:
+        with tempfile.TemporaryDirectory(prefix=".", dir=folder) as waiting:
+            lists = {"categories": categories, **_write_pictures(dataset, category_ids, Path(waiting))}
+            _write_lists(Path(waiting) / annotation_file.name, lists)
+            for name in (*file_names, annotation_file.name):    # now all is read: what is replaced is needed no more
+                os.replace(Path(waiting) / name, folder / name)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written into ({error.strerror or error})") from None
+    return annotation_file
+
+
+def _write_pictures(dataset, category_ids, folder):
+    """Write the pictures of a dataset, and return the lists of images and annotations."""
     images, annotations = [], []
-    for i, file_name in enumerate(file_names):
+    for i in range(len(dataset)):
         image, target = judged_pair(dataset[i], f"dataset[{i}]")
         image = as_float_image(image, f"dataset[{i}]: image")
         target.check(image.shape[:2], class_names=dataset.class_names, name=f"dataset[{i}]: target")
         height, width = image.shape[:2]
-        images.append({"id": i + 1, "file_name": file_name, "width": width, "height": height})
-        with atomic_writer(folder / file_name) as file:
-            Image.fromarray(np.rint(image * 255).astype(np.uint8)).save(file, "PNG", optimize=True)
+        images.append({"id": i + 1, "file_name": FILE_NAME.format(i), "width": width, "height": height})
+        Image.fromarray(np.rint(image * 255).astype(np.uint8)).save(folder / FILE_NAME.format(i), optimize=True)
         for k, bbox in enumerate(as_xywh(target).tolist()):
             annotations.append({
                 "id": len(annotations) + 1, "image_id": i + 1, "category_id": int(category_ids[target.labels[k]]),
                 "bbox": bbox, "area": float(target.area[k]),
                 "iscrowd": int(target.is_crowd[k]), "segmentation": rle.encode(target.masks[k])})
-    _write_lists(annotation_file, {"categories": categories, "images": images, "annotations": annotations})
-    return annotation_file
+    return {"images": images, "annotations": annotations}
 
 
-def _write_lists(annotation_file, lists):
+def _write_lists(path, lists):
     """Write the lists as one JSON object, an entry a line, to be read by eye."""
     lines = {key: ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries)
              for key, entries in lists.items()}
     text = ",\n".join(f'"{key}": [\n{entries}\n]' for key, entries in lines.items())
-    with atomic_writer(annotation_file) as file:
-        file.write(f"{{\n{text}\n}}\n".encode())
+    path.write_bytes(f"{{\n{text}\n}}\n".encode())
 
 
 def _judge_replacing(dataset, targets, overwrite):

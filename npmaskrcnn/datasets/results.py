@@ -77,7 +77,7 @@ def _bbox(found, k):
     """``[x, y, width, height]`` of detection `k`: as the file had it that it comes from, if it does."""
     if found.xywh is not None:
         return found.xywh[k].tolist()
-    x1, y1, x2, y2 = map(_shortest, found.boxes[k])
+    x1, y1, x2, y2 = map(_shortest, found.boxes[k])     # x2 - x1 is not rounded: it must give x2 again
     return [x1, y1, x2 - x1, y2 - y1]
 
 
@@ -88,7 +88,11 @@ def _plain(value):
 
 def write_detections(path, detections, image_ids, category_ids=None, mask_threshold=0.5):
     """Write `detections_to_coco` to a JSON file, one detection a line."""
-    entries = detections_to_coco(detections, image_ids, category_ids, mask_threshold)
+    write_entries(path, detections_to_coco(detections, image_ids, category_ids, mask_threshold))
+
+
+def write_entries(path, entries):
+    """Write the entries of a results file, one a line."""
     with atomic_writer(path) as file:
         file.write(("[\n" + ",\n".join(json.dumps(entry) for entry in entries) + "\n]\n").encode("utf-8"))
 
@@ -129,7 +133,8 @@ def read_detections(path, dataset):
             raise InputError(f"{name}: expected an object, got {type(entry).__name__}")
         index, label = picture_of(entry, name), class_of(entry, name)
         segmentation, extent = _read_mask(entry, dataset.size(index), name) if has_masks else (None, None)
-        score, = _judge_size([judge_number(entry.get("score"), f"{name}: score")], f"{name}: score")
+        score = judge_number(entry.get("score"), f"{name}: score")
+        _judge_magnitude([score], f"{name}: score")
         per_image[index].append(_Found(score, label, _read_box(entry, extent, name), segmentation, extent))
     sizes = [dataset.size(i) for i in range(len(per_image))]
     _warn_of_other_meanings([(one, size) for found, size in zip(per_image, sizes, strict=True) for one in found], path)
@@ -183,7 +188,7 @@ def encoded_masks(codes, size):
 
 # ---- one entry ----
 
-def _judge_size(numbers, name):
+def _judge_magnitude(numbers, name):
     """Return numbers, or raise InputError for one that no float32 can hold."""
     for number in numbers:
         if abs(number) > LARGEST:
@@ -208,7 +213,7 @@ def _read_box(entry, extent, name):
         return x1, y1, x2 - x1, y2 - y1
     if bbox is None:
         raise InputError(f"{name}: has no bbox and no segmentation; expected one of them at least")
-    x, y, w, h = _judge_size(judge_numbers(bbox, f"{name}: bbox", 4), f"{name}: bbox")
+    x, y, w, h = _judge_magnitude(judge_numbers(bbox, f"{name}: bbox", 4), f"{name}: bbox")
     if w < 0 or h < 0:
         raise InputError(f"{name}: bbox is {bbox!r:.60}, expected x, y, width, height, no side below 0")
     return x, y, w, h

@@ -76,7 +76,7 @@ def mask_overlap(det_masks, gt_masks, is_crowd, mask_threshold=0.5):
     for d, mask in enumerate(det_masks):
         mask = mask if mask.dtype == bool else mask > mask_threshold
         det_area[d] = np.count_nonzero(mask)
-        for g in np.flatnonzero(gt_area) if det_area[d] else ():
+        for g in np.flatnonzero(gt_area):
             intersection[d, g] = np.count_nonzero(mask[boxes[g]] & gt_masks[g][boxes[g]])
     return _divide(intersection, det_area, gt_area, is_crowd), det_area
 

@@ -120,6 +120,7 @@ def _settings(trainer):
             "schedule": None if schedule is None else {"name": type(schedule).__name__, **vars(schedule)},
             "batch_size": trainer.batch_size, "clip_norm": trainer.clip_norm, "loss_weights": trainer.loss_weights,
             "flip": trainer.flip, "scale_jitter": trainer.scale_jitter,
+            "white": getattr(trainer.dataset, "white", None),
             "weight_average": None if average is None else average.decay}
 
 

@@ -40,7 +40,7 @@ def alone_in(folder):
                 _lock(file)
                 remove_unfinished(folder)
             except OSError as error:
-                if error.errno in HELD:
+                if error.errno in HELD:     # else there are no locks here
                     raise InputError(f"{folder}: another training is writing into this folder; wait for its end, or "
                                      "choose another folder (--out)") from None
         yield

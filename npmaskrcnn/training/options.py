@@ -3,8 +3,9 @@
 import numpy as np
 
 from ..errors import InputError, warn
+from ..evaluation.inputs import labels_by_name
 from ..images import as_float_image
-from ..judge import judge_numbers, refusal
+from ..judge import judge_class_names, judge_numbers, refusal
 from ..structures import judged_pair
 from ..words import count
 from .augment import LARGEST_ZOOM, SMALLEST_ZOOM
@@ -72,7 +73,7 @@ def judge_images(model, dataset, name, tell):
         try:
             _judged_item(model, dataset[done], f"image {done} of the {name}", f"{name}[{done}]")
         except (InputError, OSError) as error:
-            faults.append(str(error))
+            faults.append(str(error) if isinstance(error, InputError) else f"image {done} of the {name}: {error}")
         done += 1
         tell(done)
     if len(faults) > 1:
@@ -103,6 +104,8 @@ def judge_dataset(model, dataset, name, to_learn_from=False):
         raise InputError(f"{name}: expected a dataset with len() and [i] -> (image, Target), got {dataset!r:.60}")
     if len(dataset) == 0:
         raise InputError(f"{name}: has no image")
+    if getattr(dataset, "class_names", None) is not None:
+        judge_class_names(dataset.class_names, f"{name}: class_names")      # which the model will have
     if to_learn_from and getattr(dataset, "num_objects", None) == 0:
         raise InputError(f"{name}: has no object to learn from, only crowds (iscrowd 1), which training leaves out")
     if to_learn_from:
@@ -112,19 +115,22 @@ def judge_dataset(model, dataset, name, to_learn_from=False):
 
 
 def judge_measured_classes(model, dataset, name):
-    """Raise InputError unless the dataset's classes are the model's, or the first of them; warn of those that it lacks.
+    """Raise InputError unless a model can be measured on a dataset's classes; warn of those that only one side has.
 
-    COCO's evaluation knows no other classes than the dataset's: what a model finds of another is neither right nor
-    wrong. `predict_dataset` leaves it out.
+    They meet by their names. A model without names must have as many classes, because its numbers are all that it has.
     """
     if getattr(dataset, "class_names", None) is None:
         raise refusal(f"{name}: class_names", 'a list of "background" and the classes', None)
-    judge_classes(model, dataset, name, some_suffice=True)
-    theirs, ours = dataset.class_names[1:], model.class_names or ()
-    if len(theirs) < model.num_classes - 1:
-        lacking = _listing(ours[len(dataset.class_names):], 5) or f"all but the first {len(theirs)} of the model's"
-        warn(f"{name}: lacks the classes {lacking}; detections of them are left out, and the average precision is one "
-             f"over {_listing(theirs, 5)}")
+    if model.class_names is None:
+        judge_classes(model, dataset, name)
+        return
+    theirs, ours = dataset.class_names[1:], model.class_names[1:]
+    labels_by_name(model.class_names, theirs, f"{name}: the model")
+    if unknown := [text for text in theirs if text not in ours]:
+        warn(f"{name}: the model does not know {_listing(unknown, 5)}; these objects count as not found")
+    if lacking := [text for text in ours if text not in theirs]:
+        warn(f"{name}: lacks the classes {_listing(lacking, 5)}; detections of them are left out, and the average "
+             f"precision is one over {_listing(theirs, 5)}")
 
 
 def judge_classes(model, dataset, name, some_suffice=False):

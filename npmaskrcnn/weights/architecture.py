@@ -27,12 +27,14 @@ CLASS_ROWS = {  # outputs per class of the three last layers
 }
 
 
-def infer_architecture(state):
+def infer_architecture(state, name="the state dict"):
     """Infer the builder and its arguments from a state dict in today's names.
 
     Parameters
     ----------
     state : mapping of str to ndarray
+    name : str
+        What a warning calls it.
 
     Returns
     -------
@@ -59,7 +61,7 @@ def infer_architecture(state):
             raise InputError(f"is a version-2 Mask R-CNN on {body}; only resnet50 is built in version 2")
         return {"builder": "maskrcnn_resnet50_fpn_v2", "num_classes": num_classes, "config": {}}
     if "backbone.body.bn1.num_batches_tracked" in state:
-        warn("its body was trained with unfrozen batch norm and is loaded with frozen batch norm: "
+        warn(f"{name}: its body was trained with unfrozen batch norm and is loaded with frozen batch norm: "
              "predictions are the same, further training differs")
     config = {"body": body, "norm_eps": 1e-5}
     return {"builder": "maskrcnn_resnet_fpn", "num_classes": num_classes, "config": config}

@@ -34,12 +34,14 @@ def new_name(name):
     return name
 
 
-def rename_old_keys(state):
+def rename_old_keys(state, name="the state dict"):
     """Give a state dict today's names, without a prefix.
 
     Parameters
     ----------
     state : mapping of str to ndarray
+    name : str
+        What a warning calls it.
 
     Returns
     -------
@@ -58,13 +60,13 @@ def rename_old_keys(state):
     """
     prefix, state, left_out = split_prefix(state)
     if prefix:
-        warn(what_was_taken(len(state), "", prefix, left_out))
+        warn(f"{name}: {what_was_taken(len(state), '', prefix, left_out)}")
     renamed = {}
-    for name, array in state.items():
-        if new_name(name) in renamed:
-            raise InputError(f"{new_name(name)!r} is there under an old and a new name; expected one of them")
-        renamed[new_name(name)] = array
-    old = [name for name in state if new_name(name) != name]
+    for key, array in state.items():
+        if new_name(key) in renamed:
+            raise InputError(f"{new_name(key)!r} is there under an old and a new name; expected one of them")
+        renamed[new_name(key)] = array
+    old = [key for key in state if new_name(key) != key]
     if old:
-        warn(f"{len(old)} old key names were renamed, the first {old[0]!r} to {new_name(old[0])!r}")
+        warn(f"{name}: {len(old)} old key names were renamed, the first {old[0]!r} to {new_name(old[0])!r}")
     return renamed

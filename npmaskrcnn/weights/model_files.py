@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import InputError, warn
 from ..files import Unreadable, as_path, naming, parse_json
-from ..judge import COUNTER
+from ..judge import COUNTER, judge_class_names
 from ..words import count
 from .architecture import count_classes, infer_architecture
 from .coco_names import COCO_NAMES
@@ -89,7 +89,7 @@ def load(path):
         if "architecture" in meta:
             architecture, class_names = meta["architecture"], meta.get("class_names")
         else:
-            architecture, class_names = infer_architecture(arrays), None
+            architecture, class_names = infer_architecture(arrays, path), None
             if "norm_eps" in architecture["config"]:
                 architecture["config"]["norm_eps"] = published_norm_eps(path)
             if architecture["num_classes"] == len(COCO_NAMES):
@@ -175,8 +175,8 @@ def published_norm_eps(path):
 
 
 def _model_meta(model):
-    names = list(model.class_names) if isinstance(model.class_names, (tuple, np.ndarray)) else model.class_names
-    meta = {"architecture": model.architecture, "class_names": _judge_class_names(names, model.num_classes)}
+    meta = {"architecture": model.architecture,
+            "class_names": _judge_class_names(model.class_names, model.num_classes)}
     return {**meta, "untrained": True} if model.untrained else meta
 
 
@@ -199,7 +199,7 @@ def _read_model_arrays(path):
         if not isinstance(keys, list) or not all(isinstance(key, str) and key in arrays for key in keys):
             raise InputError("is a training checkpoint that lacks arrays of its model")
         arrays = {key: arrays[key] for key in keys}
-    return rename_old_keys(arrays), meta
+    return rename_old_keys(arrays, path), meta
 
 
 def _parse_meta(text):
@@ -239,9 +239,6 @@ def _class_difference(model, arrays):
 def _judge_class_names(names, num_classes):
     if names is None:
         return None
-    if not isinstance(names, list) or len(names) != num_classes or not all(isinstance(n, str) for n in names):
-        raise InputError(f"the class names are not {num_classes} strings, background included")
-    named = [name for name in names if name != "N/A"]    # COCO's gaps in the numbering
-    if len(set(named)) < len(named) or not all(name.strip() for name in names):
-        raise InputError(f"the class names are not all different, or one is blank: {', '.join(names[:20])}")
+    if len(names := judge_class_names(names, "the class names")) != num_classes:
+        raise InputError(f"the class names are {len(names)}, the classes {num_classes}, background included")
     return names

@@ -51,7 +51,8 @@ def read_torch_zip(archive, root):
         raise Unreadable(f"is of byte order {order[:10].decode('ascii', 'replace')!r}; expected 'little'")
     pickle_size = archive.members[root + "/data.pkl"].file_size
     if pickle_size > MAX_PICKLE:
-        raise Unreadable(f"has a data.pkl of {pickle_size} bytes; expected at most {MAX_PICKLE}")
+        raise Unreadable(f"has a data.pkl of {pickle_size} bytes; expected at most {MAX_PICKLE}: beside "
+                         "the tensors it holds far more than a training needs to go on; save the state dict alone")
 
     value, _ = unpickle(Program(archive.read(root + "/data.pkl")))
     tensors, metadata = find_state(value)

@@ -7,9 +7,10 @@ A training saves what it needs to go on, and the model is one thing among many:
     Lightning                  {"state_dict": {"model.backbone...": ..., "criterion.weight": ...}, "callbacks", ...}
     several GPUs, compiled     {"module._orig_mod.backbone...": ...}
 
-The key is the first of `WRAPPERS` that leads to tensors, else the only one that does. The prefix is whatever stands
-before the first name that is torchvision's; what does not begin with it is not of the model. Only names are looked at,
-so that nothing is read that is not taken: an optimizer's moments are twice as large as the model.
+The key is the first of `WRAPPERS` that leads to tensors, unless the model's names are at the top; else the top, if it
+has tensors, and else the only key that does. The prefix is whatever stands before the first name that is torchvision's;
+what does not begin with it is not of the model. Only names are looked at, so that nothing is read that is not taken: an
+optimizer's moments are twice as large as the model.
 """
 
 import re
@@ -24,7 +25,7 @@ WRAPPERS = ("model", "state_dict", "model_state_dict", "model_state", "net", "ne
 MAX_DEPTH = 2  # keys that lead to a state dict: {"state": {"model": ...}}
 MAX_NAMED = 10  # in a message
 # What stands before a model's parts is its prefix; wrappers of a single part begin with an underscore (_orig_mod).
-PART = re.compile(r"((?:\w+\.){0,8}?)(?:backbone\.(?:_\w+\.){0,4}(?:body|fpn)|rpn\.(?:_\w+\.){0,4}head|roi_heads)\.")
+PART = re.compile(r"((?:[\w-]+\.){0,8}?)(?:backbone\.(?:_\w+\.){0,4}(?:body|fpn)|rpn\.(?:_\w+\.){0,4}head|roi_heads)\.")
 OTHER_FRAMEWORKS = (("backbone.bottom_up.", "detectron2"), ("roi_head.bbox_head.", "MMDetection"),
                     ("rpn_head.rpn_conv.", "MMDetection"), ("backbone.body.stem.", "maskrcnn-benchmark"))
 EXPECTED = ("expected nothing but tensors (dense, not quantized), at the top or under 'model', 'state_dict' or the "
@@ -51,6 +52,8 @@ def find_state(value):
     ------
     Unreadable
         If there is none, or more than one, or if it holds something that is not a tensor.
+    InputError
+        If it is that of another framework's Mask R-CNN.
     """
     if type(value) is not dict or not value:
         if type(value) in (Name, Unknown):
@@ -69,13 +72,15 @@ def find_state(value):
 
 def _path(value, depth=MAX_DEPTH):
     """Return the keys that lead to a dict with tensors, () if this is one, None if there is none."""
+    if any(type(item) is Tensor and PART.match(key) for key, item in value.items() if type(key) is str):
+        return ()               # the model's own names, whatever lies beside them
     inside = {key: item for key, item in value.items() if type(key) is str and type(item) is dict} if depth else {}
     for name in WRAPPERS:
         if name in inside and (rest := _path(inside[name], depth - 1)) is not None:
             return (name, *rest)
     if any(type(item) is Tensor for item in value.values()):
         return ()
-    found = [key for key, item in inside.items() if any(type(number) is Tensor for number in item.values())]
+    found = [key for key, item in inside.items() if any(type(one) is Tensor for one in item.values())]
     if len(found) > 1:
         raise Unreadable(f"has tensors under {_listed(map(short, found))}, and none of these names tells which are the "
                          f"model's; {EXPECTED}")

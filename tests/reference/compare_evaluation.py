@@ -11,6 +11,7 @@ figure, or an entry of the precision and recall arrays, differs by more than 1e-
 import argparse
 import contextlib
 import io
+import itertools
 import json
 import sys
 import tempfile
@@ -85,10 +86,8 @@ def random_differences(num_sets):
     """Yield the difference of every random set and kind of results."""
     with tempfile.TemporaryDirectory() as folder:
         annotation_file, results_file = Path(folder) / "annotations.json", Path(folder) / "results.json"
-        for seed in range(num_sets):
-            content, results = random_annotations(np.random.default_rng(seed))
-            if not results:
-                continue
+        drawn = (random_annotations(np.random.default_rng(seed)) for seed in itertools.count())
+        for content, results in itertools.islice((one for one in drawn if one[1]), num_sets):
             annotation_file.write_text(json.dumps(content))
             for what, left_out in PARTS.items():
                 # pycocotools takes the area of the box for masks, too, where an entry has one: see docs/formats.md.

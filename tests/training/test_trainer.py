@@ -835,7 +835,7 @@ class Faulty:
 def test_all_faults_of_the_images_are_told_before_the_first_step(fake_model, boxes, tmp_path):
     faulty = Faulty(boxes(7), {2: InputError("2.png: is damaged"), 5: OSError("5.png: no such device")})
     with pytest.raises(InputError, match="^dataset: of the 7 images these 2 cannot be used: 2.png: is damaged; "
-                                         "5.png: no such device$"):
+                                         "image 5 of the dataset: 5.png: no such device$"):
         train(fake_model(), faulty, 3, tmp_path, log_every=0)
     assert faulty.reads == list(range(7)) and not (tmp_path / "log.csv").exists()
     one = Faulty(boxes(7), {6: InputError("6.png: is damaged")})

@@ -95,8 +95,8 @@ def test_the_prefix_goes_and_that_is_said(prefix, recwarn):
     state = {"n_averaged": 0, f"{prefix}rpn.head.conv.bias": 1, "criterion.weight": 2, f"{prefix}extra.bias": 3}
     assert rename_old_keys(state) == {"rpn.head.conv.0.0.bias": 1, "extra.bias": 3}
     assert [str(warning.message) for warning in recwarn.list] == [
-        f"took the 2 tensors '{prefix}*'; left out 'n_averaged', 'criterion'",
-        "1 old key names were renamed, the first 'rpn.head.conv.bias' to 'rpn.head.conv.0.0.bias'"]
+        f"the state dict: took the 2 tensors '{prefix}*'; left out 'n_averaged', 'criterion'",
+        "the state dict: 1 old key names were renamed, the first 'rpn.head.conv.bias' to 'rpn.head.conv.0.0.bias'"]
 
 
 def test_without_a_prefix_nothing_is_left_out(recwarn):
