@@ -26,7 +26,8 @@ raises no error later; the model just detects nothing. So everything enters thro
 | 16 bit color                               | Pillow reads its upper 8 bits; a warning if 14 bits or     |
 |                                            | less are used; with ``white`` refused                      |
 | 32 bit integer or float                    | refused: only its maker knows the scale                    |
-| the three above, gray, with ``white``      | white becomes 255; refused below 0 or above white          |
+| 16 and 32 bit gray, with ``white``         | white becomes 255; refused below 0 or above white          |
+| TIFF of gray whose 0 is white              | turned round                                               |
 | EXIF orientation                           | applied                                                    |
 | animation, several pages                   | the first, with a warning                                  |
 | missing, empty, truncated, not an image    | refused, with the path                                     |
@@ -66,7 +67,7 @@ def as_float_image(image, name="image", dtype=np.float32, white=None):
 
     Returns
     -------
-    image : (H, W, 3) float32 ndarray
+    image : (H, W, 3) ndarray of `dtype`
         RGB in 0..1, contiguous. Shares no memory with the argument.
 
     Raises
@@ -162,6 +163,7 @@ OTHER_WAYS = "save it as 8 bit, or read it with another library and use as_float
 def _pillow_to_array(image, name, white):
     """A decoded Pillow image as (H, W, 3) uint8."""
     judge_size(image.size[::-1], name)
+    kind = image.mode, image.format     # a turned image has no format any more
     try:
         image.load()
     except Exception as error:   # a closed image, or one that was opened and whose file ends too early
@@ -171,7 +173,7 @@ def _pillow_to_array(image, name, white):
     except Exception as error:   # a damaged EXIF block must not cost the picture
         warn(f"{name}: its EXIF block cannot be read ({_reason(error)}); it is not turned")
     if image.mode.startswith("I") or image.mode == "F":
-        return _from_deep(image, name, white)
+        return _from_deep(image, kind, name, white)
     if image.info.get(UPPER_BITS):
         _judge_upper_bits(image, name, white)
     try:
@@ -184,13 +186,13 @@ def _pillow_to_array(image, name, white):
         raise InputError(f"{name}: mode {image.mode} cannot be converted to RGB") from None
 
 
-def _from_deep(image, name, white):
+def _from_deep(image, kind, name, white):
     """Gray of 16 or 32 bits as (H, W, 3) uint8, scaled so that white is 255; Pillow's own conversion would cut off."""
     values, see_through = np.asarray(image), image.info.get("transparency")
     if white is None:
         low, high = values.min(), values.max()
         # Pillow has 16 bits in the mode of 32, too, but not where a TIFF has 32.
-        if image.mode == "F" or low < 0 or high > 65535 or (image.mode, image.format) == ("I", "TIFF"):
+        if image.mode == "F" or low < 0 or high > 65535 or kind == ("I", "TIFF"):
             raise InputError(f"{name}: holds 32 bit values from {low:g} to {high:g} (mode {image.mode}), whose scale "
                              "is unknown; say which one is white (white=, --white), or save it as 8 or 16 bit")
         warn_of_few_bits(high, name)

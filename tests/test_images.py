@@ -373,3 +373,42 @@ def test_a_pillow_image_whose_pixels_are_gone_or_damaged_is_refused(tmp_path):
     for image in (closed, Image.open(tmp_path / "cut.png")):
         with pytest.raises(InputError, match="image: its pixels cannot be read"):
             as_float_image(image)
+
+
+RAMP = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
+
+
+def test_a_tiff_of_16_bits_whose_zero_is_white_is_turned_round(tmp_path):
+    for name, photometric in (("black.tif", 1), ("white.tif", 0)):
+        Image.fromarray(RAMP).save(tmp_path / name, tiffinfo={262: photometric})
+    np.testing.assert_array_equal(read_image(tmp_path / "white.tif"), 255 - read_image(tmp_path / "black.tif"))
+
+
+def test_the_transparent_number_of_16_bit_gray_lies_on_white(tmp_path):
+    Image.fromarray(RAMP).save(tmp_path / "a.png", transparency=int(RAMP[2, 3]))
+    image = read_image(tmp_path / "a.png")
+    assert image[2, 3].tolist() == [255] * 3 and image[2, 2, 0] == round(RAMP[2, 2] / 257)
+
+
+def test_a_tiff_of_32_bits_is_not_taken_for_one_of_16_whatever_its_values(tmp_path):
+    Image.fromarray(RAMP.astype(np.int32)).save(tmp_path / "a.tif")
+    with pytest.raises(InputError, match="a.tif: holds 32 bit values from 0 to 65535"):
+        read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif", 65535)[:, :, 0], np.round(RAMP / 257))
+
+
+@pytest.mark.parametrize("dtype", [">u2", "<u2", ">f4", "<f8"])
+def test_arrays_of_either_byte_order_are_taken(dtype):
+    values = RAMP.astype(dtype) if dtype[1] == "u" else (RAMP / 65535).astype(dtype)
+    np.testing.assert_allclose(as_float_image(values)[:, :, 0], RAMP / 65535, atol=1e-7)
+
+
+def test_no_other_program_is_started_for_a_picture(tmp_path, monkeypatch):
+    monkeypatch.setattr("subprocess.check_call", pytest.fail)
+    monkeypatch.setattr("subprocess.Popen", pytest.fail)
+    (tmp_path / "a.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+    (tmp_path / "b.tif").write_bytes(b"II*\0" + bytes(40))
+    with pytest.raises(InputError, match="a.eps: is not an image that can be read"):
+        read_image(tmp_path / "a.eps")
+    with pytest.raises(InputError, match="b.tif: is not an image .*TIFF with numbers of a kind that Pillow"):
+        read_image(tmp_path / "b.tif")

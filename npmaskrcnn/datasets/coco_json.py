@@ -251,11 +251,16 @@ def _judge_meaning(bbox, segmentation, extent, name):
     if _are_near(bbox, extent):
         raise InputError(f"{name}: bbox {short(bbox)} fits its segmentation only as corners x1, y1, x2, y2; expected "
                          f"x, y, width, height: {short([x, y, w - x, h - y])}")
-    if isinstance(segmentation, dict):
-        y1, x1, y2, x2 = rle.extent({**segmentation, "size": segmentation["size"][::-1]})
-        if _are_near((x, y, x + w, y + h), (x1, y1, x2, y2)):
-            raise InputError(f"{name}: segmentation: RLE fits the bbox {short(bbox)} only if its runs go along the "
-                             "rows; COCO's go down the columns, one after the other: encode the mask in that order")
+    if isinstance(segmentation, dict) and fits_along_rows(bbox, segmentation):
+        raise InputError(f"{name}: segmentation: RLE fits the bbox {short(bbox)} only if its runs go along the "
+                         "rows; COCO's go down the columns, one after the other: encode the mask in that order")
+
+
+def fits_along_rows(bbox, code):
+    """Whether an RLE fits a box ``(x, y, width, height)`` if its runs are taken to go along the rows."""
+    x, y, w, h = bbox
+    y1, x1, y2, x2 = rle.extent({**code, "size": code["size"][::-1]})       # rows as columns: x and y change places
+    return _are_near((x, y, x + w, y + h), (x1, y1, x2, y2))
 
 
 def _are_near(box, other):

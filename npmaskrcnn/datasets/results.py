@@ -24,9 +24,9 @@ from ..files import atomic_writer, read_json
 from ..judge import judge_number, judge_numbers, refusal
 from ..structures import Detections, MaskSequence, as_corners
 from ..words import short
-from .coco_json import is_normalized, listing, one_spelling, other_kind
+from .coco_json import fits_along_rows, is_normalized, listing, one_spelling, other_kind
 
-LARGEST = 1e30      # of a score or a coordinate: it fits into a float32
+LARGEST = 1e30      # of a score or a coordinate: it and its sums fit into a float32
 
 
 def detections_to_coco(detections, image_ids, category_ids=None, mask_threshold=0.5):
@@ -125,6 +125,7 @@ def read_detections(path, dataset):
     if not isinstance(entries, list):
         raise InputError(f"{path}: expected a list of detections, got a {type(entries).__name__}")
     picture_of, class_of = _Pictures(dataset), _Classes(dataset)
+    # No entry at all: nothing was found, in boxes and in masks.
     has_masks = not entries or any(isinstance(entry, dict) and entry.get("segmentation") for entry in entries)
     per_image = [[] for _ in dataset.image_ids]
     for position, entry in enumerate(entries):
@@ -199,6 +200,9 @@ def _judge_magnitude(numbers, name):
 def _read_mask(entry, size, name):
     """The run lengths of an entry, judged, and the extent of the mask."""
     segmentation = entry.get("segmentation")
+    if isinstance(segmentation, list) and segmentation:
+        raise InputError(f"{name}: segmentation: expected an RLE {{\"size\": ..., \"counts\": ...}} by itself, got a "
+                         f"list, {short(segmentation)}")
     if not segmentation:
         raise InputError(f"{name}: has no segmentation, and other detections of the file have one; expected masks for "
                          "all, or for none")
@@ -239,6 +243,11 @@ def _warn_of_other_meanings(found, path):
         as_corners_off = np.abs(boxes - extents).max(axis=1)
         off = np.abs(np.append(position, position + side, axis=1) - extents).max(axis=1)
         does_not_fit = (off > 2 * as_corners_off + 2).mean() > .5
+        misfits = [one for (one, _), distance in zip(found, off, strict=True) if distance > 2]
+        if len(misfits) > len(found) / 2 and all(fits_along_rows(one.xywh, one.segmentation) for one in misfits[:20]):
+            warn(f"{path}: the RLEs fit their bbox only if their runs go along the rows; COCO's go down the columns, "
+                 "one after the other: encode the masks in that order")
+            return
     if could_be and does_not_fit:
         warn(f"{path}: every bbox can be read as corners x1, y1, x2, y2, and as x, y, width, height they do not fit "
              f"their {'images' if found[0][0].extent is None else 'masks'}; expected x, y, width, height")
@@ -266,7 +275,7 @@ class _Pictures:
 
     def __init__(self, dataset):
         self.by_id = {image_id: number for number, image_id in enumerate(dataset.image_ids)}
-        self.names = [_of_folder(name) for name in getattr(dataset, "file_names", ())]
+        self.names = list(getattr(dataset, "file_names", ()))
         paths = map(dataset.path, range(len(self.names))) if callable(getattr(dataset, "path", None)) else ()
         self.by_path = {os.path.abspath(path): number for number, path in enumerate(paths) if path is not None}
         self.by_base = {}
@@ -291,8 +300,9 @@ class _Pictures:
     def _by_name(self, written, what):
         parts = _parts(written)
         similar = self.by_base.get(parts[0], [])
-        fitting = [number for number in similar
-                   if all(a == b for a, b in zip(parts, _parts(self.names[number])))]   # to the end of the shorter
+        fitting = [number for number in similar if _end_alike(parts, _parts(self.names[number]))]
+        if not fitting:     # of a path on somebody's disk only the last part is the same on another's
+            fitting = [number for number in similar if PureWindowsPath(self.names[number]).anchor]
         equal = [number for number in fitting if _parts(self.names[number]) == parts]
         if len(equal or fitting) == 1:
             return (equal or fitting)[0]
@@ -303,10 +313,9 @@ class _Pictures:
                          "give the folder of the images (--images, image_dir), or leave it out and go by image_id")
 
 
-def _of_folder(name):
-    """What counts of a file name in an annotation file: of an absolute path the last part."""
-    path = PureWindowsPath(name)            # which knows the slashes of both systems
-    return path.name if path.anchor else name
+def _end_alike(parts, others):
+    """Whether one path ends with the other, part by part."""
+    return all(a == b for a, b in zip(parts, others))       # which stops at the end of the shorter
 
 
 def _parts(name):

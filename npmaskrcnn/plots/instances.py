@@ -71,7 +71,8 @@ def instances(image, boxes, labels=None, scores=None, masks=None, class_names=No
     draw_instances(ax, boxes, labels, scores, masks, class_names, truth=is_truth, text=text)
     if not len(boxes):
         say_nothing(ax, f"no {noun}")
-    ax.set_title(contents if title is None else title)
+    crowded = text and len(boxes) > MOST_LABELS
+    ax.set_title(contents + " (too many for labels)" * crowded if title is None else title)
     return ax.figure
 
 

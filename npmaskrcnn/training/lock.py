@@ -38,7 +38,7 @@ def alone_in(folder):
         if file is not None:
             try:
                 _lock(file)
-                remove_unfinished(folder)
+                remove_unfinished(folder)       # only who is alone there knows that nobody is writing it
             except OSError as error:
                 if error.errno in HELD:     # else there are no locks here
                     raise InputError(f"{folder}: another training is writing into this folder; wait for its end, or "

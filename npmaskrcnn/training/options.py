@@ -34,7 +34,7 @@ def judge_parts(model, optimizer, schedule):
 
 
 class JudgedItems(Listener):
-    """Judges the images and targets of a step when they have been read."""
+    """Judges the images and targets of a step when they have been read: nobody may have looked at them beforehand."""
 
     def drawn(self, loop, batch):
         """Raise InputError at the first that is no pair of an image and a Target that fits it and the model."""

@@ -94,7 +94,7 @@ class Tensor(NamedTuple):
 
 
 class Program(io.BytesIO):
-    """The bytes of one pickle or of several in a row, with an end that nobody reads beyond unnoticed."""
+    """The bytes of one pickle or of several in a row; to read beyond their end is an error."""
 
     steps = 0
 
@@ -262,5 +262,5 @@ class _StateUnpickler(pickle._Unpickler):
 
 for _name in ALLOWED_INSTRUCTIONS.split():
     _number = getattr(pickle, _name)[0]
-    _method = pickle._Unpickler.dispatch[_number].__name__  # of the class above, if that has one of its own
-    _StateUnpickler.dispatch[_number] = getattr(_StateUnpickler, _method)
+    _name_of_method = pickle._Unpickler.dispatch[_number].__name__      # of the library's, or of ours in its place
+    _StateUnpickler.dispatch[_number] = getattr(_StateUnpickler, _name_of_method)

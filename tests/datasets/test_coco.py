@@ -218,6 +218,17 @@ def test_what_cannot_be_used_is_left_out_on_request_and_nothing_else_moves(folde
     np.testing.assert_array_equal(target.boxes[:, 0], [2, 20])
 
 
+def test_annotations_of_unknown_images_and_classes_and_without_an_id_are_left_out_if_wanted(folder):
+    content = copy.deepcopy(CONTENT)
+    for change in ({"image_id": 99}, {"category_id": 99}, {"id": None}, {"image_id": "3"}, {"bbox": [1]}):
+        content["annotations"].append({**CONTENT["annotations"][0], "id": 20 + len(content["annotations"]), **change})
+    with pytest.raises(InputError, match="no image has the id 99"):
+        opened(folder, content)
+    with pytest.warns(InputWarning, match="left out") as caught:
+        dataset = opened(folder, content, skip_invalid=True)
+    assert len(caught) == 5 and len(dataset.target(0)) == 3
+
+
 @pytest.mark.parametrize("polygon", [[1, 1, 5, 5, 9, 9], [40, 3, 50, 3, 50, 9, 40, 9],
                                      [4.1, 4.1, 4.3, 4.1, 4.2, 4.3]],
                          ids=["a line", "outside", "within a pixel"])
@@ -465,6 +476,26 @@ def renamed(tmp_path):
 
 def stored(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_everything_is_read_before_anything_is_replaced(tmp_path):
+    write_coco(ShapesDataset(3, image_size=(40, 60), seed=1), tmp_path)
+    dataset = CocoDataset(tmp_path / "instances.json", tmp_path)
+    before = [dataset[i][0] for i in range(3)]
+
+    class Backwards:            # does not say which files it reads
+        class_names = dataset.class_names
+
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, i):
+            return dataset[2 - i]
+
+    again = CocoDataset(write_coco(Backwards(), tmp_path, overwrite=True), tmp_path)
+    for i in range(3):
+        np.testing.assert_array_equal(again[i][0], before[2 - i])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*again.file_names, "instances.json"]
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

@@ -281,6 +281,34 @@ def test_a_file_of_boxes_that_mean_something_else_gives_a_warning(tmp_path, boxe
         assert re.search(f"r.json: {message}", str(caught[0].message))
 
 
+def test_masks_that_fit_their_boxes_only_along_the_rows_give_a_warning(tmp_path):
+    entries = detections_to_coco(example(), Dataset.image_ids, Dataset.category_ids)
+    masks = np.zeros((3, 6, 9), bool)
+    masks[0, 1:3, 2:8] = masks[1, 2:5, 1:7] = masks[2, :2, 3:] = True
+    for entry, mask in zip(entries, masks, strict=True):
+        x1, y1, x2, y2 = mask_extents(mask[None])[0].tolist()
+        entry.update(bbox=[x1, y1, x2 - x1, y2 - y1],
+                     segmentation={**rle.encode(mask.T, compress=False), "size": [6, 9]})
+    (tmp_path / "r.json").write_text(json.dumps(entries))
+    with pytest.warns(UserWarning, match="only if their runs go along the rows"):
+        read_detections(tmp_path / "r.json", Dataset())
+    entries[0]["segmentation"] = [entries[0]["segmentation"]]
+    (tmp_path / "r.json").write_text(json.dumps(entries))
+    with pytest.raises(InputError, match="detection 0: segmentation: expected an RLE .* by itself, got a list"):
+        read_detections(tmp_path / "r.json", Dataset())
+
+
+def test_an_absolute_name_in_the_annotation_file_is_told_by_its_folders_too(tmp_path):
+    class Absolute(Dataset):
+        file_names = ["/home/me/s/z/1.png", "/home/me/s/a/1.png"]
+
+    entry = detections_to_coco(example(), Dataset.image_ids, Dataset.category_ids)[0]
+    for written, index in (("s/z/1.png", 0), ("a/1.png", 1), ("/home/me/s/a/1.png", 1)):
+        segmentation = rle.encode(np.zeros(Dataset().size(index), bool))
+        (tmp_path / "r.json").write_text(json.dumps([{**entry, "file_name": written, "segmentation": segmentation}]))
+        assert [len(found) for found in read_detections(tmp_path / "r.json", Absolute())] == [1 - index, index]
+
+
 def test_results_are_a_sequence(tmp_path):
     results = read_detections(write_some(tmp_path / "r.json"), Dataset())
     assert len(results) == 2 and [len(found) for found in results] == [3, 0] and len(results[-1]) == 0
