@@ -511,7 +511,7 @@ def test_a_class_may_have_any_name_of_one_line(capsys, tmp_path):
     assert code == 0 and r"two\nlines" in out and (tmp_path / "precision-recall-masks.png").exists()
 
 
-def test_pictures_of_12_bits_are_detected_in_and_measured_with_white(capsys, tmp_path):
+def test_pictures_of_12_bits_are_detected_in_and_measured_with_white(capsys, tmp_path, no_curves):
     names = [image["file_name"] for image in json.loads(SAMPLE.read_text(encoding="utf-8"))["images"]]
     for name in names:
         gray = np.array(Image.open(SAMPLE.parent / name).convert("L")).astype(np.uint16) * 16
