@@ -7,6 +7,8 @@ from ..progress import Line, ProgressLine, duration
 SHORT = {"loss_classifier": "class", "loss_box_reg": "box", "loss_mask": "mask",
          "loss_objectness": "objectness", "loss_rpn_box_reg": "rpn box"}
 
+LONG = 50       # steps, of which people want to know beforehand how long they take
+
 
 class Progress:
     """Prints the state of a training.
@@ -22,7 +24,7 @@ class Progress:
     def __init__(self, log_every, stream=None):
         self.log_every, self.line = log_every, Line(stream)
         self._pace = None   # seconds a step, the recent ones counting most
-        self._evaluation = None
+        self._evaluation, self._first = None, []    # seconds of the first steps
 
     def say(self, text):
         """Print a line of its own."""
@@ -44,6 +46,12 @@ class Progress:
         self._pace = seconds if self._pace is None else 0.9 * self._pace + 0.1 * seconds
         if not self.log_every:
             return
+        if len(self._first) < 3:
+            self._first.append(seconds)
+            if len(self._first) == 3 and num_steps - step >= LONG:
+                measured = sum(self._first[1:]) / 2         # the first step of all has to ask for its memory
+                self.say(f"a step takes {measured:.2g} s on this machine, the {num_steps - step:,} to come about "
+                         f"{duration(measured * (num_steps - step))}")
         parts = "  ".join(f"{short} {row[name]:.3f}" for name, short in SHORT.items())
         self.line.show(f"step {step:>{len(str(num_steps))}}/{num_steps}  total {row['loss_total']:.3f}  {parts}  "
                        f"lr {row['learning_rate']:.2e}  {batch_size / self._pace:.1f} images/s  "

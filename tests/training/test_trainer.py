@@ -7,6 +7,7 @@ error, and taken up again against one that was not, bit for bit; messages agains
 import errno
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -160,6 +161,15 @@ def test_lines_carry_losses_rate_speed_and_time_left(make):
     for word in ("total", "class", "box", "mask", "objectness", "rpn box", "lr", "images/s", "left"):
         assert all(word in line for line in lines)
     assert "\r" not in stream.getvalue() and "ln 4 = 1.39" in stream.getvalue()
+
+
+@pytest.mark.parametrize("steps, said", [(53, 1), (52, 0)])
+def test_a_long_training_says_after_three_steps_how_long_it_will_take(make, steps, said):
+    stream = Stream()
+    make(log_every=20, stream=stream).run(steps)
+    lines = [line for line in stream.getvalue().splitlines() if "to come about" in line]
+    assert len(lines) == said
+    assert not said or re.fullmatch(r"a step takes [\d.e-]+ s on this machine, the 50 to come about \d+ s", lines[0])
 
 
 def test_a_terminal_gets_one_line_that_is_rewritten(make):
