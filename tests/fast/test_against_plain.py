@@ -14,6 +14,7 @@ import pytest
 import npmaskrcnn
 from npmaskrcnn import fast, ops
 from npmaskrcnn.datasets import ShapesDataset
+from npmaskrcnn.fast import conv, winograd
 from npmaskrcnn.fast.norm import sum_over_pixels
 
 
@@ -186,6 +187,39 @@ def test_a_training_step_has_the_same_losses_and_gradients_on_both_hands():
 
     # float64, in which no decision (a proposal, a sample) is near enough to another to depend on the order of a sum
     assert_same(*both_hands(work), 1e-9, "losses, then gradients by key")
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-13), (np.float32, 5e-6)])
+@pytest.mark.parametrize("block", [1, 7, 128])
+@pytest.mark.parametrize("size, padding", [((2, 1, 1), 1), ((1, 9, 12), 1), ((3, 8, 7), 0), ((1, 7, 10), 2),
+                                           ((5, 3, 3), 1), ((2, 21, 5), (0, 3))])
+def test_fewer_multiplications_give_the_same(monkeypatch, size, padding, block, dtype, tolerance):
+    rng = np.random.default_rng(0)
+    x, weight, bias = (rng.standard_normal(shape).astype(dtype) for shape in ((*size, 5), (3, 3, 5, 4), (4,)))
+    monkeypatch.setattr(winograd, "FEWEST_CHANNELS", 1)
+    monkeypatch.setattr(winograd, "FEWEST_TILES", 1)
+    monkeypatch.setattr(winograd, "BLOCK_TILES", block)
+    made = []
+    monkeypatch.setattr(conv, "correlate_tiles", lambda *args: made.append(1) or winograd.correlate_tiles(*args))
+
+    def work():
+        y, cache = ops.conv2d_forward(x, weight, bias, 1, padding)
+        dx, dweight, dbias = ops.conv2d_backward(np.sin(y), cache)
+        return ops.conv2d_add_relu(x, weight, bias, 1, padding, shortcut=np.cos(y)), y, dx, dweight, dbias
+
+    quick, slow = both_hands(work)
+    assert_same(quick, slow, tolerance, "tiles")
+    assert len(made) == 3
+
+
+def test_few_channels_and_few_tiles_are_multiplied_by_the_definition():
+    weight = np.zeros((3, 3, 128, 128), np.float32)
+    for pixels, kernel, stride, groups, expected in ((20, weight, (1, 1), 1, True), (18, weight, (1, 1), 1, False),
+                                                     (20, weight, (2, 2), 1, False), (20, weight, (1, 1), 2, False),
+                                                     (20, weight[:, :, :64], (1, 1), 1, False),
+                                                     (20, weight[:1], (1, 1), 1, False)):
+        x = np.zeros((1, pixels, pixels, kernel.shape[2]), np.float32)
+        assert winograd.is_worthwhile(x, kernel, stride, groups, (pixels, pixels)) == expected
 
 
 @pytest.mark.parametrize("num_pixels", [0, 1, 63, 64, 200_000])
