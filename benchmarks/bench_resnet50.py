@@ -10,6 +10,7 @@ bare products in the same run, so that the distance to the limit can be read.
 
 import tempfile
 
+import machine
 import sides
 
 # (rows, inner, columns) of float32 products: a large square one, then what the full model does most.
@@ -68,6 +69,7 @@ def main():
              f"one {args.size[0]}x{args.size[1]} image")
     sides.limit_threads(args.threads)       # before numpy is imported, which scenes does
     sides.require_torch()
+    machine.print_machine()
     import scenes
     with tempfile.TemporaryDirectory() as folder:
         weights, scene = scenes.resnet50(folder, tuple(args.size), args.weights)

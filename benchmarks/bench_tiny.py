@@ -10,6 +10,7 @@ same work.
 
 import tempfile
 
+import machine
 import sides
 
 TASKS = [("train", "training step, batch of 4", 1), ("predict", "prediction, one image", 1),
@@ -53,6 +54,7 @@ def main():
     sides.limit_threads(args.threads)       # before numpy is imported, which scenes does
     if not args.profile:
         sides.require_torch()
+    machine.print_machine()
     import scenes
     with tempfile.TemporaryDirectory() as folder:
         weights, scene = scenes.tiny(folder, weights=args.weights)

@@ -19,6 +19,26 @@ def test_without_torch_a_benchmark_says_what_to_install(tmp_path, script):
     assert "pip install torch torchvision" in result.stderr
 
 
+@pytest.mark.parametrize("name", ["OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"])
+def test_where_a_variable_chooses_the_kernel_a_benchmark_warns(monkeypatch, capsys, name):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import machine
+    monkeypatch.setattr(machine, "PRODUCT", (8, 8, 8))
+    for setting in machine.SETTINGS:
+        monkeypatch.delenv(setting, raising=False)
+    machine.print_machine()
+    usual = capsys.readouterr().out
+    assert "matrix products: " in usual and "GFLOP/s" in usual and "!!" not in usual
+    monkeypatch.setenv(name, "Sandybridge")
+    machine.print_machine()
+    assert f"!!  {name}=Sandybridge is set" in capsys.readouterr().out
+
+
+def test_every_comparison_says_first_what_machine_it_runs_on():
+    for script in ("tiny", "resnet50", "ops", "scaling", "revisions"):
+        assert "    machine.print_machine()\n" in (BENCHMARKS / f"bench_{script}.py").read_text()
+
+
 def test_two_revisions_are_compared_only_where_there_are_two(tmp_path):
     command = [sys.executable, str(BENCHMARKS / "bench_revisions.py"), str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True)
