@@ -33,8 +33,9 @@ def compare(kind, weights, scene, other, args):
     for task, title, per in TASKS[kind]:
         with sides.Side("ours", weights, scene, args.threads) as this, \
                 sides.Side("ours", weights, scene, args.threads, other) as that:
-            compared = sides.take_turns(this, that, task, args.turns, *TIMES[kind])
-        sides.print_comparison(f"\n{title}, {args.threads} threads", compared, per, NAMES, ".3f")
+            times = sides.take_turns([this, that], task, args.turns, *TIMES[kind])
+        print(f"\n{title}, {args.threads} threads")
+        sides.print_times(times, NAMES, per, ".3f")
         peaks, loaded = zip(*(memory(kind, weights, scene, args.threads, task, checkout) for checkout in (None, other)))
         print(f"  peak memory beyond import {peaks[0]:.0f} / {peaks[1]:.0f} MB (of which model and images: "
               f"{loaded[0]:.0f} / {loaded[1]:.0f} MB); ratio {peaks[0] / peaks[1]:.3f}", flush=True)
@@ -42,7 +43,8 @@ def compare(kind, weights, scene, other, args):
 
 def memory(kind, weights, scene, threads, task, checkout):
     """Return (peak, after loading) in MB: medians of fresh processes."""
-    runs = [sides.peak_memory("ours", weights, scene, threads, task, checkout) for _ in range(MEMORY_RUNS[kind])]
+    runs = [sides.peak_memory(sides.Side("ours", weights, scene, threads, checkout), task)
+            for _ in range(MEMORY_RUNS[kind])]
     return [statistics.median(column) for column in zip(*runs)]
 
 
@@ -50,9 +52,9 @@ def compare_hands(weights, scene, args):
     """Time the plain hand beside the fast one."""
     with sides.Side("plain", weights, scene, args.threads) as plain, \
             sides.Side("ours", weights, scene, args.threads) as fast:
-        compared = sides.take_turns(plain, fast, "train", args.turns, times=1)
-    sides.print_comparison(f"\n{TASKS['tiny'][0][1]}, both hands of this checkout, {args.threads} threads", compared,
-                           names=("plain hand", "fast hand"))
+        times = sides.take_turns([plain, fast], "train", args.turns, times=1)
+    print(f"\n{TASKS['tiny'][0][1]}, both hands of this checkout, {args.threads} threads")
+    sides.print_times(times, ["plain hand", "fast hand"])
 
 
 def main():
