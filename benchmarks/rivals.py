@@ -73,8 +73,8 @@ def contest(args, folder, weights, scene):
     """Return the `Contest` that the options ask for, and say who is not installed."""
     names = []
     for name in (name for name in TITLES if name in args.sides):
-        if name in EXPORTED and importlib.util.find_spec(name) is None:
-            print(f"without {TITLES[name]}, which is not installed: pip install {name}", flush=True)
+        if name in EXPORTED and None in map(importlib.util.find_spec, (name, "onnx")):
+            print(f"without {TITLES[name]}, which is not installed: pip install {name} onnx", flush=True)
         else:
             names.append(name)
     return Contest(names, weights, scene, args.keep or Path(folder), args.threads, not args.without_pasting,

@@ -98,7 +98,7 @@ def test_a_program_that_is_not_installed_is_left_out_with_one_line(monkeypatch, 
     contest = rivals.contest(rivals.options("", 5, 1).parse_args([]), tmp_path, "w.npz", "s.npz")
     assert contest.partakers("predict") == ["ours", "torchvision", "onnxruntime"]
     assert contest.partakers("train") == ["ours", "torchvision"]
-    assert capsys.readouterr().out == "without OpenVINO, which is not installed: pip install openvino\n"
+    assert capsys.readouterr().out == "without OpenVINO, which is not installed: pip install openvino onnx\n"
 
 
 def test_the_stage_clock_knows_every_stage_of_a_step_and_a_prediction(monkeypatch, tmp_path):
