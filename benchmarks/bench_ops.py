@@ -25,6 +25,7 @@ args = parser.parse_args()
 clock = time.process_time if args.cpu_time else time.perf_counter
 os.environ["OPENBLAS_NUM_THREADS"] = str(args.threads)  # read when numpy is imported
 
+import machine  # noqa: E402
 import sides  # noqa: E402
 
 sides.require_torch()
@@ -177,6 +178,7 @@ def numpy_case(forward, backward):
 
 
 def main():
+    machine.print_machine()
     print(f"{'':24}{'forward, ms':>18}{'backward, ms':>22}{'ratio NumPy / torch':>26}")
     columns = f"{'':24}{'NumPy':>10}{'torch':>8}{'NumPy':>14}{'torch':>8}"
     plain = "   plain / fast" if args.plain else ""

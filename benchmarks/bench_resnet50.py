@@ -1,15 +1,18 @@
-"""The full model against torchvision: predicting one large image, and with --train one training step.
+"""The full model beside torchvision and others: predicting one large image, and with --train one training step.
 
     python benchmarks/bench_resnet50.py [--turns 5] [--threads 2] [--train] [--size 800 1088] [--weights FILE]
+                                        [--sides ours torchvision openvino onnxruntime] [--without-pasting]
 
-`maskrcnn_resnet50_fpn` on an 800x1088 image, the same weights on both sides: random ones, scaled so that
-about fifty objects are found, or those of a file. Printed are the times of both sides in turns, their peak
+`maskrcnn_resnet50_fpn` on an 800x1088 image, the same weights on all sides: random ones, scaled so that
+about fifty objects are found, or those of a file. Printed are the times of all sides in turns, their peak
 memory, and for our stages the rate of their matrix products beside the rate that this machine reaches on
 bare products in the same run, so that the distance to the limit can be read.
 """
 
 import tempfile
 
+import machine
+import rivals
 import sides
 
 # (rows, inner, columns) of float32 products: a large square one, then what the full model does most.
@@ -58,7 +61,7 @@ def count(weights, scene, task):
 
 def main():
     """Run the comparison."""
-    parser = sides.torchvision_options(__doc__, turns=5, times=1)
+    parser = rivals.options(__doc__, turns=5, times=1)
     parser.add_argument("--size", type=int, nargs=2, default=(800, 1088), metavar=("H", "W"))
     parser.add_argument("--weights", help="a file of published weights instead of random ones")
     parser.add_argument("--train", action="store_true", help="a training step instead of a prediction")
@@ -68,26 +71,17 @@ def main():
              f"one {args.size[0]}x{args.size[1]} image")
     sides.limit_threads(args.threads)       # before numpy is imported, which scenes does
     sides.require_torch()
+    machine.print_machine()
     import scenes
     with tempfile.TemporaryDirectory() as folder:
         weights, scene = scenes.resnet50(folder, tuple(args.size), args.weights)
         stages = count(weights, scene, task)
+        contest = rivals.contest(args, folder, weights, scene)
         if not args.stages_only:
-            with sides.Side("ours", weights, scene, args.threads) as ours, \
-                    sides.Side("torchvision", weights, scene, args.threads) as theirs:
-                sides.print_comparison(f"\n{title}, {args.threads} threads",
-                                       sides.take_turns(ours, theirs, task, args.turns, args.times))
-            for name in ("ours", "torchvision"):
-                peak, loaded = sides.peak_memory(name, weights, scene, args.threads, task)
-                print(f"  peak memory beyond import, {name}: {peak:.0f} MB "
-                      f"(of which model and images: {loaded:.0f} MB)", flush=True)
-        for name in ("ours", "torchvision"):
-            with sides.Side(name, weights, scene, args.threads) as side:
-                if name == "ours":
-                    print_products(side, args.cpu_time)
-                clock = "processor" if args.cpu_time else "wall"
-                print(f"\nstages of {'npmaskrcnn' if name == 'ours' else name}, {title} ({clock} time)")
-                sides.stage_table(side, task, max(1, args.turns // 2), args.cpu_time, stages)
+            rivals.compare(contest, task, title)
+        with contest.side("ours", task) as side:
+            print_products(side, args.cpu_time)
+        rivals.print_stages(contest, task, title, max(1, args.turns // 2), args.cpu_time, stages)
 
 
 if __name__ == "__main__":

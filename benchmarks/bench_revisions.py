@@ -12,11 +12,11 @@ beside the fast one, for a training step of the tiny model. The other revision n
 """
 
 import argparse
-import os
 import statistics
 import tempfile
 from pathlib import Path
 
+import machine
 import sides
 
 # model -> its tasks (method of the worker's sides, title, images that the seconds are divided by)
@@ -26,45 +26,6 @@ TASKS = {"tiny": [("train", "tiny model, training step, batch of 4", 1), ("predi
 TIMES = {"tiny": (3, 1), "resnet50": (1, 0)}        # repetitions in a turn: counted, and before them uncounted
 MEMORY_RUNS = {"tiny": 3, "resnet50": 1}            # fresh processes, of which the median counts
 NAMES = "this checkout", "the other"
-SETTINGS = "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"  # with them, the kernel is not the one that the machine would get
-PRODUCT = (2048, 2048, 2048)
-
-
-def print_machine():
-    """Print which kernel makes the matrix products, and how quickly; warn if it is not the machine's own."""
-    print(f"matrix products: {kernel()}")
-    print_product_rate()
-    for variable in SETTINGS:
-        if variable in os.environ:
-            print("!" * 100, f"!!  {variable}={os.environ[variable]} is set: these are not this machine's own times.",
-                  f"!!  Measure again with: env -u {' -u '.join(SETTINGS)} python ...", "!" * 100, sep="\n", flush=True)
-
-
-def print_product_rate():
-    """Print the rate of bare products."""
-    import worker
-    (best, median), = worker.product_rates([PRODUCT])
-    print(f"bare products of {' x '.join(map(str, PRODUCT))}: {best:.0f} GFLOP/s at best, {median:.0f} in the median",
-          flush=True)
-
-
-def kernel():
-    """Return the name of OpenBLAS's kernel in this process, or say that NumPy's products are made elsewhere."""
-    import ctypes
-
-    import numpy as np
-    products = getattr(np, "_core", None) or np.core
-    try:
-        library = ctypes.CDLL(products._multiarray_umath.__file__)      # and the libraries that it has loaded
-    except OSError:
-        return "not known"
-    for prefix, suffix in (("scipy_", "64_"), ("scipy_", ""), ("", "64_"), ("", "")):
-        name, settings = (getattr(library, f"{prefix}openblas_{what}{suffix}", None)
-                          for what in ("get_corename", "get_config"))
-        if name and settings:
-            name.restype = settings.restype = ctypes.c_char_p
-            return f"kernel {name().decode()} of {settings().decode()}"
-    return "not made by OpenBLAS, or by one that does not say its kernel"
 
 
 def compare(kind, weights, scene, other, args):
@@ -72,8 +33,9 @@ def compare(kind, weights, scene, other, args):
     for task, title, per in TASKS[kind]:
         with sides.Side("ours", weights, scene, args.threads) as this, \
                 sides.Side("ours", weights, scene, args.threads, other) as that:
-            compared = sides.take_turns(this, that, task, args.turns, *TIMES[kind])
-        sides.print_comparison(f"\n{title}, {args.threads} threads", compared, per, NAMES, ".3f")
+            times = sides.take_turns([this, that], task, args.turns, *TIMES[kind])
+        print(f"\n{title}, {args.threads} threads")
+        sides.print_times(times, NAMES, per, ".3f")
         peaks, loaded = zip(*(memory(kind, weights, scene, args.threads, task, checkout) for checkout in (None, other)))
         print(f"  peak memory beyond import {peaks[0]:.0f} / {peaks[1]:.0f} MB (of which model and images: "
               f"{loaded[0]:.0f} / {loaded[1]:.0f} MB); ratio {peaks[0] / peaks[1]:.3f}", flush=True)
@@ -81,7 +43,8 @@ def compare(kind, weights, scene, other, args):
 
 def memory(kind, weights, scene, threads, task, checkout):
     """Return (peak, after loading) in MB: medians of fresh processes."""
-    runs = [sides.peak_memory("ours", weights, scene, threads, task, checkout) for _ in range(MEMORY_RUNS[kind])]
+    runs = [sides.peak_memory(sides.Side("ours", weights, scene, threads, checkout), task)
+            for _ in range(MEMORY_RUNS[kind])]
     return [statistics.median(column) for column in zip(*runs)]
 
 
@@ -89,9 +52,9 @@ def compare_hands(weights, scene, args):
     """Time the plain hand beside the fast one."""
     with sides.Side("plain", weights, scene, args.threads) as plain, \
             sides.Side("ours", weights, scene, args.threads) as fast:
-        compared = sides.take_turns(plain, fast, "train", args.turns, times=1)
-    sides.print_comparison(f"\n{TASKS['tiny'][0][1]}, both hands of this checkout, {args.threads} threads", compared,
-                           names=("plain hand", "fast hand"))
+        times = sides.take_turns([plain, fast], "train", args.turns, times=1)
+    print(f"\n{TASKS['tiny'][0][1]}, both hands of this checkout, {args.threads} threads")
+    sides.print_times(times, ["plain hand", "fast hand"])
 
 
 def main():
@@ -107,7 +70,7 @@ def main():
     if not (other / "npmaskrcnn" / "__init__.py").is_file():
         parser.error(f"there is no npmaskrcnn/ in {args.other}")
     sides.limit_threads(args.threads)       # before numpy is imported, which scenes does
-    print_machine()
+    machine.print_machine()
     import scenes
     for kind in TASKS if args.only is None else [args.only]:
         with tempfile.TemporaryDirectory() as folder:
@@ -116,7 +79,7 @@ def main():
             if kind == "tiny":
                 compare_hands(weights, scene, args)
     print("\nagain, now that all is done:")
-    print_product_rate()
+    machine.print_product_rate()
 
 
 if __name__ == "__main__":

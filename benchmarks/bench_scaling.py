@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import machine
 import sides
 
 SIDE_FACTORS = (1, 1.5, 2, 3, 4)
@@ -138,6 +139,7 @@ def main():
     parser.add_argument("--figure", default=str(FIGURE))
     args = parser.parse_args()
     sides.limit_threads(args.threads)       # before numpy is imported
+    machine.print_machine()
     import numpy as np
     model = build(args.model)
     h, w = BASE[args.model]

@@ -16,7 +16,6 @@ from scene_file import read, write  # noqa: F401  (who imports the scenes reads 
 
 import npmaskrcnn
 from npmaskrcnn.datasets import ShapesDataset
-from npmaskrcnn.stages.box_head import select_detections
 from npmaskrcnn.structures import Target
 
 WARM_STEPS = 100
@@ -76,7 +75,8 @@ def resnet50(folder, size=(800, 1088), weights=None, num_detections=50, **config
     batch = model.transform.forward([image], model.dtype)
     found, = model.infer(batch, score_threshold=0.0 if weights is None else None)
     if weights is None:
-        threshold = threshold_for(model, found, num_detections)
+        scores = found.candidate_scores[found.detection_rows]
+        threshold = float(scores[num_detections - 1:num_detections + 1].mean())     # between two, or rounding decides
         model.config = dataclasses.replace(model.config, box_score_thresh=threshold)
         model.architecture["config"]["box_score_thresh"] = threshold
     weights_file, scene = Path(folder) / "resnet50.npz", Path(folder) / "resnet50-scene.npz"
@@ -110,18 +110,6 @@ def adjust(model, image):
     predictor = model.roi_heads.box_predictor.cls_score.weight
     logits = model.infer(batch, score_threshold=1.0)[0].class_logits
     predictor.data = predictor.data * np.float32(2 / (logits - logits.mean(axis=0)).std())
-
-
-def threshold_for(model, found, num_detections):
-    """Return the score threshold at which about `num_detections` are left."""
-    low, high = 0.0, 1.0
-    for _ in range(20):
-        threshold = (low + high) / 2
-        candidates = select_detections(found.class_logits, found.box_deltas, found.proposals,
-                                       found.image_size, model.config.bbox_reg_weights, threshold,
-                                       model.config.box_nms_thresh, 1000)
-        low, high = (threshold, high) if len(candidates.keep) > num_detections else (low, threshold)
-    return high
 
 
 def target_from(boxes, size, num_classes, num_objects=12):

@@ -1,12 +1,11 @@
-"""Two processes that take turns: how the benchmarks compare npmaskrcnn with torchvision, or with another revision.
+"""Processes that take turns: how the benchmarks compare npmaskrcnn with other programs, or with another revision.
 
 Each side lives in its own process (`worker.py`) with the same number of threads, holds its model and images,
 and idles until it is told to run. A turn is one repetition that is not counted (it brings the side's data
-back into the processor's caches) and a few that are; then comes the other side's turn. A noisy machine
+back into the processor's caches) and a few that are; then comes the next side's turn. A noisy machine
 disturbs neighboring turns alike, so the ratio is taken turn by turn and its median is reported.
 """
 
-import argparse
 import json
 import os
 import statistics
@@ -36,42 +35,23 @@ def require_torch():
                          "(benchmarks/README.md says more)") from None
 
 
-def torchvision_options(description, turns, times):
-    """Return a parser with the options that all comparisons of a model with torchvision have.
-
-    Parameters
-    ----------
-    description : str
-    turns, times : int
-        What `--turns` and `--times` are where nobody says.
-
-    Returns
-    -------
-    argparse.ArgumentParser
-    """
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=turns, help="of each side")
-    parser.add_argument("--times", type=int, default=times, help="counted repetitions in a turn")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--cpu-time", action="store_true", help="processor time in the tables of stages")
-    parser.add_argument("--stages-only", action="store_true", help="only the tables of stages")
-    return parser
-
-
 class Side:
     """A process that does one side's work when told to.
 
     Parameters
     ----------
-    name : {"ours", "plain", "torchvision"}
-        The package, the package with its plain hand, or the other library.
+    name : {"ours", "plain", "torchvision", "openvino", "onnxruntime"}
+        The package, the package with its plain hand, or another program.
     weights, scene : path
+        For the last two, the weights are an exported model.
     threads : int
     checkout : path, optional
         Of the package, if not the one that this file lies in.
+    pasting : bool
+        False stops predictions at the 28x28 masks.
     """
 
-    def __init__(self, name, weights, scene, threads, checkout=None):
+    def __init__(self, name, weights, scene, threads, checkout=None, pasting=True):
         checkout = str(checkout or Path(__file__).resolve().parent.parent)
         environment = dict(os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads)), PYTHONPATH=checkout)
         self.name = name
@@ -79,7 +59,7 @@ class Side:
         self.process = subprocess.Popen(command, text=True, env=environment, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE)
         self.memory_at_start = self.tell(do="open", side=name, weights=str(weights), scene=str(scene),
-                                         threads=threads)
+                                         threads=threads, pasting=pasting)
 
     def tell(self, **order):
         """Send an order and wait for the answer."""
@@ -118,23 +98,22 @@ def summary(values):
     return Summary(min(values), statistics.median(values), max(values))
 
 
-class Comparison(NamedTuple):
-    """Per turn: seconds of each side, and their ratio ours / theirs; on the clock and of the processor."""
+class Times(NamedTuple):
+    """Of one side: seconds in a turn and the first side's seconds by them; the same of the processor's time."""
 
-    ours: Summary
-    theirs: Summary
+    seconds: Summary
     ratio: Summary
-    ours_cpu: Summary
-    theirs_cpu: Summary
+    cpu_seconds: Summary
     cpu_ratio: Summary
 
 
-def take_turns(ours, theirs, task, turns, times=3, uncounted=1):
-    """Let two sides run a task alternately.
+def take_turns(opened, task, turns, times=3, uncounted=1):
+    """Let sides run a task one after the other.
 
     Parameters
     ----------
-    ours, theirs : Side
+    opened : list of Side
+        At least one; the times of all are held against the first one's.
     task : str
         A method of the worker's sides.
     turns : int
@@ -146,19 +125,20 @@ def take_turns(ours, theirs, task, turns, times=3, uncounted=1):
 
     Returns
     -------
-    Comparison
+    list of Times
+        One for each side.
     """
-    seconds = {ours: [], theirs: []}
-    for side in (ours, theirs):
+    taken = {side: [] for side in opened}
+    for side in opened:
         side.tell(do="run", task=task, times=1)             # the first call ever allocates and compiles
     for turn in range(turns):
-        for side in (ours, theirs) if turn % 2 == 0 else (theirs, ours):    # A B, B A: none is always first
+        for side in opened if turn % 2 == 0 else opened[::-1]:      # A B C, C B A: none is always first
             time.sleep(PAUSE)
             counted = side.tell(do="run", task=task, times=uncounted + times)[uncounted:]
-            seconds[side].append([statistics.median(column) for column in zip(*counted)])
-    wall, cpu = ([[pair[i] for pair in seconds[side]] for side in (ours, theirs)] for i in (0, 1))
-    return Comparison(summary(wall[0]), summary(wall[1]), summary([a / b for a, b in zip(*wall)]),
-                      summary(cpu[0]), summary(cpu[1]), summary([a / b for a, b in zip(*cpu)]))
+            taken[side].append([statistics.median(column) for column in zip(*counted)])
+    wall, cpu = ([[pair[i] for pair in taken[side]] for side in opened] for i in (0, 1))
+    return [Times(summary(w), summary([a / b for a, b in zip(wall[0], w)]),
+                  summary(c), summary([a / b for a, b in zip(cpu[0], c)])) for w, c in zip(wall, cpu)]
 
 
 def alone(side, task, turns, times=3):
@@ -170,23 +150,33 @@ def alone(side, task, turns, times=3):
     return summary(medians)
 
 
-def print_comparison(title, compared, per=1, names=("npmaskrcnn", "torchvision"), spec=".2f"):
-    """Print one comparison; `per` divides the seconds (images in a batch), `spec` is the format of the ratios."""
-    ours, theirs = (Summary(*(1e3 * v / per for v in side)) for side in (compared.ours, compared.theirs))
+def print_times(times, names, per=1, spec=".2f"):
+    """Print the times of all sides and the ratios of the first side's to them.
+
+    Parameters
+    ----------
+    times : list of Times
+    names : list of str
+    per : int
+        Divides the seconds: images in a batch.
+    spec : str
+        The format of the ratios.
+    """
     width = max(map(len, names))
-    print(f"{title}\n  {names[0]:<{width}}  {ours:.1f} ms\n  {names[1]:<{width}}  {theirs:.1f} ms\n"
-          f"  {'ratio':<{width}}  {compared.ratio:{spec}}   below 1: {names[0]} is quicker")
-    print(f"  ratio of processor time {compared.cpu_ratio:{spec}}   "
-          f"({1e3 * compared.ours_cpu.median / per:.1f} / {1e3 * compared.theirs_cpu.median / per:.1f} ms; "
-          "includes threads that spin while they wait)", flush=True)
+    for name, time_of in zip(names, times):
+        line = f"  {name:<{width}}  {Summary(*(1e3 * seconds / per for seconds in time_of.seconds)):.1f} ms"
+        if time_of is not times[0]:
+            line += f"   ratio {time_of.ratio:{spec}}, of processor time {time_of.cpu_ratio:{spec}}"
+        print(line)
+    print(f"  (median, smallest and largest of the turns; a ratio below 1: {names[0]} is quicker, turn by turn;\n"
+          "  processor time includes threads that spin while they wait)", flush=True)
 
 
-def peak_memory(name, weights, scene, threads, task, checkout=None):
-    """Return (peak, after loading) in MB beyond a fresh process that has imported its libraries."""
-    with Side(name, weights, scene, threads, checkout) as side:
+def peak_memory(side, task):
+    """Return (peak, after loading) in MB beyond the libraries, of a side that was just started, and end it."""
+    with side:
         peak = side.tell(do="memory", task=task)
-        at_start = side.memory_at_start
-    return peak / 1e6, (at_start["opened"] - at_start["imported"]) / 1e6
+    return peak / 1e6, (side.memory_at_start["opened"] - side.memory_at_start["imported"]) / 1e6
 
 
 def stage_table(side, task, times, cpu_time=False, macs=None, backward_factor=2):

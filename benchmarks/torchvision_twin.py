@@ -16,6 +16,7 @@ from torchvision.models.detection.backbone_utils import BackboneWithFPN, resnet_
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.rpn import RPNHead
+from torchvision.models.detection.transform import resize_boxes
 from torchvision.models.resnet import BasicBlock, ResNet
 from torchvision.ops import MultiScaleRoIAlign
 
@@ -96,6 +97,15 @@ def resnet_twin(model):
 def twin_of(model):
     """Build torchvision's twin of any of our models, with its weights and in its dtype, in eval mode."""
     return (tiny_twin if model.architecture["builder"] == "maskrcnn_tiny" else resnet_twin)(model)
+
+
+def without_pasting(twin):
+    """Let a twin's predictions stop at the 28x28 masks; the boxes still come back to the image's coordinates."""
+    def postprocess(found, sizes, original_sizes):
+        return [{**one, "boxes": resize_boxes(one["boxes"], size, original)}
+                for one, size, original in zip(found, sizes, original_sizes)]
+    twin.transform.postprocess = postprocess
+    return twin
 
 
 def load(twin, model):

@@ -8,8 +8,9 @@ The package is that of the checkout that is named on the command line, or of the
 able to run another revision's, a side of ours uses only what every revision has: loading, predicting, losses and
 gradients, and the optimizer.
 
-Orders: ``{"do": "open", "side", "weights", "scene", "threads"}``, ``{"do": "run", "task", "times"}``,
-``{"do": "memory", "task"}``, ``{"do": "stages", "task", "times"}``, ``{"do": "products", "shapes"}``.
+Orders: ``{"do": "open", "side", "weights", "scene", "threads", "pasting"}``, ``{"do": "find", "task"}``,
+``{"do": "run", "task", "times"}``, ``{"do": "memory", "task"}``, ``{"do": "stages", "task", "times"}``,
+``{"do": "products", "shapes"}``.
 """
 
 import gc
@@ -59,7 +60,7 @@ class Ours:
             getattr(npmaskrcnn, name)   # or the memory of what is imported later would count as the model's
         self.library = npmaskrcnn
 
-    def open(self, weights, scene):
+    def open(self, weights, scene, pasting=True):
         """Load model and scene."""
         import numpy as np
 
@@ -68,6 +69,7 @@ class Ours:
         self.np = np
         self.model = self.library.load(weights)
         self.images, self.targets = scene_file.read(scene)
+        self.options = {} if pasting else {"paste_all": False}      # which not every revision has
         self.optimizer = None
         self.make_optimizer = lambda: AdamW(self.model.named_parameters(), LEARNING_RATE, weight_decay=1e-4)
 
@@ -83,11 +85,15 @@ class Ours:
 
     def predict(self):
         """Predict the first image."""
-        return self.model.predict(self.images[0])
+        return [self.model.predict(self.images[0], **self.options)]
 
     def predict_batch(self):
         """Predict all images in one call."""
-        return self.model.predict(self.images)
+        return self.model.predict(self.images, **self.options)
+
+    def answers(self, found):
+        """Return boxes, labels and masks (None: not pasted) of what a prediction found, for each image."""
+        return [(one.boxes, one.labels, None if self.options else one.masks) for one in found]
 
     def watch(self, clock):
         """Put the stopwatch around the stages."""
@@ -120,15 +126,17 @@ class Torchvision:
     def __init__(self, threads):
         import torch
 
+        import npmaskrcnn
         import torchvision_twin
         torch.set_num_threads(threads)
-        self.torch, self.twins = torch, torchvision_twin
+        self.library, self.torch, self.twins = npmaskrcnn, torch, torchvision_twin
 
-    def open(self, weights, scene):
+    def open(self, weights, scene, pasting=True):
         """Load the weights into the twin; our own model is dropped again."""
-        import npmaskrcnn
         import scene_file
-        self.model = self.twins.twin_of(npmaskrcnn.load(weights))
+        self.model, self.pasting = self.twins.twin_of(self.library.load(weights)), pasting
+        if not pasting:
+            self.twins.without_pasting(self.model)
         images, targets = scene_file.read(scene)
         self.images = [self.twins.to_torch(image) for image in images]
         self.targets = [self.twins.target_to_torch(target) for target in targets]
@@ -158,6 +166,11 @@ class Torchvision:
         with self.torch.inference_mode():
             return self.model(self.images)
 
+    def answers(self, found):
+        """Return boxes, labels and masks (None: not pasted) of what a prediction found, for each image."""
+        return [(one["boxes"].numpy(), one["labels"].numpy(), one["masks"][:, 0].numpy() if self.pasting else None)
+                for one in found]
+
     def watch(self, clock):
         """Put the stopwatch around the stages."""
         from stage_clock import watch_torchvision
@@ -166,7 +179,85 @@ class Torchvision:
         self.torch.Tensor.backward = clock.timed("all stages", "backward", original)
 
 
-SIDES = {"ours": Ours, "plain": Plain, "torchvision": Torchvision}
+class Exported:
+    """torchvision's model to its 28x28 masks, exported, as another program runs it; torchvision pastes the masks."""
+
+    def __init__(self, threads):
+        import torch
+
+        import npmaskrcnn  # noqa: F401  (the scene is read with it; it does not count as this side's memory)
+        from torchvision.models.detection.roi_heads import paste_masks_in_image
+        torch.set_num_threads(threads)
+        self.torch, self.paste, self.threads = torch, paste_masks_in_image, threads
+
+    def open(self, weights, scene, pasting=True):
+        """Compile the exported model."""
+        import numpy as np
+
+        import scene_file
+        images, _ = scene_file.read(scene)
+        self.images = [np.ascontiguousarray(image.transpose(2, 0, 1)) for image in images]
+        self.pasting, self.compute = pasting, self.compiled(weights)
+
+    def prepare(self, task):
+        """There is nothing to do before the first repetition."""
+
+    def predict(self):
+        """Predict the first image."""
+        return self.found(self.images[:1])
+
+    def predict_batch(self):
+        """Predict all images in one call."""
+        return self.found(self.images)
+
+    def found(self, images):
+        """Return [boxes, labels, scores, masks] for each image."""
+        outputs = self.compute(images)
+        found = [list(outputs[i:i + 4]) for i in range(0, len(outputs), 4)]
+        for image, one in zip(images, found):
+            if self.pasting:
+                one[3] = self.paste(*map(self.torch.from_numpy, (one[3], one[0])), image.shape[1:]).numpy()
+        return found
+
+    def answers(self, found):
+        """Return boxes, labels and masks (None: not pasted) of what a prediction found, for each image."""
+        return [(boxes, labels, masks[:, 0] if self.pasting else None) for boxes, labels, _, masks in found]
+
+
+class OpenVINO(Exported):
+    """The exported model in OpenVINO, in float32: left alone, it takes bfloat16 where the processor has it."""
+
+    def __init__(self, threads):
+        super().__init__(threads)
+        import openvino
+        self.core = openvino.Core()
+
+    def compiled(self, path):
+        """Return a function of the images."""
+        options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": self.threads,
+                   "PERFORMANCE_HINT": "LATENCY"}
+        model = self.core.compile_model(path, "CPU", options)
+        return lambda images: list(model(images).values())
+
+
+class OnnxRuntime(Exported):
+    """The exported model in ONNX Runtime."""
+
+    def __init__(self, threads):
+        super().__init__(threads)
+        import onnxruntime
+        self.library = onnxruntime
+
+    def compiled(self, path):
+        """Return a function of the images."""
+        options = self.library.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        session = self.library.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        names = [given.name for given in session.get_inputs()]
+        return lambda images: session.run(None, dict(zip(names, images)))
+
+
+SIDES = {"ours": Ours, "plain": Plain, "torchvision": Torchvision, "openvino": OpenVINO, "onnxruntime": OnnxRuntime}
 
 
 def product_rates(shapes, clock=time.perf_counter):
@@ -200,7 +291,7 @@ def obey(order, state):
     if what == "open":
         state["side"] = SIDES[order["side"]](order["threads"])
         state["imported"] = resident_bytes()
-        state["side"].open(order["weights"], order["scene"])
+        state["side"].open(order["weights"], order["scene"], order["pasting"])
         forget_high_water()
         return {"imported": state["imported"], "opened": resident_bytes()}
     if what == "products":
@@ -208,6 +299,10 @@ def obey(order, state):
     side = state["side"]
     side.prepare(order["task"])
     function = getattr(side, order["task"])
+    if what == "find":
+        return [{"boxes": boxes.tolist(), "labels": labels.tolist(),
+                 **({} if masks is None else {"mask_means": masks.mean(axis=(1, 2)).tolist()})}
+                for boxes, labels, masks in side.answers(function())]
     if what == "run":
         return seconds_of(function, order["times"])
     if what == "memory":
