@@ -25,7 +25,6 @@ from ..progress import ProgressLine
 from ..words import count, printable
 from .common import add_model, add_out, add_white, the_model
 
-
 LONGEST_STEM = 200      # bytes of a picture's name that its results have: file systems take 255, with what follows
 
 
@@ -131,4 +130,3 @@ def _label_map(found):
     for i in reversed(range(len(found))):
         picture[found.masks[i] > 0.5] = i + 1
     return picture
-

@@ -112,12 +112,7 @@ def _correlate(x, weight, stride, padding, out_size, groups, bias=None, shortcut
     """
     if is_worthwhile(x, weight, stride, groups, out_size):
         def finish(out, part):
-            if bias is not None:
-                out += bias
-            if shortcut is not None:
-                out += shortcut[part]
-            if relu:
-                np.maximum(out, 0, out=out)
+            _finish(out, bias, None if shortcut is None else shortcut[part], relu)
 
         return correlate_tiles(x, weight, padding, out_size, finish, _in_frame)
 
@@ -125,8 +120,10 @@ def _correlate(x, weight, stride, padding, out_size, groups, bias=None, shortcut
     # groups first, so that each group's product is written in place
     y = np.empty((groups, len(x) * math.prod(out_size), c_out // groups), x.dtype)
     matrices = weight.reshape(kh, kw * c_group, groups, 1, -1).transpose(0, 2, 3, 1, 4)
+    if bias is not None:
+        bias = bias.reshape(groups, 1, 1, -1)
     if shortcut is not None:
-        added = shortcut.reshape(-1, groups, c_out // groups).transpose(1, 0, 2)
+        shortcut = shortcut.reshape(-1, groups, c_out // groups).transpose(1, 0, 2)
 
     def multiply(blocks):
         for block, neighbors in _neighbors(x, blocks, (kh, kw), stride, padding, out_size, groups):
@@ -135,15 +132,20 @@ def _correlate(x, weight, stride, padding, out_size, groups, bias=None, shortcut
             np.matmul(first, matrices[0], out=out)
             for a, row in enumerate(others, start=1):
                 out += row @ matrices[a]
-            if bias is not None:
-                out += bias.reshape(groups, 1, 1, -1)
-            if shortcut is not None:
-                out += added[:, block].reshape(out.shape)
-            if relu:
-                np.maximum(out, 0, out=out)
+            _finish(out, bias, None if shortcut is None else shortcut[:, block].reshape(out.shape), relu)
 
     spread_over_cores(multiply, _blocks(x, (kh, kw), stride, out_size))
     return y.transpose(1, 0, 2).reshape(len(x), *out_size, c_out)
+
+
+def _finish(out, bias, shortcut, relu):
+    """Do what comes on top to a piece of the result, while it is in the cache."""
+    if bias is not None:
+        out += bias
+    if shortcut is not None:
+        out += shortcut
+    if relu:
+        np.maximum(out, 0, out=out)
 
 
 def _weight_gradient(x, dy, weight_shape, stride, padding, groups):

@@ -29,5 +29,5 @@ def _product(a, b):
     """``a @ b``, with the rows of a and the result shared out among the cores."""
     y = np.empty((len(a), b.shape[1]), np.result_type(a, b))
     spread_over_cores(lambda rows: np.matmul(a[rows.start : rows.stop], b, out=y[rows.start : rows.stop]),
-              range(len(a)), fewest=128)
+                      range(len(a)), fewest=128)
     return y
