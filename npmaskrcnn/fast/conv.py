@@ -20,11 +20,11 @@ from ..plain import conv as plain
 from ..plain.conv import Conv2dCache, ConvTranspose2dCache
 from ..plain.windows import output_size, pair
 from .norm import sum_over_pixels
-from .threads import spread_over_cores
+from .threads import cores_for, spread_over_cores
 from .winograd import correlate_tiles, is_worthwhile
 
 # Neighbors are laid out in blocks of about this size, so that the products find them in the cache,
-BLOCK_BYTES = 2**19
+BLOCK_BYTES = 2**20
 # but of at least so many pixels, since each product also has to read the whole weight.
 BLOCK_PIXELS = 512
 
@@ -70,14 +70,14 @@ def conv_transpose2d_forward(x, weight, bias=None, stride=1):
     matrix = weight.transpose(2, 0, 1, 3).reshape(c_in, kh * kw * c_out)
     y = np.empty((n, h, kh, w, kw, c_out), x.dtype)
 
-    def multiply(images):
-        for image in images:
-            stamps = x[image].reshape(h * w, c_in) @ matrix
-            y[image] = stamps.reshape(h, w, kh, kw, c_out).transpose(0, 2, 1, 3, 4)
+    def multiply(blocks):
+        for images in blocks:
+            stamps = x[images].reshape(-1, c_in) @ matrix
             if bias is not None:
-                y[image] += bias
+                stamps += np.tile(bias, kh * kw)
+            y[images] = stamps.reshape(-1, h, w, kh, kw, c_out).transpose(0, 1, 3, 2, 4, 5)
 
-    spread_over_cores(multiply, range(n))
+    spread_over_cores(multiply, _blocks_of_images(n, h * w, matrix))
     return y.reshape(n, h * kh, w * kw, c_out), ConvTranspose2dCache(x, weight, bias is not None, stride)
 
 
@@ -89,15 +89,17 @@ def conv_transpose2d_backward(dy, cache):
         return plain.conv_transpose2d_backward(dy, cache)
     matrix, dx = weight.transpose(2, 0, 1, 3).reshape(c_in, kh * kw * c_out), np.empty_like(x)
 
-    def multiply(images):
+    def multiply(blocks):
         dmatrix = np.zeros_like(matrix)
-        for image in images:
-            dstamps = dy[image].reshape(h, kh, w, kw, c_out).transpose(0, 2, 1, 3, 4).reshape(h * w, -1)
-            dx[image] = (dstamps @ matrix.T).reshape(h, w, c_in)
-            dmatrix += x[image].reshape(h * w, c_in).T @ dstamps
+        for images in blocks:
+            dstamps = dy[images].reshape(-1, h, kh, w, kw, c_out).transpose(0, 1, 3, 2, 4, 5)
+            dstamps = dstamps.reshape(-1, kh * kw * c_out)
+            dx[images] = (dstamps @ matrix.T).reshape(-1, h, w, c_in)
+            dmatrix += x[images].reshape(-1, c_in).T @ dstamps
         return dmatrix
 
-    dweight = sum(spread_over_cores(multiply, range(n))).reshape(c_in, kh, kw, c_out).transpose(1, 2, 0, 3)
+    dweight = sum(spread_over_cores(multiply, _blocks_of_images(n, h * w, matrix)))
+    dweight = dweight.reshape(c_in, kh, kw, c_out).transpose(1, 2, 0, 3)
     return dx, np.ascontiguousarray(dweight), sum_over_pixels(dy).astype(dy.dtype) if has_bias else None
 
 
@@ -134,7 +136,7 @@ def _correlate(x, weight, stride, padding, out_size, groups, bias=None, shortcut
                 out += row @ matrices[a]
             _finish(out, bias, None if shortcut is None else shortcut[:, block].reshape(out.shape), relu)
 
-    spread_over_cores(multiply, _blocks(x, (kh, kw), stride, out_size))
+    spread_over_cores(multiply, _blocks(x, weight.shape, stride, out_size))
     return y.transpose(1, 0, 2).reshape(len(x), *out_size, c_out)
 
 
@@ -145,7 +147,7 @@ def _finish(out, bias, shortcut, relu):
     if shortcut is not None:
         out += shortcut
     if relu:
-        np.maximum(out, 0, out=out)
+        np.maximum(out, np.zeros(out.shape[-1], out.dtype), out=out)    # NumPy is quicker with a row than with a number
 
 
 def _weight_gradient(x, dy, weight_shape, stride, padding, groups):
@@ -167,7 +169,7 @@ def _weight_gradient(x, dy, weight_shape, stride, padding, groups):
                 dmatrices[a] += (row.swapaxes(2, 3) @ dy_block).sum(axis=1)
         return dmatrices
 
-    dmatrices, *others = spread_over_cores(multiply, _blocks(x, (kh, kw), stride, dy.shape[1:3]))
+    dmatrices, *others = spread_over_cores(multiply, _blocks(x, weight_shape, stride, dy.shape[1:3]))
     for more in others:
         dmatrices += more
     return dmatrices.transpose(0, 2, 1, 3).reshape(weight_shape)
@@ -200,21 +202,41 @@ def _input_gradient(dy, weight, size, stride, padding, groups):
 # ---- neighbors ----
 
 
-def _blocks(x, kernel, stride, out_size):
+def _blocks(x, weight_shape, stride, out_size):
     """Cut the output pixels into blocks ``(first image, number of images, first row, number of rows)``.
 
     Blocks of several images have all their rows, so that a block's pixels follow one another. None has more
-    of either than the first.
+    of either than the first. Each core gets as many.
     """
-    (n, _, _, c), (kh, kw), (sy, _), (oh, ow) = x.shape, kernel, stride, out_size
+    (n, _, _, c), (kh, kw, c_group, c_out), (sy, _), (oh, ow) = x.shape, weight_shape, stride, out_size
     if n * oh * ow == 0:
         return []
-    row_bytes = min(sy, kh) * ow * kw * c * x.itemsize
+    row_bytes = ow * max(min(sy, kh) * kw * c, c_out) * x.itemsize
     further = (kh - 1) // sy  # rows of neighbors beyond those of the block
     rows = min(oh, max(BLOCK_BYTES // row_bytes - further, -(-BLOCK_PIXELS // ow)))
     images = 1 if rows < oh else min(n, max(1, BLOCK_BYTES // (row_bytes * (oh + further))))
+    cores = cores_for(n * oh * ow * kh * kw * c_group * c_out)
+    if rows == oh:
+        images = _evenly(n, images, cores)
+    if images == 1:
+        rows = _evenly(oh, rows, -(-cores // n))
     return [(image, min(images, n - image), row, min(rows, oh - row))
             for image in range(0, n, images) for row in range(0, oh, rows)]
+
+
+def _blocks_of_images(num_images, num_pixels, matrix):
+    """Cut a batch into slices whose products with the matrix stay in the cache."""
+    longest = max(1, BLOCK_BYTES // (num_pixels * matrix[0].nbytes))
+    step = _evenly(num_images, longest, cores_for(num_images * num_pixels * matrix.size))
+    return [slice(start, start + step) for start in range(0, num_images * bool(num_pixels), step)]
+
+
+def _evenly(length, longest, cores):
+    """How long pieces may be, at most `longest`, so that each core gets about as much."""
+    length = max(length, 1)
+    pieces = -(-length // longest)
+    pieces = min(length, -(-pieces // cores) * cores)
+    return -(-length // pieces)
 
 
 def _neighbors(x, blocks, kernel, stride, padding, out_size, groups):

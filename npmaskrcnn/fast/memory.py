@@ -1,9 +1,9 @@
 """Freed memory is kept for the next array, instead of being given back to the system and asked for again.
 
-A training step needs the same hundred megabytes as the step before. The C library hands freed memory back to
-the operating system; the next step asks for it again, and gets it page by page, each filled with zeros first.
-On Linux that takes a tenth of a step of the tiny model. `MaskRCNN.loss_and_grads` spares it: from its first call
-on, the process gives memory back only when it ends.
+A training step needs the same hundred megabytes as the step before, and the layers of a prediction need again what the
+layers before them have left. The C library hands freed memory back to the operating system; the next array asks for it
+again, and gets it page by page, each filled with zeros first. On Linux that takes a tenth of a step of the tiny model.
+The model spares it: from its first pass on, the process gives memory back only when it ends.
 """
 
 import ctypes

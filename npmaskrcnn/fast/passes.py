@@ -5,8 +5,7 @@ import contextlib
 from .memory import keep_freed_memory
 from .threads import products_on_one_core, spread_over_cores
 
-# Numbers in a batch from which on a prediction's operations are large enough to share out their pieces, and arrays
-# so large that they come and go one by one.
+# Numbers in a batch from which on a prediction's operations are large enough to share out their pieces.
 LARGE_BATCH = 3 * 512 * 512
 
 
@@ -16,13 +15,12 @@ def for_each(work, pieces):
         for piece in part:
             work(piece)
 
-    spread_over_cores(work_through, pieces, fewest=8)
+    spread_over_cores(work_through, pieces, fewest=4)
 
 
 @contextlib.contextmanager
 def whole_pass(numbers=None, training=False):
     """See plain."""
-    if training and numbers is not None and numbers < LARGE_BATCH:  # large arrays: no time saved, but memory lost
-        keep_freed_memory()
+    keep_freed_memory()
     with products_on_one_core(training or (numbers or 0) > LARGE_BATCH):
         yield

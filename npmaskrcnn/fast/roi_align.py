@@ -8,6 +8,7 @@ adaptive number of sample points (one per cell, as for mask targets) a bin sees 
 small dense factors are applied as in `plain`, but found for all regions at once.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +34,7 @@ def roi_align_forward(features, rois, output_size, spatial_scale=1.0, sampling_r
     if len(rois) == 0:  # a pyramid level to which no region goes: half a millisecond for its matrix is spared
         return np.zeros((0, num_bins_y, num_bins_x, c), features.dtype), RoIAlignMatrixCache(features.shape, None)
     if sampling_ratio > 0:
-        matrix = roi_align_matrix(rois, (n, h, w), output_size, *sampling)
+        matrix = _bilinear_matrix(rois, (n, h, w), output_size, *sampling)
         y = (matrix @ features.reshape(n * h * w, c)).astype(features.dtype, copy=False)   # of float16, too
         return y.reshape(len(rois), num_bins_y, num_bins_x, c), RoIAlignMatrixCache(features.shape, matrix)
 
@@ -63,30 +64,37 @@ def roi_align(features, rois, output_size, spatial_scale=1.0, sampling_ratio=-1,
 
 def roi_align_matrix(rois, map_size, output_size, spatial_scale=1.0, sampling_ratio=2, aligned=False):
     """The bilinear weights of all regions at once, summed per cell. See plain."""
-    rois = as_float_boxes(rois)
-    n, h, w = map_size
-    num_bins_y, num_bins_x = pair(output_size)
-    image = rois[:, 0].astype(np.int32)
-    sampling = (spatial_scale, sampling_ratio, aligned)
-    cells_y, weights_y = _merged(*_axis_weights(rois[:, 2], rois[:, 4], h, num_bins_y, *sampling))
-    cells_x, weights_x = _merged(*_axis_weights(rois[:, 1], rois[:, 3], w, num_bins_x, *sampling))
-    cells_y = (image[:, None, None] * h + cells_y) * w  # (R, P, 2g): index of the first cell of a row
+    matrix = _bilinear_matrix(as_float_boxes(rois), map_size, pair(output_size), spatial_scale, sampling_ratio, aligned)
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    return matrix
 
-    # Outer product: every y neighbor with every x neighbor, (R, P, Q, 2g, 2g).
+
+def _bilinear_matrix(rois, map_size, output_size, *sampling):
+    """(R*P*Q, N*H*W): in each row the weights of all neighbors of the bin's points; of a cell there may be several."""
+    n, h, w = map_size
+    num_bins_y, num_bins_x = output_size
+    if num_bins_y == num_bins_x:    # both axes at once: for few regions it is the number of steps that takes the time
+        low, high, length = rois[:, 2:0:-1].T, rois[:, 4:2:-1].T, np.array([[h], [w]], np.int32)
+        (cells_y, cells_x), (weights_y, weights_x) = _axis_weights(low, high, length, num_bins_y, *sampling)
+    else:
+        cells_y, weights_y = _axis_weights(rois[:, 2], rois[:, 4], h, num_bins_y, *sampling)
+        cells_x, weights_x = _axis_weights(rois[:, 1], rois[:, 3], w, num_bins_x, *sampling)
+    cells_y = (rois[:, 0].astype(np.int32)[:, None, None] * h + cells_y) * w    # index of a row's first cell
+
+    # Outer product: every y neighbor with every x neighbor, (R, P, Q, K, K).
     weights = weights_y[:, :, None, :, None] * weights_x[:, None, :, None, :]
     cells = cells_y[:, :, None, :, None] + cells_x[:, None, :, None, :]
-    used = weights != 0
-    row_ends = np.zeros(len(rois) * num_bins_y * num_bins_x + 1, dtype=np.int32)
-    np.cumsum(used.sum(axis=(3, 4)).ravel(), out=row_ends[1:])
-    shape = (len(row_ends) - 1, n * h * w)
-    return sparse.csr_matrix((weights[used], cells[used], row_ends), shape, matrix_dtype(rois))
+    num_rows, each = math.prod(weights.shape[:3]), math.prod(weights.shape[3:])
+    row_ends = np.arange(0, weights.size + 1, each, dtype=np.int32)
+    return sparse.csr_matrix((weights.ravel(), cells.ravel(), row_ends), (num_rows, n * h * w), matrix_dtype(rois))
 
 
 def _axis_weights(low, high, length, num_bins, spatial_scale, sampling_ratio, aligned):
-    """Which cells the bins of each region read along one axis, and with which weights.
+    """Which cells the bins of each region read along an axis, or several, and with which weights.
 
-    Two arrays (R, num_bins, 2g): the two neighbors of each of g sample points (a cell may occur several times), and
-    weights that are 0 where there is nothing to read: a point outside the map, or beyond this region's own g.
+    Two arrays (..., R, num_bins, K), for `low` and `high` (..., R). A cell may occur several times in a bin. Weights
+    are 0 where there is nothing to read: for a point outside the map, or beyond this region's own g.
     """
     dtype = low.dtype
     offset = 0.5 if aligned else 0.0
@@ -95,36 +103,33 @@ def _axis_weights(low, high, length, num_bins, spatial_scale, sampling_ratio, al
     extent = (high * spatial_scale - offset) - start
     if not aligned:
         extent = np.maximum(extent, 1)
-    bin_size = (extent / num_bins)[:, None, None]
-    grid = np.full_like(bin_size, sampling_ratio) if sampling_ratio > 0 else np.ceil(bin_size)
+    start, bin_size = start[..., None, None], (extent / num_bins)[..., None, None]
+    grid = sampling_ratio if sampling_ratio > 0 else np.ceil(bin_size)
 
-    # Sample points, in torchvision's order of operations: another order may floor to another cell.
+    # Sample points, in torchvision's order of operations: another order may put one outside that is inside there.
     p = np.arange(num_bins, dtype=dtype)[:, None]
-    i = np.arange(max(int(grid.max(initial=1)), 1), dtype=dtype)
-    count = np.maximum(grid, 1)
-    points = (start[:, None, None] + p * bin_size) + (i + dtype.type(0.5)) * bin_size / count
+    i = np.arange(max(int(np.max(grid, initial=1)), 1), dtype=dtype)
+    count = np.maximum(grid, dtype.type(1))
+    points = (start + p * bin_size) + (i + dtype.type(0.5)) * bin_size / count
+    last = np.asarray(length, dtype)[..., None, None] - 1
+    share = ((points >= -1) & (points <= last + 1) & (i < grid)) / count    # bool / float keeps the float's dtype
+    points = np.clip(points, 0, last)
 
-    inside = (points >= -1) & (points <= length) & (i < grid)
-    points = np.where(inside, np.maximum(points, 0), 0)
-    lower = np.minimum(points.astype(np.int32), length - 1)
-    upper = np.minimum(lower + 1, length - 1)
-    fraction = np.where(lower == upper, 0, points - lower.astype(dtype))  # the last cell stands alone
+    first = np.floor(points.min(axis=-1, keepdims=True))
+    window = int((points - first).max(initial=0)) + 2       # cells that a bin's points meet at most
+    if sampling_ratio > 0 and window < 2 * len(i):      # small bins: each cell once
+        cells = first + np.arange(window, dtype=dtype)
+        weights = (_hats(points[..., None], cells[..., None, :]) * share[..., None]).sum(axis=-2)
+    else:                                               # the two neighbors of each point
+        cells = np.floor(points)[..., None] + np.arange(2, dtype=dtype)
+        weights = _hats(points[..., None], cells) * share[..., None]
+        cells, weights = (each.reshape(*points.shape[:-1], 2 * len(i)) for each in (cells, weights))
+    return np.minimum(cells, last).astype(np.int32), weights        # the weight of a cell beyond the last is 0
 
-    share = inside / count  # bool / float keeps the float's dtype
-    weights = np.stack([(1 - fraction) * share, fraction * share], axis=-1)
-    cells = np.stack([lower, upper], axis=-1)
-    neighbors = (len(low), num_bins, 2 * len(i))
-    return cells.reshape(neighbors), weights.reshape(neighbors)
 
-
-def _merged(cells, weights):
-    """Add the weights of a cell that a bin meets again to its first occurrence, in place."""
-    for later in range(1, cells.shape[-1]):
-        for earlier in range(later):
-            again = cells[..., later] == cells[..., earlier]
-            weights[..., earlier] += weights[..., later] * again
-            weights[..., later] *= ~again
-    return cells, weights
+def _hats(points, cells):
+    """The weight of each cell for each point: 1 at the cell, 0 from one cell further on."""
+    return np.maximum(0, 1 - np.abs(points - cells))
 
 
 def _dense_factors(rois, map_size, output_size, *sampling):

@@ -8,22 +8,31 @@ each take half of the pieces, and all that is done to a piece, products included
 `spread_over_cores` is how an operation hands out its pieces. It does so only within `products_on_one_core`, which the
 model opens around a whole pass; elsewhere, and where NumPy's products are not made by OpenBLAS (the only
 library that we know how to tell), the caller's thread does all pieces, and the products use all cores.
+
+A thread that sleeps takes a tenth of a millisecond to wake, as long as many a piece takes. Within a pass the helpers
+therefore do not sleep between their pieces but spin: they look again and again whether there is work, as OpenBLAS's own
+threads do.
 """
 
-import concurrent.futures
 import contextlib
 import ctypes
+import functools
 import os
 import sys
+import threading
 from types import SimpleNamespace
 
 import numpy as np
 
 # Threads of Python wait for each other a little at every step; more than a few would mostly wait.
 MOST_CORES = 4
+# Multiply-adds of a matrix product that take longer than handing them over to another thread.
+WORTH_A_CORE = 5e6
 
 _cores = 1      # among which pieces are shared out at the moment
-_helpers = None  # the other threads, once they have been needed
+_spin = False   # whether helpers spin until there is more work: within a pass
+_helpers = []   # the other threads, once they have been needed
+_handing_out = threading.Lock()     # held by the thread for which they work
 
 
 @contextlib.contextmanager
@@ -35,18 +44,26 @@ def products_on_one_core(worthwhile=True):
     ``OPENBLAS_NUM_THREADS`` holds here as well. The setting is the process's: the products of other threads
     run on one core meanwhile.
     """
-    global _cores
+    global _cores, _spin
     before = _product_threads.get() if worthwhile and _cores == 1 else 1
     if before == 1:
         yield
         return
     try:
-        _cores = min(before, MOST_CORES)
+        _cores, _spin = min(before, MOST_CORES), True
         _product_threads.set(1)
         yield
     finally:
         _product_threads.set(before)
-        _cores = 1
+        _cores, _spin = 1, False
+        with _handing_out:
+            for helper in _helpers:
+                helper.stop_spinning()
+
+
+def cores_for(multiply_adds):
+    """Among how many cores a matrix product of this size should be shared out."""
+    return max(1, min(_cores, int(multiply_adds // WORTH_A_CORE)))
 
 
 def limit_threads(number):
@@ -57,14 +74,13 @@ def limit_threads(number):
     return known
 
 
-def spread_over_cores(work, pieces, fewest=2):
+def spread_over_cores(work, pieces, fewest=1):
     """Call ``work(part)`` once a core, with consecutive parts of `pieces`, at the same time.
 
     Parameters
     ----------
     work : callable
-        Must not write where another part reads or writes, nor call `spread_over_cores`: helpers that wait for helpers
-        would wait for ever.
+        Must not write where another part reads or writes.
     pieces : sequence
         Anything that has a length and can be sliced, such as a list of blocks or a range of rows.
     fewest : int
@@ -75,26 +91,108 @@ def spread_over_cores(work, pieces, fewest=2):
     results : list
         Of the calls, in the order of the parts: at least one, also if there are no pieces.
     """
-    global _helpers
     shares = min(_cores, len(pieces) // fewest)
-    if shares < 2:
+    if shares < 2 or not _handing_out.acquire(blocking=False):      # they work for another thread, or for this one
         return [work(pieces)]
-    if _helpers is None:
-        _helpers = concurrent.futures.ThreadPoolExecutor(MOST_CORES - 1, "npmaskrcnn")
-    ends = [len(pieces) * share // shares for share in range(shares + 1)]
-    mine, *others = [pieces[start:end] for start, end in zip(ends, ends[1:])]
+    try:
+        ends = [len(pieces) * share // shares for share in range(shares + 1)]
+        return _work_together(work, [pieces[start:end] for start, end in zip(ends, ends[1:])])
+    finally:
+        _handing_out.release()
+
+
+def _work_together(work, parts):
+    """Do the first part, and let a helper do each of the others."""
+    while len(_helpers) < len(parts) - 1:
+        _helpers.append(_Helper())
     errors = np.geterr()    # what is to happen at an overflow is a matter of each thread
 
     def work_elsewhere(part):
         with np.errstate(**errors):
             return work(part)
-    answers = []
+    at_work = []
     try:
-        for part in others:
-            answers.append(_helpers.submit(work_elsewhere, part))
-        return [work(mine)] + [answer.result() for answer in answers]
-    finally:
-        concurrent.futures.wait(answers)    # an error or Ctrl-C leaves only when nobody computes any more
+        try:
+            for helper, part in zip(_helpers, parts[1:]):
+                helper.start(functools.partial(work_elsewhere, part))
+                at_work.append(helper)
+            results = [work(parts[0])]
+        finally:
+            answers = [helper.answer() for helper in at_work]   # an error leaves only when nobody computes any more
+    except KeyboardInterrupt:       # perhaps between a start and its answer: nobody knows who still works
+        _dismiss_helpers()
+        raise
+    for result, error in answers:
+        if error is not None:
+            raise error
+        results.append(result)
+    return results
+
+
+class _Helper:
+    """A thread that does one piece of work after the other."""
+
+    def __init__(self):
+        self.resting, self.spinning, self.done = threading.Semaphore(0), _spin_lock(), _spin_lock()
+        self.waits_at = self.resting
+        self.work = self.outcome = None
+        self.dismissed = False
+        threading.Thread(target=self._run, name="npmaskrcnn", daemon=True).start()
+
+    def start(self, work):
+        """Hand over a function without arguments."""
+        self.work = work
+        self.waits_at.release()
+
+    def answer(self):
+        """Wait for, and return, (result, error)."""
+        self.done.acquire()
+        outcome, self.outcome = self.outcome, None
+        return outcome
+
+    def stop_spinning(self):
+        """Rest until there is work again."""
+        if self.waits_at is self.spinning:
+            self.start(lambda: None)
+            self.answer()
+
+    def _run(self):
+        self.waits_at.acquire()
+        while not self.dismissed:
+            try:
+                self.outcome = self.work(), None
+            except BaseException as error:
+                self.outcome = None, error
+            self.work = None        # and the arrays that it holds
+            waits_at = self.waits_at = self.spinning if _spin else self.resting
+            self.done.release()
+            waits_at.acquire()
+
+
+def _spin_lock():
+    """A lock, taken, whose `acquire` does not sleep but looks again and again; where the system has none, a usual one.
+
+    It is the C library's, and is waited for without Python's own lock. Who releases it need not have acquired it.
+    """
+    try:
+        system = ctypes.CDLL(None)
+        acquire, release, prepare = (getattr(system, f"pthread_spin_{name}") for name in ("lock", "unlock", "init"))
+    except (AttributeError, OSError, TypeError):
+        return threading.Semaphore(0)
+    state = ctypes.c_int()
+    place = ctypes.byref(state)
+    prepare(place, 0)
+    acquire(place)
+    return SimpleNamespace(acquire=functools.partial(acquire, place), release=functools.partial(release, place))
+
+
+def _dismiss_helpers():
+    """Let all go home, and forget them."""
+    for helper in _helpers:
+        helper.dismissed = True
+        helper.resting.release()
+        helper.spinning.release()
+    _helpers.clear()
 
 
 def _openblas_threads():
@@ -117,8 +215,9 @@ def _openblas_threads():
 
 
 def _forget_helpers():
-    global _helpers
-    _helpers = None
+    global _handing_out
+    _helpers.clear()
+    _handing_out = threading.Lock()
 
 
 _product_threads = _openblas_threads()

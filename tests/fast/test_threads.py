@@ -166,3 +166,56 @@ def test_linear_and_transposed_convolution_are_the_same_on_one_core_and_on_three
                          stamped, *ops.conv_transpose2d_backward(stamped, stamp_cache)))
     for one, three in zip(*outcomes):
         np.testing.assert_allclose(one, three, rtol=1e-13, atol=1e-12)      # BLAS may sum a longer product otherwise
+
+
+# ---- helpers that spin ----
+
+
+def helper_states():
+    return [helper.waits_at is helper.spinning for helper in threads._helpers]
+
+
+def test_helpers_spin_within_a_pass_and_rest_after_it(monkeypatch):
+    monkeypatch.setattr(threads, "_product_threads", threads.SimpleNamespace(get=lambda: 3, set=lambda number: None))
+    for _ in range(2):
+        with products_on_one_core():
+            spread_over_cores(list, range(6))
+            assert helper_states()[:2] == [True, True]
+            assert spread_over_cores(list, range(6)) == [[0, 1], [2, 3], [4, 5]]
+        assert not any(helper_states())
+
+
+def test_helpers_rest_after_an_error_in_a_pass(monkeypatch):
+    monkeypatch.setattr(threads, "_product_threads", threads.SimpleNamespace(get=lambda: 3, set=lambda number: None))
+    with pytest.raises(ZeroDivisionError), products_on_one_core():
+        spread_over_cores(lambda part: 1 / (5 - part[-1]), range(6))
+    assert not any(helper_states())
+
+
+def test_work_within_work_is_done_by_the_thread_that_asks(three_cores):
+    def work(part):
+        return spread_over_cores(lambda inner: (list(inner), threading.get_ident()), part)
+    answers = spread_over_cores(work, range(12))
+    assert [[pieces for pieces, _ in inner] for inner in answers] == [[[0, 1, 2, 3]], [[4, 5, 6, 7]], [[8, 9, 10, 11]]]
+    assert len({thread for inner in answers for _, thread in inner}) == 3
+
+
+def test_after_ctrl_c_others_do_the_work(three_cores):
+    spread_over_cores(list, range(6))
+    before = list(threads._helpers)
+
+    def interrupted(part):
+        if 0 in part:
+            raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        spread_over_cores(interrupted, range(6))
+    assert threads._helpers == []
+    assert spread_over_cores(list, range(6)) == [[0, 1], [2, 3], [4, 5]]
+    assert not set(threads._helpers) & set(before)
+
+
+def test_without_the_systems_spin_locks_helpers_sleep(three_cores, monkeypatch):
+    monkeypatch.setattr(threads, "_helpers", [])
+    monkeypatch.setattr(threads.ctypes, "CDLL", lambda name: threads.SimpleNamespace())
+    assert spread_over_cores(list, range(6)) == [[0, 1], [2, 3], [4, 5]]
+    assert isinstance(threads._helpers[0].done, threading.Semaphore)

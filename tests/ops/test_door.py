@@ -222,14 +222,13 @@ LARGE = 3 * 512 * 512
 
 
 @pytest.mark.parametrize("numbers, training, expected", [
-    (LARGE, False, []),                     # a small prediction: nothing is worth sharing out
-    (LARGE + 1, False, [1, 2]),             # one thread a product, and two again at the end
-    (LARGE - 1, True, ["keep", 1, 2]),
-    (LARGE, True, [1, 2]),                  # large arrays come and go
+    (LARGE, False, ["keep"]),               # a small prediction: nothing is worth sharing out
+    (LARGE + 1, False, ["keep", 1, 2]),     # one thread a product, and two again at the end
+    (1, True, ["keep", 1, 2]),
 ])
 def test_a_whole_pass_gives_each_core_its_own_work_where_that_is_worthwhile(two_cores, numbers, training, expected):
     with ops.whole_pass(numbers, training=training):
-        assert threads._cores == (2 if expected else 1)
+        assert threads._cores == (2 if 1 in expected else 1)
     assert two_cores == expected and threads._cores == 1
 
 
@@ -238,7 +237,7 @@ def test_whole_passes_may_be_nested(two_cores):
         with ops.whole_pass(10), ops.whole_pass(LARGE, training=True):
             assert threads._cores == 2
         assert threads._cores == 2
-    assert two_cores == [1, 2]
+    assert [number for number in two_cores if number != "keep"] == [1, 2]
 
 
 def test_in_the_plain_hand_a_whole_pass_changes_nothing(two_cores):
@@ -292,7 +291,7 @@ ALLOWED = {
     "plain": OUTSIDE | {f".{file.stem}" for file in (PACKAGE / "plain").glob("*.py")},
     "fast": OUTSIDE | {f".{file.stem}" for file in (PACKAGE / "fast").glob("*.py")}
             | {"..plain"} | {f"..plain.{file.stem}" for file in (PACKAGE / "plain").glob("*.py")}
-            | {"concurrent.futures", "ctypes", "functools", "os", "sys", "types"},
+            | {"ctypes", "functools", "os", "sys", "threading", "types"},
 }
 
 

@@ -58,7 +58,8 @@ def test_rows_keep_the_order_of_the_rois_whatever_their_level():
     pooled = pooler(features, ROIS)
     for row, level in enumerate(levels):
         alone = ops.roi_align(features[level], ROIS[row:row + 1], 3, 1 / (4, 8, 16, 32)[level], 2)
-        np.testing.assert_array_equal(pooled[row:row + 1], alone)
+        # to the last bits: how a bin is summed up depends on the sizes of the RoIs that are pooled together
+        np.testing.assert_allclose(pooled[row:row + 1], alone, rtol=1e-13, atol=1e-15)
 
 
 def test_the_gradient_goes_to_the_roi_s_own_level_and_image():
