@@ -134,22 +134,20 @@ def _hats(points, cells):
 
 def _dense_factors(rois, map_size, output_size, *sampling):
     """Per region: image, window (rows, columns) of the map that it reads, and the two dense factors."""
-    all_y = _axis_weights(rois[:, 2], rois[:, 4], map_size[0], output_size[0], *sampling)
-    all_x = _axis_weights(rois[:, 1], rois[:, 3], map_size[1], output_size[1], *sampling)
-    factors = []
-    for image, cells_y, weights_y, cells_x, weights_x in zip(rois[:, 0].astype(int), *all_y, *all_x):
-        rows, weight_y = _dense_factor(cells_y, weights_y)
-        columns, weight_x = _dense_factor(cells_x, weights_x)
-        factors.append((image, rows, columns, weight_y, weight_x))
-    return factors
+    of_y = _dense_factor(*_axis_weights(rois[:, 2], rois[:, 4], map_size[0], output_size[0], *sampling))
+    of_x = _dense_factor(*_axis_weights(rois[:, 1], rois[:, 3], map_size[1], output_size[1], *sampling))
+    return [(image, slice(y1, y2), slice(x1, x2), weight_y[:, : y2 - y1], weight_x[:, : x2 - x1])
+            for image, y1, y2, weight_y, x1, x2, weight_x in zip(rois[:, 0].astype(int).tolist(), *of_y, *of_x)]
 
 
 def _dense_factor(cells, weights):
-    """One axis of one region: the slice of cells it reads, and its (P, cells in the slice) weights."""
-    num_bins = len(cells)
-    read = cells[weights != 0]
-    first, last = (int(read.min()), int(read.max())) if read.size else (0, 0)
-    width = last - first + 1
-    position = np.where(weights != 0, cells - first, 0) + width * np.arange(num_bins)[:, None]
-    dense = np.bincount(position.ravel(), weights.ravel(), minlength=num_bins * width)
-    return slice(first, last + 1), dense.reshape(num_bins, width).astype(weights.dtype)
+    """One axis of all regions: first cell that each reads, the one after its last, and its (P, cells) weights."""
+    num_regions, num_bins, _ = cells.shape
+    are_read = weights != 0
+    after = np.where(are_read, cells, 0).max(axis=(1, 2)) + 1
+    first = np.where(are_read, cells, after[:, None, None] - 1).min(axis=(1, 2))
+    longest = int((after - first).max())
+    rows = np.arange(num_regions * num_bins).reshape(num_regions, num_bins, 1)
+    places = np.where(are_read, cells - first[:, None, None], 0) + longest * rows
+    dense = np.bincount(places.ravel(), weights.ravel(), minlength=rows.size * longest)
+    return first.tolist(), after.tolist(), dense.reshape(num_regions, num_bins, longest).astype(weights.dtype)

@@ -47,18 +47,35 @@ def orthogonalize(matrix):
     array([[0.7, 0. ],
            [0. , 0.7]])
     """
-    a, b, c = COEFFICIENTS
-    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    wide = wide / (float(np.linalg.norm(wide)) + 1e-7)                  # no singular value above 1
+    return orthogonalize_all([matrix])[0]
+
+
+def orthogonalize_all(matrices):
+    """`orthogonalize` each of a list of matrices: those whose shorter sides are equal go through the turns together."""
+    wide = [matrix.T if matrix.shape[0] > matrix.shape[1] else matrix for matrix in matrices]
+    wide = [matrix / (float(np.linalg.norm(matrix)) + 1e-7) for matrix in wide]     # no singular value above 1
+    results = [None] * len(wide)
+    for side in {len(matrix) for matrix in wide}:
+        rows = [row for row, matrix in enumerate(wide) if len(matrix) == side]
+        for row, product in zip(rows, _turns(np.stack([wide[row] @ wide[row].T for row in rows]))):
+            result = product @ wide[row]
+            results[row] = result if result.shape == matrices[row].shape else result.T
+    return results
+
+
+def _turns(square):
+    """What to multiply each x with, given its square x x', in a stack (k, n, n)."""
     # Each turn takes x to p x with p = a + b (x x') + c (x x')^2: a singular value s becomes a s + b s^3 + c s^5,
     # which lifts small ones and holds large ones near 1. All turns happen on the small square x x' alone.
-    identity = np.eye(len(wide), dtype=wide.dtype)
-    square, product = wide @ wide.T, identity
-    for _ in range(ITERATIONS):
+    a, b, c = COEFFICIENTS
+    identity = np.eye(square.shape[-1], dtype=square.dtype)
+    product = None
+    for turn in range(ITERATIONS):
         p = a * identity + (b * identity + c * square) @ square
-        square, product = p @ square @ p, p @ product
-    result = product @ wide
-    return result.T if matrix.shape[0] > matrix.shape[1] else result
+        product = p if product is None else p @ product
+        if turn + 1 < ITERATIONS:
+            square = p @ square @ p
+    return product
 
 
 class Muon(AdamW):
@@ -89,6 +106,7 @@ class Muon(AdamW):
         parameters = list(named(parameters))
         self.hidden = {path for path, parameter in parameters
                        if parameter.data.ndim > 1 and not any(name in path for name in OUTER_LAYERS)}
+        self._ahead = {}
         super().__init__(parameters, lr, weight_decay=weight_decay)     # asks `slots_of`, which asks `hidden`
 
     def slots_of(self, path):
@@ -99,17 +117,22 @@ class Muon(AdamW):
         """Return the options that do not change from step to step, for the checkpoint."""
         return {**super().settings(), "name": "Muon", "momentum": self.momentum, "adam_ratio": self.adam_ratio}
 
-    def _update_parameter(self, path, parameter, lr):
-        """Change a hidden matrix whole, because its directions are; anything else by AdamW's blocks."""
-        if path in self.hidden:
-            self._update_matrix(parameter.data, parameter.grad, *self.state[path].values(), lr)
-        else:
-            super()._update_parameter(path, parameter, lr * self.adam_ratio)
+    def step(self):
+        """Change every parameter that has a gradient, in place: the hidden matrices all together, after the others."""
+        self._ahead = {}
+        super().step()
+        moves = orthogonalize_all([ahead.reshape(-1, ahead.shape[-1]) for ahead in self._ahead.values()])
+        for path, o in zip(self._ahead, moves):         # of (kh, kw, C_in, C_out) or (C_in, C_out)
+            inputs, outputs = o.shape
+            w = self.parameters[path].data
+            w *= 1 - self.lr * self.weight_decay
+            w -= self.lr * max(1.0, outputs / inputs) ** 0.5 * o.reshape(w.shape)
 
-    def _update_matrix(self, w, g, m, lr):
+    def _update_parameter(self, path, parameter, lr):
+        """Note where a hidden matrix is heading, whole, because its directions are; change anything else by AdamW."""
+        if path not in self.hidden:
+            super()._update_parameter(path, parameter, lr * self.adam_ratio)
+            return
+        m, g = self.state[path]["momentum_buffer"], parameter.grad
         m += (1 - self.momentum) * (g - m)
-        ahead = g + self.momentum * (m - g)                         # Nesterov: where the mean will be next
-        o = orthogonalize(ahead.reshape(-1, ahead.shape[-1]))       # of (kh, kw, C_in, C_out) or (C_in, C_out)
-        inputs, outputs = o.shape
-        w *= 1 - lr * self.weight_decay
-        w -= lr * max(1.0, outputs / inputs) ** 0.5 * o.reshape(w.shape)
+        self._ahead[path] = g + self.momentum * (m - g)         # Nesterov: where the mean will be next

@@ -10,7 +10,7 @@ import pytest
 from npmaskrcnn.models import maskrcnn_tiny
 from npmaskrcnn.nn.module import Parameter
 from npmaskrcnn.training import AdamW, Muon
-from npmaskrcnn.training.muon import orthogonalize
+from npmaskrcnn.training.muon import orthogonalize, orthogonalize_all
 
 
 @pytest.mark.parametrize("shape", [(5, 30), (30, 5), (12, 12), (1, 7)])
@@ -39,6 +39,14 @@ def test_iterating_on_the_square_is_iterating_on_the_matrix():
 def test_zero_stays_zero_and_the_dtype_stays():
     result = orthogonalize(np.zeros((4, 9), np.float32))
     assert result.dtype == np.float32 and not result.any()
+
+
+def test_together_is_as_one_by_one():
+    rng = np.random.default_rng(7)
+    matrices = [rng.normal(size=shape) for shape in ((9, 4), (4, 4), (4, 30), (7, 5), (5, 7), (1, 3))]
+    for one, result in zip(matrices, orthogonalize_all(matrices)):
+        np.testing.assert_array_equal(result, orthogonalize(one))
+    assert orthogonalize_all([]) == []
 
 
 def test_a_hidden_matrix_moves_by_its_orthogonalized_mean_gradient():
