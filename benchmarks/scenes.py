@@ -38,9 +38,9 @@ def tiny(folder, batch_size=4, weights=None):
 def trained_tiny():
     """Return the file of a tiny model that finds objects."""
     from npmaskrcnn.errors import InputError
-    from npmaskrcnn.shipped import TRAINED_TINY, data_file
+    from npmaskrcnn.shipped import data_file
     try:
-        return data_file(TRAINED_TINY)
+        return data_file("tiny-2.npz")
     except InputError:
         pass
     model = npmaskrcnn.maskrcnn_tiny()

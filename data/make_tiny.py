@@ -17,6 +17,7 @@ from npmaskrcnn.evaluation import evaluate
 from npmaskrcnn.weights import write_npz
 
 HERE = Path(__file__).resolve().parent
+NAME = "tiny-2"         # of version 2 of the tiny model
 EARLY = (100, 400)
 
 
@@ -37,17 +38,17 @@ def ship(source, name, bits):
 
 def main(run):
     """Ship a run's models and log; print the finished one's average precision."""
-    ship(run / "model.npz", "tiny.npz", 12)
+    ship(run / "model.npz", f"{NAME}.npz", 12)
     for step in EARLY:
-        ship(run / f"checkpoint-{step:06d}.npz", f"tiny-step-{step}.npz", 8)
+        ship(run / f"checkpoint-{step:06d}.npz", f"{NAME}-step-{step}.npz", 8)
     with open(run / "log.csv", newline="", encoding="utf-8") as source, \
-            open(HERE / "tiny-log.csv", "w", newline="", encoding="utf-8") as target:
+            open(HERE / f"{NAME}-log.csv", "w", newline="", encoding="utf-8") as target:
         rows = csv.reader(source)
         writer = csv.writer(target, lineterminator="\n")
         writer.writerow(next(rows))
         writer.writerows([f"{float(value):.6g}" for value in row] for row in rows)
-    (HERE / "tiny-validation.csv").write_bytes((run / "validation.csv").read_bytes())
-    model, test = load(HERE / "tiny.npz"), shapes_test_set()
+    (HERE / f"{NAME}-validation.csv").write_bytes((run / "validation.csv").read_bytes())
+    model, test = load(HERE / f"{NAME}.npz"), shapes_test_set()
     print(evaluate(test, [model.predict(test[i][0]) for i in range(len(test))]).summary())
 
 

@@ -45,17 +45,22 @@ TINY_DEFAULTS = dict(
     rpn_pre_nms_top_n_train=150, rpn_pre_nms_top_n_test=100,
     rpn_post_nms_top_n_train=60, rpn_post_nms_top_n_test=40,
     rpn_batch_size_per_image=128, box_batch_size_per_image=32, box_positive_fraction=0.5,
-    canonical_scale=56)
-TINY_DIMENSIONS = dict(blocks=(1, 1, 1, 1), widths=(16, 32, 64, 128), fpn_channels=64, representation_size=128,
-                       mask_layers=(64, 64))
+    canonical_scale=112)
+TINY_DIMENSIONS = dict(blocks=(2, 2, 2, 2), widths=(24, 48, 64, 96), fpn_channels=48, representation_size=128,
+                       mask_layers=(32, 32, 32, 32, 32, 32))
+# What other versions of the tiny model have otherwise: (defaults, dimensions)
+TINY_VERSIONS = {
+    1: ({"canonical_scale": 56}, dict(blocks=(1, 1, 1, 1), widths=(16, 32, 64, 128), fpn_channels=64,
+                                      representation_size=128, mask_layers=(64, 64))),
+    2: ({}, TINY_DIMENSIONS)}
 MAX_DIMENSION, MAX_BLOCKS, MAX_MASK_LAYERS = 4096, 64, 16   # of the tiny model: channels, blocks a stage
 
 
-def maskrcnn_tiny(num_classes=4, rng=None, dimensions=None, **config):
+def maskrcnn_tiny(num_classes=4, rng=None, dimensions=None, version=2, **config):
     """Build the tiny model: a Mask R-CNN with every part small, for images of about 128 x 128 pixels.
 
-    A residual body of one basic block a stage (16, 32, 64, 128 channels), a pyramid of 64 channels, a box head
-    of 128, a mask head of two convolutions of 64; batch norm in body, pyramid and mask head, as in torchvision's v2.
+    A residual body of two basic blocks a stage (24, 48, 64, 96 channels), a pyramid of 48 channels, a box head
+    of 128, a mask head of six convolutions of 32; batch norm in body, pyramid and mask head, as in torchvision's v2.
 
     Parameters
     ----------
@@ -66,6 +71,9 @@ def maskrcnn_tiny(num_classes=4, rng=None, dimensions=None, **config):
     dimensions : dict, optional
         Other sizes than those of `TINY_DIMENSIONS`, by name: ``blocks`` and ``widths`` (channels) of the body's four
         stages, ``fpn_channels``, ``representation_size`` (of the box head), ``mask_layers`` (channels of each).
+    version : {1, 2}
+        1 is the model of the lessons as they are: one block a stage (16, 32, 64, 128 channels), a pyramid of 64, a mask
+        head of two convolutions of 64.
     **config
         Options of torchvision's `MaskRCNN` constructor, by their names there.
 
@@ -79,8 +87,10 @@ def maskrcnn_tiny(num_classes=4, rng=None, dimensions=None, **config):
     InputError
         For an unknown option (naming the nearest) or an impossible value.
     """
-    settings, rng, num_classes = make_config(TINY_DEFAULTS, **config), _generator(rng), _checked_classes(num_classes)
-    sizes = checked_dimensions(dimensions)
+    version = judge_number(version, "version", 1, max(TINY_VERSIONS), whole=True)
+    defaults = {**TINY_DEFAULTS, **TINY_VERSIONS[version][0]}
+    settings, rng, num_classes = make_config(defaults, **config), _generator(rng), _checked_classes(num_classes)
+    sizes = checked_dimensions(dimensions, version)
     blocks, widths, channels, hidden, layers = sizes.values()   # in the order of `TINY_DIMENSIONS`
     norm = nn.BatchNorm2d
     body = ResNet(basic_block, blocks, widths, norm, stem_channels=widths[0], stem_kernel=3, rng=rng)
@@ -185,13 +195,13 @@ def _checked_classes(num_classes):
     return judge_number(num_classes, "num_classes (with background)", 2, MAX_CLASSES, whole=True)
 
 
-def checked_dimensions(dimensions):
-    """Return all of the tiny model's dimensions: those given, the usual ones where absent."""
+def checked_dimensions(dimensions, version=2):
+    """Return all of the tiny model's dimensions: those given, its version's where absent."""
     given = {} if dimensions is None else dimensions
     if not isinstance(given, dict):
         raise refusal("dimensions", "a dict of name to size", given)
     judge_known(given, list(TINY_DIMENSIONS), "dimension of the tiny model")
-    sizes = {**TINY_DIMENSIONS, **{name: as_plain(value) for name, value in given.items()}}
+    sizes = {**TINY_VERSIONS[version][1], **{name: as_plain(value) for name, value in given.items()}}
     for name, size in sizes.items():
         called = f"dimensions: {name}"
         bounds = {"lowest": 1, "highest": MAX_BLOCKS if name == "blocks" else MAX_DIMENSION, "whole": True}

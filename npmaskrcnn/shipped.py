@@ -7,9 +7,10 @@ In a checkout they are in ``data/`` beside the package; in an installed wheel th
 from pathlib import Path
 
 from .errors import InputError
+from .judge import judge_number
 from .weights import load
 
-TRAINED_TINY = "tiny.npz"
+TRAINED_TINY = {1: "tiny", 2: "tiny-2"}     # by version
 
 
 def data_file(name):
@@ -32,16 +33,19 @@ def data_file(name):
     raise InputError(f"data/{name} is not where it should be, beside or inside {here}; install the package again")
 
 
-def trained_tiny(step=None):
+def trained_tiny(step=None, version=2):
     """Load the tiny model that was trained on toy shapes.
 
     Parameters
     ----------
     step : int, optional
-        One of the early checkpoints of the same training; the finished model if absent.
+        One of the early checkpoints of the same training, 100 or 400; the finished model if absent.
+    version : {1, 2}
+        Of the model, see `maskrcnn_tiny`; the lessons as they are look at 1.
 
     Returns
     -------
     MaskRCNN
     """
-    return load(data_file(TRAINED_TINY if step is None else f"tiny-step-{step}.npz"))
+    name = TRAINED_TINY[judge_number(version, "version", 1, max(TRAINED_TINY), whole=True)]
+    return load(data_file(f"{name}.npz" if step is None else f"{name}-step-{step}.npz"))

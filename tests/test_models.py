@@ -73,10 +73,11 @@ def test_only_the_predictors_depend_on_the_number_of_classes():
 
 def test_the_tiny_model_is_tiny_and_says_how_it_was_built():
     model = maskrcnn_tiny(num_classes=5, box_score_thresh=0.3)
-    assert 0.9e6 < model.num_parameters() < 1.1e6
+    assert 0.9e6 < model.num_parameters() < 1.2e6
     assert model.num_classes == 5 and model.class_names is None and model.config.box_score_thresh == 0.3
     assert json.loads(json.dumps(model.architecture))["builder"] == "maskrcnn_tiny"
-    assert (model.config.min_size, model.config.canonical_scale) == (128, 56)
+    assert (model.config.min_size, model.config.canonical_scale) == (128, 112)
+    assert maskrcnn_tiny(version=1).config.canonical_scale == 56
 
 
 @pytest.mark.parametrize("name, eps", [("resnet18", 1e-5), ("v2", 1e-5)])

@@ -29,7 +29,7 @@ RESULT = Path(__file__).resolve().parent.parent / "results" / "loss_balance.json
 def run(loss_weights, seed):
     """Train once; return the losses at the end and the average precision."""
     dataset = ShapesDataset(STEPS * BATCH_SIZE, seed=seed)
-    model = maskrcnn_tiny(len(dataset.class_names), rng=np.random.default_rng(seed))
+    model = maskrcnn_tiny(len(dataset.class_names), rng=np.random.default_rng(seed), version=1)
     trainer = train(model, dataset, num_steps=STEPS, optimizer="muon", warmup=20, batch_size=BATCH_SIZE, rng=seed,
                     loss_weights=loss_weights, validation=shapes_test_set(TEST_IMAGES), log_every=0)
     log, precision = trainer.log.arrays(), trainer.validation_log.arrays()

@@ -104,7 +104,7 @@ def class_shares(targets, rois):
 
 def train_branches(model):
     """Train the three branches side by side on the same RoIs."""
-    fresh = maskrcnn_tiny(NUM_CLASSES, rng=np.random.default_rng(1)).roi_heads
+    fresh = maskrcnn_tiny(NUM_CLASSES, rng=np.random.default_rng(1), version=1).roi_heads
     branches = {name: Branch(fresh) for name in BRANCHES}
     dataset, rng = ShapesDataset(STEPS * BATCH_SIZE, seed=9, **CROWDED), np.random.default_rng(9)
     for step in range(STEPS):
@@ -171,7 +171,7 @@ def test_branches(model, branches):
 
 
 def main():
-    model = trained_tiny()
+    model = trained_tiny(version=1)
     branches = train_branches(model)
     precision, rows, crops = test_branches(model, branches)
     ious = np.array([row[4] for row in rows], np.float32)                       # (objects, branches, classes 1..3)

@@ -76,7 +76,7 @@ class PyramidWithoutTopDown(FeaturePyramidNetwork):
 
 def build(with_top_down, seed):
     """The tiny model with anchors for objects of many sizes; the same first weights with and without."""
-    model = maskrcnn_tiny(rng=np.random.default_rng(seed), anchor_sizes=ANCHOR_SIZES)
+    model = maskrcnn_tiny(rng=np.random.default_rng(seed), anchor_sizes=ANCHOR_SIZES, version=1)
     if not with_top_down:
         model.backbone.fpn.__class__ = PyramidWithoutTopDown      # same layers, wired otherwise
     return model

@@ -49,12 +49,12 @@ def add_arguments(parser):
                       help="random zoom, such as 0.8 1.2")
     add_white(coco)
     coco.set_defaults(datasets=_coco)
-    _add_common(shapes, SHAPES_MASK_WEIGHT)
-    _add_common(coco, 1.0)
+    _add_common(shapes, 1200, SHAPES_MASK_WEIGHT)
+    _add_common(coco, 1800, 1.0)
 
 
-def _add_common(parser, mask_weight):
-    parser.add_argument("--steps", type=int, default=1800,
+def _add_common(parser, steps, mask_weight):
+    parser.add_argument("--steps", type=int, default=steps,
                         help="in all, --resume included; the rate falls to zero over them (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=4, help="images a step (default: %(default)s)")
     parser.add_argument("--optimizer", default="muon", help="muon, adamw or sgd (default: %(default)s)")

@@ -19,7 +19,7 @@ from .. import nn, ops
 def mask_head(in_channels, layers, norm=None, rng=None):
     """Build the stack of 3x3 convolutions (with `norm` and no bias in v2), each with ReLU.
 
-    `layers` are their output channels: four times 256 in the paper, two times 64 in the tiny model.
+    `layers` are their output channels: four times 256 in the paper, six times 32 in the tiny model.
     """
     blocks = []
     for out_channels in layers:

@@ -31,7 +31,7 @@ def assign_levels(boxes, canonical_scale=224, canonical_level=4, strides=STRIDES
     boxes : (R, 4) ndarray
         In input pixels.
     canonical_scale : float
-        s_0: side of the box that goes to `canonical_level` k_0 (224, as ImageNet's images; 56 in the tiny model).
+        s_0: side of the box that goes to `canonical_level` k_0 (224, as ImageNet's images; 112 in the tiny model).
     canonical_level : int
     strides : sequence of int
         Of the levels, powers of two; level k has stride ``2**k``.

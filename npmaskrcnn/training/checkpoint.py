@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import InputError, warn
 from ..files import as_read_back, naming
 from ..judge import compare_state, judge_count, judge_number
-from ..models import TINY_DIMENSIONS
+from ..models import TINY_VERSIONS
 from ..weights.npz import read_npz, write_npz
 from .divergence import TrainingDiverged, first_bad_weight, is_finite
 from .loop import Listener
@@ -140,7 +140,7 @@ def _judge(trainer, arrays, meta, facts):
             "optimizer": trainer.optimizer.settings()["name"], "images": trainer.order.num_images}
     with contextlib.suppress(KeyError, TypeError):      # of before the tiny model's dimensions were stored
         if theirs["model"]["builder"] == "maskrcnn_tiny":
-            theirs["model"]["config"].setdefault("dimensions", as_read_back(TINY_DIMENSIONS))
+            theirs["model"]["config"].setdefault("dimensions", as_read_back(TINY_VERSIONS[1][1]))
     if theirs != ours:
         raise InputError(f"is of another run, with {_dict_differences(theirs, ours)}")
     parts = {"weights": (model.state_dict(), {key: arrays[key] for key in meta["model_keys"]})}

@@ -9,6 +9,8 @@ epsilon of batch norm leave no trace.
 
 import re
 
+import numpy as np
+
 from .. import models
 from ..errors import InputError, warn
 from ..stages.resnet import bottleneck
@@ -18,8 +20,8 @@ BUILDERS = ("maskrcnn_tiny", "maskrcnn_resnet_fpn", "maskrcnn_resnet50_fpn_v2")
 # (blocks in layer1..4, whether they are bottlenecks, groups of their 3x3 convolution) -> name
 BODIES = {(blocks, block is bottleneck, grouped.get("groups", 1)): name
           for name, (block, blocks, grouped) in models.BODIES.items()}
-BODIES[models.TINY_DIMENSIONS["blocks"], False, 1] = "tiny"
 BLOCK = re.compile(r"backbone\.body\.layer([1-4])\.\d{1,3}\.conv1\.weight")
+MASK_LAYER = re.compile(r"roi_heads\.mask_head\.\d{1,2}\.0\.weight")
 CLASS_ROWS = {  # outputs per class of the three last layers
     "roi_heads.box_predictor.cls_score.weight": 1,
     "roi_heads.box_predictor.bbox_pred.weight": 4,
@@ -53,9 +55,9 @@ def infer_architecture(state, name="the state dict"):
         If a version-1 body has batch norm that was not frozen: it will be.
     """
     num_classes = count_classes(state)
+    if np.shape(state.get("backbone.body.conv1.weight"))[2:] == (3, 3):     # 7x7 in all others
+        return {"builder": "maskrcnn_tiny", "num_classes": num_classes, "config": _infer_tiny(state)}
     body = _infer_body(state)
-    if body == "tiny":
-        return {"builder": "maskrcnn_tiny", "num_classes": num_classes, "config": {}}
     if "rpn.head.conv.1.0.weight" in state:
         if body != "resnet50":
             raise InputError(f"is a version-2 Mask R-CNN on {body}; only resnet50 is built in version 2")
@@ -85,9 +87,30 @@ def count_classes(state):
     return state["roi_heads.box_predictor.cls_score.weight"].shape[0]
 
 
-def _infer_body(state):
+def _infer_tiny(state):
+    """Return the options of `maskrcnn_tiny` that a state dict shows: its dimensions, and its version's others."""
+    def outputs(name):
+        if name not in state or state[name].ndim == 0:
+            raise InputError(f"has the stem of the tiny model, but no {name!r}")
+        return state[name].shape[0]
+
+    layers = [name for name in state if MASK_LAYER.fullmatch(name)]
+    dimensions = dict(blocks=_count_blocks(state), widths=tuple(outputs(f"backbone.body.layer{i}.0.conv1.weight")
+                                                                for i in range(1, 5)),
+                      fpn_channels=outputs("backbone.fpn.inner_blocks.0.0.weight"),
+                      representation_size=outputs("roi_heads.box_head.fc6.weight"),
+                      mask_layers=tuple(map(outputs, layers)))
+    of_version = [others for others, usual in models.TINY_VERSIONS.values() if usual == dimensions]
+    return {**(of_version[0] if of_version else {}), "dimensions": dimensions}
+
+
+def _count_blocks(state):
     layers = [match[1] for match in map(BLOCK.fullmatch, state) if match]
-    blocks = tuple(layers.count(layer) for layer in "1234")
+    return tuple(layers.count(layer) for layer in "1234")
+
+
+def _infer_body(state):
+    blocks = _count_blocks(state)
     is_bottleneck = "backbone.body.layer1.0.conv3.weight" in state
     groups = 1
     conv2 = state.get("backbone.body.layer1.0.conv2.weight")

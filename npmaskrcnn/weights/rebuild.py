@@ -14,7 +14,7 @@ from .architecture import BUILDERS
 
 MAX_VALUES, MAX_DEPTH = 1000, 4  # in a config
 # arguments of builders and of `make_config` that are no options of a model
-NOT_FROM_A_FILE = ("weights", "rng", "num_classes", "defaults", "num_levels")
+NOT_FROM_A_FILE = ("weights", "rng", "num_classes", "defaults", "num_levels", "version")
 
 
 def build(architecture, arrays):
@@ -53,6 +53,8 @@ def build(architecture, arrays):
         _judge_dimensions(config["dimensions"], arrays)
     if forbidden := [name for name in NOT_FROM_A_FILE if name in config]:
         raise InputError(f"its architecture has a config with {forbidden[0]!r}, which no file may choose")
+    if builder == "maskrcnn_tiny" and "dimensions" not in config:   # of before they were stored
+        config = {**config, "version": 1}
     try:
         return getattr(models, builder)(num_classes=num_classes, rng=models.NO_DRAWS, **config)
     except TypeError as error:

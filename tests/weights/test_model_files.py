@@ -32,7 +32,7 @@ def model():
     """A tiny model none of whose arrays has its initial value."""
     model, rng = models.maskrcnn_tiny(num_classes=3, box_score_thresh=0.25), np.random.default_rng(8)
     state = model.state_dict()
-    model.load_state_dict({name: rng.uniform(0.5, 1.5, array.shape) for name, array in state.items()})
+    model.load_state_dict({name: rng.uniform(0.1, 0.3, array.shape) for name, array in state.items()})
     model.class_names = NAMES
     return model
 
@@ -70,8 +70,8 @@ def test_an_exported_file_has_the_counters_that_torchs_batch_norm_wants(tmp_path
     arrays = read_state(tmp_path / "b.safetensors").arrays
     counters = [array for name, array in arrays.items() if name.endswith("num_batches_tracked")]
     norms = [name for name in arrays if name.endswith("running_var")]
-    # stem, 2 in each of 4 blocks, 3 shortcuts, 8 in the FPN, 2 in the mask head
-    assert len(counters) == len(norms) == 22
+    # stem, 2 in each of 8 blocks, 3 shortcuts, 8 in the FPN, 6 in the mask head
+    assert len(counters) == len(norms) == 34
     assert all(array.dtype == np.int64 and array.shape == () for array in counters)
 
 
@@ -81,11 +81,22 @@ def test_export_to_another_kind_is_refused(tmp_path, name):
         export(tmp_path / "a.npz", tmp_path / name)
 
 
-def test_a_bare_state_dict_of_the_tiny_model_is_recognized(tmp_path, model):
+@pytest.mark.parametrize("options", [dict(version=1), dict(version=2), dict(dimensions=dict(
+    blocks=(1, 2, 3, 1), widths=(8, 12, 16, 20), fpn_channels=10, representation_size=7, mask_layers=(9, 8, 7)))])
+def test_a_bare_state_dict_of_a_tiny_model_is_recognized(tmp_path, options):
+    model = models.maskrcnn_tiny(3, np.random.default_rng(0), **options)
     write_safetensors(tmp_path / "bare.safetensors", model.state_dict())
     got = load(tmp_path / "bare.safetensors")
-    assert got.architecture["builder"] == "maskrcnn_tiny" and got.class_names is None
+    assert got.architecture == model.architecture and got.class_names is None
     assert_same_state(got.state_dict(), model.state_dict())
+
+
+def test_a_tiny_state_dict_without_a_layer_is_refused_by_its_name(tmp_path):
+    state = models.maskrcnn_tiny(3).state_dict()
+    del state["roi_heads.box_head.fc6.weight"]
+    write_safetensors(tmp_path / "bare.safetensors", state)
+    with pytest.raises(InputError, match="stem of the tiny model, but no 'roi_heads.box_head.fc6.weight'"):
+        load(tmp_path / "bare.safetensors")
 
 
 def test_a_bare_state_dict_with_old_names_loads_into_resnet18(tmp_path):
@@ -199,6 +210,7 @@ def test_what_is_no_option_of_a_model_is_refused(tmp_path, model, name):
 def test_whole_floats_in_a_config_are_counts_and_the_model_predicts(tmp_path, model):
     config = {name: float(value) if type(value) is int else value for name, value in model.config.as_dict().items()}
     assert config["rpn_post_nms_top_n_test"] == 40.0 and config["max_size"] == 128.0
+    config["dimensions"] = model.architecture["config"]["dimensions"]
     write_npz(tmp_path / "m.npz", model.state_dict(),
               {"architecture": {**model.architecture, "config": config}, "class_names": model.class_names})
     got = load(tmp_path / "m.npz")
@@ -271,12 +283,12 @@ def test_dimensions_are_stored_and_built_again(tmp_path):
 
 
 def test_a_file_without_dimensions_is_of_the_usual_ones(tmp_path):
-    model = models.maskrcnn_tiny(3)
-    assert model.architecture["config"].pop("dimensions") == models.TINY_DIMENSIONS
+    model = models.maskrcnn_tiny(3, version=1)
+    usual = model.architecture["config"].pop("dimensions")
     save(model, tmp_path / "old.npz")
     got = load(tmp_path / "old.npz")
     np.testing.assert_equal(got.state_dict(), model.state_dict())
-    assert got.architecture["config"]["dimensions"] == models.TINY_DIMENSIONS
+    assert got.architecture["config"]["dimensions"] == usual
 
 
 @pytest.mark.parametrize("name, value", [
