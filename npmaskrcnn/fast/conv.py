@@ -20,7 +20,7 @@ from ..plain import conv as plain
 from ..plain.conv import Conv2dCache, ConvTranspose2dCache
 from ..plain.windows import output_size, pair
 from .norm import sum_over_pixels
-from .threads import cores_for, spread_over_cores
+from .threads import cores_for, even_length, spread_over_cores
 from .winograd import correlate_tiles, is_worthwhile
 
 # Neighbors are laid out in blocks of about this size, so that the products find them in the cache,
@@ -217,9 +217,9 @@ def _blocks(x, weight_shape, stride, out_size):
     images = 1 if rows < oh else min(n, max(1, BLOCK_BYTES // (row_bytes * (oh + further))))
     cores = cores_for(n * oh * ow * kh * kw * c_group * c_out)
     if rows == oh:
-        images = _evenly(n, images, cores)
+        images = even_length(n, images, cores)
     if images == 1:
-        rows = _evenly(oh, rows, -(-cores // n))
+        rows = even_length(oh, rows, -(-cores // n))
     return [(image, min(images, n - image), row, min(rows, oh - row))
             for image in range(0, n, images) for row in range(0, oh, rows)]
 
@@ -227,16 +227,8 @@ def _blocks(x, weight_shape, stride, out_size):
 def _blocks_of_images(num_images, num_pixels, matrix):
     """Cut a batch into slices whose products with the matrix stay in the cache."""
     longest = max(1, BLOCK_BYTES // (num_pixels * matrix[0].nbytes))
-    step = _evenly(num_images, longest, cores_for(num_images * num_pixels * matrix.size))
+    step = even_length(num_images, longest, cores_for(num_images * num_pixels * matrix.size))
     return [slice(start, start + step) for start in range(0, num_images * bool(num_pixels), step)]
-
-
-def _evenly(length, longest, cores):
-    """How long pieces may be, at most `longest`, so that each core gets about as much."""
-    length = max(length, 1)
-    pieces = -(-length // longest)
-    pieces = min(length, -(-pieces // cores) * cores)
-    return -(-length // pieces)
 
 
 def _neighbors(x, blocks, kernel, stride, padding, out_size, groups):

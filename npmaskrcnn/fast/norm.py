@@ -1,5 +1,7 @@
 """Batch normalization, quickly: a piece at a time goes through all steps while it is in the cache. See `plain.norm`."""
 
+import math
+
 import numpy as np
 
 from ..plain.norm import BatchNormCache
@@ -8,24 +10,27 @@ from ..plain.norm import BatchNormCache
 # cache: 1.3 times as quick as whole-array steps on a large map. The pieces' sums are added up in float64,
 # and a piece has no more pixels than float32 can add up well.
 PIECE_NUMBERS, PIECE_PIXELS = 2**16, 2**11
+LONG_ROW = 512
 PIXELS_OF_A_SHARE = 64
 
 
 def batch_norm_forward(x, weight, bias, eps=1e-5):
     """See plain."""
-    pixels = x.reshape(-1, len(weight))
-    y = np.empty_like(pixels)
-    count = max(len(pixels), 1)
+    rows, each = _long_rows(x)
+    y = np.empty_like(rows)
+    count = max(x.size // x.shape[-1], 1)
     mean = (sum_over_pixels(x) / count).astype(x.dtype)
-    squares = np.zeros(len(weight))
-    for piece in _pieces(pixels):
-        centered = pixels[piece] - mean
+    means, squares = np.tile(mean, each), np.zeros(rows.shape[1])
+    for piece in _pieces(rows):
+        centered = rows[piece] - means
         squares += np.einsum("pc,pc->c", centered, centered)
+    squares = squares.reshape(each, -1).sum(axis=0)
     inv_std = (1 / np.sqrt(squares / count + eps)).astype(x.dtype)
-    for piece in _pieces(pixels):
-        np.subtract(pixels[piece], mean, out=y[piece])
-        y[piece] *= inv_std * weight
-        y[piece] += bias
+    scales, biases = np.tile(inv_std * weight, each), np.tile(bias, each)
+    for piece in _pieces(rows):
+        np.subtract(rows[piece], means, out=y[piece])
+        y[piece] *= scales
+        y[piece] += biases
     unbiased_var = (squares / max(count - 1, 1)).astype(x.dtype)
     return y.reshape(x.shape), BatchNormCache(x, weight, mean, inv_std, unbiased_var)
 
@@ -33,20 +38,21 @@ def batch_norm_forward(x, weight, bias, eps=1e-5):
 def batch_norm_backward(dy, cache):
     """See plain."""
     x, weight, mean, inv_std, _ = cache
-    pixels, dy_pixels = x.reshape(-1, len(weight)), dy.reshape(-1, len(weight))
-    dx = np.empty_like(dy_pixels)
-    count = max(len(pixels), 1)
-    dbias, dweight = sum_over_pixels(dy), np.zeros(len(weight))
-    for piece in _pieces(pixels):
-        dweight += np.einsum("pc,pc->c", dy_pixels[piece], pixels[piece] - mean)
-    dweight *= inv_std
-    dbias, dweight = dbias.astype(dy.dtype), dweight.astype(dy.dtype)
-    for piece in _pieces(pixels):
-        np.subtract(pixels[piece], mean, out=dx[piece])
-        dx[piece] *= -inv_std * dweight / count
-        dx[piece] += dy_pixels[piece]
-        dx[piece] -= dbias / count
-        dx[piece] *= weight * inv_std
+    (rows, each), (dy_rows, _) = _long_rows(x), _long_rows(dy)
+    dx = np.empty_like(dy_rows)
+    count = max(x.size // x.shape[-1], 1)
+    means, dweight = np.tile(mean, each), np.zeros(rows.shape[1])
+    for piece in _pieces(rows):
+        dweight += np.einsum("pc,pc->c", dy_rows[piece], rows[piece] - means)
+    dweight = dweight.reshape(each, -1).sum(axis=0) * inv_std
+    dbias, dweight = sum_over_pixels(dy).astype(dy.dtype), dweight.astype(dy.dtype)
+    along_x, mean_dy, scales = (np.tile(v, each) for v in (-inv_std * dweight / count, dbias / count, weight * inv_std))
+    for piece in _pieces(rows):
+        np.subtract(rows[piece], means, out=dx[piece])
+        dx[piece] *= along_x
+        dx[piece] += dy_rows[piece]
+        dx[piece] -= mean_dy
+        dx[piece] *= scales
     return dx.reshape(x.shape), dweight, dbias
 
 
@@ -62,7 +68,14 @@ def sum_over_pixels(values):
     return sums.sum(axis=0, dtype=np.float64) + rest.sum(axis=0, dtype=np.float64)
 
 
-def _pieces(pixels):
-    """Slices that cut (pixels, C) into pieces."""
-    step = max(1, min(PIECE_PIXELS, PIECE_NUMBERS // pixels.shape[1]))
-    return [slice(start, start + step) for start in range(0, len(pixels), step)]
+def _long_rows(x):
+    """x with several pixels in a row, and how many: NumPy's steps go quicker through long rows."""
+    channels = x.shape[-1]
+    each = math.gcd(x.size // channels, 2 ** max(0, (LONG_ROW // channels).bit_length() - 1)) or 1
+    return x.reshape(-1, each * channels), each
+
+
+def _pieces(rows):
+    """Slices that cut an array of rows into pieces."""
+    step = max(1, min(PIECE_PIXELS, PIECE_NUMBERS // rows.shape[1]))
+    return [slice(start, start + step) for start in range(0, len(rows), step)]

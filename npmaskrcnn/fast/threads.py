@@ -66,6 +66,14 @@ def cores_for(multiply_adds):
     return max(1, min(_cores, int(multiply_adds // WORTH_A_CORE)))
 
 
+def even_length(length, longest, cores):
+    """How long pieces may be, at most `longest`, so that each core gets about as much."""
+    length = max(length, 1)
+    pieces = -(-length // longest)
+    pieces = min(length, -(-pieces // cores) * cores)
+    return -(-length // pieces)
+
+
 def limit_threads(number):
     """Compute on at most `number` cores from now on, and return whether NumPy's products could be told so."""
     known = _product_threads.set is not None

@@ -19,11 +19,11 @@ import math
 
 import numpy as np
 
-from .threads import spread_over_cores
+from .threads import cores_for, even_length, spread_over_cores
 
 TAPS = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])     # what the four products make of g
 KERNEL = np.kron(TAPS, TAPS)    # (16, 9): along y and x
-BLOCK_TILES = 128               # at a time: in and out, 32 C-vectors each, they fit into the cache
+BLOCK_TILES = 192               # at a time: many enough for large products, few enough to stay in the cache
 FEWEST_CHANNELS, FEWEST_TILES = 128, 100     # with fewer, what is added takes longer than what is saved
 
 
@@ -63,14 +63,19 @@ def correlate_tiles(x, weight, padding, out_size, finish, in_frame):
             _put_together(products.reshape(4, 4, num, rows, tiles[1], c_out), y[part], space[3])
             finish(y[part], part)
 
-    spread_over_cores(multiply, _blocks(len(x), tiles))
+    cores = cores_for(len(x) * math.prod(tiles) * 16 * c_in * c_out)
+    spread_over_cores(multiply, _blocks(len(x), tiles, cores))
     return y
 
 
-def _blocks(num_images, tiles):
+def _blocks(num_images, tiles, cores):
     """Cut all tiles into blocks ``(first image, number of images, first row, number of rows)`` of tiles."""
     rows = min(tiles[0], -(-BLOCK_TILES // tiles[1]))
     images = 1 if rows < tiles[0] else max(1, BLOCK_TILES // math.prod(tiles))
+    if rows == tiles[0]:
+        images = even_length(num_images, images, cores)
+    if images == 1:
+        rows = even_length(tiles[0], rows, -(-cores // max(num_images, 1)))
     return [(image, min(images, num_images - image), row, min(rows, tiles[0] - row))
             for image in range(0, num_images, images) for row in range(0, tiles[0], rows)]
 
