@@ -226,7 +226,7 @@ def _blocks(x, weight_shape, stride, out_size):
 
 def _blocks_of_images(num_images, num_pixels, matrix):
     """Cut a batch into slices whose products with the matrix stay in the cache."""
-    longest = max(1, BLOCK_BYTES // (num_pixels * matrix[0].nbytes))
+    longest = max(1, BLOCK_BYTES // max(1, num_pixels * matrix[0].nbytes))
     step = even_length(num_images, longest, cores_for(num_images * num_pixels * matrix.size))
     return [slice(start, start + step) for start in range(0, num_images * bool(num_pixels), step)]
 

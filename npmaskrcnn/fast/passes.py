@@ -15,7 +15,7 @@ def for_each(work, pieces):
         for piece in part:
             work(piece)
 
-    spread_over_cores(work_through, pieces, fewest=4)
+    spread_over_cores(work_through, pieces, fewest=8)
 
 
 @contextlib.contextmanager

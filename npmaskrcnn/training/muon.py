@@ -106,7 +106,6 @@ class Muon(AdamW):
         parameters = list(named(parameters))
         self.hidden = {path for path, parameter in parameters
                        if parameter.data.ndim > 1 and not any(name in path for name in OUTER_LAYERS)}
-        self._ahead = {}
         super().__init__(parameters, lr, weight_decay=weight_decay)     # asks `slots_of`, which asks `hidden`
 
     def slots_of(self, path):
@@ -118,21 +117,26 @@ class Muon(AdamW):
         return {**super().settings(), "name": "Muon", "momentum": self.momentum, "adam_ratio": self.adam_ratio}
 
     def step(self):
-        """Change every parameter that has a gradient, in place: the hidden matrices all together, after the others."""
-        self._ahead = {}
+        """Change every parameter that has a gradient, in place: hidden matrices after the others, by their size."""
         super().step()
-        moves = orthogonalize_all([ahead.reshape(-1, ahead.shape[-1]) for ahead in self._ahead.values()])
-        for path, o in zip(self._ahead, moves):         # of (kh, kw, C_in, C_out) or (C_in, C_out)
-            inputs, outputs = o.shape
-            w = self.parameters[path].data
-            w *= 1 - self.lr * self.weight_decay
-            w -= self.lr * max(1.0, outputs / inputs) ** 0.5 * o.reshape(w.shape)
+        by_side = {}
+        for path, parameter in self.parameters.items():
+            if path in self.hidden and (g := parameter.grad) is not None:
+                by_side.setdefault(min(g.reshape(-1, g.shape[-1]).shape), []).append(path)
+        for paths in by_side.values():
+            for path, o in zip(paths, orthogonalize_all([self._ahead(path) for path in paths])):
+                inputs, outputs = o.shape
+                w = self.parameters[path].data
+                w *= 1 - self.lr * self.weight_decay
+                w -= self.lr * max(1.0, outputs / inputs) ** 0.5 * o.reshape(w.shape)
 
     def _update_parameter(self, path, parameter, lr):
-        """Note where a hidden matrix is heading, whole, because its directions are; change anything else by AdamW."""
+        """Change what is no hidden matrix by AdamW."""
         if path not in self.hidden:
             super()._update_parameter(path, parameter, lr * self.adam_ratio)
-            return
-        m, g = self.state[path]["momentum_buffer"], parameter.grad
+
+    def _ahead(self, path):
+        """Take a gradient into its running mean; return, as a matrix, where the mean will be next (Nesterov)."""
+        m, g = self.state[path]["momentum_buffer"], self.parameters[path].grad
         m += (1 - self.momentum) * (g - m)
-        self._ahead[path] = g + self.momentum * (m - g)         # Nesterov: where the mean will be next
+        return (g + self.momentum * (m - g)).reshape(-1, g.shape[-1])

@@ -94,14 +94,14 @@ def _infer_tiny(state):
             raise InputError(f"has the stem of the tiny model, but no {name!r}")
         return state[name].shape[0]
 
-    layers = [name for name in state if MASK_LAYER.fullmatch(name)]
+    num_layers = sum(MASK_LAYER.fullmatch(name) is not None for name in state)
     dimensions = dict(blocks=_count_blocks(state), widths=tuple(outputs(f"backbone.body.layer{i}.0.conv1.weight")
                                                                 for i in range(1, 5)),
                       fpn_channels=outputs("backbone.fpn.inner_blocks.0.0.weight"),
                       representation_size=outputs("roi_heads.box_head.fc6.weight"),
-                      mask_layers=tuple(map(outputs, layers)))
-    of_version = [others for others, usual in models.TINY_VERSIONS.values() if usual == dimensions]
-    return {**(of_version[0] if of_version else {}), "dimensions": dimensions}
+                      mask_layers=tuple(outputs(f"roi_heads.mask_head.{i}.0.weight") for i in range(num_layers)))
+    others = next((others for others, usual in models.TINY_VERSIONS.values() if usual == dimensions), {})
+    return {**others, "dimensions": dimensions}
 
 
 def _count_blocks(state):

@@ -296,3 +296,12 @@ def test_pieces_of_work_are_each_done_once():
     done = []
     ops.for_each(done.append, range(50))
     assert sorted(done) == list(range(50))
+
+
+def test_a_transposed_convolution_of_no_pixels_is_empty_on_both_hands():
+    weight = np.ones((2, 2, 3, 4))
+
+    def work():
+        y, cache = ops.conv_transpose2d_forward(np.ones((2, 0, 5, 3)), weight, None, 2)
+        return y, *ops.conv_transpose2d_backward(y, cache)[:2]
+    assert_same(*both_hands(work), 0, "no pixels")

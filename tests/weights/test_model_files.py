@@ -29,7 +29,7 @@ NAMES = ["background", "circle", "square"]
 
 @pytest.fixture(scope="module")
 def model():
-    """A tiny model none of whose arrays has its initial value."""
+    """A tiny model none of whose arrays has its initial value; small numbers, so that nothing overflows."""
     model, rng = models.maskrcnn_tiny(num_classes=3, box_score_thresh=0.25), np.random.default_rng(8)
     state = model.state_dict()
     model.load_state_dict({name: rng.uniform(0.1, 0.3, array.shape) for name, array in state.items()})
