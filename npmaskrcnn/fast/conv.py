@@ -20,8 +20,8 @@ from ..plain import conv as plain
 from ..plain.conv import Conv2dCache, ConvTranspose2dCache
 from ..plain.windows import output_size, pair
 from .norm import sum_over_pixels
-from .threads import cores_for, even_length, spread_over_cores
-from .winograd import correlate_tiles, is_worthwhile
+from .threads import cores_for, even_blocks, even_length, spread_over_cores
+from .winograd import correlate_tiles, is_worthwhile, weight_gradient_of_tiles
 
 # Neighbors are laid out in blocks of about this size, so that the products find them in the cache,
 BLOCK_BYTES = 2**20
@@ -112,7 +112,7 @@ def _correlate(x, weight, stride, padding, out_size, groups, bias=None, shortcut
     Outside the image x is zero. `padding` may be negative (start inside the image); `out_size` says how far
     to go. On top of that come the shortcut and the ReLU.
     """
-    if is_worthwhile(x, weight, stride, groups, out_size):
+    if is_worthwhile(len(x), out_size, weight.shape, stride, groups):
         def finish(out, part):
             _finish(out, bias, None if shortcut is None else shortcut[part], relu)
 
@@ -152,6 +152,9 @@ def _finish(out, bias, shortcut, relu):
 
 def _weight_gradient(x, dy, weight_shape, stride, padding, groups):
     """``dweight[a, b] = sum over (i, j) of x[i * stride + a - padding, ...].T @ dy[i, j]``."""
+    if is_worthwhile(len(x), dy.shape[1:3], weight_shape, stride, groups, gradient=True):
+        return weight_gradient_of_tiles(x, dy, padding, _in_frame)
+
     kh, kw, c_group, c_out = weight_shape
     dy_pixels = dy.reshape(-1, groups, c_out // groups).transpose(1, 0, 2)
 
@@ -203,25 +206,13 @@ def _input_gradient(dy, weight, size, stride, padding, groups):
 
 
 def _blocks(x, weight_shape, stride, out_size):
-    """Cut the output pixels into blocks ``(first image, number of images, first row, number of rows)``.
-
-    Blocks of several images have all their rows, so that a block's pixels follow one another. None has more
-    of either than the first. Each core gets as many.
-    """
+    """Cut the output pixels into blocks ``(first image, number of images, first row, number of rows)``."""
     (n, _, _, c), (kh, kw, c_group, c_out), (sy, _), (oh, ow) = x.shape, weight_shape, stride, out_size
-    if n * oh * ow == 0:
-        return []
-    row_bytes = ow * max(min(sy, kh) * kw * c, c_out) * x.itemsize
+    row_bytes = max(1, ow * max(min(sy, kh) * kw * c, c_out) * x.itemsize)
     further = (kh - 1) // sy  # rows of neighbors beyond those of the block
-    rows = min(oh, max(BLOCK_BYTES // row_bytes - further, -(-BLOCK_PIXELS // ow)))
-    images = 1 if rows < oh else min(n, max(1, BLOCK_BYTES // (row_bytes * (oh + further))))
-    cores = cores_for(n * oh * ow * kh * kw * c_group * c_out)
-    if rows == oh:
-        images = even_length(n, images, cores)
-    if images == 1:
-        rows = even_length(oh, rows, -(-cores // n))
-    return [(image, min(images, n - image), row, min(rows, oh - row))
-            for image in range(0, n, images) for row in range(0, oh, rows)]
+    rows = max(BLOCK_BYTES // row_bytes - further, -(-BLOCK_PIXELS // max(1, ow)))
+    images = max(1, BLOCK_BYTES // (row_bytes * (oh + further)))
+    return even_blocks(n * bool(ow), images, oh, rows, cores_for(n * oh * ow * kh * kw * c_group * c_out))
 
 
 def _blocks_of_images(num_images, num_pixels, matrix):

@@ -74,6 +74,20 @@ def even_length(length, longest, cores):
     return -(-length // pieces)
 
 
+def even_blocks(num_images, most_images, num_rows, most_rows, cores):
+    """Cut the rows of a batch into blocks ``(first image, number of images, first row, number of rows)``.
+
+    Blocks of several images have all their rows, so that a block's pixels follow one another. None has more
+    of either than the first. Each core gets about as many.
+    """
+    if num_images * num_rows == 0:
+        return []
+    images = even_length(num_images, most_images, cores) if most_rows >= num_rows else 1
+    rows = even_length(num_rows, most_rows, -(-cores // num_images)) if images == 1 else num_rows
+    return [(image, min(images, num_images - image), row, min(rows, num_rows - row))
+            for image in range(0, num_images, images) for row in range(0, num_rows, rows)]
+
+
 def limit_threads(number):
     """Compute on at most `number` cores from now on, and return whether NumPy's products could be told so."""
     known = _product_threads.set is not None

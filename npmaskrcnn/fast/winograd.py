@@ -19,19 +19,21 @@ import math
 
 import numpy as np
 
-from .threads import cores_for, even_length, spread_over_cores
+from .threads import cores_for, even_blocks, spread_over_cores
 
 TAPS = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])     # what the four products make of g
 KERNEL = np.kron(TAPS, TAPS)    # (16, 9): along y and x
 BLOCK_TILES = 192               # at a time: many enough for large products, few enough to stay in the cache
-FEWEST_CHANNELS, FEWEST_TILES = 128, 100     # with fewer, what is added takes longer than what is saved
+GRADIENT_BLOCK_TILES = 512      # the weight's gradient: after each block 16 matrices are added up, which takes its time
+# With fewer, what is added takes longer than what is saved.
+FEWEST_CHANNELS, FEWEST_TILES, FEWEST_GRADIENT_TILES = 128, 100, 200
 
 
-def is_worthwhile(x, weight, stride, groups, out_size):
-    """Whether a convolution can be done so, and is quicker for it."""
-    tiles = len(x) * math.prod(-(-side // 2) for side in out_size)
-    return (weight.shape[:2] == (3, 3) and stride == (1, 1) and groups == 1
-            and min(weight.shape[2:]) >= FEWEST_CHANNELS and tiles >= FEWEST_TILES)
+def is_worthwhile(num_images, out_size, weight_shape, stride, groups, gradient=False):
+    """Whether a convolution, or its weight's gradient, can be done so and is quicker for it."""
+    tiles, fewest = num_images * math.prod(_tiles(out_size)), FEWEST_GRADIENT_TILES if gradient else FEWEST_TILES
+    return (weight_shape[:2] == (3, 3) and stride == (1, 1) and groups == 1
+            and min(weight_shape[2:]) >= FEWEST_CHANNELS and tiles >= fewest)
 
 
 def correlate_tiles(x, weight, padding, out_size, finish, in_frame):
@@ -50,34 +52,66 @@ def correlate_tiles(x, weight, padding, out_size, finish, in_frame):
     c_in, c_out = weight.shape[2:]
     kernels = (KERNEL.astype(x.dtype) @ weight.reshape(9, -1)).reshape(16, c_in, c_out)
     y = np.empty((len(x), *out_size, c_out), x.dtype)
-    tiles = tuple(-(-side // 2) for side in out_size)
+    tiles = _tiles(out_size)
 
     def multiply(blocks):
-        largest = max((num * rows for _, num, _, rows in blocks), default=0) * tiles[1]
-        space = [np.empty(16 * largest * channels, x.dtype) for channels in (c_in, c_in, c_out, c_out)]
-        for image, num, row, rows in blocks:
-            frame = in_frame(x[image:image + num], 2 * row - padding[0], -padding[1], 2 * rows + 2, 2 * tiles[1] + 2)
-            seen = _differences(frame, space[0], space[1]).reshape(16, -1, c_in)
-            products = np.matmul(seen, kernels, out=_shaped(space[2], (16, seen.shape[1], c_out)))
+        space = [np.empty(16 * _most_tiles(blocks, tiles) * c_out, x.dtype) for _ in range(2)]
+        for (image, num, row, rows), seen in _seen(x, blocks, tiles, padding, in_frame):
+            products = np.matmul(seen, kernels, out=_shaped(space[0], (16, seen.shape[1], c_out)))
             part = np.s_[image:image + num, 2 * row:2 * (row + rows)]
-            _put_together(products.reshape(4, 4, num, rows, tiles[1], c_out), y[part], space[3])
+            _put_together(products.reshape(4, 4, num, rows, tiles[1], c_out), y[part], space[1])
             finish(y[part], part)
 
     cores = cores_for(len(x) * math.prod(tiles) * 16 * c_in * c_out)
-    spread_over_cores(multiply, _blocks(len(x), tiles, cores))
+    spread_over_cores(multiply, _blocks(len(x), tiles, cores, BLOCK_TILES))
     return y
 
 
-def _blocks(num_images, tiles, cores):
+def weight_gradient_of_tiles(x, dy, padding, in_frame):
+    """``dweight[a, b] = sum over (i, j) of x[i + a - padding, ...].T @ dy[i, j]``: the way back by the same products.
+
+    Each m is a product of what was seen and of a kernel; so the kernel's gradient is ``seen.T @ dm``, summed over
+    the tiles. The arguments are those of `correlate_tiles`, and the gradient of its result.
+    """
+    c_in, c_out = x.shape[-1], dy.shape[-1]
+    tiles = _tiles(dy.shape[1:3])
+
+    def multiply(blocks):
+        dkernels = np.zeros((16, c_in, c_out), dy.dtype)
+        space = [np.empty(16 * _most_tiles(blocks, tiles) * c_out, dy.dtype) for _ in range(2)]
+        for (image, num, row, rows), seen in _seen(x, blocks, tiles, padding, in_frame):
+            frame = in_frame(dy[image:image + num], 2 * row, 0, 2 * rows, 2 * tiles[1])
+            dkernels += seen.swapaxes(1, 2) @ _taken_apart(frame, *space).reshape(16, -1, c_out)
+        return dkernels
+
+    cores = cores_for(len(x) * math.prod(tiles) * 16 * c_in * c_out)
+    dkernels = sum(spread_over_cores(multiply, _blocks(len(x), tiles, cores, GRADIENT_BLOCK_TILES)))
+    return (KERNEL.T.astype(dy.dtype) @ dkernels.reshape(16, -1)).reshape(3, 3, c_in, c_out)
+
+
+def _tiles(out_size):
+    """How many tiles of 2x2 pixels cover an image, along y and along x."""
+    return tuple(-(-side // 2) for side in out_size)
+
+
+def _blocks(num_images, tiles, cores, block_tiles):
     """Cut all tiles into blocks ``(first image, number of images, first row, number of rows)`` of tiles."""
-    rows = min(tiles[0], -(-BLOCK_TILES // tiles[1]))
-    images = 1 if rows < tiles[0] else max(1, BLOCK_TILES // math.prod(tiles))
-    if rows == tiles[0]:
-        images = even_length(num_images, images, cores)
-    if images == 1:
-        rows = even_length(tiles[0], rows, -(-cores // max(num_images, 1)))
-    return [(image, min(images, num_images - image), row, min(rows, tiles[0] - row))
-            for image in range(0, num_images, images) for row in range(0, tiles[0], rows)]
+    rows = min(tiles[0], -(-block_tiles // tiles[1]))
+    images = max(1, block_tiles // math.prod(tiles))
+    return even_blocks(num_images, images, tiles[0], rows, cores)
+
+
+def _most_tiles(blocks, tiles):
+    return max((num * rows for _, num, _, rows in blocks), default=0) * tiles[1]
+
+
+def _seen(x, blocks, tiles, padding, in_frame):
+    """Yield each block and what its 16 products take of x, (16, tiles, C), until the next block."""
+    space = [np.empty(16 * _most_tiles(blocks, tiles) * x.shape[-1], x.dtype) for _ in range(2)]
+    for image, num, row, rows in blocks:
+        top, left = 2 * row - padding[0], -padding[1]
+        frame = in_frame(x[image:image + num], top, left, 2 * rows + 2, 2 * tiles[1] + 2)
+        yield (image, num, row, rows), _differences(frame, *space).reshape(16, -1, x.shape[-1])
 
 
 def _differences(frame, space, more_space):
@@ -115,6 +149,24 @@ def _put_together(m, out, space):
         n = n[:, :, :, :odd.shape[2]]
         np.subtract(n[1], n[2], out=odd)
         odd -= n[3]
+
+
+def _taken_apart(dy, space, more_space):
+    """The gradients by each tile's products, (4, 4, images, rows, columns, C), from frames with two pixels a tile."""
+    num, height, width, c = dy.shape
+    along_y = _shaped(space, (4, num, height // 2, width, c))
+    _four_back(dy[:, 0::2], dy[:, 1::2], along_y)
+    result = _shaped(more_space, (4, 4, num, height // 2, width // 2, c))
+    _four_back(along_y[:, :, :, 0::2], along_y[:, :, :, 1::2], result.swapaxes(0, 1))
+    return result
+
+
+def _four_back(dy0, dy1, out):
+    """Put ``dy0, dy0 + dy1, dy0 - dy1, -dy1`` into `out`."""
+    out[0] = dy0
+    np.add(dy0, dy1, out=out[1])
+    np.subtract(dy0, dy1, out=out[2])
+    np.negative(dy1, out=out[3])
 
 
 def _shaped(space, shape):

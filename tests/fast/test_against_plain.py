@@ -196,11 +196,16 @@ def test_a_training_step_has_the_same_losses_and_gradients_on_both_hands():
 def test_fewer_multiplications_give_the_same(monkeypatch, size, padding, block, dtype, tolerance):
     rng = np.random.default_rng(0)
     x, weight, bias = (rng.standard_normal(shape).astype(dtype) for shape in ((*size, 5), (3, 3, 5, 4), (4,)))
-    monkeypatch.setattr(winograd, "FEWEST_CHANNELS", 1)
-    monkeypatch.setattr(winograd, "FEWEST_TILES", 1)
-    monkeypatch.setattr(winograd, "BLOCK_TILES", block)
+    for name in ("FEWEST_CHANNELS", "FEWEST_TILES", "FEWEST_GRADIENT_TILES"):
+        monkeypatch.setattr(winograd, name, 1)
+    for name in ("BLOCK_TILES", "GRADIENT_BLOCK_TILES"):
+        monkeypatch.setattr(winograd, name, block)
     made = []
-    monkeypatch.setattr(conv, "correlate_tiles", lambda *args: made.append(1) or winograd.correlate_tiles(*args))
+    for name in ("correlate_tiles", "weight_gradient_of_tiles"):
+        def noted(*args, name=name):
+            made.append(name)
+            return getattr(winograd, name)(*args)
+        monkeypatch.setattr(conv, name, noted)
 
     def work():
         y, cache = ops.conv2d_forward(x, weight, bias, 1, padding)
@@ -209,7 +214,7 @@ def test_fewer_multiplications_give_the_same(monkeypatch, size, padding, block, 
 
     quick, slow = both_hands(work)
     assert_same(quick, slow, tolerance, "tiles")
-    assert len(made) == 3
+    assert sorted(made) == 3 * ["correlate_tiles"] + ["weight_gradient_of_tiles"]
 
 
 def test_few_channels_and_few_tiles_are_multiplied_by_the_definition():
@@ -218,8 +223,9 @@ def test_few_channels_and_few_tiles_are_multiplied_by_the_definition():
                                                      (20, weight, (2, 2), 1, False), (20, weight, (1, 1), 2, False),
                                                      (20, weight[:, :, :64], (1, 1), 1, False),
                                                      (20, weight[:1], (1, 1), 1, False)):
-        x = np.zeros((1, pixels, pixels, kernel.shape[2]), np.float32)
-        assert winograd.is_worthwhile(x, kernel, stride, groups, (pixels, pixels)) == expected
+        assert winograd.is_worthwhile(1, (pixels, pixels), kernel.shape, stride, groups) == expected
+    assert not winograd.is_worthwhile(1, (20, 20), weight.shape, (1, 1), 1, gradient=True)
+    assert winograd.is_worthwhile(2, (20, 20), weight.shape, (1, 1), 1, gradient=True)
 
 
 @pytest.mark.parametrize("num_pixels", [0, 1, 63, 64, 200_000])
