@@ -8,12 +8,14 @@ put the plain form in their place, which calls those others by name.
 from .boxes import box_iou
 from .conv import (conv2d, conv2d_add_relu, conv2d_backward, conv2d_forward, conv2d_weight_gradient,
                    conv_transpose2d_backward, conv_transpose2d_forward)
-from .linear import linear_backward, linear_forward, relu_in_place
+from .linear import linear_backward, linear_forward, relu_backward, relu_forward, relu_in_place
 from .nms import batched_nms, batched_nms_best, nms
-from .norm import batch_norm_backward, batch_norm_forward
+from .norm import (batch_norm_backward, batch_norm_forward, frozen_batch_norm_backward,
+                   frozen_batch_norm_forward)
 from .passes import for_each, whole_pass
 from .pool import max_pool2d_forward
-from .resample import resize_bilinear, resize_bilinear_backward, resize_bilinear_forward
+from .resample import (resize_bilinear, resize_bilinear_backward, resize_bilinear_forward,
+                       upsample_nearest_backward)
 from .roi_align import roi_align, roi_align_backward, roi_align_forward, roi_align_matrix
 
 BUILT_ON = {

@@ -25,8 +25,8 @@ from .winograd import correlate_tiles, is_worthwhile, weight_gradient_of_tiles
 
 # Neighbors are laid out in blocks of about this size, so that the products find them in the cache,
 BLOCK_BYTES = 2**20
-# but of at least so many pixels, since each product also has to read the whole weight.
-BLOCK_PIXELS = 512
+# but of at least so many pixels, since each product also has to read the whole weight, or to add to its whole gradient.
+BLOCK_PIXELS, GRADIENT_BLOCK_PIXELS = 1024, 2048
 
 
 def conv2d_forward(x, weight, bias=None, stride=1, padding=0, groups=1):
@@ -136,7 +136,7 @@ def _correlate(x, weight, stride, padding, out_size, groups, bias=None, shortcut
                 out += row @ matrices[a]
             _finish(out, bias, None if shortcut is None else shortcut[:, block].reshape(out.shape), relu)
 
-    spread_over_cores(multiply, _blocks(x, weight.shape, stride, out_size))
+    spread_over_cores(multiply, _blocks(x, weight.shape, stride, out_size, BLOCK_PIXELS))
     return y.transpose(1, 0, 2).reshape(len(x), *out_size, c_out)
 
 
@@ -172,7 +172,8 @@ def _weight_gradient(x, dy, weight_shape, stride, padding, groups):
                 dmatrices[a] += (row.swapaxes(2, 3) @ dy_block).sum(axis=1)
         return dmatrices
 
-    dmatrices, *others = spread_over_cores(multiply, _blocks(x, weight_shape, stride, dy.shape[1:3]))
+    blocks = _blocks(x, weight_shape, stride, dy.shape[1:3], GRADIENT_BLOCK_PIXELS)
+    dmatrices, *others = spread_over_cores(multiply, blocks)
     for more in others:
         dmatrices += more
     return dmatrices.transpose(0, 2, 1, 3).reshape(weight_shape)
@@ -205,12 +206,12 @@ def _input_gradient(dy, weight, size, stride, padding, groups):
 # ---- neighbors ----
 
 
-def _blocks(x, weight_shape, stride, out_size):
+def _blocks(x, weight_shape, stride, out_size, fewest_pixels):
     """Cut the output pixels into blocks ``(first image, number of images, first row, number of rows)``."""
     (n, _, _, c), (kh, kw, c_group, c_out), (sy, _), (oh, ow) = x.shape, weight_shape, stride, out_size
     row_bytes = max(1, ow * max(min(sy, kh) * kw * c, c_out) * x.itemsize)
     further = (kh - 1) // sy  # rows of neighbors beyond those of the block
-    rows = max(BLOCK_BYTES // row_bytes - further, -(-BLOCK_PIXELS // max(1, ow)))
+    rows = max(BLOCK_BYTES // row_bytes - further, -(-fewest_pixels // max(1, ow)))
     images = max(1, BLOCK_BYTES // (row_bytes * (oh + further)))
     return even_blocks(n * bool(ow), images, oh, rows, cores_for(n * oh * ow * kh * kw * c_group * c_out))
 

@@ -1,9 +1,9 @@
-"""The fully connected layer, quickly: the rows of each product are shared out among the cores."""
+"""The fully connected layer and ReLU, quickly: rows and pixels are shared out among the cores. See `plain.linear`."""
 
 import numpy as np
 
-from ..plain.linear import LinearCache
-from .threads import spread_over_cores
+from ..plain.linear import LinearCache, ReluCache
+from .threads import spread_over_cores, spread_pixels
 
 
 def linear_forward(x, weight, bias=None):
@@ -18,6 +18,20 @@ def linear_backward(dy, cache):
     """See plain."""
     x, weight, has_bias = cache
     return _product(dy, weight.T), _product(x.T, dy), dy.sum(axis=0) if has_bias else None
+
+
+def relu_forward(x):
+    """See plain."""
+    y = np.empty(x.shape, x.dtype)
+    spread_pixels(lambda x, y: np.maximum(x, 0, out=y), x, y)
+    return y, ReluCache(y)
+
+
+def relu_backward(dy, cache):
+    """See plain."""
+    dx = np.empty(dy.shape, dy.dtype)
+    spread_pixels(lambda dy, y, dx: np.multiply(dy, y > 0, out=dx), dy, cache.y, dx)
+    return dx
 
 
 def relu_in_place(x):

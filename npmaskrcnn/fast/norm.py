@@ -1,10 +1,11 @@
-"""Batch normalization, quickly: a piece at a time goes through all steps while it is in the cache. See `plain.norm`."""
+"""Normalization, quickly: a piece at a time goes through all steps while it is in the cache. See `plain.norm`."""
 
 import math
 
 import numpy as np
 
-from ..plain.norm import BatchNormCache
+from ..plain.norm import BatchNormCache, FrozenBatchNormCache
+from .threads import spread_pixels
 
 # Features are gone through in pieces of this many numbers, so that the few steps on each find it in the
 # cache: 1.3 times as quick as whole-array steps on a large map. The pieces' sums are added up in float64,
@@ -54,6 +55,27 @@ def batch_norm_backward(dy, cache):
         dx[piece] -= mean_dy
         dx[piece] *= scales
     return dx.reshape(x.shape), dweight, dbias
+
+
+def frozen_batch_norm_forward(x, weight, bias, running_mean, running_var, eps=1e-5):
+    """See plain."""
+    scale = weight * (1 / np.sqrt(running_var + eps))
+    shift = bias - running_mean * scale
+    y = np.empty(x.shape, np.result_type(x, scale))
+
+    def normalize(x, y):
+        np.multiply(x, scale, out=y)
+        y += shift
+
+    spread_pixels(normalize, x, y)
+    return y, FrozenBatchNormCache(scale)
+
+
+def frozen_batch_norm_backward(dy, cache):
+    """See plain."""
+    dx = np.empty(dy.shape, np.result_type(dy, cache.scale))
+    spread_pixels(lambda dy, dx: np.multiply(dy, cache.scale, out=dx), dy, dx)
+    return dx
 
 
 def sum_over_pixels(values):

@@ -1,11 +1,20 @@
-"""Bilinear resizing, quickly: of the matrices only the weights that are not zero. See `plain.resample`."""
+"""Resizing, quickly: of the matrices of weights only those that are not zero. See `plain.resample`."""
 
 import math
 
 import numpy as np
 import scipy.sparse
 
+from ..plain import resample as plain
 from ..plain.resample import ResampleCache, bilinear_neighbors
+
+
+def upsample_nearest_backward(dy, cache):
+    """Where all pixels had been doubled, as nearly always in the pyramid: sums of pairs. See plain."""
+    if cache.out_size != tuple(2 * side for side in cache.in_size):
+        return plain.upsample_nearest_backward(dy, cache)
+    pairs = dy[:, 0::2] + dy[:, 1::2]
+    return pairs[:, :, 0::2] + pairs[:, :, 1::2]
 
 
 def resize_bilinear(x, size):

@@ -28,6 +28,8 @@ import numpy as np
 MOST_CORES = 4
 # Multiply-adds of a matrix product that take longer than handing them over to another thread.
 WORTH_A_CORE = 5e6
+# Numbers that a step which does the same to each goes through at a time.
+PIECE_NUMBERS = 2**18
 
 _cores = 1      # among which pieces are shared out at the moment
 _spin = False   # whether helpers spin until there is more work: within a pass
@@ -121,6 +123,22 @@ def spread_over_cores(work, pieces, fewest=1):
         return _work_together(work, [pieces[start:end] for start, end in zip(ends, ends[1:])])
     finally:
         _handing_out.release()
+
+
+def spread_pixels(step, *arrays):
+    """Let ``step(*pieces)`` go through (..., C) arrays of one shape, of which it fills some, in pieces of pixels."""
+    if arrays[0].size <= PIECE_NUMBERS:
+        step(*arrays)
+        return
+    pixels = [array.reshape(-1, array.shape[-1]) for array in arrays]
+    length = max(1, PIECE_NUMBERS // pixels[0].shape[1])
+    pieces = [slice(start, start + length) for start in range(0, len(pixels[0]), length)]
+
+    def work(part):
+        for piece in part:
+            step(*(array[piece] for array in pixels))
+
+    spread_over_cores(work, pieces)
 
 
 def _work_together(work, parts):

@@ -228,6 +228,33 @@ def test_few_channels_and_few_tiles_are_multiplied_by_the_definition():
     assert winograd.is_worthwhile(2, (20, 20), weight.shape, (1, 1), 1, gradient=True)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("piece", [1, 50, 10**9])
+@pytest.mark.parametrize("shape", [(2, 5, 4, 7), (0, 5, 4, 7), (3, 0), (9,)])
+def test_what_is_done_to_each_number_does_not_depend_on_the_pieces(monkeypatch, shape, piece, dtype):
+    monkeypatch.setattr("npmaskrcnn.fast.threads.PIECE_NUMBERS", piece)
+    monkeypatch.setattr("npmaskrcnn.fast.threads._cores", 2)
+    rng = np.random.default_rng(0)
+    x, dy = np.asarray(rng.standard_normal((2, *shape)), dtype)
+    statistics = np.asarray(rng.random((4, *shape[-1:])), dtype)
+
+    def work():
+        y, cache = ops.relu_forward(x)
+        normed, norm_cache = ops.frozen_batch_norm_forward(x, *statistics)
+        return (y, ops.relu_backward(dy, cache), ops.relu_in_place(x.copy()), normed,
+                ops.frozen_batch_norm_backward(dy, norm_cache))
+
+    assert_same(*both_hands(work), 0, "each number")
+
+
+@pytest.mark.parametrize("old, new", [((3, 5), (6, 10)), ((3, 5), (6, 9)), ((3, 5), (5, 10)), ((1, 1), (2, 2)),
+                                      ((4, 4), (4, 4)), ((4, 4), (3, 2)), ((2, 3), (7, 9)), ((0, 3), (0, 6))])
+def test_pixels_collect_the_gradients_of_their_copies(old, new):
+    x, dy = (np.random.default_rng(0).standard_normal((2, *size, 3)) for size in (old, new))
+    assert_same(*both_hands(lambda: [ops.upsample_nearest_backward(dy, ops.upsample_nearest_forward(x, new)[1])]),
+                1e-15, "upsampled")
+
+
 @pytest.mark.parametrize("num_pixels", [0, 1, 63, 64, 200_000])
 def test_sums_over_many_pixels_round_off_no_more_than_those_over_few(num_pixels):
     pixels = 1 + np.random.default_rng(0).random((num_pixels, 3), np.float32)
@@ -281,6 +308,7 @@ def test_size_of_the_blocks_of_a_convolution_does_not_show(monkeypatch, block_by
     whole = run()
     monkeypatch.setattr("npmaskrcnn.fast.conv.BLOCK_BYTES", block_bytes)
     monkeypatch.setattr("npmaskrcnn.fast.conv.BLOCK_PIXELS", 1)
+    monkeypatch.setattr("npmaskrcnn.fast.conv.GRADIENT_BLOCK_PIXELS", 1)
     for blocked, expected in zip(run(), whole):
         np.testing.assert_allclose(blocked, expected, rtol=0, atol=1e-11)  # sums of float64 in another order
 
