@@ -6,8 +6,6 @@ things are found as in a photograph.
 """
 
 import dataclasses
-import tempfile
-import zlib
 from pathlib import Path
 
 import checkout  # noqa: F401  (before the package)
@@ -16,49 +14,18 @@ from scene_file import read, write  # noqa: F401  (who imports the scenes reads 
 
 import npmaskrcnn
 from npmaskrcnn.datasets import ShapesDataset
+from npmaskrcnn.shipped import TRAINED_TINY, data_file
 from npmaskrcnn.structures import Target
-
-WARM_STEPS = 100
 
 
 def tiny(folder, batch_size=4, weights=None):
-    """Return (weights file, scene file) for the tiny model: standard shapes, trained weights.
-
-    Without a weights file, the shipped one is taken; without that, a model is trained for `WARM_STEPS`
-    steps once, and kept in the temporary folder.
-    """
-    weights = Path(weights) if weights else trained_tiny()
+    """Return (weights file, scene file) for the tiny model: standard shapes, the shipped weights if no others."""
+    weights = Path(weights) if weights else data_file(f"{TRAINED_TINY[max(TRAINED_TINY)]}.npz")
     dataset = ShapesDataset(batch_size, seed=7)
     images, targets = zip(*(dataset[i] for i in range(batch_size)))
     scene = Path(folder) / "tiny-scene.npz"
     write(scene, [image.astype(np.float32) / np.float32(255) for image in images], targets)
     return weights, scene
-
-
-def trained_tiny():
-    """Return the file of a tiny model that finds objects."""
-    from npmaskrcnn.errors import InputError
-    from npmaskrcnn.shipped import data_file
-    try:
-        return data_file("tiny-2.npz")
-    except InputError:
-        pass
-    model = npmaskrcnn.maskrcnn_tiny()
-    # Another design of the model, another file.
-    kind = zlib.crc32(repr([model.architecture] + list(model.state_dict())).encode())
-    path = Path(tempfile.gettempdir()) / f"npmaskrcnn-benchmark-tiny-{WARM_STEPS}-{kind:08x}.npz"
-    if not path.exists():
-        from npmaskrcnn.training.optimizers import AdamW
-        print(f"training a tiny model for {WARM_STEPS} steps, once (kept in {path})", flush=True)
-        dataset = ShapesDataset(4 * WARM_STEPS, seed=1)
-        optimizer, rng = AdamW(model.named_parameters(), lr=2e-3, weight_decay=1e-4), np.random.default_rng(0)
-        for step in range(WARM_STEPS):
-            images, targets = zip(*(dataset[4 * step + i] for i in range(4)))
-            model.loss_and_grads(list(images), list(targets), rng)
-            optimizer.lr = 2e-3 * min(1, (step + 1) / 50)
-            optimizer.step()
-        npmaskrcnn.save(model, path)
-    return path
 
 
 def resnet50(folder, size=(800, 1088), weights=None, num_detections=50, **config):
