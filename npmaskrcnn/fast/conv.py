@@ -1,15 +1,13 @@
 """Convolution, quickly: large products of what fits into the cache, shared out among the cores.
 
-Lay the window under each output pixel out as one long row (its pixels are C-vectors, so a 3x3 window
-of 64 channels is a row of 576 numbers) and a convolution is one matrix product: `windows @ weight`.
-Nearly as good, and much less to copy: lay out only the kw neighbors along x (192 numbers); each of the
-kh rows of the kernel then has its product, with the same layout moved by one image row, and the products
-add up. Both gradients are products too. The gradient of the weight is `neighbors.T @ dy`. The gradient
-of the input asks, for one input pixel, which outputs saw it: again a window, now of `dy`, met by the
-kernel turned round; so `_correlate` is the forward pass and the gradient of the input. A transposed convolution
-is done here if its stamps do not overlap, as in the mask head: each stamp is then a plain product. All go block by
-block, and `threads.spread_over_cores` gives each core its share of the blocks. A 3x3 kernel between many channels takes
-fewer multiplications: see `winograd`. See `plain.conv`.
+Lay the window under each output pixel out as one long row (its pixels are C-vectors, so a 3x3 window of 64 channels is
+a row of 576 numbers) and a convolution is one matrix product: `windows @ weight`. Both gradients are products too. The
+gradient of the weight is `windows.T @ dy`. The gradient of the input asks, for one input pixel, which outputs saw it:
+again a window, now of `dy`, met by the kernel turned round; so `_correlate` is the forward pass and the gradient of the
+input. A transposed convolution is done here if its stamps do not overlap, as in the mask head: each stamp is then a
+plain product. All windows together would be nine times the input: they are laid out block by block, and
+`threads.spread_over_cores` gives each core its share of the blocks. A 3x3 kernel between many channels takes fewer
+multiplications: see `winograd`. See `plain.conv`.
 """
 
 import math
@@ -23,10 +21,10 @@ from .norm import sum_over_pixels
 from .threads import cores_for, even_blocks, even_length, spread_over_cores
 from .winograd import correlate_tiles, is_worthwhile, weight_gradient_of_tiles
 
-# Neighbors are laid out in blocks of about this size, so that the products find them in the cache,
-BLOCK_BYTES = 2**20
+# Windows are laid out in blocks of about this size, so that the products find them in the cache,
+BLOCK_BYTES = 2**21
 # but of at least so many pixels, since each product also has to read the whole weight, or to add to its whole gradient.
-BLOCK_PIXELS, GRADIENT_BLOCK_PIXELS = 1024, 2048
+BLOCK_PIXELS = 1024
 
 
 def conv2d_forward(x, weight, bias=None, stride=1, padding=0, groups=1):
@@ -118,26 +116,23 @@ def _correlate(x, weight, stride, padding, out_size, groups, bias=None, shortcut
 
         return correlate_tiles(x, weight, padding, out_size, finish, _in_frame)
 
-    kh, kw, c_group, c_out = weight.shape
+    c_out = weight.shape[3]
     # groups first, so that each group's product is written in place
     y = np.empty((groups, len(x) * math.prod(out_size), c_out // groups), x.dtype)
-    matrices = weight.reshape(kh, kw * c_group, groups, 1, -1).transpose(0, 2, 3, 1, 4)
+    matrices = weight.reshape(-1, groups, c_out // groups).swapaxes(0, 1)
     if bias is not None:
-        bias = bias.reshape(groups, 1, 1, -1)
+        bias = bias.reshape(groups, 1, -1)
     if shortcut is not None:
-        shortcut = shortcut.reshape(-1, groups, c_out // groups).transpose(1, 0, 2)
+        shortcut = shortcut.reshape(-1, groups, c_out // groups).swapaxes(0, 1)
 
     def multiply(blocks):
-        for block, neighbors in _neighbors(x, blocks, (kh, kw), stride, padding, out_size, groups):
-            first, *others = neighbors
-            out = y[:, block].reshape(*first.shape[:3], -1)  # a view: (groups, images, pixels, c_out / groups)
-            np.matmul(first, matrices[0], out=out)
-            for a, row in enumerate(others, start=1):
-                out += row @ matrices[a]
-            _finish(out, bias, None if shortcut is None else shortcut[:, block].reshape(out.shape), relu)
+        for block, windows in _windows(x, blocks, weight.shape[:2], stride, padding, out_size, groups):
+            out = y[:, block]
+            np.matmul(windows, matrices, out=out)
+            _finish(out, bias, None if shortcut is None else shortcut[:, block], relu)
 
-    spread_over_cores(multiply, _blocks(x, weight.shape, stride, out_size, BLOCK_PIXELS))
-    return y.transpose(1, 0, 2).reshape(len(x), *out_size, c_out)
+    spread_over_cores(multiply, _blocks(x, weight.shape, out_size))
+    return y.swapaxes(0, 1).reshape(len(x), *out_size, c_out)
 
 
 def _finish(out, bias, shortcut, relu):
@@ -156,27 +151,16 @@ def _weight_gradient(x, dy, weight_shape, stride, padding, groups):
         return weight_gradient_of_tiles(x, dy, padding, _in_frame)
 
     kh, kw, c_group, c_out = weight_shape
-    dy_pixels = dy.reshape(-1, groups, c_out // groups).transpose(1, 0, 2)
+    dy_pixels = dy.reshape(-1, groups, c_out // groups).swapaxes(0, 1)
 
     def multiply(blocks):
-        dmatrices = np.zeros((kh, groups, kw * c_group, c_out // groups), dy.dtype)
-        for block, neighbors in _neighbors(x, blocks, (kh, kw), stride, padding, dy.shape[1:3], groups):
-            for a, row in enumerate(neighbors):
-                images, pixels = row.shape[1:3]
-                # A product for each map gives a matrix for each, and these are added up. If a map has fewer pixels
-                # than there are outputs, one product of all maps' pixels strung together is less work.
-                if images == 1 or pixels < c_out:
-                    images, pixels = 1, images * pixels
-                row = row.reshape(groups, images, pixels, -1)
-                dy_block = dy_pixels[:, block].reshape(groups, images, pixels, -1)
-                dmatrices[a] += (row.swapaxes(2, 3) @ dy_block).sum(axis=1)
+        dmatrices = np.zeros((groups, kh * kw * c_group, c_out // groups), dy.dtype)
+        for block, windows in _windows(x, blocks, (kh, kw), stride, padding, dy.shape[1:3], groups):
+            dmatrices += windows.swapaxes(1, 2) @ dy_pixels[:, block]
         return dmatrices
 
-    blocks = _blocks(x, weight_shape, stride, dy.shape[1:3], GRADIENT_BLOCK_PIXELS)
-    dmatrices, *others = spread_over_cores(multiply, blocks)
-    for more in others:
-        dmatrices += more
-    return dmatrices.transpose(0, 2, 1, 3).reshape(weight_shape)
+    dmatrices = sum(spread_over_cores(multiply, _blocks(x, weight_shape, dy.shape[1:3])))
+    return dmatrices.swapaxes(0, 1).reshape(weight_shape)
 
 
 def _input_gradient(dy, weight, size, stride, padding, groups):
@@ -203,17 +187,17 @@ def _input_gradient(dy, weight, size, stride, padding, groups):
     return dx
 
 
-# ---- neighbors ----
+# ---- windows ----
 
 
-def _blocks(x, weight_shape, stride, out_size, fewest_pixels):
+def _blocks(x, weight_shape, out_size):
     """Cut the output pixels into blocks ``(first image, number of images, first row, number of rows)``."""
-    (n, _, _, c), (kh, kw, c_group, c_out), (sy, _), (oh, ow) = x.shape, weight_shape, stride, out_size
-    row_bytes = max(1, ow * max(min(sy, kh) * kw * c, c_out) * x.itemsize)
-    further = (kh - 1) // sy  # rows of neighbors beyond those of the block
-    rows = max(BLOCK_BYTES // row_bytes - further, -(-fewest_pixels // max(1, ow)))
-    images = max(1, BLOCK_BYTES // (row_bytes * (oh + further)))
-    return even_blocks(n * bool(ow), images, oh, rows, cores_for(n * oh * ow * kh * kw * c_group * c_out))
+    (n, _, _, c), (kh, kw, c_group, c_out), (oh, ow) = x.shape, weight_shape, out_size
+    row_bytes = max(1, ow * max(kh * kw * c, 3 * c_out) * x.itemsize)    # a result is gone through up to three times
+    rows = max(BLOCK_BYTES // row_bytes, -(-BLOCK_PIXELS // max(1, ow)))
+    images = BLOCK_BYTES // (row_bytes * max(1, oh))
+    cores = cores_for(n * oh * ow * kh * kw * c_group * c_out)
+    return even_blocks(n * bool(ow), max(1, images), oh, rows, cores)
 
 
 def _blocks_of_images(num_images, num_pixels, matrix):
@@ -223,39 +207,33 @@ def _blocks_of_images(num_images, num_pixels, matrix):
     return [slice(start, start + step) for start in range(0, num_images * bool(num_pixels), step)]
 
 
-def _neighbors(x, blocks, kernel, stride, padding, out_size, groups):
-    """Yield ``(pixels, neighbors)`` for each block.
+def _windows(x, blocks, kernel, stride, padding, out_size, groups):
+    """Yield ``(pixels, windows)`` for each block.
 
-    `pixels` is the block as a slice of the ``N * oh * ow`` output pixels. For each row a of the kernel,
-    ``neighbors[a]`` is (groups, images, pixels, kw * C_in / groups): the kw input pixels that each of those
-    output pixels meets there. They lie in a buffer that the next block overwrites.
+    `pixels` is the block as a slice of the ``N * oh * ow`` output pixels, `windows` what each of them sees:
+    (groups, pixels, kh * kw * C_in / groups), in a buffer that the next block overwrites.
     """
     (_, h, w, c), (kh, kw), (sy, sx), (oh, ow) = x.shape, kernel, stride, out_size
     is_inside = padding == (0, 0) and (oh - 1) * sy < h and (ow - 1) * sx < w
     nothing_to_lay_out = kernel == (1, 1) and is_inside and groups == 1
-    # Stride 2, kernel 3: kernel rows 0 and 2 meet the even input rows, row 1 the odd ones, and row 2 meets what
-    # row 0 meets one output row further down. In general input row i * sy + a is number i + a // sy of those that
-    # leave the remainder a % sy: kept apart by remainder, all that kernel row a meets is one piece of the buffer.
-    remainders, further = min(sy, kh), (kh - 1) // sy
     if blocks and not nothing_to_lay_out:
         most_images, most_rows = max(block[1] for block in blocks), max(block[3] for block in blocks)
-        buffer = np.empty((remainders, groups, most_images, most_rows + further, ow, kw, c // groups), x.dtype)
+        buffer = np.empty((groups, most_images * most_rows * ow, kh * kw * (c // groups)), x.dtype)
     for image, num, row, height in blocks:
         start, count = (image * oh + row) * ow, num * height * ow
         pixels, x_block = slice(start, start + count), x[image : image + num]
         if nothing_to_lay_out:
             seen = x_block[:, row * sy : (row + height) * sy : sy, : ow * sx : sx]
-            yield pixels, [seen.reshape(1, 1, count, c)]
+            yield pixels, seen.reshape(1, count, c)
             continue
         top, left = row * sy - padding[0], -padding[1]
-        frame_height = (height + further - 1) * sy + remainders
-        frame = _in_frame(x_block, top, left, frame_height, (ow - 1) * sx + kw)
-        laid_out = buffer[:, :, :num, : height + further]
+        frame = _in_frame(x_block, top, left, (height - 1) * sy + kh, (ow - 1) * sx + kw)
+        windows = buffer[:, :count]
+        laid_out = windows.reshape(groups, num, height, ow, kh, kw, c // groups)
         s_image, s_y, s_x, s_c = frame.strides
-        strides = s_y, s_c * (c // groups), s_image, s_y * sy, s_x * sx, s_x, s_c
+        strides = s_c * (c // groups), s_image, s_y * sy, s_x * sx, s_y, s_x, s_c
         laid_out[...] = np.lib.stride_tricks.as_strided(frame, laid_out.shape, strides, writeable=False)
-        laid_out = laid_out.reshape(remainders, groups, num, (height + further) * ow, -1)
-        yield pixels, [laid_out[a % sy, :, :, a // sy * ow : (a // sy + height) * ow] for a in range(kh)]
+        yield pixels, windows
 
 
 def _in_frame(x, top, left, height, width):

@@ -308,7 +308,6 @@ def test_size_of_the_blocks_of_a_convolution_does_not_show(monkeypatch, block_by
     whole = run()
     monkeypatch.setattr("npmaskrcnn.fast.conv.BLOCK_BYTES", block_bytes)
     monkeypatch.setattr("npmaskrcnn.fast.conv.BLOCK_PIXELS", 1)
-    monkeypatch.setattr("npmaskrcnn.fast.conv.GRADIENT_BLOCK_PIXELS", 1)
     for blocked, expected in zip(run(), whole):
         np.testing.assert_allclose(blocked, expected, rtol=0, atol=1e-11)  # sums of float64 in another order
 

@@ -137,7 +137,6 @@ def test_a_forked_process_makes_its_own_threads(three_cores):
 def test_convolution_is_the_same_on_one_core_and_on_three(monkeypatch, kernel, stride, padding, groups):
     monkeypatch.setattr(conv, "BLOCK_BYTES", 2 ** 12)
     monkeypatch.setattr(conv, "BLOCK_PIXELS", 8)
-    monkeypatch.setattr(conv, "GRADIENT_BLOCK_PIXELS", 8)
     rng = np.random.default_rng(0)
     x = rng.standard_normal((5, 13, 10, 4))
     weight = rng.standard_normal((kernel, kernel, 4 // groups, 6))
