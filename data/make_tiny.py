@@ -1,6 +1,6 @@
 """Make the shipped weights from a finished training: `python data/make_tiny.py npmaskrcnn-run`.
 
-README.md here says with which command, and which revision of the package, the run was made. Weights are rounded
+README.md here says with which command the run was made. Weights are rounded
 so that the three files compress to a size that one does not mind cloning (the finished model to 12 significant bits,
 the early ones to 8), and the log to six digits; the figures in README.md are those of the rounded, shipped model.
 """

@@ -17,6 +17,8 @@ import numpy as np
 from ..plain import conv as plain
 from ..plain.conv import Conv2dCache, ConvTranspose2dCache
 from ..plain.windows import output_size, pair
+from .frame import in_frame
+from .linear import zero_row
 from .norm import sum_over_pixels
 from .threads import cores_for, even_blocks, even_length, spread_over_cores
 from .winograd import correlate_tiles, is_worthwhile, weight_gradient_of_tiles
@@ -70,10 +72,8 @@ def conv_transpose2d_forward(x, weight, bias=None, stride=1):
 
     def multiply(blocks):
         for images in blocks:
-            stamps = x[images].reshape(-1, c_in) @ matrix
-            if bias is not None:
-                stamps += np.tile(bias, kh * kw)
-            y[images] = stamps.reshape(-1, h, w, kh, kw, c_out).transpose(0, 1, 3, 2, 4, 5)
+            stamps = (x[images].reshape(-1, c_in) @ matrix).reshape(-1, h, w, kh, kw, c_out)
+            np.add(stamps.transpose(0, 1, 3, 2, 4, 5), 0 if bias is None else bias, out=y[images])
 
     spread_over_cores(multiply, _blocks_of_images(n, h * w, matrix))
     return y.reshape(n, h * kh, w * kw, c_out), ConvTranspose2dCache(x, weight, bias is not None, stride)
@@ -114,7 +114,7 @@ def _correlate(x, weight, stride, padding, out_size, groups, bias=None, shortcut
         def finish(out, part):
             _finish(out, bias, None if shortcut is None else shortcut[part], relu)
 
-        return correlate_tiles(x, weight, padding, out_size, finish, _in_frame)
+        return correlate_tiles(x, weight, padding, out_size, finish)
 
     c_out = weight.shape[3]
     # groups first, so that each group's product is written in place
@@ -142,13 +142,13 @@ def _finish(out, bias, shortcut, relu):
     if shortcut is not None:
         out += shortcut
     if relu:
-        np.maximum(out, np.zeros(out.shape[-1], out.dtype), out=out)    # NumPy is quicker with a row than with a number
+        np.maximum(out, zero_row(out), out=out)
 
 
 def _weight_gradient(x, dy, weight_shape, stride, padding, groups):
     """``dweight[a, b] = sum over (i, j) of x[i * stride + a - padding, ...].T @ dy[i, j]``."""
     if is_worthwhile(len(x), dy.shape[1:3], weight_shape, stride, groups, gradient=True):
-        return weight_gradient_of_tiles(x, dy, padding, _in_frame)
+        return weight_gradient_of_tiles(x, dy, padding)
 
     kh, kw, c_group, c_out = weight_shape
     dy_pixels = dy.reshape(-1, groups, c_out // groups).swapaxes(0, 1)
@@ -167,7 +167,8 @@ def _input_gradient(dy, weight, size, stride, padding, groups):
     """``dx[y, x] = sum over (a, b) of dy[(y + padding - a) / stride, ...] @ weight[a, b].T`` if that divides.
 
     With stride s, the rows y, y + s, y + 2s, ... meet the same kernel rows a (every s-th one), so each of
-    the s * s phases of the image is a stride-1 correlation of dy with its own part of the kernel, flipped.
+    the s * s phases of the image is a stride-1 correlation of dy with its own part of the kernel, flipped. A 3x3 kernel
+    with stride 2 and padding 1: even rows were met by kernel row 1 alone, odd ones by the rows 0 and 2.
     """
     (sy, sx), (kh, kw, c_group, c_out) = stride, weight.shape
     # input and output channels change places, within each group
@@ -193,11 +194,11 @@ def _input_gradient(dy, weight, size, stride, padding, groups):
 def _blocks(x, weight_shape, out_size):
     """Cut the output pixels into blocks ``(first image, number of images, first row, number of rows)``."""
     (n, _, _, c), (kh, kw, c_group, c_out), (oh, ow) = x.shape, weight_shape, out_size
-    row_bytes = max(1, ow * max(kh * kw * c, 3 * c_out) * x.itemsize)    # a result is gone through up to three times
+    row_bytes = max(1, ow * max(kh * kw * c, 3 * c_out) * x.itemsize)    # bias, shortcut and ReLU
     rows = max(BLOCK_BYTES // row_bytes, -(-BLOCK_PIXELS // max(1, ow)))
-    images = BLOCK_BYTES // (row_bytes * max(1, oh))
+    images = max(BLOCK_BYTES // (row_bytes * max(1, oh)), -(-BLOCK_PIXELS // max(1, oh * ow)))
     cores = cores_for(n * oh * ow * kh * kw * c_group * c_out)
-    return even_blocks(n * bool(ow), max(1, images), oh, rows, cores)
+    return even_blocks(n * bool(ow), images, oh, rows, cores)
 
 
 def _blocks_of_images(num_images, num_pixels, matrix):
@@ -227,23 +228,10 @@ def _windows(x, blocks, kernel, stride, padding, out_size, groups):
             yield pixels, seen.reshape(1, count, c)
             continue
         top, left = row * sy - padding[0], -padding[1]
-        frame = _in_frame(x_block, top, left, (height - 1) * sy + kh, (ow - 1) * sx + kw)
+        frame = in_frame(x_block, top, left, (height - 1) * sy + kh, (ow - 1) * sx + kw)
         windows = buffer[:, :count]
         laid_out = windows.reshape(groups, num, height, ow, kh, kw, c // groups)
         s_image, s_y, s_x, s_c = frame.strides
         strides = s_c * (c // groups), s_image, s_y * sy, s_x * sx, s_y, s_x, s_c
         laid_out[...] = np.lib.stride_tricks.as_strided(frame, laid_out.shape, strides, writeable=False)
         yield pixels, windows
-
-
-def _in_frame(x, top, left, height, width):
-    """The part of `x` in a height x width frame whose corner is at (top, left); zeros where there is no x."""
-    n, h, w, c = x.shape
-    if 0 <= top and 0 <= left and top + height <= h and left + width <= w:
-        return x[:, top : top + height, left : left + width]
-    frame = np.zeros((n, height, width, c), x.dtype)
-    y1, y2 = max(top, 0), min(top + height, h)
-    x1, x2 = max(left, 0), min(left + width, w)
-    if y1 < y2 and x1 < x2:
-        frame[:, y1 - top : y2 - top, x1 - left : x2 - left] = x[:, y1:y2, x1:x2]
-    return frame

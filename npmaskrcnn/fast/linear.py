@@ -23,7 +23,7 @@ def linear_backward(dy, cache):
 def relu_forward(x):
     """See plain."""
     y = np.empty(x.shape, x.dtype)
-    spread_pixels(lambda x, y: np.maximum(x, 0, out=y), x, y)
+    spread_pixels(lambda x, y: np.maximum(x, zero_row(x), out=y), x, y)
     return y, ReluCache(y)
 
 
@@ -36,7 +36,12 @@ def relu_backward(dy, cache):
 
 def relu_in_place(x):
     """In its place indeed: of the mask head's patches a second array would be the largest of all. See plain."""
-    return np.maximum(x, 0, out=x)
+    return np.maximum(x, zero_row(x), out=x)
+
+
+def zero_row(x):
+    """As many zeros as x has channels: a maximum with a row takes NumPy half the time of one with a number."""
+    return np.zeros(x.shape[-1:], x.dtype)
 
 
 def _product(a, b):

@@ -1,4 +1,8 @@
-"""Normalization, quickly: a piece at a time goes through all steps while it is in the cache. See `plain.norm`."""
+"""Normalization, quickly: a piece at a time goes through all steps while it is in the cache. See `plain.norm`.
+
+The steps of a batch norm are short, and stay on one core: handing one to another thread takes as long. A frozen norm
+has two, and those of large maps are worth it.
+"""
 
 import math
 
@@ -7,10 +11,10 @@ import numpy as np
 from ..plain.norm import BatchNormCache, FrozenBatchNormCache
 from .threads import spread_pixels
 
-# Features are gone through in pieces of this many numbers, so that the few steps on each find it in the
+# A batch norm goes through its features in pieces of this many numbers, so that the few steps on each find it in the
 # cache: 1.3 times as quick as whole-array steps on a large map. The pieces' sums are added up in float64,
-# and a piece has no more pixels than float32 can add up well.
-PIECE_NUMBERS, PIECE_PIXELS = 2**16, 2**11
+# and a piece has no more rows than float32 can add up well.
+NORM_NUMBERS, NORM_ROWS = 2**16, 2**11
 LONG_ROW = 512
 PIXELS_OF_A_SHARE = 64
 
@@ -93,11 +97,11 @@ def sum_over_pixels(values):
 def _long_rows(x):
     """x with several pixels in a row, and how many: NumPy's steps go quicker through long rows."""
     channels = x.shape[-1]
-    each = math.gcd(x.size // channels, 2 ** max(0, (LONG_ROW // channels).bit_length() - 1)) or 1
+    each = math.gcd(x.size // channels, 2 ** max(0, (LONG_ROW // channels).bit_length() - 1))
     return x.reshape(-1, each * channels), each
 
 
 def _pieces(rows):
     """Slices that cut an array of rows into pieces."""
-    step = max(1, min(PIECE_PIXELS, PIECE_NUMBERS // rows.shape[1]))
+    step = max(1, min(NORM_ROWS, NORM_NUMBERS // rows.shape[1]))
     return [slice(start, start + step) for start in range(0, len(rows), step)]

@@ -5,7 +5,7 @@ import contextlib
 from .memory import keep_freed_memory
 from .threads import products_on_one_core, spread_over_cores
 
-# Numbers in a batch from which on a prediction's operations are large enough to share out their pieces.
+# A prediction's operations are large enough to share out their pieces if its batch has more numbers than this.
 LARGE_BATCH = 3 * 512 * 512
 
 

@@ -126,7 +126,7 @@ def spread_over_cores(work, pieces, fewest=1):
 
 
 def spread_pixels(step, *arrays):
-    """Let ``step(*pieces)`` go through (..., C) arrays of one shape, of which it fills some, in pieces of pixels."""
+    """Let ``step(*pieces)`` go through contiguous (..., C) arrays of one shape, piece by piece; it may fill some."""
     if arrays[0].size <= PIECE_NUMBERS:
         step(*arrays)
         return

@@ -9,7 +9,8 @@ Winograd found that four will do, if one adds and subtracts before and after the
 
 Done along y and along x, a tile of 4x4 pixels gives 2x2 with 16 multiplications. Here the numbers are C-vectors, so
 that each of the 16 is a matrix product for all tiles of a block. What is added before and after costs less than the
-saved products where channels are many. Rounding is about twice that of the definition.
+saved products where channels are many. Rounding is about twice that of the definition, and an infinite number spoils
+its whole tile.
 
 References: Winograd 1980, "Arithmetic complexity of computations"; Lavin and Gray 2016, "Fast algorithms for
 convolutional neural networks", section 4.1.
@@ -19,6 +20,7 @@ import math
 
 import numpy as np
 
+from .frame import in_frame
 from .threads import cores_for, even_blocks, spread_over_cores
 
 TAPS = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])     # what the four products make of g
@@ -36,7 +38,7 @@ def is_worthwhile(num_images, out_size, weight_shape, stride, groups, gradient=F
             and min(weight_shape[2:]) >= FEWEST_CHANNELS and tiles >= fewest)
 
 
-def correlate_tiles(x, weight, padding, out_size, finish, in_frame):
+def correlate_tiles(x, weight, padding, out_size, finish):
     """``y[i, j] = sum over (a, b) of x[i + a - padding, ...] @ weight[a, b]``, with x zero outside the image.
 
     Parameters
@@ -46,8 +48,6 @@ def correlate_tiles(x, weight, padding, out_size, finish, in_frame):
     padding, out_size : (int, int)
     finish : callable
         ``finish(out, part)`` does to a piece of the result what comes on top; `part` is where in y it lies.
-    in_frame : callable
-        ``in_frame(x, top, left, height, width)`` cuts out what may reach beyond the image.
     """
     c_in, c_out = weight.shape[2:]
     kernels = (KERNEL.astype(x.dtype) @ weight.reshape(9, -1)).reshape(16, c_in, c_out)
@@ -56,22 +56,28 @@ def correlate_tiles(x, weight, padding, out_size, finish, in_frame):
 
     def multiply(blocks):
         space = [np.empty(16 * _most_tiles(blocks, tiles) * c_out, x.dtype) for _ in range(2)]
-        for (image, num, row, rows), seen in _seen(x, blocks, tiles, padding, in_frame):
+        for (image, num, row, rows), seen in _seen(x, blocks, tiles, padding):
             products = np.matmul(seen, kernels, out=_shaped(space[0], (16, seen.shape[1], c_out)))
             part = np.s_[image:image + num, 2 * row:2 * (row + rows)]
             _put_together(products.reshape(4, 4, num, rows, tiles[1], c_out), y[part], space[1])
             finish(y[part], part)
 
-    cores = cores_for(len(x) * math.prod(tiles) * 16 * c_in * c_out)
-    spread_over_cores(multiply, _blocks(len(x), tiles, cores, BLOCK_TILES))
+    spread_over_cores(multiply, _blocks(len(x), tiles, c_in * c_out, BLOCK_TILES))
     return y
 
 
-def weight_gradient_of_tiles(x, dy, padding, in_frame):
+def weight_gradient_of_tiles(x, dy, padding):
     """``dweight[a, b] = sum over (i, j) of x[i + a - padding, ...].T @ dy[i, j]``: the way back by the same products.
 
-    Each m is a product of what was seen and of a kernel; so the kernel's gradient is ``seen.T @ dm``, summed over
-    the tiles. The arguments are those of `correlate_tiles`, and the gradient of its result.
+    Of two pixels, y0 = m0 + m1 + m2 and y1 = m1 - m2 - m3, so dm0 = dy0, dm1 = dy0 + dy1, dm2 = dy0 - dy1, dm3 = -dy1.
+    Each m is a product of what was seen and of a kernel; so that kernel's gradient is ``seen.T @ dm``, summed over the
+    tiles, and the taps that made the kernels of g bring their gradients back to g.
+
+    Parameters
+    ----------
+    x : (N, H, W, C_in) ndarray
+    dy : (N, oh, ow, C_out) ndarray
+    padding : (int, int)
     """
     c_in, c_out = x.shape[-1], dy.shape[-1]
     tiles = _tiles(dy.shape[1:3])
@@ -79,13 +85,12 @@ def weight_gradient_of_tiles(x, dy, padding, in_frame):
     def multiply(blocks):
         dkernels = np.zeros((16, c_in, c_out), dy.dtype)
         space = [np.empty(16 * _most_tiles(blocks, tiles) * c_out, dy.dtype) for _ in range(2)]
-        for (image, num, row, rows), seen in _seen(x, blocks, tiles, padding, in_frame):
+        for (image, num, row, rows), seen in _seen(x, blocks, tiles, padding):
             frame = in_frame(dy[image:image + num], 2 * row, 0, 2 * rows, 2 * tiles[1])
             dkernels += seen.swapaxes(1, 2) @ _taken_apart(frame, *space).reshape(16, -1, c_out)
         return dkernels
 
-    cores = cores_for(len(x) * math.prod(tiles) * 16 * c_in * c_out)
-    dkernels = sum(spread_over_cores(multiply, _blocks(len(x), tiles, cores, GRADIENT_BLOCK_TILES)))
+    dkernels = sum(spread_over_cores(multiply, _blocks(len(x), tiles, c_in * c_out, GRADIENT_BLOCK_TILES)))
     return (KERNEL.T.astype(dy.dtype) @ dkernels.reshape(16, -1)).reshape(3, 3, c_in, c_out)
 
 
@@ -94,18 +99,18 @@ def _tiles(out_size):
     return tuple(-(-side // 2) for side in out_size)
 
 
-def _blocks(num_images, tiles, cores, block_tiles):
+def _blocks(num_images, tiles, kernel_size, block_tiles):
     """Cut all tiles into blocks ``(first image, number of images, first row, number of rows)`` of tiles."""
     rows = min(tiles[0], -(-block_tiles // tiles[1]))
     images = max(1, block_tiles // math.prod(tiles))
-    return even_blocks(num_images, images, tiles[0], rows, cores)
+    return even_blocks(num_images, images, tiles[0], rows, cores_for(16 * num_images * math.prod(tiles) * kernel_size))
 
 
 def _most_tiles(blocks, tiles):
     return max((num * rows for _, num, _, rows in blocks), default=0) * tiles[1]
 
 
-def _seen(x, blocks, tiles, padding, in_frame):
+def _seen(x, blocks, tiles, padding):
     """Yield each block and what its 16 products take of x, (16, tiles, C), until the next block."""
     space = [np.empty(16 * _most_tiles(blocks, tiles) * x.shape[-1], x.dtype) for _ in range(2)]
     for image, num, row, rows in blocks:
