@@ -11,6 +11,7 @@ from .judge import judge_number
 from .weights import load
 
 TRAINED_TINY = {1: "tiny", 2: "tiny-2"}     # by version
+EARLY_STEPS = (100, 400)
 
 
 def data_file(name):
@@ -46,6 +47,14 @@ def trained_tiny(step=None, version=2):
     Returns
     -------
     MaskRCNN
+
+    Raises
+    ------
+    InputError
+        If there is no such step or version.
     """
     name = TRAINED_TINY[judge_number(version, "version", 1, max(TRAINED_TINY), whole=True)]
+    step = judge_number(step, "step", whole=True, optional=True)
+    if step not in (None, *EARLY_STEPS):
+        raise InputError(f"step must be 100 or 400, or left out for the finished model, got {step!r}")
     return load(data_file(f"{name}.npz" if step is None else f"{name}-step-{step}.npz"))

@@ -51,7 +51,7 @@ class Progress:
             if len(self._first) == 3 and num_steps - step >= LONG:
                 measured = sum(self._first[1:]) / 2         # the first step of all has to ask for its memory
                 self.say(f"a step takes {measured:.2g} s on this machine, the {num_steps - step:,} to come about "
-                         f"{duration(measured * (num_steps - step))}")
+                         f"{duration(measured * (num_steps - step))}, evaluations aside")
         parts = "  ".join(f"{short} {row[name]:.3f}" for name, short in SHORT.items())
         self.line.show(f"step {step:>{len(str(num_steps))}}/{num_steps}  total {row['loss_total']:.3f}  {parts}  "
                        f"lr {row['learning_rate']:.2e}  {batch_size / self._pace:.1f} images/s  "
