@@ -19,6 +19,7 @@ from pathlib import Path
 
 import checkout  # noqa: F401
 import numpy as np
+import sides
 from PIL import Image
 
 NAMES = "circle", "square", "triangle"
@@ -74,9 +75,12 @@ def run(folder, megapixels, num_images):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--megapixels", type=float, default=12, help="of the large picture (default: %(default)s)")
-    parser.add_argument("--images", type=int, default=60, help="pictures of a megapixel (default: %(default)s)")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="a new folder for the data, which stays")
+    parser.add_argument("--megapixels", type=sides.at_least(1, float), default=12,
+                        help="of the large picture (default: %(default)s)")
+    parser.add_argument("--images", type=sides.positive, default=60,
+                        help="pictures of a megapixel (default: %(default)s)")
+    parser.add_argument("--keep", type=sides.new_folder, metavar="FOLDER",
+                        help="a new folder for the data, which stays")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         run(options.keep or Path(folder), options.megapixels, options.images)

@@ -2,7 +2,7 @@
 
     python benchmarks/bench_ops.py [--only NAME] [--repeats 15] [--threads 2] [--cpu-time] [--plain]
 
-Both sides are given the same shapes and numbers and take turns within one run, so that a noisy machine
+Both sides are given the same shapes and numbers and take turns within one process, so that a noisy machine
 disturbs them alike; the last columns are medians of the ratios of neighboring turns (below 1, NumPy is
 the quicker). With `--plain` the plain operations take turns with both, and how many times as long as the fast ones
 they need comes last. torch runs in the default and in the channels-last layout, and the faster one counts. On a
@@ -15,18 +15,20 @@ import contextlib
 import os
 import time
 
+import sides
+
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--only", default="", help="run only cases whose name contains this")
-parser.add_argument("--repeats", type=int, default=15)
-parser.add_argument("--threads", type=int, default=2)
+parser.add_argument("--repeats", type=sides.positive, default=15)
+parser.add_argument("--threads", type=sides.positive, default=2)
 parser.add_argument("--plain", action="store_true", help="also time the plain operations")
 parser.add_argument("--cpu-time", action="store_true", help="count the processor's time, not the clock's")
 args = parser.parse_args()
 clock = time.process_time if args.cpu_time else time.perf_counter
 os.environ["OPENBLAS_NUM_THREADS"] = str(args.threads)  # read when numpy is imported
 
+import checkout  # noqa: E402, F401
 import machine  # noqa: E402
-import sides  # noqa: E402
 
 sides.require_torch()
 
@@ -42,17 +44,18 @@ rng = np.random.default_rng(0)
 
 # name, image batch (N, H, W, C), C_out, kernel, stride, padding, groups
 CONVOLUTIONS = [
-    ("tiny stem 3x3/2", (4, 128, 128, 3), 16, 3, 2, 1, 1),
-    ("tiny 16-16 3x3", (4, 32, 32, 16), 16, 3, 1, 1, 1),
-    ("tiny 16-32 3x3/2", (4, 32, 32, 16), 32, 3, 2, 1, 1),
-    ("tiny 16-32 1x1/2", (4, 32, 32, 16), 32, 1, 2, 0, 1),
-    ("tiny 32-32 3x3", (4, 16, 16, 32), 32, 3, 1, 1, 1),
+    ("tiny stem 3x3/2", (4, 128, 128, 3), 24, 3, 2, 1, 1),
+    ("tiny 24-24 3x3", (4, 32, 32, 24), 24, 3, 1, 1, 1),
+    ("tiny 24-48 3x3/2", (4, 32, 32, 24), 48, 3, 2, 1, 1),
+    ("tiny 24-48 1x1/2", (4, 32, 32, 24), 48, 1, 2, 0, 1),
+    ("tiny 48-48 3x3", (4, 16, 16, 48), 48, 3, 1, 1, 1),
     ("tiny 64-64 3x3", (4, 8, 8, 64), 64, 3, 1, 1, 1),
-    ("tiny 128-128 3x3", (4, 4, 4, 128), 128, 3, 1, 1, 1),
-    ("tiny P2 64-64 3x3", (4, 32, 32, 64), 64, 3, 1, 1, 1),
-    ("tiny P3 64-64 3x3", (4, 16, 16, 64), 64, 3, 1, 1, 1),
-    ("tiny P5 64-64 3x3", (4, 4, 4, 64), 64, 3, 1, 1, 1),
-    ("tiny mask head 3x3", (48, 14, 14, 64), 64, 3, 1, 1, 1),
+    ("tiny 96-96 3x3", (4, 4, 4, 96), 96, 3, 1, 1, 1),
+    ("tiny P2 48-48 3x3", (4, 32, 32, 48), 48, 3, 1, 1, 1),
+    ("tiny P3 48-48 3x3", (4, 16, 16, 48), 48, 3, 1, 1, 1),
+    ("tiny P5 48-48 3x3", (4, 4, 4, 48), 48, 3, 1, 1, 1),
+    ("tiny mask head 48-32", (48, 14, 14, 48), 32, 3, 1, 1, 1),
+    ("tiny mask head 32-32", (48, 14, 14, 32), 32, 3, 1, 1, 1),
     ("full stem 7x7/2", (1, 800, 1088, 3), 64, 7, 2, 3, 1),
     ("full layer1 3x3", (1, 200, 272, 64), 64, 3, 1, 1, 1),
     ("full layer2 3x3/2", (1, 200, 272, 128), 128, 3, 2, 1, 1),
@@ -66,10 +69,10 @@ CONVOLUTIONS = [
     ("full 32x32d 3x3", (1, 25, 34, 1024), 1024, 3, 1, 1, 32),
 ]
 # of each model: P2, what the stem's pooling gets, and what is enlarged to P2
-MAPS = {"tiny": ((4, 32, 32, 64), (4, 64, 64, 16), (4, 16, 16, 64)),
+MAPS = {"tiny": ((4, 32, 32, 48), (4, 64, 64, 24), (4, 16, 16, 48)),
         "full": ((1, 200, 272, 256), (1, 400, 544, 64), (1, 100, 136, 256))}
-LINEAR_LAYERS = [("tiny fc6", (256, 3136), 128), ("full fc6", (1000, 12544), 1024)]     # name, rows, C_out
-TRANSPOSED_CONVOLUTIONS = [("tiny mask up 2x2/2", (48, 14, 14, 64)), ("full mask up 2x2/2", (100, 14, 14, 256))]
+LINEAR_LAYERS = [("tiny fc6", (128, 2352), 128), ("full fc6", (1000, 12544), 1024)]     # name, rows, C_out
+TRANSPOSED_CONVOLUTIONS = [("tiny mask up 2x2/2", (48, 14, 14, 32)), ("full mask up 2x2/2", (100, 14, 14, 256))]
 
 
 def convolution_case(name, shape, c_out, k, stride, padding, groups):

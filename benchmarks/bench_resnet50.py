@@ -62,11 +62,11 @@ def count(weights, scene, task):
 def main():
     """Run the comparison."""
     parser = rivals.options(__doc__, turns=5, times=1)
-    parser.add_argument("--size", type=int, nargs=2, default=(800, 1088), metavar=("H", "W"))
+    parser.add_argument("--size", type=sides.at_least(64), nargs=2, default=(800, 1088), metavar=("H", "W"))
     parser.add_argument("--weights", help="a file of published weights instead of random ones")
     parser.add_argument("--train", action="store_true", help="a training step instead of a prediction")
     args = parser.parse_args()
-    task = "train" if args.train else "predict"
+    task, = rivals.possible(parser, args, ["train" if args.train else "predict"])
     title = (f"maskrcnn_resnet50_fpn, {'training step' if args.train else 'prediction'}, "
              f"one {args.size[0]}x{args.size[1]} image")
     sides.limit_threads(args.threads)       # before numpy is imported, which scenes does
@@ -74,7 +74,8 @@ def main():
     machine.print_machine()
     import scenes
     with tempfile.TemporaryDirectory() as folder:
-        weights, scene = scenes.resnet50(folder, tuple(args.size), args.weights)
+        with sides.refusals(parser):
+            weights, scene = scenes.resnet50(folder, tuple(args.size), args.weights)
         stages = count(weights, scene, task)
         contest = rivals.contest(args, folder, weights, scene)
         if not args.stages_only:

@@ -61,10 +61,11 @@ def main():
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("other", metavar="OTHER_CHECKOUT", type=Path, help="folder that holds the other npmaskrcnn/")
-    parser.add_argument("--turns", type=int, default=15, help="of each side")
+    parser.add_argument("--turns", type=sides.positive, default=15, help="of each side")
     parser.add_argument("--only", choices=list(TASKS))
-    parser.add_argument("--size", type=int, nargs=2, default=(800, 1088), metavar=("H", "W"), help="for ResNet-50")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--size", type=sides.at_least(64), nargs=2, default=(800, 1088), metavar=("H", "W"),
+                        help="for ResNet-50")
+    parser.add_argument("--threads", type=sides.positive, default=2)
     args = parser.parse_args()
     other = args.other.resolve()
     if not (other / "npmaskrcnn" / "__init__.py").is_file():

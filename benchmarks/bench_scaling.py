@@ -134,8 +134,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=list(BASE), default="resnet50")
-    parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--turns", type=sides.positive, default=3)
+    parser.add_argument("--threads", type=sides.positive, default=2)
     parser.add_argument("--figure", default=str(FIGURE))
     args = parser.parse_args()
     sides.limit_threads(args.threads)       # before numpy is imported

@@ -39,16 +39,18 @@ def main():
     parser.add_argument("--only", choices=[name for name, _, _ in TASKS])
     parser.add_argument("--weights", help="an .npz of a tiny model instead of the shipped one")
     parser.add_argument("--fair", action="store_true", help="also time each side alone")
-    parser.add_argument("--profile", action="store_true", help="only print our costliest functions")
+    parser.add_argument("--profile", action="store_true", help="only print our costliest functions, on one thread")
     args = parser.parse_args()
-    tasks = [task for task in TASKS if args.only in (None, task[0])]
-    sides.limit_threads(args.threads)       # before numpy is imported, which scenes does
+    names = rivals.possible(parser, args, [args.only] if args.only else [name for name, _, _ in TASKS])
+    tasks = [task for task in TASKS if task[0] in names]
+    sides.limit_threads(1 if args.profile else args.threads)       # before numpy is imported, which scenes does
     if not args.profile:
         sides.require_torch()
     machine.print_machine()
     import scenes
     with tempfile.TemporaryDirectory() as folder:
-        weights, scene = scenes.tiny(folder, weights=args.weights)
+        with sides.refusals(parser):
+            weights, scene = scenes.tiny(folder, weights=args.weights)
         if args.profile:
             import profile_tiny
             profile_tiny.profile(weights, scene, tasks[0][0])

@@ -236,8 +236,9 @@ def free_port():
 def main():
     """Parse the command line, follow the page, say how long it took."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=1, help="of each training (default: %(default)s)")
-    parser.add_argument("--keep", help="a new folder for what is made (default: a temporary one)")
+    parser.add_argument("--epochs", type=sides.positive, default=1, help="of each training (default: %(default)s)")
+    parser.add_argument("--keep", type=sides.new_folder, metavar="FOLDER",
+                        help="a new folder for what is made (default: a temporary one)")
     options = parser.parse_args()
     sides.limit_threads(1)      # as torchrun does: several processes share the machine
     sides.require_torch()

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import checkout  # noqa: F401
 import numpy as np
+import sides
 
 from npmaskrcnn.datasets import ShapesDataset, write_coco
 from npmaskrcnn.training import read_log
@@ -104,9 +105,10 @@ def moment(rng, seconds, out):
 def main():
     """Parse the command line, kill, and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trainings", type=int, default=60)
+    parser.add_argument("--trainings", type=sides.positive, default=60)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument("--keep", help="folder for the trainings (default: a temporary one)")
+    parser.add_argument("--keep", type=sides.new_folder, metavar="FOLDER",
+                        help="a new folder for the trainings (default: a temporary one)")
     options = parser.parse_args()
     rng, bad, counts = random.Random(options.seed), 0, {}
     with contextlib.ExitStack() as stack:

@@ -5,6 +5,7 @@ stored ones of ``tests/reference/trajectory.npz``; ours are computed now, from t
 images and samples, in float64. Writes ``docs/figures/trajectory.png``.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def draw(ours, theirs, names):
 
 
 def main():
+    """Parse the command line, which has no options, compute and draw."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     stored, meta = store.load("trajectory")
     ours = cases.our_trajectory()
     error = np.abs(ours - stored["losses"]).max(axis=0)

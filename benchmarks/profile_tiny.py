@@ -7,10 +7,9 @@ functions look dearer than they are; `bench_tiny.py --stages-only --threads 1 --
 stages cost. Needs no torch.
 """
 
-import os
+import sides
 
-for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")    # read when numpy is imported
+sides.limit_threads(1)      # read when numpy is imported
 
 import argparse  # noqa: E402
 import cProfile  # noqa: E402
@@ -47,9 +46,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", choices=["train", "predict", "predict_batch"], default="train")
-    parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--lines", type=int, default=40)
-    parser.add_argument("--sort", default="tottime", help="tottime (in the function itself) or cumtime")
+    parser.add_argument("--steps", type=sides.positive, default=10)
+    parser.add_argument("--lines", type=sides.positive, default=40)
+    parser.add_argument("--sort", choices=["tottime", "cumtime"], default="tottime",
+                        help="tottime: in the function itself")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         profile(*scenes.tiny(folder), args.task, args.steps, args.lines, args.sort)

@@ -35,16 +35,25 @@ def options(description, turns, times):
     argparse.ArgumentParser
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=turns, help="of each side")
-    parser.add_argument("--times", type=int, default=times, help="counted repetitions in a turn")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--turns", type=sides.positive, default=turns, help="of each side")
+    parser.add_argument("--times", type=sides.positive, default=times, help="counted repetitions in a turn")
+    parser.add_argument("--threads", type=sides.positive, default=2)
     parser.add_argument("--cpu-time", action="store_true", help="processor time in the tables of stages")
     parser.add_argument("--stages-only", action="store_true", help="only the tables of stages")
     parser.add_argument("--sides", nargs="+", choices=list(TITLES), default=list(TITLES),
                         help="who takes part (default: all that are installed)")
     parser.add_argument("--without-pasting", action="store_true", help="predictions stop at the 28x28 masks")
-    parser.add_argument("--keep", metavar="FOLDER", type=Path, help="where exported models stay, to be used again")
+    parser.add_argument("--keep", metavar="FOLDER", type=sides.folder,
+                        help="where exported models stay, to be used again")
     return parser
+
+
+def possible(parser, args, tasks):
+    """Return those of some tasks that any of the sides can do; without one, end with the parser's error."""
+    tasks = [task for task in tasks if task != "train" or set(args.sides) - set(EXPORTED)]
+    if not tasks:
+        parser.error("OpenVINO and ONNX Runtime do not train: --sides needs another one, too")
+    return tasks
 
 
 class Contest(NamedTuple):
@@ -77,6 +86,8 @@ def contest(args, folder, weights, scene):
             print(f"without {TITLES[name]}, which is not installed: pip install {name} onnx", flush=True)
         else:
             names.append(name)
+    if not names:
+        raise SystemExit("none of the --sides is installed")
     return Contest(names, weights, scene, args.keep or Path(folder), args.threads, not args.without_pasting,
                    args.turns, args.times)
 

@@ -20,6 +20,8 @@ from npmaskrcnn.structures import Target
 
 def tiny(folder, batch_size=4, weights=None):
     """Return (weights file, scene file) for the tiny model: standard shapes, the shipped weights if no others."""
+    if weights:
+        npmaskrcnn.load(weights)    # refuses what cannot be used, before other processes do
     weights = Path(weights) if weights else data_file(f"{TRAINED_TINY[max(TRAINED_TINY)]}.npz")
     dataset = ShapesDataset(batch_size, seed=7)
     images, targets = zip(*(dataset[i] for i in range(batch_size)))

@@ -6,7 +6,10 @@ back into the processor's caches) and a few that are; then comes the next side's
 disturbs neighboring turns alike, so the ratio is taken turn by turn and its median is reported.
 """
 
+import argparse
+import contextlib
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -18,6 +21,46 @@ from typing import NamedTuple
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
                     "BLIS_NUM_THREADS")
 PAUSE = 0.1     # seconds between turns: longer than the libraries' threads spin after their last product
+
+
+def at_least(least, kind=int):
+    """Return a type for argparse: numbers of one kind, and not below `least`."""
+    def judge(text):
+        with contextlib.suppress(ValueError):
+            if least <= kind(text) < math.inf:
+                return kind(text)
+        raise argparse.ArgumentTypeError(f"expected a {'whole ' * (kind is int)}number of at least {least}, got {text}")
+    return judge
+
+
+positive = at_least(1)
+
+
+def folder(text):
+    """A type for argparse: the path of a folder that is there or can be made."""
+    path = Path(text).absolute()
+    there = next(place for place in (path, *path.parents) if place.exists())
+    if not there.is_dir():
+        raise argparse.ArgumentTypeError(f"{there} is no folder")
+    return path
+
+
+def new_folder(text):
+    """A type for argparse: the path of a folder that is empty or not there yet."""
+    path = folder(text)
+    if path.exists() and any(path.iterdir()):
+        raise argparse.ArgumentTypeError(f"{path} is not empty: name a new folder")
+    return path
+
+
+@contextlib.contextmanager
+def refusals(parser):
+    """Let what the package refuses (an `InputError`) end the program as argparse's errors do."""
+    from npmaskrcnn.errors import InputError
+    try:
+        yield
+    except InputError as error:
+        parser.error(str(error))
 
 
 def limit_threads(threads):
