@@ -194,7 +194,7 @@ def _input_gradient(dy, weight, size, stride, padding, groups):
 def _blocks(x, weight_shape, out_size):
     """Cut the output pixels into blocks ``(first image, number of images, first row, number of rows)``."""
     (n, _, _, c), (kh, kw, c_group, c_out), (oh, ow) = x.shape, weight_shape, out_size
-    row_bytes = max(1, ow * max(kh * kw * c, 3 * c_out) * x.itemsize)    # bias, shortcut and ReLU
+    row_bytes = max(1, ow * max(kh * kw * c, 3 * c_out) * x.itemsize)    # bias, shortcut and ReLU go through it
     rows = max(BLOCK_BYTES // row_bytes, -(-BLOCK_PIXELS // max(1, ow)))
     images = max(BLOCK_BYTES // (row_bytes * max(1, oh)), -(-BLOCK_PIXELS // max(1, oh * ow)))
     cores = cores_for(n * oh * ow * kh * kw * c_group * c_out)
