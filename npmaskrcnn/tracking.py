@@ -94,13 +94,13 @@ class Tracker:
     [0 1]
     """
 
-    def __init__(self, min_iou=0.1, birth_score=0.5, patience=10, moving=True):
+    def __init__(self, min_iou=0.1, birth_score=0.8, patience=10, moving=True):
         self.min_iou = judge_number(min_iou, "min_iou", above=0, highest=1)
         self.birth_score = judge_fraction(birth_score, "birth_score")
         self.patience = judge_count(patience, "patience", 0)
         self.moving = judge_flag(moving, "moving")
         self._living, self._num_tracks, self._size = [], 0, None
-        self._rows, self._num_frames = [], 0
+        self._rows, self.num_frames = [], 0
 
     def update(self, detections):
         """Take the detections of the next frame.
@@ -120,7 +120,7 @@ class Tracker:
         InputError
             If they are no detections, or their masks have another size than those of the frames before.
         """
-        name = f"detections of frame {self._num_frames}"
+        name = f"detections of frame {self.num_frames}"
         found = judge_detections(detections, name, needs_masks=getattr(detections, "masks", None) is not None)
         masks = self._masks_of(found, name)
         tracks, rows = self._assign(found, masks)
@@ -168,12 +168,12 @@ class Tracker:
         """Add a frame's rows to the table, and let those tracks end that have waited too long."""
         for row in sorted(np.flatnonzero(numbers >= 0), key=numbers.__getitem__):
             code = None if masks[row] is None else rle.encode(masks[row])
-            self._rows.append((self._num_frames, numbers[row], found.labels[row], found.scores[row], found.boxes[row],
+            self._rows.append((self.num_frames, numbers[row], found.labels[row], found.scores[row], found.boxes[row],
                                code))
         for track in self._living:
             track.missed = 0 if track.number in numbers else track.missed + 1
         self._living = [track for track in self._living if track.missed <= self.patience]
-        self._num_frames += 1
+        self.num_frames += 1
 
 
 class _Track:
