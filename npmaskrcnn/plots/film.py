@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from ..files import atomic_writer
-from .style import ink_on, track_color
+from .style import TRACK_COLORS, ink_on, track_color
 
 LONGEST_SIDE = 384      # pixels of a frame of the film
 TINT = 0.45             # of a mask: part of its color in the pixel
@@ -32,18 +32,18 @@ def film_frame(image, tracks):
     Returns
     -------
     frame : Pillow image
-        The longer side has at most 384 pixels, and more than 192.
+        Of 256 colors, as a GIF needs it. The longer side has at most 384 pixels, and more than 192.
     """
     height, width = image.shape[:2]
     scale = max(1, LONGEST_SIDE // max(height, width)) * min(1, LONGEST_SIDE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     resampling = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
     frame = Image.fromarray(image).resize(size, resampling)
-    colors = [tuple(round(255 * part) for part in to_rgb(track_color(number))) for number in tracks.numbers]
+    colors = [_as_bytes(track_color(number)) for number in tracks.numbers]
     for mask, color in zip(() if tracks.masks is None else tracks.masks, colors):
         _tint(frame, Image.fromarray(255 * mask.astype(np.uint8)).resize(size, Image.Resampling.NEAREST), color)
     _draw_numbers(ImageDraw.Draw(frame), tracks, colors, scale, size)
-    return frame
+    return _in_few_colors(frame)
 
 
 def _tint(frame, mask, color):
@@ -57,6 +57,19 @@ def _tint(frame, mask, color):
     solid = Image.new("RGB", mask.size, color)
     tinted = Image.composite(Image.blend(part, solid, TINT), solid, inner)
     frame.paste(tinted, box, mask)
+
+
+def _in_few_colors(frame):
+    """The frame in 256 colors, among them those of tracks and texts, so that these stay the same through a film."""
+    fixed = [part for color in (*TRACK_COLORS, "black", "white") for part in _as_bytes(color)]
+    own = frame.quantize(256 - len(fixed) // 3).getpalette()[:768 - len(fixed)]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(fixed + own)
+    return frame.quantize(palette=palette, dither=Image.Dither.NONE)
+
+
+def _as_bytes(color):
+    return tuple(round(255 * part) for part in to_rgb(color))
 
 
 def write_film(path, frames, per_second):
