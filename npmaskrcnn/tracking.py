@@ -122,6 +122,7 @@ class Tracker:
         """
         name = f"detections of frame {self.num_frames}"
         found = judge_detections(detections, name, needs_masks=getattr(detections, "masks", None) is not None)
+        found.boxes = found.boxes.astype(np.float64)
         masks = self._masks_of(found, name)
         tracks, rows = self._assign(found, masks)
         numbers = np.full(len(found), -1, np.int64)
@@ -159,7 +160,7 @@ class Tracker:
         expected = [track.expected(self.moving) for track in self._living]
         overlaps = _overlaps(expected, found.boxes, masks)
         same_class = np.equal.outer([track.label for track in self._living], found.labels)
-        overlaps[~same_class | (overlaps < self.min_iou)] = 0
+        overlaps[~(same_class & (overlaps >= self.min_iou))] = 0       # nor if it is NaN, of two boxes without area
         which, rows = linear_sum_assignment(overlaps, maximize=True)
         kept = overlaps[which, rows] > 0
         return [self._living[k] for k in which[kept]], rows[kept]

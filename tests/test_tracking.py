@@ -104,6 +104,11 @@ def test_the_order_of_the_detections_changes_nothing():
         np.testing.assert_array_equal(getattr(plain.tracks(), field), getattr(mixed.tracks(), field))
 
 
+def test_boxes_of_any_type_of_number_and_without_area_are_compared():
+    one = Detections(np.array([[5, 5, 9, 9], [7, 7, 7, 7]], np.uint8), np.ones(2, int), np.array([.9, .85]), None)
+    assert numbers([one, one]) == [[0, 1], [0, 2]]      # nothing overlaps what has no area
+
+
 def test_the_table_has_every_row_with_its_mask():
     tracks = track([frame(bar(3), bar(30)), frame(bar(32))])
     assert (tracks.frames.tolist(), tracks.numbers.tolist()) == ([0, 0, 1], [0, 1, 1])

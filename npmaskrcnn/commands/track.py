@@ -24,6 +24,7 @@ from ..errors import InputError
 from ..evaluation import measure_tracks
 from ..files import atomic_writer, make_folder
 from ..images import read_image, read_pictures
+from ..interrupt import uninterrupted
 from ..judge import judge_fraction, judge_number, judge_white
 from ..progress import ProgressLine
 from ..structures import Detections
@@ -69,7 +70,7 @@ def run(options):
     film, read_frames, sources = _film_of_shapes(options), lambda: _picture_frames(options), [options.source]
     if film is not None:
         read_frames, sources = lambda: (film[i][0] for i in range(len(film))), []
-    num_frames = _judge_frames(read_frames(), options.source)
+    num_frames = _judge_frames(read_frames(), options.source) if film is None else len(film)
     model = the_model(options)
     if film is not None:
         judge_classes(model, film, "a film of shapes")
@@ -91,7 +92,8 @@ def _follow(model, tracker, frames, num_frames, options):
             masks = found.masks
             if masks is not None:           # a probability takes four times as much
                 masks = np.array([mask > 0.5 for mask in masks], bool).reshape(masks.shape)
-            tracker.update(Detections(found.boxes, found.labels, found.scores, masks))
+            with uninterrupted():           # a frame is in the table whole or not at all
+                tracker.update(Detections(found.boxes, found.labels, found.scores, masks))
         progress.update(tracker.num_frames)
 
 

@@ -91,8 +91,7 @@ def write_film(path, frames, per_second):
 def _draw_numbers(draw, tracks, colors, scale, size):
     """Draw boxes, and at the upper left corner of each, within the frame, its number on its color."""
     font = ImageFont.truetype(os.path.join(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans-Bold.ttf"), TEXT)
-    for number, box, color in zip(tracks.numbers, tracks.boxes * scale, colors):
-        x1, y1, x2, y2 = (float(value) for value in box)
+    for (x1, y1, x2, y2), color in zip((tracks.boxes * scale).tolist(), colors):
         draw.rectangle((x1, y1, max(x2, x1), max(y2, y1)), outline=color, width=LINE)
     for number, box, color in zip(tracks.numbers, tracks.boxes * scale, colors):
         text, height = str(number), TEXT + 4

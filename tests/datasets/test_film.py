@@ -50,7 +50,7 @@ def test_identities_say_which_object_a_row_is_also_where_some_are_hidden():
         target, names = film.target(i), film.identities[i]
         assert len(names) == len(target)
         hidden += len(target) < 6
-        for name, label, box in zip(names, target.labels, target.boxes):
+        for name, label in zip(names, target.labels):
             assert labels.setdefault(int(name), int(label)) == label
         assert (np.diff(names) > 0).all()           # who is in front stays in front
     assert set(labels) == set(range(6)) and hidden > 5
