@@ -1,6 +1,6 @@
 """A film with its tracks: every object in one color, from its first frame to its last, with its number.
 
-Not drawn by matplotlib like the figures: a film has hundreds of frames, and each should take milliseconds. Small frames
+Not drawn by matplotlib like the figures: a film has hundreds of frames, and none should take a second. Small frames
 are enlarged in whole steps, so that a number has room and a pixel stays a square; large ones are made smaller, since an
 animated GIF is for looking at, and holds them all.
 """
