@@ -99,7 +99,7 @@ def resnet_twin(model):
 
 def twin_of(model):
     """Build torchvision's twin of any of our models, with its weights and in its dtype, in eval mode."""
-    return (tiny_twin if model.architecture["builder"] == "maskrcnn_tiny" else resnet_twin)(model)
+    return (tiny_twin if model.architecture["builder"].endswith("_tiny") else resnet_twin)(model)
 
 
 def without_pasting(twin):

@@ -59,6 +59,7 @@ class TrainingTrace(SimpleNamespace):
         The positive RoIs.
     mask_labels : (P,) int
     mask_targets : (P, m, m)
+        This and the next two only if the model has a mask branch.
     mask_logits : (P, m, m, K)
     mask_loss : (P,)
         Shares of ``loss_mask``.
@@ -121,6 +122,7 @@ class Trace(SimpleNamespace):
     detection_boxes : (D, 4)
         In the input frame.
     mask_levels : (D,) int
+        This and the next two are None without a mask branch.
     mask_features : (D, 14, 14, C)
     mask_logits : (D, 28, 28, K)
     detections : Detections
