@@ -184,13 +184,21 @@ class MaskRCNN(Network):
         targets = [resize_target(target, size) for target, size in zip(targets, batch.image_sizes)]
         notes = Notes(batch_statistics)
         with ops.whole_pass(batch.images.size, training=True):
-            trunk = self.forward_trunk(batch.images, notes)
-            plan = self.make_plan(trunk, batch.image_sizes, targets, rng)
-            losses = self.losses_for(trunk, plan, notes)
-            del trunk, plan                             # what backward needs of them is in the notes
+            losses = self._decide_and_lose(batch, targets, rng, notes)[1]      # what backward needs is in the notes
             dbatch = self.backward(dlosses, notes, return_dimages)
-        losses = {name: float(loss) for name, loss in losses.items()}
         return (losses, self.transform.backward(dbatch, batch)) if return_dimages else losses
+
+    @property
+    def loss_names(self):
+        """The names of the losses that `loss_and_grads` returns."""
+        return [name for name in LOSS_NAMES if name != "loss_mask" or self.roi_heads.has_masks]
+
+    def _decide_and_lose(self, batch, targets, rng, notes):
+        """Go forward through a training pass; return its plan, and its losses as floats."""
+        trunk = self.forward_trunk(batch.images, notes)
+        plan = self.make_plan(trunk, batch.image_sizes, targets, rng)
+        losses = self.losses_for(trunk, plan, notes)
+        return plan, {name: float(loss) for name, loss in losses.items()}
 
     # ---- looking inside ---------------------------------------------------------------------------
 
@@ -234,9 +242,7 @@ class MaskRCNN(Network):
         batch, notes = self.transform.forward([image], self.dtype, rng), Notes(batch_statistics=False)
         target = resize_target(target, batch.image_sizes[0])
         with ops.whole_pass(batch.images.size, training=True):
-            trunk = self.forward_trunk(batch.images, notes)
-            plan = self.make_plan(trunk, batch.image_sizes, [target], rng)
-            losses = self.losses_for(trunk, plan, notes)
+            plan, losses = self._decide_and_lose(batch, [target], rng, notes)
         anchors, rois, heads = plan.anchors, plan.rois, notes["roi_heads"]
         objectness_loss, anchor_box_loss = rpn_loss_shares(notes["rpn"]["losses"])
         class_loss, box_loss = box_loss_shares(heads["box_losses"])
@@ -246,10 +252,9 @@ class MaskRCNN(Network):
             num_positive_anchors=anchors.num_positives, anchor_delta_targets=anchors.delta_targets,
             anchor_objectness_loss=objectness_loss, anchor_box_loss=anchor_box_loss, candidates=rois.candidates[0],
             candidate_iou=rois.matchings[0].iou, candidate_matches=rois.matchings[0].matches,
-            sampled_rois=rois.sampled[0], rois=rois.rois[:, 1:], roi_labels=rois.labels,
+            sampled_rois=rois.sampled[0], rois=rois.rois[:, 1:], roi_labels=rois.labels, mask_labels=rois.mask_labels,
             roi_levels=self.roi_heads.box_pooler.levels(rois.rois), roi_delta_targets=rois.delta_targets,
-            roi_class_loss=class_loss, roi_box_loss=box_loss, mask_rois=rois.mask_rois[:, 1:],
-            mask_labels=rois.mask_labels, losses={name: float(loss) for name, loss in losses.items()})
+            roi_class_loss=class_loss, roi_box_loss=box_loss, mask_rois=rois.mask_rois[:, 1:], losses=losses)
         if self.roi_heads.has_masks:
             training.mask_targets, training.mask_logits = rois.mask_targets, heads["mask_logits"]
             training.mask_loss = mask_loss_shares(heads["mask_loss"])
@@ -295,9 +300,8 @@ def judge_loss_weights(loss_weights, model):
     given = {} if loss_weights is None else loss_weights
     if not isinstance(given, dict):
         raise refusal("loss_weights", "a dict of name to factor", given)
-    names = [name for name in LOSS_NAMES if name != "loss_mask" or model.roi_heads.has_masks]
-    judge_known(given, names, "loss of the model")
-    return {name: judge_number(given.get(name, 1), f"loss_weights[{name!r}]", 0) for name in names}
+    judge_known(given, model.loss_names, "loss of the model")
+    return {name: judge_number(given.get(name, 1), f"loss_weights[{name!r}]", 0) for name in model.loss_names}
 
 
 def check_finite(outputs):

@@ -36,6 +36,7 @@ class FakeModel(Module):
     architecture = {"builder": "fake", "num_classes": 4, "config": {"width": 3}}
     num_classes = 4
     config = {"width": 3}
+    loss_names = list(LOSS_NAMES)
 
     def __init__(self, seed=0, width=3):
         rng = np.random.default_rng(seed)
