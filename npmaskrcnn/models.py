@@ -210,7 +210,8 @@ def reconfigure(model, **options):
     options = with_room(model.architecture["builder"], options)
     model.config = config = make_config(model.config.as_dict(), len(model.config.anchor_sizes), **options)
     model.transform = Transform(config.min_size, config.max_size, config.image_mean, config.image_std)
-    model.architecture["config"].update(config.as_dict())
+    kept = model.architecture["config"]
+    kept.update({name: value for name, value in config.as_dict().items() if name in kept})
 
 
 def _wire(backbone, channels, config, num_classes, box_head, box_channels, mask_head, mask_channels, rng,

@@ -23,6 +23,7 @@ from ..errors import InputError
 from ..files import atomic_writer, make_folder
 from ..judge import judge_fraction, judge_white
 from ..progress import ProgressLine
+from ..training.validation import iou_types
 from ..words import count, printable
 from .common import add_model, add_out, add_white, the_model
 
@@ -53,7 +54,7 @@ def run(options):
     model = the_model(options)
     names = model.class_names or ["background"] + [f"class {i}" for i in range(1, model.num_classes)]
     folder = make_folder(options.out, "--out")
-    masks = model.roi_heads.has_masks
+    masks = "segm" in iou_types(model)
     _judge_replacing(folder, pictures, ("detections", "labels") if masks else ("detections",), options.overwrite)
 
     progress, entries, done = ProgressLine("detecting", len(pictures)), [], 0

@@ -13,8 +13,10 @@ from .. import models
 from ..datasets import TEST_SEED, CocoDataset, ShapesDataset, warn_of_shared_images
 from ..errors import InputError
 from ..judge import judge_number
+from ..network import LOSS_NAMES
 from ..stages.transform import resized_size
 from ..training.options import judge_classes
+from ..training.validation import iou_types
 from ..weights import CLASS_LAYERS, load_with_new_heads
 from ..words import count
 from .common import add_boxes_only, add_out, add_white, load_model
@@ -88,8 +90,9 @@ def run(options):
         raise InputError(f"--checkpoint-at {late[0]} comes after the last of {options.steps} steps (--steps)")
     stored = load_model(options.weights or options.resume) if options.weights or options.resume else None
     if stored is not None:
-        options.boxes_only = not stored.roi_heads.has_masks     # nobody can have typed it
-    if options.boxes_only and options.mask_weight is not None:
+        options.boxes_only = "segm" not in iou_types(stored)    # nobody can have typed it
+    if options.mask_weight is not None and (options.boxes_only or "loss_mask" not in getattr(
+            stored, "loss_names", LOSS_NAMES)):
         raise InputError("--mask-weight is of the mask loss, and the model has no mask branch")
     dataset, validation = options.datasets(options)
     model = _model(options, stored, len(dataset.class_names), np.random.default_rng(options.seed))
@@ -101,7 +104,7 @@ def run(options):
           resume=options.resume, batch_size=options.batch_size, rng=options.seed, validation=validation,
           eval_every=options.eval_every, checkpoint_every=options.checkpoint_every,
           checkpoint_at=options.checkpoint_at, flip=not options.no_flip, scale_jitter=options.scale_jitter,
-          loss_weights={} if options.boxes_only else {"loss_mask": mask_weight})
+          loss_weights={"loss_mask": mask_weight} if "loss_mask" in model.loss_names else {})
 
 
 def _fit_to(model, dataset):
@@ -110,7 +113,8 @@ def _fit_to(model, dataset):
     wanted = {"rpn_pre_nms_top_n_train": 20 * most, "rpn_pre_nms_top_n_test": 20 * most,
               "rpn_post_nms_top_n_train": 8 * most, "rpn_post_nms_top_n_test": 8 * most,
               "box_detections_per_img": 2 * most}
-    more = {name: number for name, number in wanted.items() if number > getattr(config, name)}
+    more = {name: number for name, number in wanted.items()
+            if name in model.architecture["config"] and number > getattr(config, name)}
     if more:
         models.reconfigure(model, **more)
         print(f"up to {count(most, 'object')} in a picture: {model.config.rpn_post_nms_top_n_test} proposals (of "

@@ -15,6 +15,7 @@ from ..evaluation.figures import IOU_THRESHOLDS
 from .style import (CLASS_COLORS, CURVE, INK, MUTED, SMALL, class_color, class_name, in_legend, panels, say_nothing,
                     styled, tiles)
 
+NUMBERS = "no one two three four five six seven eight".split()
 GRID = {"color": "#E5E7EB", "linewidth": 0.6}
 LOSS_TITLES = {
     "loss_total": "Total loss", "loss_objectness": "RPN: object or not?", "loss_rpn_box_reg": "RPN: box offsets",
@@ -31,7 +32,7 @@ def loss_curves(log, num_classes=4, validation=None):
     log : mapping of str to (S,) array
         Columns ``step``, ``loss_total``, ``loss_classifier``, ``loss_box_reg``, ``loss_mask``,
         ``loss_objectness``, ``loss_rpn_box_reg``, ``grad_norm``, ``learning_rate``; what is missing
-        stays empty, but without ``loss_mask`` (of a model without a mask branch) there is no such panel.
+        stays empty; but where there is a total, a loss that is missing is one that the model has not: no panel.
     num_classes : int
         K, background included: the classifier's chance level is ln K.
     validation : mapping of str to (V,) array, optional
@@ -42,7 +43,8 @@ def loss_curves(log, num_classes=4, validation=None):
     figure : matplotlib Figure
     """
     choices = {"loss_objectness": 2, "loss_mask": 2, "loss_classifier": num_classes}
-    titles = {name: title for name, title in LOSS_TITLES.items() if name != "loss_mask" or name in _names(log)}
+    titles = {name: title for name, title in LOSS_TITLES.items()
+              if name in _names(log) or "loss_total" not in _names(log)}
     figure, axes = tiles(len(titles) + 2, 4, 3.1, 2.5)
     *loss_axes, norm_ax, last_ax = axes
     for ax, (name, title) in zip(loss_axes, titles.items()):
@@ -64,8 +66,10 @@ def loss_curves(log, num_classes=4, validation=None):
         ax.grid(axis="y", **GRID)
     total = _column(log, "loss_total")
     path = f", the total from {total[0]:.2f} to {smooth(total)[-1]:.2f}" if len(total) else ""
-    panes, number = ("Eight", "five") if "loss_mask" in titles else ("Seven", "four")
-    figure.set_label(f"{panes} panels over {len(step)} training steps: the {number} losses and their sum{path}, "
+    number = len(titles) - 1
+    losses = f"{NUMBERS[number]} loss{'es' * (number != 1)}"
+    figure.set_label(f"{NUMBERS[number + 3].capitalize()} panels over {len(step)} training steps: the {losses} and "
+                     f"their sum{path}, "
                      f"gradient norm and {'learning rate' if validation is None else 'validation AP'}.")
     return figure
 

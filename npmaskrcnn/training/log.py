@@ -20,13 +20,14 @@ from .optimizers import squared_length
 
 # Names of the model's parts, and what the paths of their parameters begin with.
 PARTS = {"body": "backbone.body.", "fpn": "backbone.fpn.", "rpn": "rpn.", "box_head": "roi_heads.box_",
-         "mask_head": "roi_heads.mask_"}
+         "mask_head": "roi_heads.mask_", "head": "head.", "prototypes": "prototypes."}
 
 
-def log_columns(loss_names):
-    """Return the columns of ``log.csv`` for a model of these losses; without the masks' there is no mask head."""
-    parts = [part for part in PARTS if part != "mask_head" or "loss_mask" in loss_names]
-    return ("step", "seconds", "learning_rate", *loss_names, "loss_total", "grad_norm",
+def log_columns(model):
+    """Return the columns of ``log.csv``: for the losses and the parts that a model has."""
+    paths = [path for path, _ in model.named_parameters()]
+    parts = [part for part, prefix in PARTS.items() if any(path.startswith(prefix) for path in paths)]
+    return ("step", "seconds", "learning_rate", *model.loss_names, "loss_total", "grad_norm",
             *(f"grad_norm_{part}" for part in parts), *(f"update_ratio_{part}" for part in parts))
 
 

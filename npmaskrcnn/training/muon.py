@@ -23,7 +23,8 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
 # Where pixels come in, and where predictions go out: every input, every output there means something of its own.
 # The transposed convolution stays out too: its weight is no matrix from all its inputs to one output.
-OUTER_LAYERS = ("body.conv1", "cls_logits", "bbox_pred", "cls_score", "conv5_mask", "mask_fcn_logits")
+OUTER_LAYERS = ("body.conv1", "cls_logits", "bbox_pred", "cls_score", "conv5_mask", "mask_fcn_logits",
+                "coefficients", "prototype_logits")
 
 
 def orthogonalize(matrix):

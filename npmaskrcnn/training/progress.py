@@ -68,8 +68,10 @@ class Progress:
             self._evaluation.update(done)
 
 
-def chance_levels(num_classes, masks=True):
+def chance_levels(num_classes, loss_names):
     """Say what the losses of a model that knows nothing are, so that the first numbers mean something."""
-    return (f"losses of pure guessing: class ln {num_classes} = {math.log(num_classes):.2f}, {'mask and ' * masks}"
-            f"objectness ln 2 = {math.log(2):.2f}; the box losses have no such level, and box rises at "
-            "first, when more proposals begin to hit objects")
+    yes_or_no = [SHORT[name] for name in ("loss_mask", "loss_objectness") if name in loss_names]
+    return (f"losses of pure guessing: class ln {num_classes} = {math.log(num_classes):.2f}"
+            + f", {' and '.join(yes_or_no)} ln 2 = {math.log(2):.2f}" * bool(yes_or_no)
+            + "; the box losses have no such level" * ("loss_box_reg" in loss_names)
+            + ", and box rises at first, when more proposals begin to hit objects" * ("loss_objectness" in loss_names))

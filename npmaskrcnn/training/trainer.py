@@ -37,7 +37,7 @@ class Trainer(Loop):
     Parameters
     ----------
     model : MaskRCNN
-        Changed in place.
+        Changed in place. Or another model that has what `others.Detector` says.
     dataset : ShapesDataset, CocoDataset or the like
         ``len()``, ``[i] -> (image, Target)`` and ``class_names``.
     optimizer : SGD, AdamW or Muon
@@ -114,7 +114,7 @@ class Trainer(Loop):
         self.average = None if weight_average is None else WeightAverage(
             model, judge_number(weight_average, "weight_average", above=0, below=1))
         self.out_dir = None if out_dir is None else make_folder(out_dir, "out_dir")
-        self.log = Log(log_columns(list(self.loss_weights)), self.path("log.csv"))
+        self.log = Log(log_columns(model), self.path("log.csv"))
         self.validation_log = Log(ap_columns(iou_types(model)), self.path("validation.csv"))
         self.progress = Progress(judge_count(log_every, "log_every", 0), stream)
         self.judge_first = judge_flag(judge_first, "judge_first")
@@ -212,7 +212,7 @@ class Trainer(Loop):
         left_out = f" ({count(crowds, 'crowd')} left out)" if crowds else ""
         self.progress.say(f"training on {count(len(self.dataset), 'image')}{contents}{left_out}, {self.batch_size} a "
                           f"step, {steps}{into}")
-        self.progress.say(chance_levels(self.model.num_classes, "loss_mask" in self.loss_weights))
+        self.progress.say(chance_levels(self.model.num_classes, self.model.loss_names))
 
     def _take_stock(self, last):
         """Evaluate and draw, if it is time and not done yet; at the end write before that all that must not be lost."""

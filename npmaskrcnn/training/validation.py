@@ -11,8 +11,8 @@ from .log import ap_columns
 
 
 def iou_types(model):
-    """Return what can be measured of a model's detections: boxes and, if it has a mask branch, masks."""
-    return IOU_TYPES if model.roi_heads.has_masks else ("bbox",)
+    """Return what can be measured of a model's detections: boxes and, if it has them, masks."""
+    return IOU_TYPES if getattr(model, "roi_heads", model).has_masks else ("bbox",)    # a model without regions tells
 
 
 def predict_dataset(model, dataset, tell, batch_size=4, to_draw=False):
