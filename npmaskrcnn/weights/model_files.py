@@ -233,6 +233,8 @@ def _main_difference(model, arrays):
         num_classes = count_classes(arrays)
     except InputError:  # heads that are missing or contradict each other: the list of differences tells more
         return ""
+    if not hasattr(model, "roi_heads"):     # of another kind
+        return ""
     if has_masks(arrays) != model.roi_heads.has_masks:
         return "has {} mask branch, the model has {}; ".format(*("a", "none") if has_masks(arrays) else ("no", "one"))
     differs = num_classes != model.num_classes

@@ -7,11 +7,14 @@ as many classes as the weights have, only numbers of the size that options have.
 
 from itertools import pairwise
 
-from .. import models
+from .. import models, others
 from ..config import LARGEST_NUMBER
 from ..errors import InputError
 from .architecture import BUILDERS
 
+HOMES = {**dict.fromkeys(BUILDERS, models), **dict.fromkeys(others.BUILDERS, others)}  # of the builders
+# The last layer's bias that tells the classes, and whether it does so for several anchors.
+CLASS_BIAS = {models: ("roi_heads.box_predictor.cls_score.bias", False), others: ("head.cls_logits.bias", True)}
 MAX_VALUES, MAX_DEPTH = 1000, 4  # in a config
 # arguments of builders and of `make_config` that are no options of a model
 NOT_FROM_A_FILE = ("weights", "rng", "num_classes", "defaults", "num_levels", "version")
@@ -40,13 +43,9 @@ def build(architecture, arrays):
         builder, num_classes, config = (architecture[key] for key in ("builder", "num_classes", "config"))
     except (TypeError, KeyError):
         raise InputError("its architecture lacks builder, num_classes or config") from None
-    if builder not in BUILDERS:
-        raise InputError(f"its architecture is {str(builder)[:60]!r}; expected one of {', '.join(BUILDERS)}")
-    bias = arrays.get("roi_heads.box_predictor.cls_score.bias")
-    if type(num_classes) is not int or bias is None or bias.shape != (num_classes,):
-        shape = "missing" if bias is None else f"of shape {bias.shape}"
-        claim = f"its architecture has {str(num_classes)[:20]} classes"
-        raise InputError(f"{claim}, while cls_score.bias is {shape}")
+    if builder not in HOMES:
+        raise InputError(f"its architecture is {str(builder)[:60]!r}; expected one of {', '.join(HOMES)}")
+    _judge_classes(num_classes, *CLASS_BIAS[HOMES[builder]], arrays)
     if not isinstance(config, dict) or not _is_modest(config):
         raise InputError("its architecture has a config that no model can have")
     if config.get("dimensions") is not None:
@@ -56,9 +55,19 @@ def build(architecture, arrays):
     if builder == "maskrcnn_tiny" and "dimensions" not in config:   # of before they were stored
         config = {**config, "version": 1}
     try:
-        return getattr(models, builder)(num_classes=num_classes, rng=models.NO_DRAWS, **config)
+        return getattr(HOMES[builder], builder)(num_classes=num_classes, rng=models.NO_DRAWS, **config)
     except TypeError as error:
         raise InputError(f"its architecture cannot be built ({error})") from None
+
+
+def _judge_classes(num_classes, name, several, arrays):
+    """Raise `InputError` unless the last layer's bias has an entry for each class, or `several`."""
+    bias = arrays.get(name)
+    fits = type(num_classes) is int and num_classes > 0 and bias is not None and bias.ndim == 1
+    if not fits or (bias.size % num_classes if several else bias.size != num_classes):
+        shape = "missing" if bias is None else f"of shape {bias.shape}"
+        claim = f"its architecture has {str(num_classes)[:20]} classes"
+        raise InputError(f"{claim}, while {'.'.join(name.split('.')[-2:])} is {shape}")
 
 
 def _judge_dimensions(dimensions, masks, arrays):
