@@ -108,9 +108,12 @@ def test_sets(number):
 
 
 def shown_images(dataset):
-    """Return the images of the figure, chosen by the truth alone: those with most objects in a situation."""
-    counts = {name: [situations(dataset, i)[name].sum() for i in range(len(dataset))] for name in SHOWN}
-    return {name: int(np.argmax(count)) for name, count in counts.items()}
+    """Return the images of the figure, chosen by the truth alone: one with most objects in a situation, each once."""
+    tables, chosen = [situations(dataset, i) for i in range(len(dataset))], {}
+    for name in SHOWN:
+        left = [i for i in range(len(dataset)) if i not in chosen.values()]
+        chosen[name] = max(left, key=lambda i: tables[i][name].sum())
+    return chosen
 
 
 # ---- measures ----

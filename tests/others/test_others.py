@@ -11,7 +11,7 @@ from npmaskrcnn.errors import InputError
 from npmaskrcnn.evaluation import evaluate
 from npmaskrcnn.models import NO_DRAWS, reconfigure
 from npmaskrcnn.network import LOSS_NAMES, Backbone
-from npmaskrcnn.nn import FORGET, Notes
+from npmaskrcnn.nn import Notes
 from npmaskrcnn.others import OneStage, SemanticNetwork, one_stage_tiny, semantic_tiny
 from npmaskrcnn.others.one_stage import DenseHead, choose_anchors
 from npmaskrcnn.others.prototypes import PrototypeBranch, assemble, inside_boxes, mask_sample, shrink_masks
@@ -367,4 +367,13 @@ def test_a_file_may_not_claim_other_classes_than_its_weights_have(kind, tmp_path
     for claimed in (5000, 0, "4", 7):
         with pytest.raises(InputError, match="classes, while cls_logits.bias is of shape"):
             build({**model.architecture, "num_classes": claimed}, model.state_dict())
-    assert FORGET is not None
+
+
+@both
+def test_the_curves_show_the_losses_that_there_are(kind):
+    from npmaskrcnn.plots import loss_curves
+    from npmaskrcnn.training.log import log_columns
+    model = BUILDERS[kind](rng=NO_DRAWS)
+    label = loss_curves({column: np.ones(3) for column in log_columns(model)}).get_label()
+    assert {"semantic": "Four panels", "one stage": "Six panels"}[kind] in label
+    assert {"semantic": "the one loss and", "one stage": "the three losses and"}[kind] in label
