@@ -43,7 +43,7 @@ def build(architecture, arrays):
         builder, num_classes, config = (architecture[key] for key in ("builder", "num_classes", "config"))
     except (TypeError, KeyError):
         raise InputError("its architecture lacks builder, num_classes or config") from None
-    if builder not in HOMES:
+    if builder not in list(HOMES):      # it may be anything, also what cannot be hashed
         raise InputError(f"its architecture is {str(builder)[:60]!r}; expected one of {', '.join(HOMES)}")
     _judge_classes(num_classes, *CLASS_BIAS[HOMES[builder]], arrays)
     if not isinstance(config, dict) or not _is_modest(config):
