@@ -164,7 +164,7 @@ class TestEveryPair:
 
     def test_nothing_goes_through_forward_and_backward(self, name, forward, shapes):
         if "roi" in name or name in OF_ROWS or len(shapes[0]) == 3:
-            pytest.skip("no batch, or regions, labels or scales are of rows that are not there: its own file has an empty case")
+            pytest.skip("no batch, or regions, labels or scales of rows that are not there: see its own file")
         x, *others = make(shapes, np.dtype("float64"), seed=0)
         y, cache = forward(x[:0], *others)
         gradients = backward(name, np.ones(np.shape(y)), cache)
