@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchvision
-from torchvision.models.detection import MaskRCNN
+from torchvision.models.detection import FasterRCNN, MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN, resnet_fpn_backbone
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
@@ -65,32 +65,35 @@ def tiny_twin(model):
     mask_layers = [state[f"roi_heads.mask_head.{i}.0.weight"].shape[0] for i in range(9)
                    if f"roi_heads.mask_head.{i}.0.weight" in state]
     conv_depth = sum(f"rpn.head.conv.{i}.0.weight" in state for i in range(9))
-    twin = MaskRCNN(
+    masks = {} if not mask_layers else dict(
+        mask_roi_pool=mask_pool, mask_head=MaskRCNNHeads(channels, mask_layers, 1, norm_layer=torch.nn.BatchNorm2d),
+        mask_predictor=MaskRCNNPredictor(mask_layers[-1], mask_layers[-1], model.num_classes))
+    twin = (MaskRCNN if masks else FasterRCNN)(
         backbone, rpn_anchor_generator=AnchorGenerator(config.anchor_sizes, config.anchor_ratios),
         rpn_head=RPNHead(channels, len(config.anchor_sizes[0]) * len(config.anchor_ratios[0]), conv_depth),
         box_roi_pool=box_pool, box_head=TwoMLPHead(channels * 49, representation),
-        box_predictor=FastRCNNPredictor(representation, model.num_classes), mask_roi_pool=mask_pool,
-        mask_head=MaskRCNNHeads(channels, mask_layers, 1, norm_layer=torch.nn.BatchNorm2d),
-        mask_predictor=MaskRCNNPredictor(mask_layers[-1], mask_layers[-1], model.num_classes), **options_of(model))
+        box_predictor=FastRCNNPredictor(representation, model.num_classes), **masks, **options_of(model))
     return load(twin, model)
 
 
 def resnet_twin(model):
-    """Build torchvision's Mask R-CNN of one of our ResNet models (v1 frozen, or v2), with its weights."""
-    built = model.architecture
-    if built["builder"] == "maskrcnn_resnet50_fpn_v2":
-        twin = torchvision.models.detection.maskrcnn_resnet50_fpn_v2(
+    """Build torchvision's model of one of our ResNet models (v1 frozen, or v2; with masks or not), with its weights."""
+    built, masks = model.architecture, model.roi_heads.has_masks
+    if built["builder"].endswith("_v2"):                            # torchvision's has the same name
+        twin = getattr(torchvision.models.detection, built["builder"])(
             weights=None, weights_backbone=None, num_classes=model.num_classes, **options_of(model))
-        twin.roi_heads.box_roi_pool, twin.roi_heads.mask_roi_pool = poolers(model.config)
-        return load(twin, model)
-    norm_eps = built["config"]["norm_eps"]
-    backbone = resnet_fpn_backbone(
-        backbone_name=built["config"]["body"], weights=None, trainable_layers=built["config"]["trainable_layers"],
-        norm_layer=lambda n: torchvision.ops.FrozenBatchNorm2d(n, eps=norm_eps))
-    box_pool, mask_pool = poolers(model.config)
-    twin = MaskRCNN(backbone, model.num_classes, box_roi_pool=box_pool, mask_roi_pool=mask_pool,
-                    rpn_anchor_generator=AnchorGenerator(model.config.anchor_sizes, model.config.anchor_ratios),
-                    **options_of(model))
+    else:
+        norm_eps = built["config"]["norm_eps"]
+        backbone = resnet_fpn_backbone(
+            backbone_name=built["config"]["body"], weights=None,
+            trainable_layers=built["config"]["trainable_layers"],
+            norm_layer=lambda n: torchvision.ops.FrozenBatchNorm2d(n, eps=norm_eps))
+        anchors = AnchorGenerator(model.config.anchor_sizes, model.config.anchor_ratios)
+        twin = (MaskRCNN if masks else FasterRCNN)(backbone, model.num_classes, rpn_anchor_generator=anchors,
+                                                   **options_of(model))
+    twin.roi_heads.box_roi_pool, mask_roi_pool = poolers(model.config)
+    if masks:
+        twin.roi_heads.mask_roi_pool = mask_roi_pool
     return load(twin, model)
 
 

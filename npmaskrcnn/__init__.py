@@ -24,11 +24,13 @@ __version__ = "0.1.0"
 
 from .errors import InputError, InputWarning
 from .mask_rcnn import MaskRCNN
-from .models import maskrcnn_tiny
+from .models import fasterrcnn_tiny, maskrcnn_tiny
 from .structures import Detections, Target
 from .trace import Trace
 from .weights import load, save
-from .zoo import maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2, maskrcnn_resnet_fpn
+from .zoo import (fasterrcnn_resnet50_fpn, fasterrcnn_resnet50_fpn_v2, fasterrcnn_resnet_fpn, maskrcnn_resnet50_fpn,
+                  maskrcnn_resnet50_fpn_v2, maskrcnn_resnet_fpn)
 
-__all__ = ["Detections", "InputError", "InputWarning", "MaskRCNN", "Target", "Trace", "load", "maskrcnn_resnet50_fpn",
+__all__ = ["Detections", "InputError", "InputWarning", "MaskRCNN", "Target", "Trace", "fasterrcnn_resnet50_fpn",
+           "fasterrcnn_resnet50_fpn_v2", "fasterrcnn_resnet_fpn", "fasterrcnn_tiny", "load", "maskrcnn_resnet50_fpn",
            "maskrcnn_resnet50_fpn_v2", "maskrcnn_resnet_fpn", "maskrcnn_tiny", "save"]

@@ -27,6 +27,8 @@ from .trace import TrainingTrace
 class MaskRCNN(Network):
     """The model. Build it with `maskrcnn_tiny`, `maskrcnn_resnet50_fpn`, ... rather than by hand.
 
+    Without a mask branch (`fasterrcnn_tiny`, ...) it is a Faster R-CNN: four losses, and no masks in its `Detections`.
+
     Parameters
     ----------
     backbone, rpn, roi_heads : Module
@@ -160,8 +162,8 @@ class MaskRCNN(Network):
         Returns
         -------
         losses : dict
-            The five losses, unweighted, as floats: ``loss_classifier``, ``loss_box_reg``, ``loss_mask``,
-            ``loss_objectness``, ``loss_rpn_box_reg``.
+            The five losses, unweighted, as floats: ``loss_classifier``, ``loss_box_reg``, ``loss_mask`` (if there is a
+            mask branch), ``loss_objectness``, ``loss_rpn_box_reg``.
         dimages : list of (H, W, 3) ndarray
             Only if `return_dimages`.
 
@@ -172,7 +174,7 @@ class MaskRCNN(Network):
         """
         images = judge_images(images, self.dtype)
         self._judge_targets(targets, images)
-        dlosses = judge_loss_weights(loss_weights)    # of L, the sum of weight * loss
+        dlosses = judge_loss_weights(loss_weights, self)      # of L, the sum of weight * loss
         rng = judge_rng(rng)
         judge_flag(return_dimages, "return_dimages")
         if judge_flag(batch_statistics, "batch_statistics"):
@@ -264,8 +266,7 @@ class MaskRCNN(Network):
         if not isinstance(targets, (list, tuple)) or not all(isinstance(target, Target) for target in targets):
             raise InputError("targets must be a list of Target, one for each image")
         if len(images) != len(targets) or not images:
-            raise InputError(f"got {len(images)} images and {len(targets)} targets; there must be one target for each "
-                             "image, and at least one")
+            raise InputError(f"got {len(images)} images and {len(targets)} targets; expected as many, and at least one")
         for i, (image, target) in enumerate(zip(images, targets)):
             target.check(image.shape[:2], self.num_classes, self.class_names, name=f"targets[{i}]")
 
@@ -289,13 +290,14 @@ def _judge_image(image, name, dtype):
     return checked_image(image, name, dtype)
 
 
-def judge_loss_weights(loss_weights):
-    """Return one weight of at least 0 for each loss: those given, 1 where absent."""
+def judge_loss_weights(loss_weights, model):
+    """Return one weight of at least 0 for each loss that the model has: those given, 1 where absent."""
     given = {} if loss_weights is None else loss_weights
     if not isinstance(given, dict):
         raise refusal("loss_weights", "a dict of name to factor", given)
-    judge_known(given, LOSS_NAMES, "loss")
-    return {name: judge_number(given.get(name, 1), f"loss_weights[{name!r}]", 0) for name in LOSS_NAMES}
+    names = [name for name in LOSS_NAMES if name != "loss_mask" or model.roi_heads.has_masks]
+    judge_known(given, names, "loss of the model")
+    return {name: judge_number(given.get(name, 1), f"loss_weights[{name!r}]", 0) for name in names}
 
 
 def check_finite(outputs):

@@ -1,8 +1,9 @@
 """Builders: which parts a model is made of, and how they are wired.
 
 `maskrcnn_tiny` is a Mask R-CNN in miniature, for learning: every part is there, and it trains in minutes
-on two cores. `maskrcnn_resnet_fpn` and its kin are torchvision's models, number for number. Builders know no
-files: `zoo` has those that take weights.
+on two cores. `maskrcnn_resnet_fpn` and its kin are torchvision's models, number for number. Each has a twin whose
+name begins with `fasterrcnn`: the same parts without the mask branch. Builders know no files: `zoo` has those that
+take weights.
 """
 
 import functools
@@ -87,20 +88,16 @@ def maskrcnn_tiny(num_classes=4, rng=None, dimensions=None, version=2, **config)
     InputError
         For an unknown option (naming the nearest) or an impossible value.
     """
-    version = judge_number(version, "version", 1, max(TINY_VERSIONS), whole=True)
-    defaults = {**TINY_DEFAULTS, **TINY_VERSIONS[version][0]}
-    settings, rng, num_classes = make_config(defaults, **config), _generator(rng), _checked_classes(num_classes)
-    sizes = checked_dimensions(dimensions, version)
-    blocks, widths, channels, hidden, layers = sizes.values()   # in the order of `TINY_DIMENSIONS`
-    norm = nn.BatchNorm2d
-    body = ResNet(basic_block, blocks, widths, norm, stem_channels=widths[0], stem_kernel=3, rng=rng)
-    fpn = FeaturePyramidNetwork(body.out_channels, channels, norm, rng)
-    box = TwoMLPHead(channels, BOX_POOLED_SIZE, hidden, rng)
-    mask = mask_head(channels, layers, norm, rng)
-    model = _wire(Backbone(body, fpn), channels, settings, num_classes, box, hidden, mask, layers[-1], rng=rng)
-    model.architecture = {"builder": "maskrcnn_tiny", "num_classes": num_classes,
-                          "config": {**settings.as_dict(), "dimensions": sizes}}
-    return model
+    return _tiny_model("maskrcnn_tiny", num_classes, rng, dimensions, version, config)
+
+
+def fasterrcnn_tiny(num_classes=4, rng=None, dimensions=None, **config):
+    """Build the tiny model without its mask branch, a Faster R-CNN.
+
+    Parameters, result and errors are those of `maskrcnn_tiny`, but that there is one version, and no ``mask_layers``
+    among the dimensions.
+    """
+    return _tiny_model("fasterrcnn_tiny", num_classes, rng, dimensions, 2, config)
 
 
 def maskrcnn_resnet_fpn(body="resnet50", num_classes=91, trainable_layers=5, norm_eps=None, rng=None, **config):
@@ -109,10 +106,12 @@ def maskrcnn_resnet_fpn(body="resnet50", num_classes=91, trainable_layers=5, nor
     Parameters, result and errors are those of `zoo.maskrcnn_resnet_fpn`, but for the weights of a file; without
     `norm_eps` it is 1e-5.
     """
-    norm_eps = 1e-5 if norm_eps is None else judge_fraction(norm_eps, "norm_eps")
-    norm = functools.partial(nn.FrozenBatchNorm2d, eps=norm_eps)
-    arguments = dict(body=body, norm_eps=norm_eps)
-    return _resnet_model("maskrcnn_resnet_fpn", arguments, body, num_classes, trainable_layers, norm, rng, config)
+    return _resnet_v1("maskrcnn_resnet_fpn", body, num_classes, trainable_layers, norm_eps, rng, config)
+
+
+def fasterrcnn_resnet_fpn(body="resnet50", num_classes=91, trainable_layers=5, norm_eps=None, rng=None, **config):
+    """Build torchvision's Faster R-CNN: `maskrcnn_resnet_fpn` without the mask branch, all else the same."""
+    return _resnet_v1("fasterrcnn_resnet_fpn", body, num_classes, trainable_layers, norm_eps, rng, config)
 
 
 def maskrcnn_resnet50_fpn_v2(num_classes=91, trainable_layers=5, rng=None, **config):
@@ -122,8 +121,52 @@ def maskrcnn_resnet50_fpn_v2(num_classes=91, trainable_layers=5, rng=None, **con
     head of four convolutions and one linear layer (Li et al. 2021). Parameters, result and errors are those
     of `maskrcnn_resnet_fpn`.
     """
-    return _resnet_model("maskrcnn_resnet50_fpn_v2", {}, "resnet50", num_classes, trainable_layers, nn.BatchNorm2d, rng,
-                         config, v2=True)
+    return _resnet_v2("maskrcnn_resnet50_fpn_v2", num_classes, trainable_layers, rng, config)
+
+
+def fasterrcnn_resnet50_fpn_v2(num_classes=91, trainable_layers=5, rng=None, **config):
+    """Build torchvision's `fasterrcnn_resnet50_fpn_v2`: `maskrcnn_resnet50_fpn_v2` without the mask branch."""
+    return _resnet_v2("fasterrcnn_resnet50_fpn_v2", num_classes, trainable_layers, rng, config)
+
+
+def has_mask_branch(builder):
+    """Tell by its name whether a builder's models have a mask branch.
+
+    >>> has_mask_branch("maskrcnn_tiny"), has_mask_branch("fasterrcnn_resnet50_fpn_v2")
+    (True, False)
+    """
+    return builder.startswith("maskrcnn")
+
+
+def _tiny_model(builder, num_classes, rng, dimensions, version, config):
+    """Wire the tiny model, with or without a mask branch."""
+    version = judge_number(version, "version", 1, max(TINY_VERSIONS), whole=True)
+    defaults = {**TINY_DEFAULTS, **TINY_VERSIONS[version][0]}
+    settings, rng, num_classes = make_config(defaults, **config), _generator(rng), _checked_classes(num_classes)
+    sizes = checked_dimensions(dimensions, version, has_mask_branch(builder))
+    blocks, widths, channels, hidden, *layers = sizes.values()   # in the order of `TINY_DIMENSIONS`
+    norm = nn.BatchNorm2d
+    body = ResNet(basic_block, blocks, widths, norm, stem_channels=widths[0], stem_kernel=3, rng=rng)
+    fpn = FeaturePyramidNetwork(body.out_channels, channels, norm, rng)
+    box = TwoMLPHead(channels, BOX_POOLED_SIZE, hidden, rng)
+    mask, mask_channels = (mask_head(channels, *layers, norm, rng), layers[0][-1]) if layers else (None, 0)
+    model = _wire(Backbone(body, fpn), channels, settings, num_classes, box, hidden, mask, mask_channels, rng=rng)
+    model.architecture = {"builder": builder, "num_classes": num_classes,
+                          "config": {**settings.as_dict(), "dimensions": sizes}}
+    return model
+
+
+def _resnet_v1(builder, body, num_classes, trainable_layers, norm_eps, rng, config):
+    """Wire a residual body with frozen batch norm to torchvision's pyramid and heads of the papers."""
+    norm_eps = 1e-5 if norm_eps is None else judge_fraction(norm_eps, "norm_eps")
+    norm = functools.partial(nn.FrozenBatchNorm2d, eps=norm_eps)
+    arguments = dict(body=body, norm_eps=norm_eps)
+    return _resnet_model(builder, arguments, body, num_classes, trainable_layers, norm, rng, config)
+
+
+def _resnet_v2(builder, num_classes, trainable_layers, rng, config):
+    """Wire ResNet-50 to those of torchvision's version 2, with batch norm everywhere."""
+    return _resnet_model(builder, {}, "resnet50", num_classes, trainable_layers, nn.BatchNorm2d, rng, config, v2=True)
 
 
 def _resnet_model(builder, arguments, body, num_classes, trainable_layers, norm, rng, config, v2=False):
@@ -133,18 +176,22 @@ def _resnet_model(builder, arguments, body, num_classes, trainable_layers, norm,
     trainable_layers = judge_number(trainable_layers, "trainable_layers", 0, 5, whole=True)
     block, depths, groups = BODIES[body]
     trunk = ResNet(block, depths, WIDTHS, norm, trainable_layers=trainable_layers, rng=rng, **groups)
-    norm = norm if v2 else None
-    fpn = FeaturePyramidNetwork(trunk.out_channels, FPN_CHANNELS, norm, rng)
-    if v2:
-        box = conv_fc_head(FPN_CHANNELS, BOX_POOLED_SIZE, REPRESENTATION_SIZE, norm, rng)
-    else:
-        box = TwoMLPHead(FPN_CHANNELS, BOX_POOLED_SIZE, REPRESENTATION_SIZE, rng)
-    mask = mask_head(FPN_CHANNELS, MASK_LAYERS, norm, rng)
-    model = _wire(Backbone(trunk, fpn), FPN_CHANNELS, settings, num_classes, box, REPRESENTATION_SIZE, mask,
-                  MASK_LAYERS[-1], rpn_conv_depth=2 if v2 else 1, rng=rng)
+    model = _with_standard_heads(trunk, settings, num_classes, has_mask_branch(builder), rng, norm if v2 else None)
     model.architecture = {"builder": builder, "num_classes": num_classes,
                           "config": {**settings.as_dict(), **arguments, "trainable_layers": trainable_layers}}
     return model
+
+
+def _with_standard_heads(body, config, num_classes, masks, rng, norm=None, strides=STRIDES):
+    """Put torchvision's full-size pyramid and heads behind a body; with a `norm` they are those of version 2."""
+    fpn = FeaturePyramidNetwork(body.out_channels, FPN_CHANNELS, norm, rng)
+    if norm is None:
+        box = TwoMLPHead(FPN_CHANNELS, BOX_POOLED_SIZE, REPRESENTATION_SIZE, rng)
+    else:
+        box = conv_fc_head(FPN_CHANNELS, BOX_POOLED_SIZE, REPRESENTATION_SIZE, norm, rng)
+    mask = mask_head(FPN_CHANNELS, MASK_LAYERS, norm, rng) if masks else None
+    return _wire(Backbone(body, fpn), FPN_CHANNELS, config, num_classes, box, REPRESENTATION_SIZE, mask,
+                 MASK_LAYERS[-1], rng, rpn_conv_depth=1 if norm is None else 2, strides=strides)
 
 
 def with_room(builder, options):
@@ -152,7 +199,7 @@ def with_room(builder, options):
 
     The tiny model was made for squares, so that its own `max_size` is no more than its `min_size`.
     """
-    if builder == "maskrcnn_tiny" and "min_size" in options:
+    if builder.endswith("_tiny") and "min_size" in options:
         sides = make_config(min_size=options["min_size"]).min_size
         return {"max_size": 2 * int(np.max(sides)), **options}
     return options
@@ -195,13 +242,14 @@ def _checked_classes(num_classes):
     return judge_number(num_classes, "num_classes (with background)", 2, MAX_CLASSES, whole=True)
 
 
-def checked_dimensions(dimensions, version=2):
-    """Return all of the tiny model's dimensions: those given, its version's where absent."""
+def checked_dimensions(dimensions, version=2, masks=True):
+    """Return all of the tiny model's dimensions: those given, its version's where absent; of a mask head if `masks`."""
     given = {} if dimensions is None else dimensions
     if not isinstance(given, dict):
         raise refusal("dimensions", "a dict of name to size", given)
-    judge_known(given, list(TINY_DIMENSIONS), "dimension of the tiny model")
-    sizes = {**TINY_VERSIONS[version][1], **{name: as_plain(value) for name, value in given.items()}}
+    usual = {name: size for name, size in TINY_VERSIONS[version][1].items() if masks or name != "mask_layers"}
+    judge_known(given, list(usual), "dimension of the tiny model" + " without a mask branch" * (not masks))
+    sizes = {**usual, **{name: as_plain(value) for name, value in given.items()}}
     for name, size in sizes.items():
         called = f"dimensions: {name}"
         bounds = {"lowest": 1, "highest": MAX_BLOCKS if name == "blocks" else MAX_DIMENSION, "whole": True}

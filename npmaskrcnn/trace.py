@@ -70,7 +70,7 @@ class TrainingTrace(SimpleNamespace):
     def __repr__(self):
         return (f"TrainingTrace({count(len(self.gt_boxes), 'object')}, "
                 f"{count(len(self.sampled_anchors), 'sampled anchor')}, {count(len(self.rois), 'RoI')}, "
-                f"{count(len(self.mask_rois), 'mask RoI')})")
+                f"{count(len(self.mask_rois), 'positive RoI')})")
 
 
 class Trace(SimpleNamespace):

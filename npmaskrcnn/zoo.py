@@ -38,10 +38,18 @@ def maskrcnn_resnet_fpn(body="resnet50", weights=None, num_classes=91, trainable
     InputError
         For an unknown body or option (naming the nearest), or weights that do not fit.
     """
-    def build(rng):
-        eps = published_norm_eps(weights) if norm_eps is None and weights is not None else norm_eps
-        return models.maskrcnn_resnet_fpn(body, num_classes, trainable_layers, eps, rng, **config)
-    return _with_weights(build, weights, rng)
+    return _resnet_fpn(models.maskrcnn_resnet_fpn, weights, norm_eps, rng, body=body, num_classes=num_classes,
+                       trainable_layers=trainable_layers, **config)
+
+
+def fasterrcnn_resnet_fpn(body="resnet50", weights=None, num_classes=91, trainable_layers=5, norm_eps=None, rng=None,
+                          **config):
+    """Build torchvision's Faster R-CNN on a residual body with frozen batch norm: boxes and no masks.
+
+    Parameters, result and errors are those of `maskrcnn_resnet_fpn`.
+    """
+    return _resnet_fpn(models.fasterrcnn_resnet_fpn, weights, norm_eps, rng, body=body, num_classes=num_classes,
+                       trainable_layers=trainable_layers, **config)
 
 
 def maskrcnn_resnet50_fpn(weights=None, num_classes=91, rng=None, **config):
@@ -52,20 +60,43 @@ def maskrcnn_resnet50_fpn(weights=None, num_classes=91, rng=None, **config):
     return maskrcnn_resnet_fpn("resnet50", weights, num_classes, rng=rng, **config)
 
 
+def fasterrcnn_resnet50_fpn(weights=None, num_classes=91, rng=None, **config):
+    """Build `fasterrcnn_resnet_fpn` on ResNet-50: the model of torchvision's published COCO weights for boxes.
+
+    Parameters, result and errors are those of `maskrcnn_resnet_fpn`.
+    """
+    return fasterrcnn_resnet_fpn("resnet50", weights, num_classes, rng=rng, **config)
+
+
 def maskrcnn_resnet50_fpn_v2(weights=None, num_classes=91, trainable_layers=5, rng=None, **config):
     """Build torchvision's `maskrcnn_resnet50_fpn_v2`; see `models.maskrcnn_resnet50_fpn_v2`.
 
     Parameters, result and errors are those of `maskrcnn_resnet_fpn`.
     """
-    def build(rng):
-        return models.maskrcnn_resnet50_fpn_v2(num_classes, trainable_layers, rng, **config)
-    return _with_weights(build, weights, rng)
+    return _with_weights(models.maskrcnn_resnet50_fpn_v2, weights, rng, num_classes=num_classes,
+                         trainable_layers=trainable_layers, **config)
 
 
-def _with_weights(build, weights, rng):
-    """Call ``build(rng)``; with a file, draw nothing and load that."""
+def fasterrcnn_resnet50_fpn_v2(weights=None, num_classes=91, trainable_layers=5, rng=None, **config):
+    """Build torchvision's `fasterrcnn_resnet50_fpn_v2`; see `models.fasterrcnn_resnet50_fpn_v2`.
+
+    Parameters, result and errors are those of `maskrcnn_resnet_fpn`.
+    """
+    return _with_weights(models.fasterrcnn_resnet50_fpn_v2, weights, rng, num_classes=num_classes,
+                         trainable_layers=trainable_layers, **config)
+
+
+def _resnet_fpn(builder, weights, norm_eps, rng, **arguments):
+    """Call a builder of frozen batch norms, whose epsilon the published file decides if nobody else does."""
+    if norm_eps is None and weights is not None:
+        norm_eps = published_norm_eps(weights)
+    return _with_weights(builder, weights, rng, norm_eps=norm_eps, **arguments)
+
+
+def _with_weights(builder, weights, rng, **arguments):
+    """Call a builder; with a file, draw nothing and load that."""
     if weights is None:
-        return build(rng)
-    model = build(NO_DRAWS)
+        return builder(rng=rng, **arguments)
+    model = builder(rng=NO_DRAWS, **arguments)
     load_into(model, weights)
     return model

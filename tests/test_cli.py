@@ -434,6 +434,9 @@ def test_names_that_the_terminal_cannot_show_and_a_foreign_backend_do_no_harm(tm
     (["export", "gone.npz", "b.npz"], "gone.npz"),
     (["export", data_file("tiny.npz"), "b.txt"], "b.txt"),
     (["--threads", "0", "demo"], "threads"),
+    (["train", "shapes", "--boxes-only", "--weights", "a.npz"], "--weights and --boxes-only exclude each other"),
+    (["train", "shapes", "--boxes-only", "--resume", "a.npz"], "--resume and --boxes-only exclude each other"),
+    (["train", "shapes", "--boxes-only", "--mask-weight", "2"], "--mask-weight is of the mask loss"),
 ])
 def test_a_mistake_is_one_line_that_names_it(capsys, tmp_path, monkeypatch, arguments, says):
     monkeypatch.chdir(tmp_path)

@@ -8,7 +8,7 @@ in a random direction; the change of the loss must be what the gradient says.
 import numpy as np
 import pytest
 
-from npmaskrcnn import maskrcnn_tiny, ops
+from npmaskrcnn import fasterrcnn_tiny, maskrcnn_tiny, ops
 from npmaskrcnn.datasets import ShapesDataset
 from npmaskrcnn.network import LOSS_NAMES
 from npmaskrcnn.nn import Notes
@@ -25,11 +25,11 @@ NARROW = dict(widths=(6, 7, 9, 11), fpn_channels=8, representation_size=13, mask
 UNEVEN_WEIGHTS = dict(zip(LOSS_NAMES, (1.0, 0.7, 1.3, 0.9, 1.1)))   # no two losses can be swapped unnoticed
 
 
-def small_model(**config):
+def small_model(build=maskrcnn_tiny, dimensions=NARROW, **config):
     """A narrow tiny model in float64, away from the symmetric start (biases 0, norms 1)."""
     rng = np.random.default_rng(4)
     options = dict(min_size=64, max_size=112, rpn_post_nms_top_n_train=40, box_batch_size_per_image=16)
-    model = maskrcnn_tiny(rng=rng, dimensions=NARROW, **{**options, **config}).astype(np.float64)
+    model = build(rng=rng, dimensions=dimensions, **{**options, **config}).astype(np.float64)
     for parameter in model.parameters():
         parameter.data += rng.normal(0, 0.03, parameter.data.shape)
     return model
@@ -106,6 +106,13 @@ def test_every_parameter_of_the_model_on_two_non_square_images():
     model = small_model()
     images, plan = planned(model, *non_square_images())
     assert len(plan.rois.mask_labels) > 2 and plan.anchors.num_positives > 2
+    check_all_gradients(model, images, plan)
+
+
+def test_every_parameter_of_a_model_without_a_mask_branch():
+    model = small_model(fasterrcnn_tiny, {name: size for name, size in NARROW.items() if name != "mask_layers"})
+    images, plan = planned(model, *non_square_images())
+    assert (plan.rois.labels > 0).any() and plan.anchors.num_positives > 2
     check_all_gradients(model, images, plan)
 
 

@@ -373,7 +373,7 @@ class TestLossAndGrads:
         assert "\n" not in str(caught.value)
 
     @pytest.mark.parametrize("weights, message", [
-        ({"loss_masks": 1.0}, "'loss_masks' is no loss; the nearest is 'loss_mask'"),
+        ({"loss_masks": 1.0}, "'loss_masks' is no loss of the model; the nearest is 'loss_mask'"),
         ({"loss_mask": "2"}, "loss_mask"),
         ({"loss_mask": float("nan")}, "number of at least 0"), ({"loss_mask": True}, "number of at least 0")])
     def test_wrong_loss_weights_are_refused(self, weights, message):
@@ -393,7 +393,7 @@ class TestLossAndGrads:
 
 
 def without_mask_branch():
-    """The tiny model with None in the places of the mask branch: Faster R-CNN."""
+    """The tiny model with None in the places of the mask branch: Faster R-CNN with all other weights the same."""
     model = small()
     heads = model.roi_heads
     heads.mask_pooler = heads.mask_head = heads.mask_predictor = None

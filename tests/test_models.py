@@ -11,7 +11,8 @@ import math
 import numpy as np
 import pytest
 
-from npmaskrcnn import (InputError, maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2, maskrcnn_resnet_fpn,
+from npmaskrcnn import (InputError, fasterrcnn_resnet50_fpn, fasterrcnn_resnet50_fpn_v2, fasterrcnn_resnet_fpn,
+                        fasterrcnn_tiny, maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2, maskrcnn_resnet_fpn,
                         maskrcnn_tiny, models, nn)
 from tests.reference.cases import NoDraws
 from tests.reference.store import FOLDER
@@ -51,6 +52,34 @@ def test_well_known_counts():
 def test_trainable_layers_freeze_what_torchvision_freezes(name, layers):
     model = empty(name, trainable_layers=layers, num_classes=2)
     assert [key for key, p in model.named_parameters() if not p.trainable] == STORED["models"][name]["frozen"][layers]
+
+
+@pytest.mark.parametrize("builder, name, num_parameters", [     # of torchvision's FasterRCNN_..._Weights: num_params
+    (fasterrcnn_resnet50_fpn, "resnet50", 41_755_286), (fasterrcnn_resnet50_fpn_v2, "v2", 43_712_278)])
+def test_faster_rcnn_is_the_model_without_the_mask_branch(builder, name, num_parameters):
+    model = builder(rng=NoDraws())
+    assert [[key, list(value.shape)] for key, value in model.state_dict().items()] \
+        == [[key, shape] for key, shape in STORED["models"][name]["state"] if "roi_heads.mask_" not in key]
+    assert model.num_parameters() == num_parameters
+    assert model.architecture["builder"].startswith("fasterrcnn") and not model.roi_heads.has_masks
+
+
+def test_faster_rcnn_on_another_body_has_the_same_options():
+    options = dict(num_classes=4, trainable_layers=3, norm_eps=0.0, min_size=(96, 112), rng=NoDraws())
+    with_masks, without = (build("resnet18", **options) for build in (maskrcnn_resnet_fpn, fasterrcnn_resnet_fpn))
+    assert with_masks.config == without.config
+    assert with_masks.architecture["config"] == without.architecture["config"]
+    assert [k for k, p in without.named_parameters() if not p.trainable] \
+        == [k for k, p in with_masks.named_parameters() if not p.trainable]
+
+
+def test_the_tiny_model_without_masks_has_no_mask_layers():
+    model = fasterrcnn_tiny(3, min_size=96, dimensions={"fpn_channels": 24})
+    assert not any("mask" in key for key in model.state_dict()) and "fasterrcnn_tiny" in repr(model)
+    assert model.architecture["config"]["dimensions"] == {
+        "blocks": (2, 2, 2, 2), "widths": (24, 48, 64, 96), "fpn_channels": 24, "representation_size": 128}
+    with pytest.raises(InputError, match="'mask_layers' is no dimension of the tiny model without a mask branch"):
+        fasterrcnn_tiny(dimensions={"mask_layers": (8, 8)})
 
 
 def test_resnet50_fpn_is_the_general_builder_on_resnet50():
@@ -174,7 +203,8 @@ def test_the_same_seed_gives_the_same_weights_and_none_is_seed_0():
 # ---- wrong arguments ----
 
 @pytest.mark.parametrize("builder", [maskrcnn_tiny, maskrcnn_resnet_fpn, maskrcnn_resnet50_fpn,
-                                     maskrcnn_resnet50_fpn_v2])
+                                     maskrcnn_resnet50_fpn_v2, fasterrcnn_tiny, fasterrcnn_resnet_fpn,
+                                     fasterrcnn_resnet50_fpn, fasterrcnn_resnet50_fpn_v2])
 def test_an_unknown_option_is_refused_before_anything_is_drawn(builder):
     class Alarm:
         def normal(self, *_):

@@ -20,6 +20,12 @@ def add_white(parser):
                         help="number that is white in pictures of 16 or 32 bits, such as 4095 for 12 bits")
 
 
+def add_boxes_only(parser):
+    """Add the option --boxes-only."""
+    parser.add_argument("--boxes-only", action="store_true",
+                        help="a model without the mask branch: a Faster R-CNN, which learns boxes and no masks")
+
+
 def add_model(parser):
     """Add the options that say which model looks at pictures, and what its file may not know."""
     parser.add_argument("--weights", metavar="FILE",

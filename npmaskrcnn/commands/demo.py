@@ -15,7 +15,7 @@ from ..judge import judge_number
 from ..progress import ProgressLine
 from ..training.options import judge_classes
 from ..training.overfit import measure
-from ..training.validation import predict_dataset
+from ..training.validation import iou_types, predict_dataset
 from .common import add_out, load_model
 
 GALLERY_IMAGES, SCORED_IMAGES = 8, 50
@@ -48,9 +48,9 @@ def run(options):
     shown = [f[f.scores > SHOWN_SCORE] for f in found]
     images, targets = zip(*[dataset[i] for i in range(GALLERY_IMAGES)])
     print(f"\nin the first image, with a score above {SHOWN_SCORE}: {shown[0].table(names)}")
-    result = evaluate(dataset, found)
+    result = evaluate(dataset, found, iou_types(model))
     print(f"\naverage precision over {SCORED_IMAGES} unseen images (COCO, IoU .50 to .95):")
-    for what, part in (("boxes", result.bbox), ("masks", result.segm)):
+    for what, part in (("boxes", result.bbox), ("masks", result.segm))[:len(iou_types(model))]:
         print(f"  {what}  AP {part['AP']:.3f}   AP50 {part['AP50']:.3f}   AP75 {part['AP75']:.3f}")
 
     best = max(range(SCORED_IMAGES), key=lambda i: _num_right(shown[i], dataset.target(i)))

@@ -2,8 +2,9 @@
 
 For each picture it writes an overlay (``NAME-detections.png``) and a label map (``NAME-labels.png``, 16 bit:
 pixel value i is the i-th detection, 0 none), and for all of them together ``detections.json`` in COCO's results
-format with run-length encoded masks. After Ctrl-C detections.json holds the pictures that were done. Nothing that is
-there already is replaced, unless --overwrite says so.
+format with run-length encoded masks. A model without a mask branch gives boxes alone: no label maps, and no masks in
+the file. After Ctrl-C detections.json holds the pictures that were done. Nothing that is there already is replaced,
+unless --overwrite says so.
 
 example: npmaskrcnn detect photo.jpg --weights model.npz --out found
 """
@@ -52,7 +53,8 @@ def run(options):
     model = the_model(options)
     names = model.class_names or ["background"] + [f"class {i}" for i in range(1, model.num_classes)]
     folder = make_folder(options.out, "--out")
-    _judge_replacing(folder, pictures, options.overwrite)
+    masks = model.roi_heads.has_masks
+    _judge_replacing(folder, pictures, ("detections", "labels") if masks else ("detections",), options.overwrite)
 
     progress, entries, done = ProgressLine("detecting", len(pictures)), [], 0
     try:
@@ -64,12 +66,12 @@ def run(options):
     finally:                                # Ctrl-C, a full disk: what is done is not lost
         if done:
             write_entries(folder / "detections.json", entries)
-            print(f"wrote overlays and label maps of {done} of {count(len(pictures), 'image')}, "
+            print(f"wrote overlays{' and label maps' * masks} of {done} of {count(len(pictures), 'image')}, "
                   f"and {folder / 'detections.json'}")
 
 
 def _detect(model, path, place, image_id, names, options, tell):
-    """Detect in one picture, write its two files, return its entries of the results file."""
+    """Detect in one picture, write its files, return its entries of the results file."""
     from .. import plots
 
     image = images.read_image(path, options.white)
@@ -80,8 +82,9 @@ def _detect(model, path, place, image_id, names, options, tell):
     print(f"{printable(path)}: {found.table(names)}")
     figure = plots.instances(image, found.boxes, found.labels, found.scores, found.masks, names)
     plots.save_figure(figure, f"{place}-detections.png")
-    with atomic_writer(f"{place}-labels.png") as file:
-        Image.fromarray(_label_map(found)).save(file, "PNG")
+    if found.masks is not None:
+        with atomic_writer(f"{place}-labels.png") as file:
+            Image.fromarray(_label_map(found)).save(file, "PNG")
     return [{**entry, "file_name": str(path), "category_name": names[entry["category_id"]]}
             for entry in detections_to_coco([found], [image_id])]
 
@@ -96,9 +99,9 @@ def _pictures(named):
     return list(dict.fromkeys(paths))
 
 
-def _judge_replacing(folder, pictures, overwrite):
+def _judge_replacing(folder, pictures, kinds, overwrite):
     """Refuse to replace files, unless told to, and to replace a picture of this very command in any case."""
-    names = ["detections.json"] + [f"{stem}-{what}.png" for stem in pictures for what in ("detections", "labels")]
+    names = ["detections.json"] + [f"{stem}-{what}.png" for stem in pictures for what in kinds]
     found = [name for name in names if (folder / name).exists()]
     if found and not overwrite:
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""

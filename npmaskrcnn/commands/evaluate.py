@@ -1,7 +1,8 @@
 """``npmaskrcnn evaluate``: measure a model with COCO's average precision, boxes and masks.
 
 On the standard test set of 200 images of shapes, or on a COCO annotation file. With --detections, a results file is
-measured and no model is run.
+measured and no model is run. A model without a mask branch is measured by its boxes alone, for which annotations need
+no segmentation.
 
 example: npmaskrcnn evaluate --weights model.npz --annotations instances_val.json --images val/
 """
@@ -13,7 +14,7 @@ from ..evaluation.inputs import IOU_TYPES
 from ..files import make_folder
 from ..progress import ProgressLine
 from ..training.options import judge_measured_classes
-from ..training.validation import predict_dataset
+from ..training.validation import iou_types, predict_dataset
 from .common import add_model, add_white, the_model
 
 
@@ -42,17 +43,20 @@ def run(options):
     for name, value in of_a_model.items():
         if options.detections is not None and value is not None:
             raise InputError(f"--detections and {name} exclude each other: measure a file, or run a model")
+    model = None if options.detections is not None else the_model(options)
+    kinds = IOU_TYPES if model is None else iou_types(model)
     dataset = (shapes_test_set() if options.annotations is None
-               else CocoDataset(options.annotations, options.images, allow_empty=True, white=options.white))
-    if options.detections is not None:
+               else CocoDataset(options.annotations, options.images, allow_empty=True, white=options.white,
+                                boxes_as_masks="segm" not in kinds))
+    if model is None:
         found = read_detections(options.detections, dataset)
+        kinds = IOU_TYPES if found.has_masks else ("bbox",)
     else:
-        model = the_model(options)
         judge_measured_classes(model, dataset, options.annotations or "the standard shapes")
     folder = None if options.out is None else make_folder(options.out, "--out")      # all else is right
-    if options.detections is None:
+    if model is not None:
         found = predict_dataset(model, dataset, ProgressLine("looking at images", len(dataset)).update)
-    result = evaluate(dataset, found, IOU_TYPES if getattr(found, "has_masks", True) else "bbox")
+    result = evaluate(dataset, found, kinds)
     print(result.summary())
     if folder is not None:
         parts = {"boxes": result.bbox, "masks": result.segm}

@@ -17,7 +17,7 @@ from ..stages.transform import resized_size
 from ..training.options import judge_classes
 from ..weights import CLASS_LAYERS, load_with_new_heads
 from ..words import count
-from .common import add_out, add_white, load_model
+from .common import add_boxes_only, add_out, add_white, load_model
 
 # Masks are learned last. In 1,000 steps of version 1 of the tiny model a factor of 2 brought mask AP from .713 to .721
 # and box AP from .751 to .768, 4 brought .719 and .758 (one seed; two seeds differ by as much as .01). Of version 2,
@@ -60,8 +60,10 @@ def _add_common(parser, steps, mask_weight):
     parser.add_argument("--batch-size", type=int, default=4, help="images a step (default: %(default)s)")
     parser.add_argument("--optimizer", default="muon", help="muon, adamw or sgd (default: %(default)s)")
     parser.add_argument("--lr", type=float, help="highest learning rate (default: the optimizer's)")
-    parser.add_argument("--mask-weight", type=float, default=mask_weight, metavar="FACTOR",
-                        help="of the mask loss in the sum of the five (default: %(default)s)")
+    add_boxes_only(parser)
+    parser.add_argument("--mask-weight", type=float, metavar="FACTOR",
+                        help=f"of the mask loss in the sum of the five (default: {mask_weight})")
+    parser.set_defaults(usual_mask_weight=mask_weight)
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and samples (default: %(default)s)")
     parser.add_argument("--weights", metavar="FILE", help="start from these weights")
     parser.add_argument("--resume", metavar="FILE", help="take up a checkpoint of the same training")
@@ -80,20 +82,26 @@ def run(options):
     from ..training import train
 
     judge_number(options.seed, "--seed", 0, whole=True)
-    judge_number(options.mask_weight, "--mask-weight", 0)
+    judge_number(options.mask_weight, "--mask-weight", 0, optional=True)
     _judge_model_options(options)
     if late := [step for step in options.checkpoint_at if step > options.steps]:
         raise InputError(f"--checkpoint-at {late[0]} comes after the last of {options.steps} steps (--steps)")
+    stored = load_model(options.weights or options.resume) if options.weights or options.resume else None
+    if stored is not None:
+        options.boxes_only = not stored.roi_heads.has_masks     # nobody can have typed it
+    if options.boxes_only and options.mask_weight is not None:
+        raise InputError("--mask-weight is of the mask loss, and the model has no mask branch")
     dataset, validation = options.datasets(options)
-    model = _model(options, len(dataset.class_names), np.random.default_rng(options.seed))
+    model = _model(options, stored, len(dataset.class_names), np.random.default_rng(options.seed))
     judge_classes(model, dataset, options.annotations or "the shapes")
     if options.annotations is not None and options.resume is None:
         _fit_to(model, dataset)
+    mask_weight = options.usual_mask_weight if options.mask_weight is None else options.mask_weight
     train(model, dataset, num_steps=options.steps, out_dir=options.out, optimizer=options.optimizer, lr=options.lr,
           resume=options.resume, batch_size=options.batch_size, rng=options.seed, validation=validation,
           eval_every=options.eval_every, checkpoint_every=options.checkpoint_every,
           checkpoint_at=options.checkpoint_at, flip=not options.no_flip, scale_jitter=options.scale_jitter,
-          loss_weights={"loss_mask": options.mask_weight})
+          loss_weights={} if options.boxes_only else {"loss_mask": mask_weight})
 
 
 def _fit_to(model, dataset):
@@ -116,12 +124,13 @@ def _fit_to(model, dataset):
 def _judge_model_options(options):
     """Refuse two different answers to the question which model is trained."""
     answers = {"--resume": options.resume, "--weights": options.weights, "--model": options.model,
-               "--min-size": options.min_size}
+               "--min-size": options.min_size, "--boxes-only": options.boxes_only or None}
     given = [name for name, value in answers.items() if value is not None]
     if options.new_heads and options.weights is None:
         raise InputError("--new-heads goes with --weights: all else comes from that file")
-    together = [["--model", "--min-size"]] + [["--weights", "--min-size"]] * options.new_heads
-    if len(given) > 1 and given not in together:
+    of_a_new_model = {"--model", "--min-size", "--boxes-only"}
+    if len(given) > 1 and not of_a_new_model.issuperset(given) and not (
+            options.new_heads and given == ["--weights", "--min-size"]):
         raise InputError(f"{given[0]} and {given[1]} exclude each other: the file of {given[0]} says what the model is")
 
 
@@ -139,26 +148,29 @@ def _coco(options):
     """Return (training set, validation set or None) of COCO annotation files."""
     if (options.val_annotations is None) != (options.val_images is None):
         raise InputError("--val-annotations and --val-images go together")
-    dataset = CocoDataset(options.annotations, options.images, white=options.white)
+    dataset = CocoDataset(options.annotations, options.images, white=options.white, boxes_as_masks=options.boxes_only)
     validation = None
     if options.val_annotations is not None:
-        validation = CocoDataset(options.val_annotations, options.val_images, white=options.white)
+        validation = CocoDataset(options.val_annotations, options.val_images, white=options.white,
+                                 boxes_as_masks=options.boxes_only)
         warn_of_shared_images(dataset, validation)
     return dataset, validation
 
 
-def _model(options, num_classes, rng):
-    """Build the model that was asked for, or load it."""
+def _model(options, stored, num_classes, rng):
+    """Build the model that was asked for, or take the one of the file that was named."""
     size = {} if options.min_size is None else {"min_size": options.min_size}
     if options.new_heads:
         model = load_with_new_heads(options.weights, num_classes, rng, **size)
-        print(f"random at first, for {count(num_classes - 1, 'class')}: {', '.join(CLASS_LAYERS)}; all else is from "
+        new = [layer for layer in CLASS_LAYERS if f"{layer}.bias" in model.state_dict()]
+        print(f"random at first, for {count(num_classes - 1, 'class')}: {', '.join(new)}; all else is from "
               f"{options.weights}")
         return model
-    if options.weights or options.resume:
-        return load_model(options.weights or options.resume)
+    if stored is not None:
+        return stored
+    family = "fasterrcnn" if options.boxes_only else "maskrcnn"
     if options.model == "resnet50_v2":
-        return models.maskrcnn_resnet50_fpn_v2(num_classes, rng=rng, **size)
+        return getattr(models, f"{family}_resnet50_fpn_v2")(num_classes, rng=rng, **size)
     if options.model not in (None, "tiny"):
-        return models.maskrcnn_resnet_fpn(options.model, num_classes, rng=rng, **size)
-    return models.maskrcnn_tiny(num_classes, rng=rng, **models.with_room("maskrcnn_tiny", size))
+        return getattr(models, f"{family}_resnet_fpn")(options.model, num_classes, rng=rng, **size)
+    return getattr(models, f"{family}_tiny")(num_classes, rng=rng, **models.with_room(f"{family}_tiny", size))

@@ -207,7 +207,8 @@ def _read_annotation(entry, name, sizes, categories, boxes_as_masks):
     if segmentation is None:
         if not boxes_as_masks or bbox is None:
             raise InputError(f"{name}: has no segmentation (a box only); Mask R-CNN learns masks. "
-                             "In Python, CocoDataset(..., boxes_as_masks=True) takes the box as the mask")
+                             "A model without a mask branch needs none (train --boxes-only); "
+                             "in Python, CocoDataset(..., boxes_as_masks=True) takes the box as the mask")
     else:
         extent = _read_extent(segmentation, size, name)
         if bbox is not None:

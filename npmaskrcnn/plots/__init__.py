@@ -21,7 +21,7 @@ function              takes                      what one sees
 `roi_align_samples`   feature map, box, scale    where RoIAlign reads, with what weights
 `class_masks`         trace, detection           all K masks of one RoI; its class's is framed
 `half_pixels`         an object's first and last where pixel i is: for boxes, RoIAlign and pasting
-`loss_curves`         log                        the five losses and their chance levels, gradient norm, AP
+`loss_curves`         log                        the losses and their chance levels, gradient norm, AP
 `gradient_curves`     log                        gradient norm and update-to-weight ratio of each part
 `precision_recall`    evaluation.bbox or .segm   precision against recall, AP against the IoU threshold
 ====================  =========================  ==========================================================

@@ -13,7 +13,7 @@ from matplotlib.ticker import LogFormatter
 from ..evaluation.curves import RECALL_POINTS
 from ..evaluation.figures import IOU_THRESHOLDS
 from .style import (CLASS_COLORS, CURVE, INK, MUTED, SMALL, class_color, class_name, in_legend, panels, say_nothing,
-                    styled)
+                    styled, tiles)
 
 GRID = {"color": "#E5E7EB", "linewidth": 0.6}
 LOSS_TITLES = {
@@ -24,14 +24,14 @@ LOSS_TITLES = {
 
 @styled
 def loss_curves(log, num_classes=4, validation=None):
-    """Draw the five losses, their sum, the gradient norm and the validation AP (or the learning rate).
+    """Draw the losses, their sum, the gradient norm and the validation AP (or the learning rate).
 
     Parameters
     ----------
     log : mapping of str to (S,) array
         Columns ``step``, ``loss_total``, ``loss_classifier``, ``loss_box_reg``, ``loss_mask``,
         ``loss_objectness``, ``loss_rpn_box_reg``, ``grad_norm``, ``learning_rate``; what is missing
-        stays empty.
+        stays empty, but without ``loss_mask`` (of a model without a mask branch) there is no such panel.
     num_classes : int
         K, background included: the classifier's chance level is ln K.
     validation : mapping of str to (V,) array, optional
@@ -42,9 +42,10 @@ def loss_curves(log, num_classes=4, validation=None):
     figure : matplotlib Figure
     """
     choices = {"loss_objectness": 2, "loss_mask": 2, "loss_classifier": num_classes}
-    figure, axes = panels(2, 4, 3.1, 2.5)
-    *loss_axes, norm_ax, last_ax = axes.flat
-    for ax, (name, title) in zip(loss_axes, LOSS_TITLES.items()):
+    titles = {name: title for name, title in LOSS_TITLES.items() if name != "loss_mask" or name in _names(log)}
+    figure, axes = tiles(len(titles) + 2, 4, 3.1, 2.5)
+    *loss_axes, norm_ax, last_ax = axes
+    for ax, (name, title) in zip(loss_axes, titles.items()):
         _curve(ax, log, name, name.removeprefix("loss_"))
         _end_at_zero(ax, _column(log, name), choices.get(name, 1))
         ax.set(title=title, ylabel="loss (nats)" if name in choices else "loss")
@@ -58,12 +59,13 @@ def loss_curves(log, num_classes=4, validation=None):
         last_ax.plot(step[:len(rate)], rate, color=MUTED)
         last_ax.set(title="Learning rate", ylabel="learning rate")
         last_ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
-    for ax in axes.flat:
+    for ax in axes:
         ax.set_xlabel("step")
         ax.grid(axis="y", **GRID)
     total = _column(log, "loss_total")
     path = f", the total from {total[0]:.2f} to {smooth(total)[-1]:.2f}" if len(total) else ""
-    figure.set_label(f"Eight panels over {len(step)} training steps: the five losses and their sum{path}, "
+    panes, number = ("Eight", "five") if "loss_mask" in titles else ("Seven", "four")
+    figure.set_label(f"{panes} panels over {len(step)} training steps: the {number} losses and their sum{path}, "
                      f"gradient norm and {'learning rate' if validation is None else 'validation AP'}.")
     return figure
 

@@ -56,7 +56,7 @@ def funnel_steps(trace):
 
 @styled
 def provenance(trace, detection=0, size=2.9, columns=5):
-    """Follow one detection back: cell and anchor, proposal, class scores, box, mask.
+    """Follow one detection back: cell and anchor, proposal, class scores, box and, with a mask branch, mask.
 
     Parameters
     ----------
@@ -66,14 +66,15 @@ def provenance(trace, detection=0, size=2.9, columns=5):
     size : float
         Width of a panel in inches.
     columns : int
-        How many of the five panels stand side by side.
+        How many of the panels, five or without a mask branch four, stand side by side.
 
     Returns
     -------
     figure : matplotlib Figure
     """
     height, width = trace.batch.shape[1:3]
-    figure, axes = tiles(5, columns, size, size * max(height / width, 0.75) + 0.75)
+    masks = trace.mask_logits is not None
+    figure, axes = tiles(4 + masks, min(columns, 4 + masks), size, size * max(height / width, 0.75) + 0.75)
     if not len(trace.detection_boxes):
         return without_content(figure, "no detection", "There is no detection to follow back.")
     step = trace.provenance(detection)
@@ -91,16 +92,17 @@ def provenance(trace, detection=0, size=2.9, columns=5):
                 title=f"3  Pooled from {LEVEL_NAMES[step['roi_level']]}, classified:\n{name} {scores[label]:.2f}")
     _show_move(axes[3], picture, (step["proposal_box"], level_color(level)), (box, color, 2.2))
     axes[3].set_title(f"4  Proposal (dashed), refined:\nbox of the {name}")
-    show_image(axes[4], picture)
-    mask = ops.sigmoid(trace.mask_logits[detection, :, :, label])
-    axes[4].imshow(mask, extent=box[[0, 2, 3, 1]], cmap="gray", vmin=0, vmax=1, alpha=0.85)
-    zoom(axes[4], box, 0.15)
-    draw_boxes(axes[4], box, color, 2.2)
-    axes[4].set(title=f"5  Its {mask.shape[0]} × {mask.shape[1]} mask, laid into\nthe box", ylabel="")
+    if masks:
+        show_image(axes[4], picture)
+        mask = ops.sigmoid(trace.mask_logits[detection, :, :, label])
+        axes[4].imshow(mask, extent=box[[0, 2, 3, 1]], cmap="gray", vmin=0, vmax=1, alpha=0.85)
+        zoom(axes[4], box, 0.15)
+        draw_boxes(axes[4], box, color, 2.2)
+        axes[4].set(title=f"5  Its {mask.shape[0]} × {mask.shape[1]} mask, laid into\nthe box", ylabel="")
     y, x = step["cell"]
-    figure.set_label(f"Five panels follow detection {detection}, a {name} with score {scores[label]:.2f}: "
-                     f"row {y}, column {x} of {LEVEL_NAMES[level]}, its anchor moved to proposal {roi}, class scores, "
-                     "refined box, mask.")
+    figure.set_label(f"{'Five' if masks else 'Four'} panels follow detection {detection}, a {name} with score "
+                     f"{scores[label]:.2f}: row {y}, column {x} of {LEVEL_NAMES[level]}, its anchor moved to proposal "
+                     f"{roi}, class scores, refined box{', mask' * masks}.")
     return figure
 
 

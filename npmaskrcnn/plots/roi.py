@@ -135,9 +135,10 @@ def class_masks(trace, detection=0, max_classes=8, size=1.9):
     -------
     figure : matplotlib Figure
     """
-    if not len(trace.detection_boxes):
+    if trace.mask_logits is None or not len(trace.detection_boxes):
+        what = "no mask branch" if trace.mask_logits is None else "no detection"
         figure, _ = panels(1, 1, 2 * size, size)
-        return without_content(figure, "no detection", "There is no detection, so there is no mask.")
+        return without_content(figure, what, f"There is {what}, so there is no mask.")
     scores = ops.softmax(trace.class_logits[trace.provenance(detection)["roi"]])
     label = int(trace.detections.labels[detection])
     name = class_name(label, trace.class_names)

@@ -23,7 +23,7 @@ NUM_CARDS, NUM_MASKS, MAX_RESULT = 4, 4, 20         # RoIs looked at, masks show
 
 @styled
 def stage_sheet(trace):
-    """Draw one image going through all stages of Mask R-CNN, from pixels to pasted masks.
+    """Draw one image going through all stages of Mask R-CNN, from pixels to pasted masks; or of Faster R-CNN, to boxes.
 
     Parameters
     ----------
@@ -39,7 +39,8 @@ def stage_sheet(trace):
     row = panel + 0.62
     page = Page(WIDTH, 1.3 + 3 * row + row + 0.42 + 1.35 * panel + 0.8)
     num_sure = int((trace.detections.scores >= SURE).sum())
-    page.text(MARGIN, 0.38, f"Mask R-CNN, stage by stage: from {height * width:,} pixels "
+    model, masks = ("Faster R-CNN", "") if trace.mask_logits is None else ("Mask R-CNN", " and masks")
+    page.text(MARGIN, 0.38, f"{model}, stage by stage: from {height * width:,} pixels "
               f"to {count(num_sure, 'object')}", size=17, fontweight="bold", va="center")
     page.text(WIDTH - 0.12, 0.4, "On gray: layers that learn.  On white: fixed rules.", color=MUTED, ha="right",
               va="center")
@@ -49,8 +50,8 @@ def stage_sheet(trace):
     _regions(page, trace, second, panel)
     _detections(page, trace, second + row + 0.42, 1.35 * panel)
     steps = ", ".join(f"{number:,} {name}" for name, number, _ in funnel_steps(trace))
-    page.figure.set_label(f"One image of {height} x {width} pixels on its way through all stages of Mask R-CNN: input, "
-                          f"feature maps, objectness, proposals, classes, boxes and masks; {steps}.")
+    page.figure.set_label(f"One image of {height} x {width} pixels on its way through all stages of {model}: input, "
+                          f"feature maps, objectness, proposals, classes, boxes{masks}; {steps}.")
     return page.figure
 
 
@@ -183,9 +184,10 @@ def _cards(trace):
 
 
 def _detections(page, trace, top, panel):
-    """Sections 7 and 8: candidates, detections, their masks, and the result."""
-    width, gap, y = 1.35 * PANEL, 0.3, top + 0.5
-    second, third, right = MARGIN + width + gap, MARGIN + 2 * (width + gap), WIDTH - MARGIN - width
+    """Sections 7 to 9: candidates, detections, their masks if there are any, and the result."""
+    width, gap, y, masks = 1.35 * PANEL, 0.3, top + 0.5, trace.mask_logits is not None
+    second, third = MARGIN + width + gap, MARGIN + 2 * (width + gap)
+    right = WIDTH - MARGIN - width if masks else third
     page.heading(MARGIN, top, 7, "Detections", "boxes refined, per class without doubles")
     best = best_rows(trace.candidate_scores, 60)
     for x, boxes, labels, noun, title in (
@@ -195,12 +197,13 @@ def _detections(page, trace, top, panel):
              f"After NMS: {count(len(trace.detections), 'detection')}")):
         ax = page.picture(x, y, width, panel, faded(input_image(trace)), title)
         draw_ranked_boxes(ax, boxes, [class_color(label) for label in labels], noun)
-    for x in (second, third, right):
+    for x in (second, third, right)[:2 + masks]:
         page.arrow(x - gap + 0.03, y + panel / 2, x - 0.03, y + panel / 2)
-    page.heading(third, top, 8, "Mask head", "one mask per class; the detection's class picks one")
-    page.band(third - 0.1, top + 0.2, right - gap - third + 0.1, panel + 0.4)
-    _draw_masks(page, trace, third, y, right - gap - third, panel)
-    page.heading(right, top, 9, "Result", "pasted into the image")
+    if masks:
+        page.heading(third, top, 8, "Mask head", "one mask per class; the detection's class picks one")
+        page.band(third - 0.1, top + 0.2, right - gap - third + 0.1, panel + 0.4)
+        _draw_masks(page, trace, third, y, right - gap - third, panel)
+    page.heading(right, top, 8 + masks, "Result", "pasted into the image" if masks else "boxes, back in the image")
     sure = trace.detections[trace.detections.scores >= SURE]
     some = f", best {MAX_RESULT} drawn" if len(sure) > MAX_RESULT else ""
     ax = page.picture(right, y, width, panel, trace.image, f"{count(len(sure), 'object')} with score ≥ {SURE:g}{some}")

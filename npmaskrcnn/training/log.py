@@ -15,17 +15,25 @@ import numpy as np
 
 from ..errors import InputError, warn
 from ..files import atomic_writer, read_text
-from ..network import LOSS_NAMES
 from .loop import Listener
 from .optimizers import squared_length
 
 # Names of the model's parts, and what the paths of their parameters begin with.
 PARTS = {"body": "backbone.body.", "fpn": "backbone.fpn.", "rpn": "rpn.", "box_head": "roi_heads.box_",
          "mask_head": "roi_heads.mask_"}
-COLUMNS = ("step", "seconds", "learning_rate", *LOSS_NAMES, "loss_total", "grad_norm",
-           *(f"grad_norm_{part}" for part in PARTS), *(f"update_ratio_{part}" for part in PARTS))
-AP_COLUMNS = ("step", "seconds", *(f"{kind}_{name}" for kind in ("bbox", "segm")
-                                   for name in ("AP", "AP50", "AP75", "APs", "APm", "APl")))
+
+
+def log_columns(loss_names):
+    """Return the columns of ``log.csv`` for a model of these losses; without the masks' there is no mask head."""
+    parts = [part for part in PARTS if part != "mask_head" or "loss_mask" in loss_names]
+    return ("step", "seconds", "learning_rate", *loss_names, "loss_total", "grad_norm",
+            *(f"grad_norm_{part}" for part in parts), *(f"update_ratio_{part}" for part in parts))
+
+
+def ap_columns(iou_types):
+    """Return the columns of ``validation.csv``, where these are measured: "bbox", "segm" or both."""
+    return ("step", "seconds", *(f"{kind}_{name}" for kind in iou_types
+                                 for name in ("AP", "AP50", "AP75", "APs", "APm", "APl")))
 
 
 class Record(Listener):
@@ -46,13 +54,12 @@ class Record(Listener):
 
     def stepped(self, trainer, batch):
         """Write the row."""
-        losses = {**dict.fromkeys(LOSS_NAMES, 0.0), **batch.losses}     # without a mask branch there is no loss_mask
-        total = sum(trainer.loss_weights[name] * value for name, value in losses.items())
+        total = sum(trainer.loss_weights[name] * value for name, value in batch.losses.items())
         ratios = update_ratios(self.before, trainer.optimizer.parameters)
         self.before = None
         trainer.seconds += time.perf_counter() - self.began
         self.row = dict(step=trainer.step, seconds=round(trainer.seconds, 3), learning_rate=trainer.optimizer.lr,
-                        **losses, loss_total=total, grad_norm=batch.grad_norm,
+                        **batch.losses, loss_total=total, grad_norm=batch.grad_norm,
                         **{f"grad_norm_{part}": value for part, value in self.norms.items()},
                         **{f"update_ratio_{part}": value for part, value in ratios.items()})
         trainer.log.append(**self.row)

@@ -28,7 +28,8 @@ class Overfit:
     ----------
     box_iou : (N,) float ndarray
         Of every object with the detection that was matched to it; 0 where none was.
-    mask_iou : (N,) float ndarray
+    mask_iou : (N,) float ndarray, or None
+        None, if the model has no mask branch.
     scores : (N,) float ndarray
         Of these detections; 0 where there is none.
     area : (N,) int ndarray
@@ -47,9 +48,12 @@ class Overfit:
     log: dict
 
     def __str__(self):
-        lines = ["object  pixels  score  box IoU  mask IoU"]
-        lines += [f"{i:>6}  {area:>6}  {score:.3f}  {box:>7.3f}  {mask:>8.3f}" for i, (area, score, box, mask)
-                  in enumerate(zip(self.area, self.scores, self.box_iou, self.mask_iou))]
+        lines = ["object  pixels  score  box IoU"]
+        lines += [f"{i:>6}  {area:>6}  {score:.3f}  {box:>7.3f}" for i, (area, score, box)
+                  in enumerate(zip(self.area, self.scores, self.box_iou))]
+        if self.mask_iou is not None:
+            column = ["mask IoU", *(f"{value:>8.3f}" for value in self.mask_iou)]
+            lines = [f"{line}  {value}" for line, value in zip(lines, column)]
         return "\n".join(lines + [f"{self.extra} other detections with a score over 0.5"])
 
 
@@ -92,6 +96,8 @@ def overfit_one_image(model, image, target, steps=150, rng=0, lr=2e-2, batch_siz
 def measure(detections, target, log=None):
     """Match detections to the objects of one image, best score first, each once and within its class.
 
+    What decides is the overlap of their masks, or of their boxes if the detections have no masks.
+
     Parameters
     ----------
     detections : Detections
@@ -103,8 +109,9 @@ def measure(detections, target, log=None):
     -------
     result : Overfit
     """
-    overlap = mask_overlap(detections.masks > 0.5, target.masks, is_crowd=False)[0].T
-    boxes = box_iou(target.boxes, detections.boxes)
+    overlap = boxes = box_iou(target.boxes, detections.boxes)
+    if detections.masks is not None:
+        overlap = mask_overlap(detections.masks > 0.5, target.masks, is_crowd=False)[0].T
     matched = np.full(len(target), -1)
     for d, label in enumerate(detections.labels):  # descending scores
         overlaps = np.where((matched < 0) & (target.labels == label), overlap[:, d], 0)
@@ -116,5 +123,6 @@ def measure(detections, target, log=None):
 
     scores = np.broadcast_to(detections.scores, overlap.shape)
     others = np.delete(detections.scores, matched[matched >= 0])
-    return Overfit(of_matched(boxes), of_matched(overlap), of_matched(scores),
+    mask_iou = None if detections.masks is None else of_matched(overlap)
+    return Overfit(of_matched(boxes), mask_iou, of_matched(scores),
                    area=target.masks.sum(axis=(1, 2)), extra=int((others > 0.5).sum()), log=log or {})

@@ -52,7 +52,7 @@ class Progress:
                 measured = sum(self._first[1:]) / 2         # the first step of all has to ask for its memory
                 self.say(f"a step takes {measured:.2g} s on this machine, the {num_steps - step:,} to come about "
                          f"{duration(measured * (num_steps - step))}, evaluations aside")
-        parts = "  ".join(f"{short} {row[name]:.3f}" for name, short in SHORT.items())
+        parts = "  ".join(f"{short} {row[name]:.3f}" for name, short in SHORT.items() if name in row)
         self.line.show(f"step {step:>{len(str(num_steps))}}/{num_steps}  total {row['loss_total']:.3f}  {parts}  "
                        f"lr {row['learning_rate']:.2e}  {batch_size / self._pace:.1f} images/s  "
                        f"{duration(self._pace * (num_steps - step))} left",
@@ -68,8 +68,8 @@ class Progress:
             self._evaluation.update(done)
 
 
-def chance_levels(num_classes):
+def chance_levels(num_classes, masks=True):
     """Say what the losses of a model that knows nothing are, so that the first numbers mean something."""
-    return (f"losses of pure guessing: class ln {num_classes} = {math.log(num_classes):.2f}, mask and "
+    return (f"losses of pure guessing: class ln {num_classes} = {math.log(num_classes):.2f}, {'mask and ' * masks}"
             f"objectness ln 2 = {math.log(2):.2f}; the box losses have no such level, and box rises at "
             "first, when more proposals begin to hit objects")

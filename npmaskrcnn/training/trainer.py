@@ -23,12 +23,12 @@ from . import checkpoint
 from .augment import augment, without_crowds
 from .divergence import Divergence, TrainingDiverged, first_bad_weight
 from .lock import alone_in
-from .log import AP_COLUMNS, COLUMNS, Log, Record
+from .log import Log, Record, ap_columns, log_columns
 from .loop import Loop
 from .options import JudgedItems, judge_dataset, judge_images, judge_parts, judge_scale_jitter
 from .progress import Progress, chance_levels
 from .state import AllOrNothing, WeightAverage
-from .validation import average_precision, draw_curves
+from .validation import average_precision, draw_curves, iou_types
 
 
 class Trainer(Loop):
@@ -103,7 +103,7 @@ class Trainer(Loop):
         super().__init__(model, dataset, optimizer, judge_rng(rng, ("permutation", "integers")), schedule,
                          judge_count(batch_size, "batch_size"),
                          judge_number(clip_norm, "clip_norm", above=0, optional=True),
-                         judge_loss_weights(loss_weights), self._variant_of)
+                         judge_loss_weights(loss_weights, model), self._variant_of)
         self.flip, self.scale_jitter = judge_flag(flip, "flip"), judge_scale_jitter(scale_jitter)
         self.eval_every = judge_count(eval_every, "eval_every", optional=True)
         self.checkpoint_at = set(judge_counts(checkpoint_at, "checkpoint_at"))
@@ -114,8 +114,8 @@ class Trainer(Loop):
         self.average = None if weight_average is None else WeightAverage(
             model, judge_number(weight_average, "weight_average", above=0, below=1))
         self.out_dir = None if out_dir is None else make_folder(out_dir, "out_dir")
-        self.log = Log(COLUMNS, self.path("log.csv"))
-        self.validation_log = Log(AP_COLUMNS, self.path("validation.csv"))
+        self.log = Log(log_columns(list(self.loss_weights)), self.path("log.csv"))
+        self.validation_log = Log(ap_columns(iou_types(model)), self.path("validation.csv"))
         self.progress = Progress(judge_count(log_every, "log_every", 0), stream)
         self.judge_first = judge_flag(judge_first, "judge_first")
         self.seconds, self.last_checkpoint = 0.0, None
@@ -212,7 +212,7 @@ class Trainer(Loop):
         left_out = f" ({count(crowds, 'crowd')} left out)" if crowds else ""
         self.progress.say(f"training on {count(len(self.dataset), 'image')}{contents}{left_out}, {self.batch_size} a "
                           f"step, {steps}{into}")
-        self.progress.say(chance_levels(self.model.num_classes))
+        self.progress.say(chance_levels(self.model.num_classes, "loss_mask" in self.loss_weights))
 
     def _take_stock(self, last):
         """Evaluate and draw, if it is time and not done yet; at the end write before that all that must not be lost."""
@@ -257,8 +257,9 @@ class Trainer(Loop):
             figures = average_precision(self.model, self.validation, self.progress)
         with uninterrupted():
             self.validation_log.append(step=self.step, seconds=round(self.seconds, 3), **figures)
-        self.progress.say("step {}: box AP {bbox_AP:.3f} (AP50 {bbox_AP50:.3f}), mask AP {segm_AP:.3f} "
-                          "(AP50 {segm_AP50:.3f})".format(self.step, **figures))
+        measured = [f"{what} AP {figures[f'{kind}_AP']:.3f} (AP50 {figures[f'{kind}_AP50']:.3f})"
+                    for kind, what in (("bbox", "box"), ("segm", "mask")) if f"{kind}_AP" in figures]
+        self.progress.say(f"step {self.step}: {', '.join(measured)}")
 
     def save(self, name="checkpoint.npz"):
         """Write a checkpoint into the output folder and return its path; None without a folder."""

@@ -5,8 +5,14 @@ from dataclasses import replace
 from .. import rle
 from ..datasets.results import encoded_masks
 from ..evaluation import evaluate
+from ..evaluation.inputs import IOU_TYPES
 from ..structures import judged_pair
-from .log import AP_COLUMNS
+from .log import ap_columns
+
+
+def iou_types(model):
+    """Return what can be measured of a model's detections: boxes and, if it has a mask branch, masks."""
+    return IOU_TYPES if model.roi_heads.has_masks else ("bbox",)
 
 
 def predict_dataset(model, dataset, tell, batch_size=4, to_draw=False):
@@ -55,11 +61,11 @@ def average_precision(model, dataset, progress):
     Returns
     -------
     figures : dict of str to float
-        ``bbox_AP``, ``segm_AP50`` and so on; -1 where there is no ground truth.
+        ``bbox_AP``, ``segm_AP50`` and so on, without masks the former only; -1 where there is no ground truth.
     """
     found = predict_dataset(model, dataset, lambda done: progress.evaluating(done, len(dataset)), batch_size=1)
-    result = evaluate(dataset, found)
-    return {column: float(getattr(result, column[:4])[column[5:]]) for column in AP_COLUMNS[2:]}
+    result = evaluate(dataset, found, iou_types(model))
+    return {column: float(getattr(result, column[:4])[column[5:]]) for column in ap_columns(iou_types(model))[2:]}
 
 
 def draw_curves(trainer):
@@ -69,7 +75,9 @@ def draw_curves(trainer):
     from ..plots import gradient_curves, loss_curves, save_figure
 
     log, aps = trainer.log.arrays(), trainer.validation_log.arrays()
-    validation = {"step": aps["step"], "box AP": aps["bbox_AP"], "mask AP": aps["segm_AP"]}
+    validation = {"step": aps["step"], "box AP": aps["bbox_AP"]}
+    if "segm_AP" in aps:
+        validation["mask AP"] = aps["segm_AP"]
     figure = loss_curves(log, trainer.model.num_classes, validation if len(aps["step"]) else None)
     save_figure(figure, trainer.path("curves.png"))
     save_figure(gradient_curves(log), trainer.path("gradients.png"))

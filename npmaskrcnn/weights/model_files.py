@@ -15,7 +15,7 @@ from ..errors import InputError, warn
 from ..files import Unreadable, as_path, naming, parse_json
 from ..judge import COUNTER, judge_class_names
 from ..words import count
-from .architecture import count_classes, infer_architecture
+from .architecture import count_classes, has_masks, infer_architecture
 from .coco_names import COCO_NAMES
 from .containers import sha256_prefix
 from .keys import rename_old_keys
@@ -24,7 +24,8 @@ from .rebuild import build
 from .safetensors import write_safetensors
 from .state_file import read_state
 
-PUBLISHED_COCO_V1 = "bf2d0c1e"  # first digits of the SHA-256 of torchvision's COCO_V1 file, as in its name
+# First digits of the SHA-256 of torchvision's COCO_V1 files on ResNet-50, as in their names: Mask and Faster R-CNN
+PUBLISHED_COCO_V1 = ("bf2d0c1e", "258fb6c6")
 META_KEY = "npmaskrcnn"  # under which a safetensors file carries our meta, as JSON
 
 
@@ -64,7 +65,7 @@ def load(path):
     Parameters
     ----------
     path : str or path
-        A file by `save` or `export`, or a state dict of a torchvision Mask R-CNN in a ``.pth``,
+        A file by `save` or `export`, or a state dict of a torchvision Mask or Faster R-CNN in a ``.pth``,
         ``.safetensors`` or ``.npz``, alone or in the checkpoint of a training. A state dict does not tell options
         that leave no trace in the weights (image size, thresholds): they get torchvision's defaults.
 
@@ -76,7 +77,7 @@ def load(path):
     Raises
     ------
     InputError
-        If the file cannot be read, or is not of a Mask R-CNN that can be built.
+        If the file cannot be read, or is not of a model that can be built.
 
     Warns
     -----
@@ -164,10 +165,10 @@ def export(source, destination):
 def published_norm_eps(path):
     """Return the epsilon of the frozen BatchNorms for which a weight file was made.
 
-    torchvision trained its published COCO_V1 file with 0.0 and everything since with 1e-5. Names and shapes
-    do not tell the two apart, so the published file is recognized by its SHA-256, and that is reported.
+    torchvision trained its published COCO_V1 files with 0.0 and everything since with 1e-5. Names and shapes
+    do not tell the two apart, so the published files are recognized by their SHA-256, and that is reported.
     """
-    if sha256_prefix(path) != PUBLISHED_COCO_V1:
+    if sha256_prefix(path) not in PUBLISHED_COCO_V1:
         return 1e-5
     warn(f"{path}: is the file that torchvision published as COCO_V1, so its batch norms divide by "
          "sqrt(var + 0.0), not by sqrt(var + 1e-5)")
@@ -217,7 +218,7 @@ def _fill(model, arrays, path):
     try:
         report = model.load_state_dict(arrays)
     except InputError as error:
-        raise InputError(f"{_class_difference(model, arrays)}{error}") from None
+        raise InputError(f"{_main_difference(model, arrays)}{error}") from None
     dtypes = {name: arrays[name].dtype for name in report.loaded if not name.endswith(COUNTER)}
     cast = [name for name, dtype in dtypes.items() if dtype != model.dtype]
     if cast:
@@ -226,12 +227,14 @@ def _fill(model, arrays, path):
     return report
 
 
-def _class_difference(model, arrays):
-    """Say first what is most often wrong: the number of classes."""
+def _main_difference(model, arrays):
+    """Say first what is most often wrong: the mask branch, or the number of classes."""
     try:
         num_classes = count_classes(arrays)
     except InputError:  # heads that are missing or contradict each other: the list of differences tells more
         return ""
+    if has_masks(arrays) != model.roi_heads.has_masks:
+        return "has {} mask branch, the model has {}; ".format(*("a", "none") if has_masks(arrays) else ("no", "one"))
     differs = num_classes != model.num_classes
     return f"has {num_classes} classes with background, the model has {model.num_classes}; " if differs else ""
 

@@ -161,6 +161,14 @@ def trace(scene):
 
 
 @pytest.fixture(scope="session")
+def trace_of_boxes(scene):
+    """A trace of a model without a mask branch."""
+    found = make_trace(*scene, np.random.default_rng(0))
+    found.mask_levels = found.mask_features = found.mask_logits = found.detections.masks = None
+    return freeze(found)
+
+
+@pytest.fixture(scope="session")
 def traces_of_nothing(scene):
     """Traces in which something is missing: objects, detections, proposals, or all classes but one."""
     image, target = scene

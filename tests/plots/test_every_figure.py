@@ -121,6 +121,23 @@ def test_traces_of_nothing_miss_what_they_say(traces_of_nothing):
     assert traces_of_nothing["one class"].class_logits.shape[1] == 2
 
 
+@pytest.mark.parametrize("name", TRACE_FIGURES)
+def test_figure_of_a_model_without_a_mask_branch_speaks_of_no_masks(name, trace_of_boxes):
+    figure = FIGURES[name](trace_of_boxes)
+    assert pixels(figure).std() > 1 and "and masks" not in figure.get_label()
+    said = words(figure)
+    assert "Mask R-CNN" not in said and "Mask head" not in said and "× 28 " not in said
+    assert ("no mask branch" in said) == (name == "class_masks")
+    assert ("Faster R-CNN" in said) == (name == "stage_sheet")
+
+
+def test_loss_curves_of_four_losses_have_no_empty_panel():
+    log = {column: values for column, values in training_log().items() if column != "loss_mask"}
+    figure = plots.loss_curves(log)
+    assert sum(ax.axison for ax in figure.axes) == 7 and "mask" not in words(figure)
+    assert figure.get_label().startswith("Seven panels") and "the four losses" in figure.get_label()
+
+
 def test_figures_do_not_import_pyplot():
     code = ("import sys, numpy as np\nfrom npmaskrcnn import plots\n"
             "plots.instances(np.zeros((6, 8, 3)), np.zeros((0, 4)))._repr_png_()\n"

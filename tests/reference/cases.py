@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npmaskrcnn import Target, maskrcnn_resnet50_fpn_v2, maskrcnn_resnet_fpn, maskrcnn_tiny
+from npmaskrcnn import Target, fasterrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2, maskrcnn_resnet_fpn, maskrcnn_tiny
 from npmaskrcnn.images import as_float_image
 from npmaskrcnn.nn import FrozenBatchNorm2d
 from npmaskrcnn.training import SGD
@@ -58,6 +58,9 @@ CASES = {
                                  max_size=128, **SMALL), ("float64",), ((96, 125), (130, 70)), weights_seed=4),
     "resnet50_v2": Case(maskrcnn_resnet50_fpn_v2, dict(num_classes=3, min_size=96, max_size=128, **SMALL),
                         ("float64",), ((96, 125), (130, 70)), weights_seed=3),
+    "fasterrcnn_resnet50": Case(fasterrcnn_resnet50_fpn, dict(num_classes=4, trainable_layers=3, min_size=96,
+                                                              max_size=144, **SMALL), ("float64", "float32"),
+                                ((85, 120), (130, 75)), weights_seed=2),
 }
 
 
@@ -136,9 +139,10 @@ def stages_of(model, images):
         stages.update({
             f"proposals/{i}": found.proposals, f"proposal_scores/{i}": found.proposal_scores,
             f"class_logits/{i}": found.class_logits, f"box_deltas/{i}": found.box_deltas,
-            f"detection_boxes/{i}": found.detection_boxes, f"mask_logits/{i}": found.mask_logits,
-            f"boxes/{i}": detections.boxes, f"labels/{i}": detections.labels, f"scores/{i}": detections.scores,
-            f"masks/{i}": detections.masks})
+            f"detection_boxes/{i}": found.detection_boxes, f"boxes/{i}": detections.boxes,
+            f"labels/{i}": detections.labels, f"scores/{i}": detections.scores})
+        if detections.masks is not None:
+            stages.update({f"mask_logits/{i}": found.mask_logits, f"masks/{i}": detections.masks})
     return stages
 
 

@@ -44,7 +44,7 @@ def stages_of(twin, images):
     hooks = [record(module, seen, name) for module, name in [
         (twin.transform, "transform"), (twin.backbone.body, "body"), (twin.backbone, "backbone"),
         (twin.rpn.head, "rpn_head"), (twin.rpn.anchor_generator, "anchors"), (heads.box_predictor, "box"),
-        (heads.mask_predictor, "mask_logits")]]
+        *([(heads.mask_predictor, "mask_logits")] if heads.has_mask() else [])]]
     # The dicts of detections are changed in place by what follows, so their boxes are copied here.
     hooks.append(heads.register_forward_hook(
         lambda _module, _inputs, output: seen.update(found=[[d["boxes"].clone() for d in output[0]]])))
@@ -67,15 +67,16 @@ def stages_of(twin, images):
     boxes, scores = first["proposals"]
     counts = [len(b) for b in boxes]
     class_logits, box_deltas = (values.split(counts) for values in first["box"])
-    mask_logits = first["mask_logits"].split([len(b) for b in first["found"]])
     for i, result in enumerate(results):
         stages.update({
             f"proposals/{i}": boxes[i].numpy(), f"proposal_scores/{i}": scores[i].numpy(),
             f"class_logits/{i}": class_logits[i].numpy(),
             f"box_deltas/{i}": box_deltas[i].numpy().reshape(counts[i], -1, 4),
-            f"detection_boxes/{i}": first["found"][i].numpy(), f"mask_logits/{i}": nhwc(mask_logits[i]),
-            f"boxes/{i}": result["boxes"].numpy(), f"labels/{i}": result["labels"].numpy(),
-            f"scores/{i}": result["scores"].numpy(), f"masks/{i}": result["masks"][:, 0].numpy()})
+            f"detection_boxes/{i}": first["found"][i].numpy(), f"boxes/{i}": result["boxes"].numpy(),
+            f"labels/{i}": result["labels"].numpy(), f"scores/{i}": result["scores"].numpy()})
+    if heads.has_mask():
+        for i, logits in enumerate(first["mask_logits"].split([len(b) for b in first["found"]])):
+            stages.update({f"mask_logits/{i}": nhwc(logits), f"masks/{i}": results[i]["masks"][:, 0].numpy()})
     return stages
 
 

@@ -43,7 +43,7 @@ class FakeModel(Module):
         layers = [Layer((3, width), rng) for _ in LOSS_NAMES]
         self.backbone = Node(body=layers[0], fpn=layers[1])
         self.rpn = Node(head=layers[2])
-        self.roi_heads = Node(box_head=layers[3], mask_head=layers[4])
+        self.roi_heads = Node(box_head=layers[3], mask_head=layers[4], has_masks=True)
         self.explode_at, self.calls = None, 0
 
     def loss_and_grads(self, images, targets, rng, loss_weights=None):

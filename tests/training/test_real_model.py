@@ -12,10 +12,10 @@ import pytest
 from npmaskrcnn.cli import build_parser, main
 from npmaskrcnn.datasets import ShapesDataset
 from npmaskrcnn.errors import InputError
-from npmaskrcnn.models import maskrcnn_tiny
+from npmaskrcnn.models import fasterrcnn_tiny, maskrcnn_tiny
 from npmaskrcnn.structures import Detections, Target
 from npmaskrcnn.training import AdamW, Listener, Trainer, TrainingDiverged, WarmupCosine
-from npmaskrcnn.training.overfit import measure
+from npmaskrcnn.training.overfit import measure, overfit_one_image
 from npmaskrcnn.weights import load, read_npz, write_npz
 
 
@@ -132,12 +132,31 @@ def test_measure_of_nothing_is_zero():
     assert result.extra == 0
 
 
-def test_without_a_mask_branch_the_mask_loss_is_logged_as_zero():
-    model = maskrcnn_tiny()
-    heads = model.roi_heads
-    heads.mask_pooler = heads.mask_head = heads.mask_predictor = None
-    log = trainer_of(model).run(2)
-    assert not log["loss_mask"].any() and (log["loss_box_reg"] > 0).any() and (log["grad_norm_box_head"] > 0).all()
+def test_without_a_mask_branch_four_losses_are_logged_and_boxes_measured(capsys):
+    trainer = trainer_of(fasterrcnn_tiny(), validation=ShapesDataset(2, image_size=(64, 96), seed=4), log_every=1)
+    log = trainer.run(2)
+    assert not any("mask" in name for name in log)
+    assert not any("segm" in name for name in trainer.validation_log.columns)
+    losses = ("loss_classifier", "loss_box_reg", "loss_objectness", "loss_rpn_box_reg")
+    np.testing.assert_allclose(log["loss_total"], sum(log[name] for name in losses), rtol=1e-12)
+    assert (log["loss_box_reg"] > 0).any() and (log["grad_norm_box_head"] > 0).all()
+    assert "mask" not in capsys.readouterr().out
+
+
+def test_a_weight_of_the_mask_loss_is_refused_where_there_are_no_masks():
+    with pytest.raises(InputError, match="'loss_mask' is no loss of the model; .*loss_classifier, loss_box_reg"):
+        trainer_of(fasterrcnn_tiny(), loss_weights={"loss_mask": 2.0})
+
+
+def test_a_model_without_a_mask_branch_can_be_overfit_and_is_matched_by_boxes():
+    image, target = ShapesDataset(1, image_size=(64, 96), seed=1)[0]
+    result = overfit_one_image(fasterrcnn_tiny(), image, target, steps=2)
+    assert result.mask_iou is None and "mask" not in str(result) and len(result.box_iou) == len(target)
+    found = Detections([[0, 0, 6, 5], [8, 0, 14, 7]], [1, 1], [.9, .8])
+    there = Target([[8, 0, 14, 6]], [1], np.pad(np.ones((1, 6, 6), bool), ((0, 0), (0, 4), (8, 0))))
+    result = measure(found, there)
+    np.testing.assert_allclose(result.box_iou, [36 / 42])
+    assert result.extra == 1 and result.scores[0] == np.float32(.8)
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])

@@ -21,7 +21,7 @@ from npmaskrcnn.errors import InputError, InputWarning
 from npmaskrcnn.structures import Detections, Target
 from npmaskrcnn.training import SGD, AdamW, Trainer, TrainingDiverged, WarmupCosine, WarmupSteps, read_log, train
 from npmaskrcnn.network import LOSS_NAMES
-from npmaskrcnn.training.log import COLUMNS
+from npmaskrcnn.training.log import log_columns
 from npmaskrcnn.weights import read_npz, write_npz
 
 
@@ -79,7 +79,7 @@ def test_log_file_holds_what_run_returns_and_figures_are_drawn(make, tmp_path):
     trainer = make(out_dir=tmp_path / "run")
     log = trainer.run(4)
     stored = read_log(tmp_path / "run" / "log.csv")
-    assert tuple(stored) == COLUMNS
+    assert tuple(stored) == log_columns(LOSS_NAMES)
     for name, column in log.items():
         np.testing.assert_array_equal(column, stored[name])
     np.testing.assert_array_equal(log["step"], [1, 2, 3, 4])
@@ -732,7 +732,7 @@ def test_an_error_that_is_no_divergence_passes_through(make, fake_model):
     (dict(weight_average=1.0), "weight_average must be a number above 0 and below 1, got 1.0"),
     (dict(scale_jitter=(2, 1)), "scale_jitter"), (dict(scale_jitter=(0, 1)), "scale_jitter"),
     (dict(scale_jitter=0.5), "scale_jitter must be 2 numbers"),
-    (dict(loss_weights={"loss_masks": 1}), "'loss_masks' is no loss; the nearest is 'loss_mask'"),
+    (dict(loss_weights={"loss_masks": 1}), "'loss_masks' is no loss of the model; the nearest is 'loss_mask'"),
     (dict(loss_weights={"loss_mask": -1}), "'loss_mask'. must be a finite number of at least 0, got -1"),
     (dict(lr=-1e-3), "lr must be"), (dict(lr="a"), "lr must be"),
     (dict(scale_jitter=(0.001, 1)), "scale_jitter.0. must be a number from 0.1 to 10, got 0.001"),

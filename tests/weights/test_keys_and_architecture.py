@@ -31,6 +31,24 @@ def test_version_2_is_inferred_with_its_classes():
     assert architecture == {"builder": "maskrcnn_resnet50_fpn_v2", "num_classes": 5, "config": {}}
 
 
+def test_a_state_dict_without_a_mask_branch_is_a_faster_rcnn():
+    with pytest.warns(InputWarning, match="trained with unfrozen batch norm"):      # torchvision's random start
+        architecture = infer_architecture(state_of("fasterrcnn_resnet50_fpn"))
+    assert architecture == {"builder": "fasterrcnn_resnet_fpn", "num_classes": 91,
+                            "config": {"body": "resnet50", "norm_eps": 1e-5}}
+    v2 = {name: array for name, array in state_of("maskrcnn_resnet50_fpn_v2").items() if ".mask_" not in name}
+    assert infer_architecture(v2) == {"builder": "fasterrcnn_resnet50_fpn_v2", "num_classes": 5, "config": {}}
+
+
+@pytest.mark.parametrize("missing", ["roi_heads.mask_predictor.mask_fcn_logits.weight",
+                                     "roi_heads.box_predictor.bbox_pred.weight"])
+def test_a_model_without_one_of_its_last_layers_is_incomplete(missing):
+    state = state_of("frozen_resnet18")
+    del state[missing]
+    with pytest.raises(InputError, match=f"an incomplete model: '{missing}' is missing"):
+        infer_architecture(state)
+
+
 def test_unfrozen_batch_norm_is_frozen_with_a_warning():
     with pytest.warns(InputWarning, match="trained with unfrozen batch norm"):
         architecture = infer_architecture(state_of("maskrcnn_resnet50_fpn"))
@@ -40,7 +58,6 @@ def test_unfrozen_batch_norm_is_frozen_with_a_warning():
 def test_what_is_no_mask_rcnn_is_called_by_its_name():
     classifier = {"conv1.weight": np.zeros((64, 3, 7, 7)), "fc.weight": np.zeros((1000, 512))}
     for state, reason in [
-        (state_of("fasterrcnn_resnet50_fpn"), "a Faster R-CNN, which has no mask head"),
         (classifier, r"an image classifier \(ResNet\)"),
         ({"a": np.zeros(1)}, "no Mask R-CNN: expected names such as .*, got 'a'"),
         ({}, "got none at all"),
@@ -65,7 +82,7 @@ def test_a_body_with_another_number_of_blocks_is_refused():
 
 def test_version_2_on_another_body_is_refused():
     state = {**state_of("frozen_resnet18"), "rpn.head.conv.1.0.weight": np.zeros(1)}
-    with pytest.raises(InputError, match="version-2 Mask R-CNN on resnet18"):
+    with pytest.raises(InputError, match="version 2 on resnet18"):
         infer_architecture(state)
 
 

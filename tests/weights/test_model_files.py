@@ -22,6 +22,7 @@ from npmaskrcnn.weights import (
     write_npz,
     write_safetensors,
 )
+from npmaskrcnn.zoo import fasterrcnn_resnet_fpn
 from tests.weights import forge
 
 NAMES = ["background", "circle", "square"]
@@ -172,9 +173,64 @@ def test_load_into_a_like_model_reports_and_brings_class_names(tmp_path, model):
 def test_the_published_file_is_recognized_by_its_digest(tmp_path, monkeypatch):
     (tmp_path / "abc").write_bytes(b"abc")
     assert published_norm_eps(tmp_path / "abc") == 1e-5
-    monkeypatch.setattr(model_files, "PUBLISHED_COCO_V1", "ba7816bf")  # SHA-256 of "abc"
+    monkeypatch.setattr(model_files, "PUBLISHED_COCO_V1", ("12345678", "ba7816bf"))  # SHA-256 of "abc"
     with pytest.warns(InputWarning, match="published as COCO_V1"):
         assert published_norm_eps(tmp_path / "abc") == 0.0
+
+
+def test_the_published_files_are_those_of_torchvision():
+    # in the file names of MaskRCNN_ResNet50_FPN_Weights.COCO_V1 and FasterRCNN_ResNet50_FPN_Weights.COCO_V1
+    assert set(model_files.PUBLISHED_COCO_V1) == {"bf2d0c1e", "258fb6c6"}
+
+
+# ---- without a mask branch ----
+
+@pytest.fixture(scope="module")
+def boxes_only():
+    """A tiny model without a mask branch, whose weights are no first ones."""
+    model, rng = models.fasterrcnn_tiny(3, dimensions={"widths": (8, 12, 16, 20)}), np.random.default_rng(8)
+    model.load_state_dict({name: rng.uniform(0.1, 0.3, array.shape) for name, array in model.state_dict().items()})
+    model.class_names = NAMES
+    return model
+
+
+def test_a_model_without_a_mask_branch_comes_back_by_every_way(tmp_path, boxes_only):
+    save(boxes_only, tmp_path / "m.npz")
+    export(tmp_path / "m.npz", tmp_path / "m.safetensors")
+    write_safetensors(tmp_path / "bare.safetensors", boxes_only.state_dict())
+    for name in ("m.npz", "m.safetensors", "bare.safetensors"):
+        got = load(tmp_path / name)
+        assert got.architecture["builder"] == "fasterrcnn_tiny" and not got.roi_heads.has_masks
+        assert got.architecture == boxes_only.architecture
+        assert_same_state(got.state_dict(), boxes_only.state_dict())
+
+
+def test_a_bare_state_dict_of_faster_rcnn_goes_into_its_builder(tmp_path):
+    rng = np.random.default_rng(9)
+    state = models.fasterrcnn_resnet_fpn("resnet18", 5, rng=rng).state_dict()
+    write_npz(tmp_path / "bare.npz", state)
+    for got in (load(tmp_path / "bare.npz"), fasterrcnn_resnet_fpn("resnet18", tmp_path / "bare.npz", 5)):
+        assert got.architecture["builder"] == "fasterrcnn_resnet_fpn" and got.architecture["config"]["norm_eps"] == 1e-5
+        assert_same_state(got.state_dict(), state)
+
+
+def test_new_heads_of_a_model_without_a_mask_branch_are_two(tmp_path, boxes_only):
+    save(boxes_only, tmp_path / "m.npz")
+    model = load_with_new_heads(tmp_path / "m.npz", 6, np.random.default_rng(1), min_size=96)
+    assert model.num_classes == 6 and model.config.max_size == 192 and not model.roi_heads.has_masks
+    changed = {name for name, array in model.state_dict().items()
+               if not np.array_equal(array, boxes_only.state_dict()[name])}
+    assert changed == {f"roi_heads.box_predictor.{layer}.{part}" for layer in ("cls_score", "bbox_pred")
+                       for part in ("weight", "bias")}
+
+
+def test_a_mask_branch_that_only_one_side_has_is_said_first(tmp_path, model, boxes_only):
+    save(model, tmp_path / "masks.npz")
+    save(boxes_only, tmp_path / "boxes.npz")
+    with pytest.raises(InputError, match="masks.npz: has a mask branch, the model has none; "):
+        load_into(models.fasterrcnn_tiny(3), tmp_path / "masks.npz")
+    with pytest.raises(InputError, match="boxes.npz: has no mask branch, the model has one; "):
+        load_into(models.maskrcnn_tiny(3), tmp_path / "boxes.npz")
 
 
 @pytest.mark.parametrize("change, reason", [
