@@ -40,6 +40,35 @@ MOBILENET_V3_LARGE = [
     Inverted(5, 672, 160, True, "hardswish", 2), *2 * [Inverted(5, 960, 160, True, "hardswish", 1)]]    # 32
 
 
+def stages_of_inverted_blocks(blocks, widths):
+    """Make the rows of a small body: so many blocks and so many channels a stage, each of which halves the map.
+
+    The first stage looks at nothing wide: at its size, expanding would cost most. The later ones expand threefold and
+    weigh their channels; hardswish comes in the last two, where maps are small, as in the paper.
+
+    Returns
+    -------
+    rows : list of Inverted
+    returned : list of int
+        Of the body's children, those that end a stage; the last stage is ended by the last convolution.
+
+    Examples
+    --------
+    >>> rows, returned = stages_of_inverted_blocks((1, 2), (8, 12))
+    >>> rows[1], returned
+    (Inverted(kernel=5, expanded=24, out=12, squeeze=True, activation='relu', stride=2), [1, 4])
+    """
+    rows, returned, channels = [], [], widths[0]
+    for stage, (depth, width) in enumerate(zip(blocks, widths)):
+        for i in range(depth):
+            expanded = channels if stage == 0 else 3 * channels
+            activation = "relu" if stage < 2 else "hardswish"
+            rows.append(Inverted(5 if stage else 3, expanded, width, stage > 0, activation, 1 if i else 2))
+            channels = width
+        returned.append(len(rows))
+    return rows, [*returned[:-1], len(rows) + 1]
+
+
 class SqueezeExcitation(nn.Module):
     """``x * hardsigmoid(fc2(relu(fc1(mean of x's pixels))))``: each channel is weighed by what the image has of all.
 
@@ -123,12 +152,12 @@ class MobileNetV3(nn.ModuleList):
     returned : list of int, optional
         Which children's outputs are the feature maps; those of the last two stages if absent. Stages begin at the first
         and the last child and at every block with a stride.
-    trainable_layers : int
-        How many stages are trained, from the top.
+    trainable_layers : int, optional
+        How many stages are trained, from the top; all if absent.
     rng : np.random.Generator or None
     """
 
-    def __init__(self, blocks, norm, stem_channels=16, returned=None, trainable_layers=6, rng=None):
+    def __init__(self, blocks, norm, stem_channels=16, returned=None, trainable_layers=None, rng=None):
         stem = nn.Conv2d(3, stem_channels, 3, 2, 1, bias=False, rng=rng)
         children = [nn.ConvNormActivation(stem, norm(stem_channels), "hardswish")]
         channels = [stem_channels, *(block.out for block in blocks), 6 * blocks[-1].out]
@@ -139,8 +168,9 @@ class MobileNetV3(nn.ModuleList):
         starts = [0, *(i for i, block in enumerate(blocks, start=1) if block.stride > 1), len(blocks) + 1]
         self.returned = starts[-2:] if returned is None else returned
         self.out_channels = [channels[i] for i in self.returned]
-        for child in children[: [*starts, len(children)][len(starts) - trainable_layers]]:
-            child.freeze()
+        if trainable_layers is not None:
+            for child in children[: [*starts, len(children)][len(starts) - trainable_layers]]:
+                child.freeze()
 
     def forward(self, x, notes):
         """Turn (N, H, W, 3) into the list of feature maps."""

@@ -50,7 +50,7 @@ def build(architecture, arrays):
     if not isinstance(config, dict) or not _is_modest(config):
         raise InputError("its architecture has a config that no model can have")
     if config.get("dimensions") is not None:
-        _judge_dimensions(config["dimensions"], models.has_mask_branch(builder), arrays)
+        _judge_dimensions(config, models.has_mask_branch(builder), arrays)
     if forbidden := [name for name in NOT_FROM_A_FILE if name in config]:
         raise InputError(f"its architecture has a config with {forbidden[0]!r}, which no file may choose")
     if builder == "maskrcnn_tiny" and "dimensions" not in config:   # of before they were stored
@@ -61,14 +61,15 @@ def build(architecture, arrays):
         raise InputError(f"its architecture cannot be built ({error})") from None
 
 
-def _judge_dimensions(dimensions, masks, arrays):
+def _judge_dimensions(config, masks, arrays):
     """Raise `InputError` if a tiny model of such dimensions has more weights than the file; allocates nothing."""
-    sizes = models.checked_dimensions(dimensions, masks=masks)
+    sizes = models.checked_dimensions(config["dimensions"], masks=masks)
     channels, widths = sizes["fpn_channels"], sizes["widths"]
     layers = (channels, *sizes.get("mask_layers", ()))
     # the weights of most layers, each with its input and output channels
-    needed = 9 * sum(blocks * width ** 2 for blocks, width in zip(sizes["blocks"], widths, strict=True))
-    needed += 9 * sum(a * b for path in (widths, layers) for a, b in pairwise(path))
+    kernel = 1 if config.get("body") == "mobilenet" else 9
+    needed = kernel * sum(blocks * width ** 2 for blocks, width in zip(sizes["blocks"], widths, strict=True))
+    needed += kernel * sum(a * b for a, b in pairwise(widths)) + 9 * sum(a * b for a, b in pairwise(layers))
     needed += 9 * 5 * channels ** 2 + 4 * layers[-1] ** 2 * masks
     needed += sizes["representation_size"] * (49 * channels + sizes["representation_size"])
     there = sum(array.size for array in arrays.values())
