@@ -34,7 +34,7 @@ def test_state_dicts_have_torchvisions_keys_and_shapes_in_its_order(name, frozen
     model, stored = empty(frozen), STORED["models"][name]
     assert [[key, list(value.shape)] for key, value in model.state_dict().items()] == stored["state"]
     assert sum(p.data.size for p in model.parameters()) == stored["num_parameters"]
-    assert stored["num_parameters"] == (19_386_354 if frozen else 19_410_754)      # the first as torchvision publishes it
+    assert stored["num_parameters"] == (19_386_354 if frozen else 19_410_754)      # frozen: as published
     assert {key for key, _ in stored["state"]} >= {"backbone.body.0.0.weight", "backbone.body.15.block.2.fc2.bias"}
 
 

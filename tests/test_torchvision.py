@@ -80,7 +80,7 @@ class TestFloat64:
     def test_maps_anchors_and_rpn_outputs(self, double):
         stored, stages, _ = double
         compared = named(stages, *BEFORE_DECISIONS)
-        assert len(compared) in (1 + 4 + 5 + 3 * 5, 1 + 2 + 3 + 3 * 3)      # the second on MobileNet: two maps, three levels
+        assert len(compared) in (1 + 4 + 5 + 3 * 5, 1 + 2 + 3 + 3 * 3)      # on MobileNet: 2 maps, 3 levels
         for name, array in compared.items():
             assert_alike(array, stored[name], name, 1e-12)      # rounding of sums over some thousand products
 
