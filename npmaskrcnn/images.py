@@ -112,22 +112,19 @@ def read_image(path, white=None):
 
 
 @contextlib.contextmanager
-def open_image(path):
-    """A file as a decoded Pillow image, whatever its mode, within a block; InputError with the path if that fails."""
+def open_image(path, only_first=True):
+    """A file as a decoded Pillow image, whatever its mode, within a block; InputError with the path if that fails.
+
+    Of several pictures it is the first, with a warning if it is the `only_first` that is wanted.
+    """
     with naming(path), open_regular(path, "an image file") as file:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)   # the limit below is lower
                 image = Image.open(file, formats=_formats())
             judge_size(image.size[::-1], str(path))
-            # An MPO is one photograph, with a preview or a depth map behind it.
-            num_pictures = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-            image.seek(0)   # counting them may have turned the pages
-            # Its decoder's raw mode is one of 16 bits, and the image's is not: the lower 8 are about to be lost.
-            loses_bits = not image.mode.startswith("I") and re.search(";16[BLN]", str(image.tile)) is not None
-            white_is_zero = getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0
-            image.load()
-            image.info.update({UPPER_BITS: loses_bits, WHITE_IS_ZERO: white_is_zero})
+            num_pictures = count_pictures(image)
+            _load_picture(image, 0)     # counting them may have turned the pages
         except (InputError, MemoryError):
             raise
         except UnidentifiedImageError:
@@ -136,9 +133,36 @@ def open_image(path):
             raise Unreadable(f"has too many pixels; {too_large_advice()}") from None
         except Exception as error:   # Pillow's parsers let through whatever a damaged file makes them raise
             raise Unreadable(f"is damaged or incomplete ({_reason(error)})") from None
-        if num_pictures > 1:
+        if only_first and num_pictures > 1:
             warn(f"{path}: holds {num_pictures} pictures; only the first is used")
         yield image
+
+
+def read_pictures(path, white=None):
+    """Yield all pictures in a file, an animation or pages, one after the other; each like that of `read_image`."""
+    with open_image(path, only_first=False) as image:
+        for i in range(count_pictures(image)):
+            try:
+                _load_picture(image, i)
+            except Exception as error:
+                raise Unreadable(f"picture {i} is damaged or incomplete ({_reason(error)})") from None
+            yield np.array(_pillow_to_array(image, str(path), white))   # a copy: Pillow draws the next over this one
+
+
+def count_pictures(image):
+    """Return how many pictures are in an open file."""
+    # An MPO is one photograph, with a preview or a depth map behind it.
+    return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+
+
+def _load_picture(image, number):
+    """Decode one of the pictures in a file, and note what its mode does not tell."""
+    image.seek(number)
+    # Its decoder's raw mode is one of 16 bits, and the image's is not: the lower 8 are about to be lost.
+    loses_bits = not image.mode.startswith("I") and re.search(";16[BLN]", str(image.tile)) is not None
+    white_is_zero = getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0
+    image.load()
+    image.info.update({UPPER_BITS: loses_bits, WHITE_IS_ZERO: white_is_zero})
 
 
 def _divided_by_white(image, white, name, dtype):

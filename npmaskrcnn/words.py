@@ -13,7 +13,7 @@ def count(number, noun):
     >>> count(1, "box"), count(4092, "anchor"), count(0, "detection")
     ('1 box', '4,092 anchors', 'no detection')
     """
-    plural = noun if number <= 1 else noun + ("es" if noun.endswith(("x", "ss")) else "s")
+    plural = noun if number <= 1 else noun + ("es" if noun.endswith(("x", "ss", "ch")) else "s")
     return f"{number:,} {plural}" if number else f"no {noun}"
 
 

@@ -20,7 +20,8 @@ from PIL import Image
 from npmaskrcnn import MaskRCNN, __version__, cli, load, plots, rle, save
 from npmaskrcnn.commands import demo
 from npmaskrcnn.commands.train import shapes_validation
-from npmaskrcnn.datasets import CocoDataset, ShapesDataset, read_detections, shapes_test_set, write_coco
+from npmaskrcnn.datasets import (CocoDataset, ShapesDataset, ShapesFilm, read_detections, shapes_test_set,
+                                 write_coco)
 from npmaskrcnn.fast import threads
 from npmaskrcnn.images import read_image
 from npmaskrcnn.ops import box_iou
@@ -59,7 +60,7 @@ def test_version(capsys):
 
 
 @pytest.mark.parametrize("command", [["demo"], ["train", "shapes"], ["train", "coco"], ["evaluate"], ["detect"],
-                                     ["overfit"], ["export"]])
+                                     ["track"], ["overfit"], ["export"]])
 def test_every_help_shows_an_example_that_parses(capsys, monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "200")         # no line breaks in the example
     code, out, _ = run(capsys, *command, "--help")
@@ -396,6 +397,16 @@ def test_names_that_the_terminal_cannot_show_and_a_foreign_backend_do_no_harm(tm
     (["overfit", "--steps", "99999999999999999999999"], "steps"),
     (["dance"], "dance"),
     (["detect", "no-such-file.png"], "no-such-file.png"),
+    (["track", "no-such-film.gif"], "no-such-film.gif: no such file"),
+    (["track", SAMPLE], "instances.json: is not an image"),
+    (["track", "shapes", "--frames", "0"], "error: --frames must be a"),
+    (["track", "shapes", "--seed", "-1"], "error: --seed must be a"),
+    (["track", "shapes", "--score-threshold", "7"], "error: --score-threshold must be a"),
+    (["track", "shapes", "--birth-score", "-1"], "error: --birth-score must be a"),
+    (["track", "shapes", "--min-iou", "0"], "error: --min-iou must be a"),
+    (["track", "shapes", "--patience", "-1"], "error: --patience must be a"),
+    (["track", "shapes", "--fps", "0"], "error: --fps must be a"),
+    (["track", PICTURE, "--frames", "9"], "--frames goes with the film of shapes only"),
     (["detect", PICTURE, "--score", "7"], "--score"),
     (["detect", PICTURE, "--score", "nan"], "--score"),
     (["detect", PICTURE, "--iou", "-1"], "--iou"),
@@ -598,3 +609,119 @@ def test_many_objects_in_a_picture_are_proposed_and_a_change_of_size_is_said(cap
     assert f"up to {most} objects in a picture: {8 * most} proposals (of 40)" in out
     assert "a picture of 256 x 256 pixels is resized to 128 x 128 (--min-size)" in out
     assert load(tmp_path / "run" / "model.npz").config.rpn_post_nms_top_n_test == 8 * most
+
+
+# ---- track ----
+
+FILM = ShapesFilm(5, 2, (80, 112), seed=6)      # two that are apart, in every frame
+
+
+@pytest.fixture
+def frames(tmp_path):
+    """A folder of the film's frames, whose names do not sort as texts, and with what is no frame beside them."""
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for i in range(5):
+        Image.fromarray(FILM[i][0]).save(folder / f"f{3 * i + 1}.png")      # f1, f4, f7, f10, f13
+    (folder / "notes.txt").write_text("mine")
+    (folder / ".hidden.png").write_text("somebody's")
+    return folder
+
+
+def table_of(folder):
+    header, *rows = [line.split(",") for line in (folder / "tracks.csv").read_text().splitlines()]
+    assert header == ["frame", "track", "label", "score", "x1", "y1", "x2", "y2"]
+    return rows
+
+
+def film_of(path):
+    """All frames of a GIF, (T, H, W, 3)."""
+    with Image.open(path) as film:
+        frames = []
+        for i in range(film.n_frames):
+            film.seek(i)
+            frames.append(np.asarray(film.convert("RGB")))
+    return np.array(frames)
+
+
+def save_pages(path, **options):
+    pages = [Image.fromarray(FILM[i][0]) for i in range(5)]
+    pages[0].save(path, save_all=True, append_images=pages[1:], **options)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["folder", "gif", "tiff"])
+def test_track_follows_the_objects_of_a_folder_a_gif_and_pages_in_their_order(capsys, tmp_path, frames, kind):
+    source = frames if kind == "folder" else save_pages(tmp_path / f"film.{kind}")
+    code, out, errors = run(capsys, "track", source, "--out", tmp_path / "out")
+    assert code == 0 and "2 tracks in 5 frames" in out and not any("warning" in line for line in errors), (out, errors)
+    rows = table_of(tmp_path / "out")
+    assert [(row[0], row[1]) for row in rows] == [(str(i), number) for i in range(5) for number in "01"]
+    for row in rows:
+        target = FILM.target(int(row[0]))
+        box = np.array([row[4:]], float)
+        best = box_iou(box, target.boxes)[0].argmax()
+        assert box_iou(box, target.boxes)[0, best] > 0.8
+        assert row[2] == FILM.class_names[target.labels[best]] and 0.5 < float(row[3]) <= 1
+    assert {int(row[1]): row[2] for row in rows} == {int(row[1]): row[2] for row in rows[:2]}
+
+
+def test_every_object_keeps_its_color_through_the_film(capsys, tmp_path, frames):
+    assert run(capsys, "track", frames, "--out", tmp_path / "out")[0] == 0
+    shown = film_of(tmp_path / "out" / "tracks.gif").astype(int)
+    assert shown.shape == (5, 240, 336, 3)          # three times as large
+    for row in table_of(tmp_path / "out"):
+        x1, y1, x2, _ = (3 * float(side) for side in row[4:])
+        color = np.array([int(plots.style.track_color(int(row[1]))[k:k + 2], 16) for k in (1, 3, 5)])
+        upper_side = shown[int(row[0]), int(y1) + 1, round((x1 + x2) / 2):round(x2) - 3]
+        assert np.abs(np.median(upper_side, axis=0) - color).max() <= 4
+
+
+def test_track_replaces_nothing_unless_told_and_its_own_source_never(capsys, tmp_path):
+    source = save_pages(tmp_path / "tracks.gif")
+    assert "holds tracks.gif already" in error_line(capsys, "track", source, "--out", tmp_path)
+    assert "is what is looked at" in error_line(capsys, "track", source, "--out", tmp_path, "--overwrite")
+    assert run(capsys, "track", source, "--out", tmp_path / "out")[0] == 0
+    assert "tracks.gif, tracks.csv already" in error_line(capsys, "track", source, "--out", tmp_path / "out")
+    assert run(capsys, "track", source, "--out", tmp_path / "out", "--overwrite")[0] == 0
+
+
+def test_track_draws_shapes_and_counts_identity_switches(capsys, tmp_path):
+    words = ["track", "shapes", "--frames", 4, "--objects", 2, "--seed", 5]
+    code, out, errors = run(capsys, *words, "--out", tmp_path)
+    assert code == 0 and "no identity switch; of 8 objects in all frames" in out, (out, errors)
+    assert any(line.startswith("following: 4 of 4") for line in errors)
+    assert run(capsys, *words[:4], "--objects", 0, "--out", tmp_path / "none")[0] == 0
+    assert table_of(tmp_path / "none") == [] and len(film_of(tmp_path / "none" / "tracks.gif")) > 0
+
+
+def test_track_keeps_what_is_done_when_it_is_interrupted(capsys, tmp_path, frames, monkeypatch):
+    predict, calls = MaskRCNN.predict, []
+
+    def until_the_second(model, *arguments, **options):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return predict(model, *arguments, **options)
+
+    monkeypatch.setattr(MaskRCNN, "predict", until_the_second)
+    code, out, errors = run(capsys, "track", frames, "--out", tmp_path / "out")
+    assert code == 130 and "2 tracks in 4 frames" in out and "interrupted" in errors[-1]
+    assert len(film_of(tmp_path / "out" / "tracks.gif")) == 4 and {row[0] for row in table_of(tmp_path / "out")} == {
+        "0", "1", "2", "3"}
+
+
+def test_track_says_what_is_wrong_with_a_film_before_it_begins(capsys, tmp_path, frames):
+    words = ["--out", tmp_path / "out"]
+    (tmp_path / "empty").mkdir()
+    assert "empty: holds no picture" in error_line(capsys, "track", tmp_path / "empty", *words)
+    gif = save_pages(tmp_path / "film.gif")
+    gif.write_bytes(gif.read_bytes()[:-3000])
+    line = error_line(capsys, "track", gif, *words)
+    assert "film.gif: " in line and "damaged or incomplete" in line
+    Image.new("RGB", (111, 80)).save(frames / "f7.png")
+    assert ("frame 2 has 111 x 80 pixels, those before 112 x 80; all frames of a film must have one size"
+            in error_line(capsys, "track", frames, *words))
+    (frames / "f7.png").write_bytes(PICTURE.read_bytes()[:200])
+    assert "f7.png: is damaged" in error_line(capsys, "track", frames, *words)
+    assert not (tmp_path / "out").exists()

@@ -1,5 +1,7 @@
 """What several commands need: options that they share, and a model out of a file."""
 
+import os
+
 from ..config import LARGEST_NUMBER
 from ..errors import InputError
 from ..files import read_text
@@ -36,6 +38,18 @@ def add_model(parser):
                         "is a bare state dict)")
     parser.add_argument("--max-size", type=int, metavar="PIXELS",
                         help="bound on their longer side, which wins (default: the same, 1333)")
+
+
+def judge_replacing(folder, names, sources, overwrite):
+    """Refuse to replace files of these names, unless told to, and to replace a source of this command in any case."""
+    found = [name for name in names if (folder / name).exists()]
+    if found and not overwrite:
+        raise InputError(f"{folder}: holds {', '.join(found)} already; choose another folder (--out), or replace "
+                         f"{'them' if len(found) > 1 else 'it'} (--overwrite)")
+    for name in found:
+        if any(os.path.samefile(folder / name, source) for source in sources):
+            raise InputError(f"{folder / name}: is what is looked at, and would be replaced; choose another folder "
+                             "(--out)")
 
 
 def load_model(weights):

@@ -30,6 +30,15 @@ from ..structures import Target, mask_extents
 TEST_SEED = 20170320
 
 
+class Shape(NamedTuple):
+    """One shape as it is drawn: of which class, how large, where, in which color."""
+    label: int
+    half: float                # half its size, in pixels
+    x: float                   # of the center
+    y: float
+    color: np.ndarray          # (3,) uint8
+
+
 class Scene(NamedTuple):
     """What a picture shows, before it is colored; objects from the back to the front."""
     background: np.ndarray     # (3,) uint8
@@ -94,7 +103,7 @@ class ShapesDataset:
 
     def __repr__(self):
         size = " to ".join(f"{h} x {w}" for h, w in dict.fromkeys((self.smallest_size, self.largest_size)))
-        return f"ShapesDataset({len(self)} images of {size}, seed {self.seed}, {', '.join(self.kinds)})"
+        return f"{type(self).__name__}({len(self)} images of {size}, seed {self.seed}, {', '.join(self.kinds)})"
 
     def __getitem__(self, index):
         """Image `index` and what is in it.
@@ -136,22 +145,32 @@ class ShapesDataset:
 
     def _draw(self, index):
         """The scene of image `index`, and the generator from which its noise comes."""
-        (height, width), rng = self._start(index)
+        size, rng = self._start(index)
         background = rng.integers(0, 256, 3, dtype=np.uint8)
         num_shapes = int(rng.integers(self.min_objects, self.max_objects + 1))
-        labels = np.zeros(num_shapes, np.int64)
-        colors = np.zeros((num_shapes, 3), np.uint8)
-        layers = np.zeros((num_shapes, height, width), bool)
-        for i in range(num_shapes):
-            labels[i] = rng.integers(1, len(self.kinds) + 1)
-            half = rng.uniform(0.10, 0.25) * min(height, width)
-            center_x, center_y = rng.uniform(half, width - half), rng.uniform(half, height - half)
-            colors[i] = _contrasting_color(background, rng)
-            x = np.arange(width)[None, :] + (0.5 - center_x)
-            y = np.arange(height)[:, None] + (0.5 - center_y)
-            layers[i] = SHAPES[self.kinds[labels[i] - 1]](x, y, half)
+        shapes = [self._new_shape(size, background, rng) for _ in range(num_shapes)]
+        return self._arrange(size, background, shapes)[0], rng
+
+    def _new_shape(self, size, background, rng):
+        """A shape that lies within the picture and stands out from its ground."""
+        height, width = size
+        label = int(rng.integers(1, len(self.kinds) + 1))
+        half = rng.uniform(0.10, 0.25) * min(height, width)
+        x, y = rng.uniform(half, width - half), rng.uniform(half, height - half)
+        return Shape(label, half, x, y, _contrasting_color(background, rng))
+
+    def _arrange(self, size, background, shapes):
+        """The scene of some shapes, later ones in front, and the indices of those that can be seen."""
+        height, width = size
+        layers = np.zeros((len(shapes), height, width), bool)
+        for i, shape in enumerate(shapes):
+            x = np.arange(width)[None, :] + (0.5 - shape.x)
+            y = np.arange(height)[:, None] + (0.5 - shape.y)
+            layers[i] = SHAPES[self.kinds[shape.label - 1]](x, y, shape.half)
         masks, keep = _visible(layers, self.min_visible)
-        return Scene(background, colors[keep], labels[keep], layers[keep], masks[keep]), rng
+        colors = np.array([shape.color for shape in shapes], np.uint8).reshape(-1, 3)
+        labels = np.array([shape.label for shape in shapes], np.int64)
+        return Scene(background, colors[keep], labels[keep], layers[keep], masks[keep]), keep
 
 
 def shapes_test_set(num_images=200):

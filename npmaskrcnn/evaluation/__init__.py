@@ -9,3 +9,4 @@ from .. import rle
 from .coco_ap import evaluate
 from .figures import Evaluation, Figures
 from .inspection import DetectionMatches, PrecisionRecall, confusion_matrix, match_detections, precision_recall
+from .tracks import TrackFigures, measure_tracks

@@ -111,7 +111,7 @@ def _correlate(x, weight, stride, padding, out_size, groups, bias=None, shortcut
     Outside the image x is zero. `padding` may be negative (start inside the image); `out_size` says how far
     to go. On top of that come the shortcut and the ReLU.
     """
-    if is_worthwhile(len(x), out_size, weight.shape, stride, groups):
+    if is_worthwhile(x, out_size, weight.shape, stride, groups):
         def finish(out, part):
             _finish(out, bias, None if shortcut is None else shortcut[part], relu)
 
@@ -148,7 +148,7 @@ def _finish(out, bias, shortcut, relu):
 
 def _weight_gradient(x, dy, weight_shape, stride, padding, groups):
     """``dweight[a, b] = sum over (i, j) of x[i * stride + a - padding, ...].T @ dy[i, j]``."""
-    if is_worthwhile(len(x), dy.shape[1:3], weight_shape, stride, groups, gradient=True):
+    if is_worthwhile(x, dy.shape[1:3], weight_shape, stride, groups, gradient=True):
         return weight_gradient_of_tiles(x, dy, padding)
 
     kh, kw, c_group, c_out = weight_shape

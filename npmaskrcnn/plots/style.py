@@ -29,6 +29,10 @@ from ..words import printable
 # Okabe and Ito (2008), "Color universal design", without black; label 1 takes the first.
 CLASS_COLORS = ("#E69F00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 BACKGROUND_COLOR = "#8C8C8C"
+# Tracks of a film by their number: from Kelly (1965), "Twenty-two colors of maximum contrast", the lively ones, in his
+# order, in which each stands out from those before. They come round again; the number tells who is who.
+TRACK_COLORS = ("#FFB300", "#803E75", "#FF6800", "#A6BDD7", "#C10020", "#007D34", "#F6768E", "#00538A", "#93AA00",
+                "#7F180D")
 POSITIVE, NEGATIVE, IGNORED = "#009E73", "#D55E00", "#5A5A5A"
 GROUND_TRUTH = "#111111"
 LEVEL_COLORS = ("#5B1A8B", "#2F6FD0", "#1FA187", "#6CC04A", "#F0B400")   # P2, P3, P4, P5, P6
@@ -95,6 +99,11 @@ def tiles(number, columns, width, height):
 def class_color(label):
     """Color of a class by its label; 0, the background, is gray."""
     return CLASS_COLORS[(int(label) - 1) % len(CLASS_COLORS)] if label > 0 else BACKGROUND_COLOR
+
+
+def track_color(number):
+    """Color of a track by its number."""
+    return TRACK_COLORS[int(number) % len(TRACK_COLORS)]
 
 
 def class_name(label, class_names=None):
