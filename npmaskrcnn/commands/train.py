@@ -24,7 +24,7 @@ from .common import add_boxes_only, add_out, add_white, load_model
 # 3 is as good as 2.
 SHAPES_MASK_WEIGHT = 2.0
 NUM_SHAPES = 100_000     # not from --steps: a run that is taken up for more steps has the same images
-MODELS = ("tiny", *models.BODIES, "resnet50_v2")
+MODELS = ("tiny", *models.BODIES, "resnet50_v2", "mobilenet_v3_large")
 
 
 def add_arguments(parser):
@@ -171,6 +171,8 @@ def _model(options, stored, num_classes, rng):
     family = "fasterrcnn" if options.boxes_only else "maskrcnn"
     if options.model == "resnet50_v2":
         return getattr(models, f"{family}_resnet50_fpn_v2")(num_classes, rng=rng, **size)
+    if options.model == "mobilenet_v3_large":
+        return getattr(models, f"{family}_mobilenet_v3_large_fpn")(num_classes, rng=rng, **size)
     if options.model not in (None, "tiny"):
         return getattr(models, f"{family}_resnet_fpn")(options.model, num_classes, rng=rng, **size)
     return getattr(models, f"{family}_tiny")(num_classes, rng=rng, **models.with_room(f"{family}_tiny", size))
