@@ -50,7 +50,7 @@ def add_arguments(parser):
                       help="random zoom, such as 0.8 1.2")
     add_white(coco)
     coco.set_defaults(datasets=_coco)
-    _add_common(shapes, 1200, SHAPES_MASK_WEIGHT)
+    _add_common(shapes, 1000, SHAPES_MASK_WEIGHT)
     _add_common(coco, 1800, 1.0)
 
 
