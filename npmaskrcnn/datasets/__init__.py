@@ -9,4 +9,5 @@ from .coco_write import warn_of_shared_images, write_coco
 from .label_maps import masks_from_label_map, read_label_map
 from .polygons import polygons_to_mask
 from .results import detections_to_coco, read_detections, write_detections
+from .rings import RingsDataset
 from .shapes import TEST_SEED, ShapesDataset, shapes_test_set

@@ -32,7 +32,7 @@ TEST_SEED = 20170320
 
 class Scene(NamedTuple):
     """What a picture shows, before it is colored; objects from the back to the front."""
-    background: np.ndarray     # (3,) uint8
+    background: np.ndarray     # (3,) uint8, or (H, W, 3) where the ground is no plain one
     colors: np.ndarray        # (N, 3) uint8
     labels: np.ndarray         # (N,) int64
     layers: np.ndarray         # (N, H, W) bool, each shape whole
@@ -146,7 +146,7 @@ class ShapesDataset:
             labels[i] = rng.integers(1, len(self.kinds) + 1)
             half = rng.uniform(0.10, 0.25) * min(height, width)
             center_x, center_y = rng.uniform(half, width - half), rng.uniform(half, height - half)
-            colors[i] = _contrasting_color(background, rng)
+            colors[i] = contrasting_color(background, rng)
             x = np.arange(width)[None, :] + (0.5 - center_x)
             y = np.arange(height)[:, None] + (0.5 - center_y)
             layers[i] = SHAPES[self.kinds[labels[i] - 1]](x, y, half)
@@ -161,7 +161,7 @@ def shapes_test_set(num_images=200):
 
 # ---- what is seen ----
 
-def _contrasting_color(background, rng):
+def contrasting_color(background, rng):
     """A color that differs from the background by more than 120, summed over the channels."""
     while True:   # nine draws in ten are accepted
         color = rng.integers(0, 256, 3, dtype=np.uint8)

@@ -15,7 +15,7 @@ from .. import models
 from ..errors import InputError, warn
 from ..stages.resnet import bottleneck
 
-BUILDERS = ("maskrcnn_tiny", "maskrcnn_resnet_fpn", "maskrcnn_resnet50_fpn_v2")
+BUILDERS = ("maskrcnn_tiny", "maskrcnn_resnet_fpn", "maskrcnn_resnet50_fpn_v2", "maskrcnn_variant")
 
 # (blocks in layer1..4, whether they are bottlenecks, groups of their 3x3 convolution) -> name
 BODIES = {(blocks, block is bottleneck, grouped.get("groups", 1)): name
