@@ -47,7 +47,7 @@ THREE_SEEDS = ("baseline", "roi_pool", "unaligned", "softmax", "mlp_masks", "c4_
 # The dots in and out of the rings are smaller than the shapes.
 TASKS = {"shapes": (ShapesDataset, {}),
          "rings": (RingsDataset, {"anchor_sizes": ((12,), (20,), (32,), (48,), (72,))})}
-KINDS = {"box": "bbox", "mask": "segm"}
+KINDS = "box", "mask"
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "parts"
 
 
@@ -83,8 +83,8 @@ def build(name, task, seed):
 def loss_weights(name, model):
     """Return by how much each loss of the model counts in this run."""
     weights = {"loss_mask": SHAPES_MASK_WEIGHT}
-    return {loss: weights.get(loss, 1.0) * VARIANTS[name].loss_factors.get(loss, 1) for loss in LOSS_NAMES
-            if loss != "loss_mask" or model.roi_heads.has_masks}
+    names = [loss for loss in LOSS_NAMES if loss != "loss_mask" or model.roi_heads.has_masks]
+    return {loss: weights.get(loss, 1.0) * VARIANTS[name].loss_factors.get(loss, 1) for loss in names}
 
 
 def train_and_measure(run, settings):
@@ -103,11 +103,12 @@ def train_and_measure(run, settings):
     measured = evaluate(test, found, ("bbox", "segm") if model.roi_heads.has_masks else ("bbox",))
     seconds = {"training": round(trained - began, 1), "evaluation": round(time.perf_counter() - trained, 1)}
     losses = {loss: round(float(log[loss][-LAST:].mean()), 4) for loss in LOSS_NAMES}
+    parts = zip(KINDS, (measured.bbox, measured.segm))
     return model, {**result, "seconds": seconds, "losses": losses,
-                   **{kind: figures(getattr(measured, part)) for kind, part in KINDS.items() if getattr(measured, part)}}
+                   **{kind: four_figures(part) for kind, part in parts if part is not None}}
 
 
-def figures(part):
+def four_figures(part):
     """Return AP, AP50, AP75 and AP90 of boxes or masks."""
     strict = part.precision[np.isclose(IOU_THRESHOLDS, 0.9), :, :, 0, -1]
     return {**{name: round(part[name], 4) for name in ("AP", "AP50", "AP75")},
@@ -126,13 +127,18 @@ def make(runs, options, settings):
         model, result = train_and_measure(run, settings)
         if name in TRAINED_VARIANTS and task == VARIANTS[name].task and seed == 0:
             save(model, make_folder(options.out, "--out") / f"{name}.npz")
-        result["command"] = f"python notebooks/scripts/parts.py --only {name} --seeds {seed} --steps {settings['steps']}"
-        result["threads"] = os.environ.get("OPENBLAS_NUM_THREADS", "not set")
-        result["versions"] = {"npmaskrcnn": npmaskrcnn.__version__, "numpy": np.__version__, "scipy": scipy.__version__,
-                              "python": platform.python_version()}
         with atomic_writer(result_file(make_folder(options.results, "--results"), *run)) as file:
-            file.write(json.dumps(result, indent=1).encode() + b"\n")
+            file.write(json.dumps({**result, **circumstances(run, settings)}, indent=1).encode() + b"\n")
     progress.update(len(left))
+
+
+def circumstances(run, settings):
+    """Return how a result came about: the command that makes it again, threads, versions."""
+    name, _, seed = run
+    return {"command": f"python notebooks/scripts/parts.py --only {name} --seeds {seed} --steps {settings['steps']}",
+            "threads": os.environ.get("OPENBLAS_NUM_THREADS", "not set"),
+            "versions": {"npmaskrcnn": npmaskrcnn.__version__, "numpy": np.__version__, "scipy": scipy.__version__,
+                         "python": platform.python_version()}}
 
 
 # ---- what the results say ----
@@ -160,33 +166,40 @@ def text(numbers, baseline=None):
     if not len(numbers) or (baseline is not None and not len(baseline)):
         return "-"
     if baseline is not None:
-        return f"{numbers.mean() - baseline.mean():+.3f}".replace("0.", ".")
+        return f"{round(numbers.mean() - baseline.mean(), 3) + 0.0:+.3f}".replace("0.", ".")     # + 0.0: no -0
     spread = f" ({numbers.min():.3f} to {numbers.max():.3f})" if len(numbers) > 1 else " once"
     return f"{numbers.mean():.3f}{spread}".replace("0.", ".")
 
 
+HEADS = ("variant", "task", "what is exchanged", "box AP", "mask AP", "mask AP75", "mask AP90", "box AP, difference",
+         "mask AP, difference", "in the paper (AP points)", "minutes a run")
+
+
 def table(results):
-    """Write the table, in markdown."""
-    heads = ["variant", "what is exchanged", "box AP", "mask AP", "mask AP75", "mask AP90", "box AP, difference",
-             "mask AP, difference", "in the paper (AP points)", "minutes a run"]
-    lines = []
-    for task, by_name in results.items():
-        first = next(iter(by_name.values()))[0]["settings"]
-        lines += [f"On {task}: {first['steps']} steps, {first['test_images']} test images; means over seeds, in brackets "
-                  "the lowest and the highest.", "", "| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-        baseline = by_name.get("baseline", [])
-        for name, runs in by_name.items():
-            figures = [text(values(runs, *which)) for which in (("box",), ("mask",), ("mask", "AP75"), ("mask", "AP90"))]
-            lost = [text(values(runs, kind), values(baseline, kind)) if name != "baseline" else "" for kind in KINDS]
-            paper = ", ".join(f"{kind} {points:+.1f}" for kind, points in VARIANTS[name].differences.items())
-            minutes = [sum(run["seconds"].values()) / 60 for run in runs if "seconds" in run]
-            diverged = f"; diverged {sum('diverged' in run for run in runs)} of {len(runs)} times" * (
-                any("diverged" in run for run in runs))
-            lines.append("| " + " | ".join([f"`{name}`", VARIANTS[name].what + diverged, *figures, *lost, paper or "",
-                                            f"{np.mean(minutes):.1f}" if minutes else "-"]) + " |")
-        lines.append("")
+    """Write the table, in markdown, and below it what was measured and what the papers say."""
+    lines = ["| " + " | ".join(HEADS) + " |", "|---" * len(HEADS) + "|"]
+    lines += ["| " + " | ".join(table_row(name, task, runs, by_name.get("baseline", []))) + " |"
+              for task, by_name in results.items() for name, runs in by_name.items()]
+    settings = next(iter(next(iter(results.values())).values()))[0]["settings"]
     claims = {name: VARIANTS[name].paper for by_name in results.values() for name in by_name if VARIANTS[name].paper}
-    return "\n".join(lines + ["What the papers say:", "", *(f"- `{name}`: {paper}" for name, paper in claims.items())]) + "\n"
+    return "\n".join([
+        *lines, "", f"{settings['steps']} steps of four images; measured on {settings['test_images']} images that no "
+        "training sees. Means over seeds, in brackets the lowest and the highest; differences are those to the mean of "
+        "the same task's baseline, in which the mask loss counts "
+        f"{SHAPES_MASK_WEIGHT:g} times and every other once.", "",
+        "What the papers say, of larger models and photographs:", "",
+        *(f"- `{name}`: {paper}" for name, paper in claims.items())]) + "\n"
+
+
+def table_row(name, task, runs, baseline):
+    """Return the cells of a variant."""
+    variant, diverged = VARIANTS[name], sum("diverged" in run for run in runs)
+    what = variant.what + f"; diverged, {diverged} of {len(runs)}" * (diverged > 0)
+    measured = [text(values(runs, *which)) for which in (("box",), ("mask",), ("mask", "AP75"), ("mask", "AP90"))]
+    lost = [text(values(runs, kind), values(baseline, kind)) if name != "baseline" else "" for kind in KINDS]
+    paper = ", ".join(f"{kind} {points:+.1f}" for kind, points in variant.differences.items())
+    minutes = [sum(run["seconds"].values()) / 60 for run in runs if "seconds" in run]
+    return [f"`{name}`", task, what, *measured, *lost, paper, f"{np.mean(minutes):.1f}" if minutes else "-"]
 
 
 def show(results, folder):

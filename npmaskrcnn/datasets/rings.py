@@ -5,8 +5,10 @@ the class "in", the other is outside and has the class "out"; the ring itself is
 alike on both sides, and a dot is so far from the ring that whoever sees the dot's neighborhood alone cannot tell.
 
 Nor does the place in the picture tell: whether two places are good depends on their distance only, so either of them is
-as likely to be the one that is in. A model has to carry what it has seen from afar down to where the dot is; that is what the top-down path of a
-feature pyramid is for. Image i depends on the seed and on i alone.
+as likely to be the one that is in. A model has to carry what it has seen from afar down to where the dot is; that is
+what the top-down path of a feature pyramid is for. (A cell of the tiny model's P2, from which boxes of this size are
+pooled, sees a square of 47 pixels without it, which ends 23 pixels from the cell, and all of the picture with it.)
+Image i depends on the seed and on i alone.
 """
 
 import numpy as np
@@ -77,7 +79,7 @@ class RingsDataset(ShapesDataset):
         ground = np.full((height, width, 3), plain)
         line = abs(np.hypot(x - center_x, y - center_y) - ring_radius) <= HALF_WIDTH
         ground[line] = contrasting_color(plain, rng)
-        masks = np.stack([SHAPES["circle"](x - dot_x, y - dot_y, radius) for (dot_x, dot_y), radius in zip(dots, radii)])
+        masks = np.stack([SHAPES["circle"](x - dot[0], y - dot[1], radius) for dot, radius in zip(dots, radii)])
         colors = np.stack([contrasting_color(plain, rng) for _ in dots])
         order = rng.permutation(2)      # so that the first is not always the one that is in
         return Scene(ground, colors[order], np.array([1, 2])[order], masks[order], masks[order]), rng

@@ -1,15 +1,17 @@
 """What parts are worth: average precision of variants of a model as dots, beside that of the model itself.
 
-A dot is one training. Trainings that differ in nothing but their seed lie apart, and so the baseline is a band as well as
-a line: from its worst seed to its best. A difference that is smaller than the band says nothing.
+A dot is one training. Trainings that differ in nothing but their seed lie apart, and so the baseline is a band as well
+as a line: from its worst seed to its best. A difference that is smaller than the band says nothing.
 """
 
 import numpy as np
 
+from .curves import GRID
 from .style import CLASS_COLORS, CURVE, INK, MUTED, SMALL, new_figure, styled
 
 PANELS = {"mask": "mask AP", "box": "box AP"}
 HERE, PAPER = CURVE, CLASS_COLORS[5]
+FARTHEST = 0.2      # below the lowest baseline; what is worse stands at the edge, with its number
 
 
 @styled
@@ -32,14 +34,16 @@ def worth(groups, paper=None):
     rows = [(title, name) for title, variants in groups.items() for name in [None, *variants] if name != "baseline"]
     figure = new_figure(9, 1.3 + 0.21 * len(rows))
     for ax, (kind, label) in zip(figure.subplots(1, len(PANELS), sharey=True), PANELS.items()):
+        baselines = {title: np.asarray(group.get("baseline", {}).get(kind, ())) for title, group in groups.items()}
+        edge = max(min((line.mean() for line in baselines.values() if len(line)), default=0) - FARTHEST, 0)
         for y, (title, name) in enumerate(rows):
-            baseline = np.asarray(groups[title].get("baseline", {}).get(kind, ()))
             if name is None:
-                _draw_baseline(ax, baseline, y, y + sum(group == title for group, _ in rows) - 1)
+                _draw_baseline(ax, baselines[title], y, y + sum(group == title for group, _ in rows) - 1)
             else:
-                _draw_row(ax, y, np.asarray(groups[title][name][kind]), baseline, (paper or {}).get(name, {}).get(kind))
-        ax.set(xlabel=label)
-        ax.grid(axis="x", color="#E5E7EB", linewidth=0.6)
+                _draw_row(ax, y, np.asarray(groups[title][name][kind]), edge)
+                _draw_claim(ax, y, baselines[title], (paper or {}).get(name, {}).get(kind))
+        ax.set(title=label[0].upper() + label[1:], xlabel="average precision")
+        ax.grid(**GRID)
         ax.set_axisbelow(True)
         ax.tick_params(axis="y", length=0)
     ax.set(ylim=(len(rows) - 0.5, -0.5))
@@ -49,8 +53,8 @@ def worth(groups, paper=None):
     _draw_legend(figure)
     means = [f"{title}: baseline {np.mean(variants['baseline']['mask']):.3f}" for title, variants in groups.items()
              if "baseline" in variants and len(variants["baseline"]["mask"])]
-    figure.set_label(f"Dots in two panels, mask AP and box AP of {len(rows) - len(groups)} variants, each beside the line "
-                     f"of its baseline. Mask AP {'; '.join(means) or 'of the baseline is unknown'}.")
+    figure.set_label(f"Dots in two panels, mask AP and box AP of {len(rows) - len(groups)} variants, each beside the "
+                     f"line of its baseline. Mask AP {'; '.join(means) or 'of the baseline is unknown'}.")
     return figure
 
 
@@ -61,13 +65,21 @@ def _draw_baseline(ax, values, first, last):
         ax.plot([values.mean()] * 2, [first - 0.1, last + 0.4], color=MUTED, linewidth=1)
 
 
-def _draw_row(ax, y, values, baseline, points):
-    """A dot for each seed on the line of their range, a stroke at the mean; and where the paper's difference leads."""
-    if len(values):
+def _draw_row(ax, y, values, edge):
+    """A dot for each seed on the line of their range, a stroke at the mean."""
+    if len(values) and values.min() < edge:
+        ax.plot(edge, y, "<", color=HERE, markersize=5)
+        ax.annotate(f"{values.mean():.3f}", (edge, y), xytext=(6, 0), textcoords="offset points", va="center",
+                    fontsize=SMALL, color=HERE)
+    elif len(values):
         ax.plot([values.min(), values.max()], [y, y], color=HERE, linewidth=1, alpha=0.5)
         ax.plot(values, [y] * len(values), "o", color=HERE, markersize=4, alpha=0.7, markeredgewidth=0)
         if len(values) > 1:
             ax.plot(values.mean(), y, "|", color=HERE, markersize=9)
+
+
+def _draw_claim(ax, y, baseline, points):
+    """Where the paper's difference leads from this baseline."""
     if points is not None and len(baseline):
         ax.plot(baseline.mean() + points / 100, y, "D", color=PAPER, markersize=5, markerfacecolor="none")
 

@@ -101,7 +101,8 @@ class OneBoxPredictor(FastRCNNPredictor):
         """Return ``(class_logits, box_deltas)``."""
         class_logits = self.cls_score.forward(x, notes.of("cls_score"))         # fork: x -> cls_score, bbox_pred
         box_deltas = self.bbox_pred.forward(x, notes.of("bbox_pred"))
-        return class_logits, np.repeat(box_deltas[:, None], class_logits.shape[1], axis=1)  # fork: deltas -> all classes
+        box_deltas = np.repeat(box_deltas[:, None], class_logits.shape[1], axis=1)      # fork: deltas -> all classes
+        return class_logits, box_deltas
 
     def backward(self, dclass_logits, dbox_deltas, notes):
         """Return dx."""

@@ -36,23 +36,23 @@ class Variant(NamedTuple):
 
 
 def _poolers(kind):
-    def exchange(model, rng):
+    def exchange(model, _rng):
         for name in ("box_pooler", "mask_pooler"):
             getattr(model.roi_heads, name).__class__ = kind         # the same sizes and levels, read otherwise
     return exchange
 
 
 def _heads(kind):
-    def exchange(model, rng):
+    def exchange(model, _rng):
         model.roi_heads.__class__ = kind                            # the same parts, asked otherwise
     return exchange
 
 
-def _strict_rpn(model, rng):
+def _strict_rpn(model, _rng):
     model.rpn.__class__ = parts.StrictRPN
 
 
-def _no_top_down(model, rng):
+def _no_top_down(model, _rng):
     model.backbone.fpn.__class__ = parts.PyramidWithoutTopDown      # the same layers, wired otherwise
 
 
@@ -73,12 +73,12 @@ def _mlp_masks(model, rng):
     heads.mask_predictor = parts.MLPMaskPredictor(hidden, heads.mask_size, model.num_classes, rng)
 
 
-def _no_masks(model, rng):
+def _no_masks(model, _rng):
     heads = model.roi_heads
     heads.mask_pooler = heads.mask_head = heads.mask_predictor = None
 
 
-def _frozen_body(model, rng):
+def _frozen_body(model, _rng):
     model.backbone.body.freeze()
 
 
@@ -119,13 +119,15 @@ VARIANTS = {
     "baseline": Variant("nothing"),
     "roi_pool": Variant(
         "RoIPool in the place of RoIAlign, in both poolers", _poolers(parts.MaxPooler),
-        f"{HE}, Table 2c (ResNet-50-C4): mask AP 26.9 with RoIPool, 30.3 with RoIAlign; on stride 32 (Table 2d) 23.6 and "
-        "30.9, box AP 28.2 and 34.0", {"mask": -3.4}),
+        f"{HE}, Table 2c (ResNet-50-C4): mask AP 26.9 with RoIPool, 30.3 with RoIAlign; on stride 32 (Table 2d) 23.6 "
+        "and 30.9, box AP 28.2 and 34.0", {"mask": -3.4}),
     "unaligned": Variant(
         "RoIs rounded to whole cells before they are read by bilinear sampling", _poolers(parts.RoundingPooler),
-        f"{HE}, Table 2c (ResNet-50-C4): mask AP 27.1 with RoIWarp, which rounds RoIs, 30.3 with RoIAlign", {"mask": -3.2}),
+        f"{HE}, Table 2c (ResNet-50-C4): mask AP 27.1 with RoIWarp, which rounds RoIs, 30.3 with RoIAlign",
+        {"mask": -3.2}),
     "half_pixel": Variant(
-        "a cell's value at the cell's center in RoIAlign (torchvision's aligned=True)", _poolers(parts.HalfPixelPooler)),
+        "a cell's value at the cell's center in RoIAlign (torchvision's aligned=True)",
+        _poolers(parts.HalfPixelPooler)),
     "softmax": Variant(
         "classes compete for each pixel of a mask: softmax in the place of sigmoids", _heads(parts.SoftmaxHeads),
         f"{HE}, Table 2b (ResNet-50-C4): mask AP 24.8 with a softmax, 30.3 with sigmoids", {"mask": -5.5}),
@@ -135,8 +137,8 @@ VARIANTS = {
     "class_agnostic_boxes": Variant("one refined box for all classes", _one_box),
     "mlp_masks": Variant(
         "masks from fully connected layers, as wide as the box head's, with 25 times the convolutions' weights",
-        _mlp_masks, f"{HE}, Table 2e (ResNet-50-FPN): mask AP 31.5 with fully connected layers of 1024, as wide as the box "
-        "head's, 33.6 with convolutions", {"mask": -2.1}),
+        _mlp_masks, f"{HE}, Table 2e (ResNet-50-FPN): mask AP 31.5 with fully connected layers of 1024, as wide as the "
+        "box head's, 33.6 with convolutions", {"mask": -2.1}),
     "c4_only": Variant(
         "no pyramid: all heads read C4, with the anchors of all sizes on it", _c4_only,
         f"{HE}, Table 2a (ResNet-50): mask AP 30.3 on C4, 33.6 on the pyramid; {LIN}, Table 2 (Fast R-CNN, fixed "
@@ -149,14 +151,15 @@ VARIANTS = {
         f"{LIN}, Table 2d (Fast R-CNN, fixed proposals): box AP 24.9 without the top-down path, 33.9 with it",
         {"box": -9.0}, task="rings"),
     "one_ratio": Variant(
-        "anchors of ratio 1 only, a third as many", paper=f"{REN}, Table 8: 69.8 mAP on VOC 2007 with three sizes and one "
-        "ratio, 69.9 with three ratios", config={"anchor_ratios": ((1.0,),) * 5}),
+        "anchors of ratio 1 only, a third as many",
+        paper=f"{REN}, Table 8: 69.8 mAP on VOC 2007 with three sizes and one ratio, 69.9 with three ratios",
+        config={"anchor_ratios": ((1.0,),) * 5}),
     "no_ground_truth": Variant("the objects' own boxes are not learned from", _heads(parts.HeadsWithoutTruth)),
     "no_low_quality": Variant("an object without an anchor of IoU .7 has no positive anchor", _strict_rpn),
     "frozen_body": Variant("the body keeps its random first weights; all behind it learns", _frozen_body),
     "no_masks": Variant(
-        "the mask branch is absent", _no_masks, f"{HE}, Table 3 (ResNet-101-FPN): box AP 37.3 without the mask branch, 38.2 "
-        "with it", {"box": -0.9}),
+        "the mask branch is absent", _no_masks,
+        f"{HE}, Table 3 (ResNet-101-FPN): box AP 37.3 without the mask branch, 38.2 with it", {"box": -0.9}),
     **{f"{loss.removeprefix('loss_')}_{name}": Variant(
         f"{loss} counts {words}", paper=_BALANCE * (loss == "loss_rpn_box_reg"), loss_factors={loss: factor})
        for loss in LOSS_NAMES for name, factor, words in (
