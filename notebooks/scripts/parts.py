@@ -10,8 +10,9 @@ its own there. Variants whose claim matters most are trained from three seeds (o
 once, and two trainings that differ in nothing but luck differ, too.
 
 Every finished run is one small file in notebooks/results/parts/, and a run whose file is there is not made again: after
-Ctrl-C or a power failure the same command goes on, and one run is lost at most. The weights of those that are shipped
-are kept in the folder of --out; ``data/make_variants.py`` makes the shipped files of them.
+Ctrl-C or a power failure the same command goes on, and one run is lost at most. A run keeps one core busy, so on two
+cores one may make the runs of --seeds 0 in one terminal and those of --seeds 1 2 in another. The weights of those that
+are shipped are kept in the folder of --out; ``data/make_variants.py`` makes the shipped files of them.
 """
 
 import argparse
@@ -51,12 +52,18 @@ KINDS = "box", "mask"
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "parts"
 
 
-def planned(only, seeds):
-    """List the runs (name, task, seed): first all with seed 0, so that a part of them is an answer already."""
-    runs = [(name, variant.task, seed) for name, variant in VARIANTS.items()
-            for seed in (seeds or ((0, 1, 2) if name in THREE_SEEDS else (0,)))]
-    runs += [("baseline", "rings", seed) for name, task, seed in runs if name == "baseline"]
-    return sorted((run for run in runs if not only or run[0] in only), key=lambda run: run[2])
+def planned(only=None, seeds=None):
+    """List the runs (name, task, seed): first all with seed 0, so that a part of them is an answer already.
+
+    `seeds` are some of the plan's; of variants that were asked for by name (`only`) they may be any.
+    """
+    runs = []
+    for name in only or VARIANTS:
+        usual = (0, 1, 2) if name in THREE_SEEDS else (0,)
+        chosen = usual if not seeds else seeds if only else [seed for seed in usual if seed in seeds]
+        tasks = TASKS if name == "baseline" else [VARIANTS[name].task]
+        runs += [(name, task, seed) for task in tasks for seed in chosen]
+    return sorted(runs, key=lambda run: run[2])
 
 
 def result_file(folder, name, task, seed):
@@ -147,7 +154,7 @@ def circumstances(run, settings):
 def gathered(folder):
     """Return all stored results: {task: {name: [result, ...]}}, tasks and names in the order of the plan."""
     results = {}
-    for run in planned(None, range(100)):
+    for run in planned(list(VARIANTS), range(100)):
         path = result_file(folder, *run)
         if path.exists():
             results.setdefault(run[1], {}).setdefault(run[0], []).append(read_json(path))
@@ -209,14 +216,15 @@ def show(results, folder):
         file.write(written.encode())
     groups = {f"on {task}": {name: {kind: values(runs, kind) for kind in KINDS} for name, runs in by_name.items()}
               for task, by_name in results.items()}
-    save_figure(worth(groups, {name: variant.differences for name, variant in VARIANTS.items()}), folder / "parts.png")
+    claims = {name: variant.differences for name, variant in VARIANTS.items()}
+    save_figure(worth(groups, claims), folder / "parts.png")
     print(written)
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these variants (default: all)")
-    parser.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="(default: 0, or 0 1 2)")
+    parser.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="of the plan, or any with --only")
     parser.add_argument("--steps", type=int, default=STEPS, help="(default: %(default)s)")
     parser.add_argument("--test-images", type=int, default=TEST_IMAGES, help="(default: %(default)s)")
     parser.add_argument("--results", default=RESULTS, metavar="DIR", help="folder of the results")

@@ -54,12 +54,14 @@ def names(folder):
 
 
 def test_the_plan_has_three_seeds_for_what_matters_most_and_a_baseline_on_each_task():
-    runs = parts.planned(None, None)
+    runs = parts.planned()
     assert len(runs) == len(set(runs)) == 52 and {name for name, *_ in runs} == set(VARIANTS)
     seeds = {(name, task): [s for n, t, s in runs if (n, t) == (name, task)] for name, task, _ in runs}
     assert all(seeds[name, VARIANTS[name].task] == [0, 1, 2] for name in parts.THREE_SEEDS)
     assert seeds["baseline", "rings"] == [0, 1, 2] and seeds["half_pixel", "shapes"] == [0]
     assert [seed for _, _, seed in runs] == sorted(seed for _, _, seed in runs)
+    assert sorted(parts.planned(seeds=[0]) + parts.planned(seeds=[1, 2])) == sorted(runs)       # two halves
+    assert parts.planned(["half_pixel"], [5, 7]) == [("half_pixel", "shapes", 5), ("half_pixel", "shapes", 7)]
 
 
 def test_each_run_leaves_a_file_that_says_how_it_was_made(made):
