@@ -89,8 +89,8 @@ def test_what_is_there_is_not_made_again_and_what_is_not_is(results, monkeypatch
 
     monkeypatch.setattr(parts, "train_and_measure", instead)
     assert run(results, "--only", "no_top_down", "no_masks", "half_pixel", "--seeds", "0", "1") == 0
-    assert asked == [("half_pixel", "shapes", 0), ("half_pixel", "shapes", 1), ("no_top_down", "rings", 1),
-                     ("no_masks", "shapes", 1)]
+    assert asked == [("half_pixel", "shapes", 0), ("no_top_down", "rings", 1), ("no_masks", "shapes", 1),
+                     ("half_pixel", "shapes", 1)]
     assert "2 of 6 runs are in" in capsys.readouterr().out
     assert run(results, "--only", "no_top_down", "no_masks", "half_pixel", "--seeds", "0", "1") == 0
     assert len(asked) == 4
