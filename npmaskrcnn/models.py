@@ -248,7 +248,7 @@ def with_room(builder, options):
 
     The tiny model was made for squares, so that its own `max_size` is no more than its `min_size`.
     """
-    if builder.endswith("_tiny") and "min_size" in options:
+    if builder.endswith(("_tiny", "_variant")) and "min_size" in options:
         sides = make_config(min_size=options["min_size"]).min_size
         return {"max_size": 2 * int(np.max(sides)), **options}
     return options

@@ -19,7 +19,7 @@ from ..stages.mobilenet import MOBILENET_V3_LARGE
 from ..stages.resnet import bottleneck
 
 BUILDERS = tuple(family + rest for rest in ("_tiny", "_resnet_fpn", "_resnet50_fpn_v2", "_mobilenet_v3_large_fpn")
-                 for family in ("maskrcnn", "fasterrcnn"))
+                 for family in ("maskrcnn", "fasterrcnn")) + ("maskrcnn_variant",)
 
 # (blocks in layer1..4, whether they are bottlenecks, groups of their 3x3 convolution) -> name
 BODIES = {(blocks, block is bottleneck, grouped.get("groups", 1)): name

@@ -7,7 +7,7 @@ as many classes as the weights have, only numbers of the size that options have.
 
 from itertools import pairwise
 
-from .. import models
+from .. import models, variants
 from ..config import LARGEST_NUMBER
 from ..errors import InputError
 from .architecture import BUILDERS
@@ -56,7 +56,8 @@ def build(architecture, arrays):
     if builder == "maskrcnn_tiny" and "dimensions" not in config:   # of before they were stored
         config = {**config, "version": 1}
     try:
-        return getattr(models, builder)(num_classes=num_classes, rng=models.NO_DRAWS, **config)
+        home = variants if builder == "maskrcnn_variant" else models
+        return getattr(home, builder)(num_classes=num_classes, rng=models.NO_DRAWS, **config)
     except TypeError as error:
         raise InputError(f"its architecture cannot be built ({error})") from None
 
