@@ -109,7 +109,7 @@ def train_and_measure(run, settings):
     found = predict_dataset(model, test, lambda done: None)
     measured = evaluate(test, found, ("bbox", "segm") if model.roi_heads.has_masks else ("bbox",))
     seconds = {"training": round(trained - began, 1), "evaluation": round(time.perf_counter() - trained, 1)}
-    losses = {loss: round(float(log[loss][-LAST:].mean()), 4) for loss in LOSS_NAMES}
+    losses = {loss: round(float(log[loss][-LAST:].mean()), 4) for loss in LOSS_NAMES if loss in log}
     parts = zip(KINDS, (measured.bbox, measured.segm))
     return model, {**result, "seconds": seconds, "losses": losses,
                    **{kind: four_figures(part) for kind, part in parts if part is not None}}
