@@ -163,7 +163,7 @@ def _tiny_model(builder, num_classes, rng, dimensions, version, body, config):
     """Wire the tiny model, with or without a mask branch."""
     version = judge_number(version, "version", 1, max(TINY_VERSIONS), whole=True)
     defaults = {**TINY_DEFAULTS, **TINY_VERSIONS[version][0]}
-    settings, rng, num_classes = make_config(defaults, **config), _generator(rng), _checked_classes(num_classes)
+    settings, rng, num_classes = make_config(defaults, **config), as_generator(rng), _checked_classes(num_classes)
     sizes = checked_dimensions(dimensions, version, has_mask_branch(builder))
     blocks, widths, channels, hidden, *layers = sizes.values()   # in the order of `TINY_DIMENSIONS`
     norm = nn.BatchNorm2d
@@ -206,7 +206,7 @@ def _resnet_v2(builder, num_classes, trainable_layers, rng, config):
 
 def _resnet_model(builder, arguments, body, num_classes, trainable_layers, norm, rng, config, v2=False):
     """Wire a residual body to the standard pyramid and heads."""
-    settings, rng, num_classes = make_config(**config), _generator(rng), _checked_classes(num_classes)
+    settings, rng, num_classes = make_config(**config), as_generator(rng), _checked_classes(num_classes)
     judge_known([body], list(BODIES), "body")
     trainable_layers = judge_number(trainable_layers, "trainable_layers", 0, 5, whole=True)
     block, depths, groups = BODIES[body]
@@ -220,7 +220,7 @@ def _resnet_model(builder, arguments, body, num_classes, trainable_layers, norm,
 def _mobilenet_model(family, num_classes, trainable_layers, frozen_norm, rng, config):
     """Wire MobileNetV3-Large to torchvision's pyramid and heads; RoIs are pooled from the finest level only."""
     settings = make_config(MOBILENET_DEFAULTS, len(MOBILENET_STRIDES) + 1, **config)
-    rng, num_classes = _generator(rng), _checked_classes(num_classes)
+    rng, num_classes = as_generator(rng), _checked_classes(num_classes)
     trainable_layers = judge_number(trainable_layers, "trainable_layers", 0, 6, whole=True)
     norm = nn.FrozenBatchNorm2d if judge_flag(frozen_norm, "frozen_norm") else nn.BatchNorm2d
     builder = f"{family}_mobilenet_v3_large_fpn"
@@ -281,7 +281,7 @@ def _wire(backbone, channels, config, num_classes, box_head, box_channels, mask_
                     RoIHeads(*box_branch, *mask_branch, config), transform, num_classes)
 
 
-def _generator(rng):
+def as_generator(rng):
     """Return the generator to draw with, None to draw nothing."""
     return None if rng is NO_DRAWS else judge_rng(0 if rng is None else rng, ("normal", "uniform"))
 

@@ -64,6 +64,8 @@ def trained_tiny(step=None, version=2):
 def trained_variant(name):
     """Load a variant of the tiny model that was trained as ``notebooks/scripts/parts.py`` does it.
 
+    (The package does not bring these files yet: that script and ``data/make_variants.py`` make them.)
+
     Parameters
     ----------
     name : {"roi_pool", "unaligned", "softmax", "no_top_down"}

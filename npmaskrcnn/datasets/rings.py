@@ -49,9 +49,6 @@ class RingsDataset(ShapesDataset):
             raise refusal("image_size", f"at least {SMALLEST_SIDE} a side", image_size)
         self.class_names, self.category_ids = ["background", "in", "out"], (None, 1, 2)
 
-    def __repr__(self):
-        return super().__repr__().replace("ShapesDataset", "RingsDataset").replace(", ".join(self.kinds), "in, out")
-
     def ring(self, index):
         """``(center_x, center_y, radius)`` of the ring in image `index`."""
         (height, width), rng = self._start(index)

@@ -103,7 +103,8 @@ class ShapesDataset:
 
     def __repr__(self):
         size = " to ".join(f"{h} x {w}" for h, w in dict.fromkeys((self.smallest_size, self.largest_size)))
-        return f"{type(self).__name__}({len(self)} images of {size}, seed {self.seed}, {', '.join(self.kinds)})"
+        kinds = ", ".join(self.class_names[1:])
+        return f"{type(self).__name__}({len(self)} images of {size}, seed {self.seed}, {kinds})"
 
     def __getitem__(self, index):
         """Image `index` and what is in it.

@@ -6,7 +6,7 @@ is another one, whose arguments are in the table as well.
 
 from typing import NamedTuple
 
-from .. import models
+from .. import models, nn
 from ..judge import judge_known
 from ..network import LOSS_NAMES, Backbone
 from ..stages.anchors import AnchorGenerator
@@ -87,13 +87,13 @@ def _c4_only(model, rng):
     channels = body.out_channels[parts.ONE_LEVEL]
     model.backbone = Backbone(body, parts.C4Alone())
     heads.box_head = TwoMLPHead(channels, models.BOX_POOLED_SIZE, dimensions["representation_size"], rng)
-    heads.mask_head = mask_head(channels, dimensions["mask_layers"], models.nn.BatchNorm2d, rng)
+    heads.mask_head = mask_head(channels, dimensions["mask_layers"], nn.BatchNorm2d, rng)
     _read_one_level(model, channels, rng)
 
 
 def _p4_only(model, rng):
     channels, body = model.architecture["config"]["dimensions"]["fpn_channels"], model.backbone.body
-    fpn = FeaturePyramidNetwork(body.out_channels[parts.ONE_LEVEL:], channels, models.nn.BatchNorm2d, rng)
+    fpn = FeaturePyramidNetwork(body.out_channels[parts.ONE_LEVEL:], channels, nn.BatchNorm2d, rng)
     model.backbone = Backbone(body, parts.P4Alone(fpn))
     _read_one_level(model, channels, rng)
 
@@ -196,7 +196,7 @@ def maskrcnn_variant(name, num_classes=4, rng=None, **config):
     (1, 1, 32, 1)
     """
     judge_known([name], list(VARIANTS), "variant of the tiny model")
-    variant, generator = VARIANTS[name], models._generator(rng)
+    variant, generator = VARIANTS[name], models.as_generator(rng)
     model = models.maskrcnn_tiny(num_classes, models.NO_DRAWS if generator is None else generator,
                                  **{**variant.config, **config})
     if variant.exchange is not None:
