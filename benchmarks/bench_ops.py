@@ -67,6 +67,21 @@ CONVOLUTIONS = [
     ("full 512-1024 1x1/2", (1, 100, 136, 512), 1024, 1, 2, 0, 1),
     ("full 32x4d 3x3", (1, 200, 272, 128), 128, 3, 1, 1, 32),
     ("full 32x32d 3x3", (1, 25, 34, 1024), 1024, 3, 1, 1, 32),
+    # the same work as three of the depthwise ones, as a usual convolution of as many groups as channels
+    ("grouped 72 3x3", (1, 200, 272, 72), 72, 3, 1, 1, 72),
+    ("grouped 120 5x5", (1, 100, 136, 120), 120, 5, 1, 2, 120),
+    ("grouped 960 5x5", (1, 25, 34, 960), 960, 5, 1, 2, 960),
+]
+# of MobileNetV3-Large at 800x1088, and of the tiny one: name, image batch, kernel, stride
+DEPTHWISE = [
+    ("depthwise 16 3x3", (1, 400, 544, 16), 3, 1),
+    ("depthwise 64 3x3/2", (1, 400, 544, 64), 3, 2),
+    ("depthwise 72 3x3", (1, 200, 272, 72), 3, 1),
+    ("depthwise 72 5x5/2", (1, 200, 272, 72), 5, 2),
+    ("depthwise 120 5x5", (1, 100, 136, 120), 5, 1),
+    ("depthwise 480 3x3", (1, 50, 68, 480), 3, 1),
+    ("depthwise 960 5x5", (1, 25, 34, 960), 5, 1),
+    ("tiny depthwise 48 3x3", (4, 16, 16, 48), 3, 1),
 ]
 # of each model: P2, what the stem's pooling gets, and what is enlarged to P2
 MAPS = {"tiny": ((4, 32, 32, 48), (4, 64, 64, 24), (4, 16, 16, 48)),
@@ -86,6 +101,13 @@ def convolution_case(name, shape, c_out, k, stride, padding, groups):
             lambda x, w: F.conv2d(x, w, None, stride, padding, 1, groups), layout, tx, tw
         ),
     )
+
+
+def depthwise_case(name, shape, k, stride):
+    x, weight = normal(*shape), normal(k, k, 1, shape[3])
+    tx, tw = nchw(x), torch.tensor(np.ascontiguousarray(weight.transpose(3, 2, 0, 1))).requires_grad_()
+    return (name, lambda: ops.depthwise_conv2d_forward(x, weight, None, stride, k // 2), ops.depthwise_conv2d_backward,
+            lambda layout: torch_case(lambda x, w: F.conv2d(x, w, None, stride, k // 2, 1, shape[3]), layout, tx, tw))
 
 
 def image_case(name, shape, forward, backward, torch_forward):
@@ -122,6 +144,8 @@ def transposed_case(name, shape):
 
 
 def other_cases():
+    yield from (depthwise_case(*case) for case in DEPTHWISE)
+    yield image_case("full hardswish", (1, 50, 68, 480), ops.hardswish_forward, ops.hardswish_backward, F.hardswish)
     for size, (whole, stem, half) in MAPS.items():
         yield image_case(f"{size} ReLU", whole, ops.relu_forward, ops.relu_backward, F.relu)
         yield from norm_cases(size, whole)

@@ -12,7 +12,7 @@ import torch
 import torchvision
 from torchvision.models.detection import FasterRCNN, MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.backbone_utils import BackboneWithFPN, resnet_fpn_backbone
+from torchvision.models.detection.backbone_utils import BackboneWithFPN, _mobilenet_extractor, resnet_fpn_backbone
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.rpn import RPNHead
@@ -97,9 +97,34 @@ def resnet_twin(model):
     return load(twin, model)
 
 
+class ExactHardsigmoid(torch.nn.Module):
+    """The same gate; torch's own multiplies its gradient by a sixth of float32, in float64 as well."""
+
+    def forward(self, x):
+        return torch.nn.functional.relu6(x + 3) / 6
+
+
+def mobilenet_twin(model):
+    """Build torchvision's Faster or Mask R-CNN on MobileNetV3-Large, as its own builder wires it, with our weights."""
+    arguments, config = model.architecture["config"], model.config
+    norm = torchvision.ops.FrozenBatchNorm2d if arguments["frozen_norm"] else torch.nn.BatchNorm2d
+    body = torchvision.models.mobilenet_v3_large(weights=None, norm_layer=norm)
+    for module in body.modules():
+        if hasattr(module, "scale_activation"):
+            module.scale_activation = ExactHardsigmoid()
+    backbone = _mobilenet_extractor(body, True, arguments["trainable_layers"])
+    kind, names = (MaskRCNN, ("box", "mask")) if model.roi_heads.has_masks else (FasterRCNN, ("box",))
+    twin = kind(backbone, model.num_classes,
+                rpn_anchor_generator=AnchorGenerator(config.anchor_sizes, config.anchor_ratios), **options_of(model),
+                **{f"{name}_roi_pool": pooler for name, pooler in zip(names, poolers(config))})
+    return load(twin, model)
+
+
 def twin_of(model):
     """Build torchvision's twin of any of our models, with its weights and in its dtype, in eval mode."""
-    return (tiny_twin if model.architecture["builder"].endswith("_tiny") else resnet_twin)(model)
+    if model.architecture["builder"].endswith("_mobilenet_v3_large_fpn"):
+        return mobilenet_twin(model)
+    return (tiny_twin if model.architecture["builder"] == "maskrcnn_tiny" else resnet_twin)(model)
 
 
 def without_pasting(twin):

@@ -29,18 +29,19 @@ def rounded(array, bits):
     return np.ldexp(np.round(fraction * 2 ** bits) / 2 ** bits, exponent).astype(np.float32)
 
 
-def ship(source, name, bits):
-    """Round a model and write it into this folder."""
+def ship(source, target, bits, dtype=np.float32):
+    """Round a model and write it; as float16, a file takes half the room and its numbers keep at most 11 bits."""
     model = load(source)
     state = {key: rounded(value, bits) for key, value in model.state_dict().items()}
-    write_npz(HERE / name, state, {"architecture": model.architecture, "class_names": model.class_names}, compress=True)
+    state = {key: value.astype(dtype) if value.dtype == np.float32 else value for key, value in state.items()}
+    write_npz(target, state, {"architecture": model.architecture, "class_names": model.class_names}, compress=True)
 
 
 def main(run):
     """Ship a run's models and log; print the finished one's average precision."""
-    ship(run / "model.npz", f"{NAME}.npz", 12)
+    ship(run / "model.npz", HERE / f"{NAME}.npz", 12)
     for step in EARLY:
-        ship(run / f"checkpoint-{step:06d}.npz", f"{NAME}-step-{step}.npz", 8)
+        ship(run / f"checkpoint-{step:06d}.npz", HERE / f"{NAME}-step-{step}.npz", 8)
     with open(run / "log.csv", newline="", encoding="utf-8") as source, \
             open(HERE / f"{NAME}-log.csv", "w", newline="", encoding="utf-8") as target:
         rows = csv.reader(source)

@@ -28,9 +28,12 @@ from .models import fasterrcnn_tiny, maskrcnn_tiny
 from .structures import Detections, Target
 from .trace import Trace
 from .weights import load, save
-from .zoo import (fasterrcnn_resnet50_fpn, fasterrcnn_resnet50_fpn_v2, fasterrcnn_resnet_fpn, maskrcnn_resnet50_fpn,
-                  maskrcnn_resnet50_fpn_v2, maskrcnn_resnet_fpn)
+from .zoo import (fasterrcnn_mobilenet_v3_large_320_fpn, fasterrcnn_mobilenet_v3_large_fpn, fasterrcnn_resnet50_fpn,
+                  fasterrcnn_resnet50_fpn_v2, fasterrcnn_resnet_fpn, maskrcnn_mobilenet_v3_large_fpn,
+                  maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2, maskrcnn_resnet_fpn)
 
-__all__ = ["Detections", "InputError", "InputWarning", "MaskRCNN", "Target", "Trace", "fasterrcnn_resnet50_fpn",
-           "fasterrcnn_resnet50_fpn_v2", "fasterrcnn_resnet_fpn", "fasterrcnn_tiny", "load", "maskrcnn_resnet50_fpn",
-           "maskrcnn_resnet50_fpn_v2", "maskrcnn_resnet_fpn", "maskrcnn_tiny", "save"]
+__all__ = ["Detections", "InputError", "InputWarning", "MaskRCNN", "Target", "Trace",
+           "fasterrcnn_mobilenet_v3_large_320_fpn", "fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_resnet50_fpn",
+           "fasterrcnn_resnet50_fpn_v2", "fasterrcnn_resnet_fpn", "fasterrcnn_tiny", "load",
+           "maskrcnn_mobilenet_v3_large_fpn", "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2",
+           "maskrcnn_resnet_fpn", "maskrcnn_tiny", "save"]

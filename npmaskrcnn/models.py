@@ -12,13 +12,14 @@ import numpy as np
 
 from . import nn
 from .config import as_plain, make_config
-from .judge import judge_fraction, judge_known, judge_number, judge_numbers, judge_rng, refusal
+from .judge import judge_flag, judge_fraction, judge_known, judge_number, judge_numbers, judge_rng, refusal
 from .mask_rcnn import MaskRCNN
 from .network import Backbone
 from .stages.anchors import AnchorGenerator
 from .stages.box_head import FastRCNNPredictor, TwoMLPHead, conv_fc_head
 from .stages.fpn import FeaturePyramidNetwork
 from .stages.mask_head import MaskRCNNPredictor, mask_head
+from .stages.mobilenet import MOBILENET_V3_LARGE, MobileNetV3, stages_of_inverted_blocks
 from .stages.resnet import ResNet, basic_block, bottleneck
 from .stages.roi_heads import RoIHeads
 from .stages.roi_pooler import STRIDES, RoIPooler
@@ -33,6 +34,10 @@ BODIES = {      # torchvision's: block, blocks per stage, ResNeXt's groups and w
     "resnext50_32x4d": (bottleneck, (3, 4, 6, 3), {"groups": 32, "width_per_group": 4}),
 }
 WIDTHS = (64, 128, 256, 512)
+# torchvision's on MobileNetV3: all anchors on each of three levels; the finest two have the same stride
+MOBILENET_DEFAULTS = dict(anchor_sizes=((32, 64, 128, 256, 512),) * 3, anchor_ratios=((0.5, 1.0, 2.0),) * 3,
+                          rpn_score_thresh=0.05)
+MOBILENET_STRIDES = (32, 32)
 FPN_CHANNELS = 256
 REPRESENTATION_SIZE = 1024
 MASK_LAYERS = (256, 256, 256, 256)
@@ -57,7 +62,7 @@ TINY_VERSIONS = {
 MAX_DIMENSION, MAX_BLOCKS, MAX_MASK_LAYERS = 4096, 64, 16   # of the tiny model: channels, blocks a stage
 
 
-def maskrcnn_tiny(num_classes=4, rng=None, dimensions=None, version=2, **config):
+def maskrcnn_tiny(num_classes=4, rng=None, dimensions=None, version=2, body="resnet", **config):
     """Build the tiny model: a Mask R-CNN with every part small, for images of about 128 x 128 pixels.
 
     A residual body of two basic blocks a stage (24, 48, 64, 96 channels), a pyramid of 48 channels, a box head
@@ -75,6 +80,9 @@ def maskrcnn_tiny(num_classes=4, rng=None, dimensions=None, version=2, **config)
     version : {1, 2}
         1 is the model of the lessons as they are: one block a stage (16, 32, 64, 128 channels), a pyramid of 64, a mask
         head of two convolutions of 64.
+    body : {"resnet", "mobilenet"}
+        The second is of inverted residual blocks with squeeze and excitation, as many a stage and as wide: with
+        fewer multiply-adds and weights (the body has 342 thousand, not 549).
     **config
         Options of torchvision's `MaskRCNN` constructor, by their names there.
 
@@ -88,16 +96,16 @@ def maskrcnn_tiny(num_classes=4, rng=None, dimensions=None, version=2, **config)
     InputError
         For an unknown option (naming the nearest) or an impossible value.
     """
-    return _tiny_model("maskrcnn_tiny", num_classes, rng, dimensions, version, config)
+    return _tiny_model("maskrcnn_tiny", num_classes, rng, dimensions, version, body, config)
 
 
-def fasterrcnn_tiny(num_classes=4, rng=None, dimensions=None, **config):
+def fasterrcnn_tiny(num_classes=4, rng=None, dimensions=None, body="resnet", **config):
     """Build the tiny model without its mask branch, a Faster R-CNN.
 
     Parameters, result and errors are those of `maskrcnn_tiny`, but that there is one version, and no ``mask_layers``
     among the dimensions.
     """
-    return _tiny_model("fasterrcnn_tiny", num_classes, rng, dimensions, 2, config)
+    return _tiny_model("fasterrcnn_tiny", num_classes, rng, dimensions, 2, body, config)
 
 
 def maskrcnn_resnet_fpn(body="resnet50", num_classes=91, trainable_layers=5, norm_eps=None, rng=None, **config):
@@ -129,6 +137,19 @@ def fasterrcnn_resnet50_fpn_v2(num_classes=91, trainable_layers=5, rng=None, **c
     return _resnet_v2("fasterrcnn_resnet50_fpn_v2", num_classes, trainable_layers, rng, config)
 
 
+def fasterrcnn_mobilenet_v3_large_fpn(num_classes=91, trainable_layers=6, frozen_norm=False, rng=None, **config):
+    """Build torchvision's Faster R-CNN on MobileNetV3-Large.
+
+    Parameters, result and errors are those of `zoo.fasterrcnn_mobilenet_v3_large_fpn`, but for the weights of a file.
+    """
+    return _mobilenet_model("fasterrcnn", num_classes, trainable_layers, frozen_norm, rng, config)
+
+
+def maskrcnn_mobilenet_v3_large_fpn(num_classes=91, trainable_layers=6, frozen_norm=False, rng=None, **config):
+    """Build `fasterrcnn_mobilenet_v3_large_fpn` with torchvision's mask branch; torchvision has no name for it."""
+    return _mobilenet_model("maskrcnn", num_classes, trainable_layers, frozen_norm, rng, config)
+
+
 def has_mask_branch(builder):
     """Tell by its name whether a builder's models have a mask branch.
 
@@ -138,22 +159,36 @@ def has_mask_branch(builder):
     return builder.startswith("maskrcnn")
 
 
-def _tiny_model(builder, num_classes, rng, dimensions, version, config):
+def _tiny_model(builder, num_classes, rng, dimensions, version, body, config):
     """Wire the tiny model, with or without a mask branch."""
     version = judge_number(version, "version", 1, max(TINY_VERSIONS), whole=True)
     defaults = {**TINY_DEFAULTS, **TINY_VERSIONS[version][0]}
-    settings, rng, num_classes = make_config(defaults, **config), _generator(rng), _checked_classes(num_classes)
+    settings, rng, num_classes = make_config(defaults, **config), as_generator(rng), _checked_classes(num_classes)
     sizes = checked_dimensions(dimensions, version, has_mask_branch(builder))
     blocks, widths, channels, hidden, *layers = sizes.values()   # in the order of `TINY_DIMENSIONS`
     norm = nn.BatchNorm2d
-    body = ResNet(basic_block, blocks, widths, norm, stem_channels=widths[0], stem_kernel=3, rng=rng)
-    fpn = FeaturePyramidNetwork(body.out_channels, channels, norm, rng)
+    judge_known([body], list(TINY_BODIES), "body")
+    trunk = TINY_BODIES[body](blocks, widths, norm, rng)
+    fpn = FeaturePyramidNetwork(trunk.out_channels, channels, norm, rng)
     box = TwoMLPHead(channels, BOX_POOLED_SIZE, hidden, rng)
     mask, mask_channels = (mask_head(channels, *layers, norm, rng), layers[0][-1]) if layers else (None, 0)
-    model = _wire(Backbone(body, fpn), channels, settings, num_classes, box, hidden, mask, mask_channels, rng=rng)
+    model = _wire(Backbone(trunk, fpn), channels, settings, num_classes, box, hidden, mask, mask_channels, rng=rng)
+    other_body = {} if body == "resnet" else {"body": body}
     model.architecture = {"builder": builder, "num_classes": num_classes,
-                          "config": {**settings.as_dict(), "dimensions": sizes}}
+                          "config": {**settings.as_dict(), "dimensions": sizes, **other_body}}
     return model
+
+
+def _tiny_resnet(blocks, widths, norm, rng):
+    return ResNet(basic_block, blocks, widths, norm, stem_channels=widths[0], stem_kernel=3, rng=rng)
+
+
+def _tiny_mobilenet(blocks, widths, norm, rng):
+    rows, last = stages_of_inverted_blocks(blocks, widths)
+    return MobileNetV3(rows, norm, widths[0], last, rng=rng)
+
+
+TINY_BODIES = {"resnet": _tiny_resnet, "mobilenet": _tiny_mobilenet}
 
 
 def _resnet_v1(builder, body, num_classes, trainable_layers, norm_eps, rng, config):
@@ -171,7 +206,7 @@ def _resnet_v2(builder, num_classes, trainable_layers, rng, config):
 
 def _resnet_model(builder, arguments, body, num_classes, trainable_layers, norm, rng, config, v2=False):
     """Wire a residual body to the standard pyramid and heads."""
-    settings, rng, num_classes = make_config(**config), _generator(rng), _checked_classes(num_classes)
+    settings, rng, num_classes = make_config(**config), as_generator(rng), _checked_classes(num_classes)
     judge_known([body], list(BODIES), "body")
     trainable_layers = judge_number(trainable_layers, "trainable_layers", 0, 5, whole=True)
     block, depths, groups = BODIES[body]
@@ -179,6 +214,20 @@ def _resnet_model(builder, arguments, body, num_classes, trainable_layers, norm,
     model = _with_standard_heads(trunk, settings, num_classes, has_mask_branch(builder), rng, norm if v2 else None)
     model.architecture = {"builder": builder, "num_classes": num_classes,
                           "config": {**settings.as_dict(), **arguments, "trainable_layers": trainable_layers}}
+    return model
+
+
+def _mobilenet_model(family, num_classes, trainable_layers, frozen_norm, rng, config):
+    """Wire MobileNetV3-Large to torchvision's pyramid and heads; RoIs are pooled from the finest level only."""
+    settings = make_config(MOBILENET_DEFAULTS, len(MOBILENET_STRIDES) + 1, **config)
+    rng, num_classes = as_generator(rng), _checked_classes(num_classes)
+    trainable_layers = judge_number(trainable_layers, "trainable_layers", 0, 6, whole=True)
+    norm = nn.FrozenBatchNorm2d if judge_flag(frozen_norm, "frozen_norm") else nn.BatchNorm2d
+    builder = f"{family}_mobilenet_v3_large_fpn"
+    body = MobileNetV3(MOBILENET_V3_LARGE, norm, trainable_layers=trainable_layers, rng=rng)
+    model = _with_standard_heads(body, settings, num_classes, has_mask_branch(builder), rng, strides=MOBILENET_STRIDES)
+    arguments = {"trainable_layers": trainable_layers, "frozen_norm": frozen_norm}
+    model.architecture = {"builder": builder, "num_classes": num_classes, "config": {**settings.as_dict(), **arguments}}
     return model
 
 
@@ -199,7 +248,7 @@ def with_room(builder, options):
 
     The tiny model was made for squares, so that its own `max_size` is no more than its `min_size`.
     """
-    if builder.endswith("_tiny") and "min_size" in options:
+    if builder.endswith(("_tiny", "_variant")) and "min_size" in options:
         sides = make_config(min_size=options["min_size"]).min_size
         return {"max_size": 2 * int(np.max(sides)), **options}
     return options
@@ -233,7 +282,7 @@ def _wire(backbone, channels, config, num_classes, box_head, box_channels, mask_
                     RoIHeads(*box_branch, *mask_branch, config), transform, num_classes)
 
 
-def _generator(rng):
+def as_generator(rng):
     """Return the generator to draw with, None to draw nothing."""
     return None if rng is NO_DRAWS else judge_rng(0 if rng is None else rng, ("normal", "uniform"))
 

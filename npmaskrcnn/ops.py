@@ -23,14 +23,15 @@ from . import fast
 from .errors import InputError
 
 _NAMES = {
+    "activations": "hardsigmoid_backward hardsigmoid_forward hardswish_backward hardswish_forward hardswish_in_place",
     "boxes": "box_area box_iou clip_boxes_to_image decode_boxes encode_boxes remove_small_boxes",
     "conv": "conv2d conv2d_add_relu conv2d_backward conv2d_forward conv2d_weight_gradient conv_transpose2d_backward "
             "conv_transpose2d_forward",
+    "depthwise": "depthwise_conv2d depthwise_conv2d_backward depthwise_conv2d_forward",
     "linear": "linear_backward linear_forward relu_backward relu_forward relu_in_place sigmoid softmax",
     "losses": "binary_cross_entropy_with_logits_backward binary_cross_entropy_with_logits_forward "
-              "binary_cross_entropy_with_logits_per_element smooth_l1_backward smooth_l1_forward "
-              "smooth_l1_per_element softmax_cross_entropy_backward softmax_cross_entropy_forward "
-              "softmax_cross_entropy_per_row",
+              "binary_cross_entropy_with_logits_per_element smooth_l1_backward smooth_l1_forward smooth_l1_per_element "
+              "softmax_cross_entropy_backward softmax_cross_entropy_forward softmax_cross_entropy_per_row",
     "nms": "batched_nms batched_nms_best nms",
     "norm": "batch_norm_backward batch_norm_forward frozen_batch_norm_backward frozen_batch_norm_forward "
             "stored_batch_norm_backward stored_batch_norm_forward",
@@ -39,6 +40,7 @@ _NAMES = {
                 "upsample_nearest_backward upsample_nearest_forward",
     "roi_align": "roi_align roi_align_backward roi_align_forward roi_align_matrix roi_pool roi_pool_backward "
                  "roi_pool_forward",
+    "squeeze": "global_avg_pool2d_backward global_avg_pool2d_forward scale_channels_backward scale_channels_forward",
 }
 
 # ---- two that are no mathematics: they tell a quick hand where much work comes together ----
@@ -155,10 +157,8 @@ def _resolve():
         else:
             own.update(functions)
     for name in _plain:
-        quick = fast_hand.get(name, _plain[name])
-        if any(part in own for part in fast.BUILT_ON.get(name, ())):
-            quick = _plain[name]
-        _in_use[name] = own.get(name, quick)
+        gives_way = any(part in own for part in fast.BUILT_ON.get(name, ()))
+        _in_use[name] = own.get(name, _plain[name] if gives_way else fast_hand.get(name, _plain[name]))
         for module in _modules.values():  # the calls between plain forms
             if name in vars(module):
                 setattr(module, name, own.get(name, _plain[name]))

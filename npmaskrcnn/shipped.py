@@ -7,11 +7,12 @@ In a checkout they are in ``data/`` beside the package; in an installed wheel th
 from pathlib import Path
 
 from .errors import InputError
-from .judge import judge_number
+from .judge import judge_known, judge_number
 from .weights import load
 
 TRAINED_TINY = {1: "tiny", 2: "tiny-2"}     # by version
 EARLY_STEPS = (100, 400)
+TRAINED_VARIANTS = ("roi_pool", "unaligned", "softmax", "no_top_down")
 
 
 def data_file(name):
@@ -58,3 +59,26 @@ def trained_tiny(step=None, version=2):
     if step not in (None, *EARLY_STEPS):
         raise InputError(f"step must be 100 or 400, or left out for the finished model, got {step!r}")
     return load(data_file(f"{name}.npz" if step is None else f"{name}-step-{step}.npz"))
+
+
+def trained_variant(name):
+    """Load a variant of the tiny model that was trained as ``notebooks/scripts/parts.py`` does it.
+
+    (The package does not bring these files yet: that script and ``data/make_variants.py`` make them.)
+
+    Parameters
+    ----------
+    name : {"roi_pool", "unaligned", "softmax", "no_top_down"}
+        Of `variants.VARIANTS`. The first three know the toy shapes, the last one dots in and out of rings.
+
+    Returns
+    -------
+    MaskRCNN
+
+    Raises
+    ------
+    InputError
+        If there is no such variant.
+    """
+    judge_known([name], list(TRAINED_VARIANTS), "variant with trained weights")
+    return load(data_file(f"variant-{name}.npz"))

@@ -176,7 +176,7 @@ class Detections:
     boxes: np.ndarray
     labels: np.ndarray
     scores: np.ndarray
-    masks: np.ndarray
+    masks: np.ndarray = None
     class_names: list = None
 
     # (D, (x, y, width, height)) and (D,) float64: boxes and scores as a results file has them, by which the evaluation

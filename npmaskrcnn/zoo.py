@@ -86,6 +86,63 @@ def fasterrcnn_resnet50_fpn_v2(weights=None, num_classes=91, trainable_layers=5,
                          trainable_layers=trainable_layers, **config)
 
 
+def fasterrcnn_mobilenet_v3_large_fpn(weights=None, num_classes=91, trainable_layers=6, frozen_norm=None, rng=None,
+                                      **config):
+    """Build torchvision's Faster R-CNN on MobileNetV3-Large, a body of few multiplications.
+
+    Parameters
+    ----------
+    weights : path, optional
+        A ``.pth``, ``.safetensors`` or ``.npz`` file; random weights if absent.
+    num_classes : int
+        With background.
+    trainable_layers : int, 0..6
+        How many of the body's stages are trained, from the top. (In torchvision 3, with weights.)
+    frozen_norm : bool, optional
+        Whether the body's batch norms are frozen. If absent, they are with weights, and learn without, as torchvision
+        has it.
+    rng : np.random.Generator, optional
+        Draws random weights; ``default_rng(0)`` if absent.
+    **config
+        Options of torchvision's `FasterRCNN` constructor, by their names there.
+
+    Returns
+    -------
+    MaskRCNN
+        Without a mask branch.
+
+    Raises
+    ------
+    InputError
+        For an unknown option (naming the nearest), or weights that do not fit.
+    """
+    return _mobilenet(models.fasterrcnn_mobilenet_v3_large_fpn, weights, frozen_norm, rng, num_classes=num_classes,
+                      trainable_layers=trainable_layers, **config)
+
+
+def fasterrcnn_mobilenet_v3_large_320_fpn(weights=None, num_classes=91, trainable_layers=6, frozen_norm=None, rng=None,
+                                          **config):
+    """Build `fasterrcnn_mobilenet_v3_large_fpn` for images of 320 pixels, with fewer proposals."""
+    config = {"min_size": 320, "max_size": 640, "rpn_pre_nms_top_n_test": 150, "rpn_post_nms_top_n_test": 150, **config}
+    return fasterrcnn_mobilenet_v3_large_fpn(weights, num_classes, trainable_layers, frozen_norm, rng, **config)
+
+
+def maskrcnn_mobilenet_v3_large_fpn(weights=None, num_classes=91, trainable_layers=6, frozen_norm=None, rng=None,
+                                    **config):
+    """Build `fasterrcnn_mobilenet_v3_large_fpn` with torchvision's mask branch; torchvision has no name for it.
+
+    Parameters, result and errors are those of `fasterrcnn_mobilenet_v3_large_fpn`.
+    """
+    return _mobilenet(models.maskrcnn_mobilenet_v3_large_fpn, weights, frozen_norm, rng, num_classes=num_classes,
+                      trainable_layers=trainable_layers, **config)
+
+
+def _mobilenet(builder, weights, frozen_norm, rng, **arguments):
+    """Call a builder on MobileNetV3, whose norms are frozen if it begins with weights and nobody says otherwise."""
+    frozen_norm = weights is not None if frozen_norm is None else frozen_norm
+    return _with_weights(builder, weights, rng, frozen_norm=frozen_norm, **arguments)
+
+
 def _resnet_fpn(builder, weights, norm_eps, rng, **arguments):
     """Call a builder of frozen batch norms, whose epsilon the published file decides if nobody else does."""
     if norm_eps is None and weights is not None:

@@ -80,7 +80,7 @@ class TestFloat64:
     def test_maps_anchors_and_rpn_outputs(self, double):
         stored, stages, _ = double
         compared = named(stages, *BEFORE_DECISIONS)
-        assert len(compared) == 1 + 4 + 5 + 3 * 5
+        assert len(compared) in (1 + 4 + 5 + 3 * 5, 1 + 2 + 3 + 3 * 3)      # on MobileNet: 2 maps, 3 levels
         for name, array in compared.items():
             assert_alike(array, stored[name], name, 1e-12)      # rounding of sums over some thousand products
 
@@ -142,7 +142,7 @@ def test_the_cases_pool_from_every_level_and_know_both_norms():
             levels |= set(assign_levels(stored[f"float64/proposals/{i}"], case.options.get("canonical_scale", 56)))
         with_batch_norm |= {name for key in stored if "/running/" in key}
     assert levels == {0, 1, 2, 3}
-    assert with_batch_norm == {"tiny", "resnet50_v2"}
+    assert with_batch_norm == {"tiny", "resnet50_v2", "mobilenet"}
 
 
 @pytest.mark.parametrize("case", [on_hand for on_hand in ON_HANDS if "float32" in cases.CASES[on_hand[0]].dtypes],

@@ -20,9 +20,9 @@ import numpy as np
 from npmaskrcnn import maskrcnn_tiny, ops
 from npmaskrcnn.datasets import ShapesDataset, shapes
 from npmaskrcnn.evaluation import evaluate, match_detections
-from npmaskrcnn.stages.fpn import FeaturePyramidNetwork
 from npmaskrcnn.structures import Detections
 from npmaskrcnn.training import train
+from npmaskrcnn.variants.parts import PyramidWithoutTopDown
 
 RESULT = Path(__file__).resolve().parent.parent / "results" / "without_top_down.json"
 SIZE_EDGES = (0, 16, 24, 36, 52, 128)             # of the groups whose recall is counted, in pixels
@@ -44,34 +44,10 @@ class ShapesOfManySizes(ShapesDataset):
         for i, half in enumerate(np.sort(sides)[::-1] / 2):       # the small ones in front
             x = np.arange(width)[None, :] + 0.5 - rng.uniform(half, width - half)
             y = np.arange(height)[:, None] + 0.5 - rng.uniform(half, height - half)
-            colors[i] = shapes._contrasting_color(background, rng)
+            colors[i] = shapes.contrasting_color(background, rng)
             layers[i] = shapes.SHAPES[self.kinds[labels[i] - 1]](x, y, half)
         masks, keep = shapes._visible(layers, self.min_visible)
         return shapes.Scene(background, colors[keep], labels[keep], layers[keep], masks[keep]), rng
-
-
-class PyramidWithoutTopDown(FeaturePyramidNetwork):
-    """The same layers as the feature pyramid, but every level keeps to itself."""
-
-    def forward(self, features, notes):
-        """Return the five maps; notes as in the pyramid."""
-        outputs = []
-        for i, x in enumerate(features):
-            level = notes.of(i)
-            lateral = self.inner_blocks[i].forward(x, level.of("inner"))
-            outputs.append(self.layer_blocks[i].forward(lateral, level.of("layer")))
-        p6, notes["pool"] = ops.max_pool2d_forward(outputs[-1], 1, 2)
-        return outputs + [p6]
-
-    def backward(self, doutputs, notes):
-        """Return [dC2, dC3, dC4, dC5]."""
-        *douts, dp6 = doutputs
-        douts[-1] = douts[-1] + ops.max_pool2d_backward(dp6, notes["pool"])
-        dfeatures = []
-        for i, dout in enumerate(douts):
-            dlateral = self.layer_blocks[i].backward(dout, notes[i]["layer"])
-            dfeatures.append(self.inner_blocks[i].backward(dlateral, notes[i]["inner"]))
-        return dfeatures
 
 
 def build(with_top_down, seed):

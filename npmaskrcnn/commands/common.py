@@ -44,8 +44,9 @@ def judge_replacing(folder, names, sources, overwrite):
     """Refuse to replace files of these names, unless told to, and to replace a source of this command in any case."""
     found = [name for name in names if (folder / name).exists()]
     if found and not overwrite:
-        raise InputError(f"{folder}: holds {', '.join(found)} already; choose another folder (--out), or replace "
-                         f"{'them' if len(found) > 1 else 'it'} (--overwrite)")
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        raise InputError(f"{folder}: holds {', '.join(found[:3])}{more} already; choose another folder (--out), or "
+                         "replace what is there (--overwrite)")
     for name in found:
         if any(os.path.samefile(folder / name, source) for source in sources):
             raise InputError(f"{folder / name}: is what is looked at, and would be replaced; choose another folder "

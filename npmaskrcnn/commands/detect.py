@@ -25,7 +25,7 @@ from ..judge import judge_fraction, judge_white
 from ..progress import ProgressLine
 from ..training.validation import iou_types
 from ..words import count, printable
-from .common import add_model, add_out, add_white, the_model
+from .common import add_model, add_out, add_white, judge_replacing, the_model
 
 LONGEST_STEM = 200      # bytes of a picture's name that its results have: file systems take 255, with what follows
 
@@ -55,7 +55,9 @@ def run(options):
     names = model.class_names or ["background"] + [f"class {i}" for i in range(1, model.num_classes)]
     folder = make_folder(options.out, "--out")
     masks = "segm" in iou_types(model)
-    _judge_replacing(folder, pictures, ("detections", "labels") if masks else ("detections",), options.overwrite)
+    kinds = ("detections", "labels") if masks else ("detections",)
+    written = ["detections.json", *(f"{stem}-{kind}.png" for stem in pictures for kind in kinds)]
+    judge_replacing(folder, written, pictures.values(), options.overwrite)
 
     progress, entries, done = ProgressLine("detecting", len(pictures)), [], 0
     try:
@@ -98,20 +100,6 @@ def _pictures(named):
             raise InputError(f"{name}: is a folder; name the pictures in it, such as {os.path.join(name, '*.png')}")
         paths += [name] if os.path.exists(name) else sorted(glob.glob(name)) or [name]
     return list(dict.fromkeys(paths))
-
-
-def _judge_replacing(folder, pictures, kinds, overwrite):
-    """Refuse to replace files, unless told to, and to replace a picture of this very command in any case."""
-    names = ["detections.json"] + [f"{stem}-{what}.png" for stem in pictures for what in kinds]
-    found = [name for name in names if (folder / name).exists()]
-    if found and not overwrite:
-        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-        raise InputError(f"{folder}: holds {', '.join(found[:3])}{more} already; choose another folder (--out), or "
-                         "replace them (--overwrite)")
-    for name in found:
-        if any(os.path.samefile(folder / name, path) for path in pictures.values()):
-            raise InputError(f"{folder / name}: is one of the pictures, and would be replaced; choose another folder "
-                             "(--out)")
 
 
 def _distinct_stems(paths):

@@ -28,12 +28,10 @@ def add_arguments(parser):
 def run(options):
     """Overfit and judge."""
     image, target = image_of_large_objects(ShapesDataset(1000, seed=options.seed))
-    build, weights = maskrcnn_tiny, {"loss_mask": 2.0}      # thus small masks pass with something to spare
-    if options.boxes_only:
-        build, weights = fasterrcnn_tiny, {}
+    build, weights = (fasterrcnn_tiny, {}) if options.boxes_only else (maskrcnn_tiny, {"loss_mask": 2.0})
     result = overfit_one_image(build(rng=np.random.default_rng(options.seed)), image, target, options.steps,
                                np.random.default_rng(options.seed), lr=1e-2, batch_size=2, log_every=25,
-                               loss_weights=weights)
+                               loss_weights=weights)    # thus small masks pass with something to spare
     print(result)
     measured = {"box IoU": result.box_iou, "mask IoU": result.mask_iou}
     measured = {what: iou for what, iou in measured.items() if iou is not None}

@@ -13,7 +13,6 @@ from .. import models
 from ..datasets import TEST_SEED, CocoDataset, ShapesDataset, warn_of_shared_images
 from ..errors import InputError
 from ..judge import judge_number
-from ..network import LOSS_NAMES
 from ..stages.transform import resized_size
 from ..training.options import judge_classes
 from ..training.validation import iou_types
@@ -26,7 +25,7 @@ from .common import add_boxes_only, add_out, add_white, load_model
 # 3 is as good as 2.
 SHAPES_MASK_WEIGHT = 2.0
 NUM_SHAPES = 100_000     # not from --steps: a run that is taken up for more steps has the same images
-MODELS = ("tiny", *models.BODIES, "resnet50_v2")
+MODELS = ("tiny", *models.BODIES, "resnet50_v2", "mobilenet_v3_large")
 
 
 def add_arguments(parser):
@@ -52,7 +51,7 @@ def add_arguments(parser):
                       help="random zoom, such as 0.8 1.2")
     add_white(coco)
     coco.set_defaults(datasets=_coco)
-    _add_common(shapes, 1200, SHAPES_MASK_WEIGHT)
+    _add_common(shapes, 1000, SHAPES_MASK_WEIGHT)
     _add_common(coco, 1800, 1.0)
 
 
@@ -91,11 +90,10 @@ def run(options):
     stored = load_model(options.weights or options.resume) if options.weights or options.resume else None
     if stored is not None:
         options.boxes_only = "segm" not in iou_types(stored)    # nobody can have typed it
-    if options.mask_weight is not None and (options.boxes_only or "loss_mask" not in getattr(
-            stored, "loss_names", LOSS_NAMES)):
-        raise InputError("--mask-weight is of the mask loss, and the model has no mask branch")
     dataset, validation = options.datasets(options)
     model = _model(options, stored, len(dataset.class_names), np.random.default_rng(options.seed))
+    if options.mask_weight is not None and "loss_mask" not in model.loss_names:
+        raise InputError("--mask-weight is of the mask loss, and the model has no mask branch")
     judge_classes(model, dataset, options.annotations or "the shapes")
     if options.annotations is not None and options.resume is None:
         _fit_to(model, dataset)
@@ -175,6 +173,8 @@ def _model(options, stored, num_classes, rng):
     family = "fasterrcnn" if options.boxes_only else "maskrcnn"
     if options.model == "resnet50_v2":
         return getattr(models, f"{family}_resnet50_fpn_v2")(num_classes, rng=rng, **size)
+    if options.model == "mobilenet_v3_large":
+        return getattr(models, f"{family}_mobilenet_v3_large_fpn")(num_classes, rng=rng, **size)
     if options.model not in (None, "tiny"):
         return getattr(models, f"{family}_resnet_fpn")(options.model, num_classes, rng=rng, **size)
     return getattr(models, f"{family}_tiny")(num_classes, rng=rng, **models.with_room(f"{family}_tiny", size))

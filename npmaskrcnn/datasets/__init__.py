@@ -10,4 +10,5 @@ from .film import ShapesFilm
 from .label_maps import masks_from_label_map, read_label_map
 from .polygons import polygons_to_mask
 from .results import detections_to_coco, read_detections, write_detections
+from .rings import RingsDataset
 from .shapes import TEST_SEED, ShapesDataset, shapes_test_set

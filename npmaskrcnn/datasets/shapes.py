@@ -41,7 +41,7 @@ class Shape(NamedTuple):
 
 class Scene(NamedTuple):
     """What a picture shows, before it is colored; objects from the back to the front."""
-    background: np.ndarray     # (3,) uint8
+    background: np.ndarray     # (3,) uint8, or (H, W, 3) where the ground is no plain one
     colors: np.ndarray        # (N, 3) uint8
     labels: np.ndarray         # (N,) int64
     layers: np.ndarray         # (N, H, W) bool, each shape whole
@@ -103,7 +103,8 @@ class ShapesDataset:
 
     def __repr__(self):
         size = " to ".join(f"{h} x {w}" for h, w in dict.fromkeys((self.smallest_size, self.largest_size)))
-        return f"{type(self).__name__}({len(self)} images of {size}, seed {self.seed}, {', '.join(self.kinds)})"
+        kinds = ", ".join(self.class_names[1:])
+        return f"{type(self).__name__}({len(self)} images of {size}, seed {self.seed}, {kinds})"
 
     def __getitem__(self, index):
         """Image `index` and what is in it.
@@ -157,7 +158,7 @@ class ShapesDataset:
         label = int(rng.integers(1, len(self.kinds) + 1))
         half = rng.uniform(0.10, 0.25) * min(height, width)
         x, y = rng.uniform(half, width - half), rng.uniform(half, height - half)
-        return Shape(label, half, x, y, _contrasting_color(background, rng))
+        return Shape(label, half, x, y, contrasting_color(background, rng))
 
     def _arrange(self, size, background, shapes):
         """The scene of some shapes, later ones in front, and the indices of those that can be seen."""
@@ -180,7 +181,7 @@ def shapes_test_set(num_images=200):
 
 # ---- what is seen ----
 
-def _contrasting_color(background, rng):
+def contrasting_color(background, rng):
     """A color that differs from the background by more than 120, summed over the channels."""
     while True:   # nine draws in ten are accepted
         color = rng.integers(0, 256, 3, dtype=np.uint8)

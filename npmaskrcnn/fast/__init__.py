@@ -5,9 +5,11 @@ Some quick forms do the work of other operations by themselves; `BUILT_ON` says 
 put the plain form in their place, which calls those others by name.
 """
 
+from .activations import hardswish_backward, hardswish_forward, hardswish_in_place
 from .boxes import box_iou
 from .conv import (conv2d, conv2d_add_relu, conv2d_backward, conv2d_forward, conv2d_weight_gradient,
                    conv_transpose2d_backward, conv_transpose2d_forward)
+from .depthwise import depthwise_conv2d, depthwise_conv2d_backward, depthwise_conv2d_forward
 from .linear import linear_backward, linear_forward, relu_backward, relu_forward, relu_in_place
 from .nms import batched_nms, batched_nms_best, nms
 from .norm import (batch_norm_backward, batch_norm_forward, frozen_batch_norm_backward,
@@ -26,6 +28,10 @@ BUILT_ON = {
     "conv2d": ("conv2d_forward",),
     "conv2d_add_relu": ("conv2d_forward", "relu_forward"),
     "conv2d_weight_gradient": ("conv2d_backward",),
+    "depthwise_conv2d": ("depthwise_conv2d_forward",),
+    "hardswish_backward": ("hardsigmoid_backward", "hardsigmoid_forward"),
+    "hardswish_forward": ("hardsigmoid_forward",),
+    "hardswish_in_place": ("hardswish_forward", "hardsigmoid_forward"),
     "relu_in_place": ("relu_forward",),
     "resize_bilinear_forward": ("resize_bilinear",),
     "roi_align": ("roi_align_forward",),

@@ -10,6 +10,7 @@ plain product. All windows together would be nine times the input: they are laid
 multiplications: see `winograd`. See `plain.conv`.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -164,27 +165,33 @@ def _weight_gradient(x, dy, weight_shape, stride, padding, groups):
 
 
 def _input_gradient(dy, weight, size, stride, padding, groups):
-    """``dx[y, x] = sum over (a, b) of dy[(y + padding - a) / stride, ...] @ weight[a, b].T`` if that divides.
+    """``dx[y, x] = sum over (a, b) of dy[(y + padding - a) / stride, ...] @ weight[a, b].T`` if that divides."""
+    kh, kw, c_group, c_out = weight.shape
+    # input and output channels change places, within each group
+    turned = weight.reshape(kh, kw, c_group, groups, c_out // groups).transpose(0, 1, 4, 3, 2)
+    turned = turned.reshape(kh, kw, c_out // groups, groups * c_group)
+    return through_phases(functools.partial(_correlate, groups=groups), dy, turned, size, stride, padding)
+
+
+def through_phases(correlate, dy, turned, size, stride, padding):
+    """The gradient by the input, from ``correlate(dy, flipped part of the kernel, (1, 1), padding, out_size)``.
 
     With stride s, the rows y, y + s, y + 2s, ... meet the same kernel rows a (every s-th one), so each of
     the s * s phases of the image is a stride-1 correlation of dy with its own part of the kernel, flipped. A 3x3 kernel
     with stride 2 and padding 1: even rows were met by kernel row 1 alone, odd ones by the rows 0 and 2.
     """
-    (sy, sx), (kh, kw, c_group, c_out) = stride, weight.shape
-    # input and output channels change places, within each group
-    turned = weight.reshape(kh, kw, c_group, groups, c_out // groups).transpose(0, 1, 4, 3, 2)
-    turned = turned.reshape(kh, kw, c_out // groups, groups * c_group)
+    (sy, sx), (kh, kw, _, c_in) = stride, turned.shape
     if stride == (1, 1):  # a single phase, and no need to copy it
         before = kh - 1 - padding[0], kw - 1 - padding[1]
-        return _correlate(dy, turned[::-1, ::-1], stride, before, size, groups)
-    dx = np.zeros((len(dy), *size, c_group * groups), dy.dtype)
+        return correlate(dy, turned[::-1, ::-1], stride, before, size)
+    dx = np.zeros((len(dy), *size, c_in), dy.dtype)
     for row in range(min(sy, size[0])):
         for column in range(min(sx, size[1])):
             part = turned[(row + padding[0]) % sy :: sy, (column + padding[1]) % sx :: sx]
             before = len(part) - 1 - (row + padding[0]) // sy, part.shape[1] - 1 - (column + padding[1]) // sx
             if part.size:
                 phase = dx[:, row::sy, column::sx]
-                phase[...] = _correlate(dy, part[::-1, ::-1], (1, 1), before, phase.shape[1:3], groups)
+                phase[...] = correlate(dy, part[::-1, ::-1], (1, 1), before, phase.shape[1:3])
     return dx
 
 

@@ -72,7 +72,7 @@ def _checked(names, defaults, options, rng, num_classes):
     usual = {name: models.TINY_DEFAULTS[name] for name in names if name in models.TINY_DEFAULTS}
     settings = make_config({**usual, **defaults}, **options)
     judge_known(options, list(names), "option of this model")
-    return settings, models._generator(rng), models._checked_classes(num_classes)
+    return settings, models.as_generator(rng), models._checked_classes(num_classes)
 
 
 def _backbone(rng):

@@ -24,6 +24,7 @@ function              takes                      what one sees
 `loss_curves`         log                        the losses and their chance levels, gradient norm, AP
 `gradient_curves`     log                        gradient norm and update-to-weight ratio of each part
 `precision_recall`    evaluation.bbox or .segm   precision against recall, AP against the IoU threshold
+`worth`               AP of variants, by seed    what each part of a model is worth, beside its baseline
 ====================  =========================  ==========================================================
 
 `save_figure` writes a figure, whole or not at all. `input_image` is no figure, but the picture under many: the net's
@@ -39,7 +40,8 @@ from .roi import class_masks, roi_align_samples, roi_levels
 from .rpn import matches, objectness, proposals
 from .sheet import stage_sheet
 from .style import save_figure
+from .worth import worth
 
 __all__ = ["anchors", "class_masks", "features", "funnel", "gallery", "gradient_curves", "half_pixels", "input_image",
            "instances", "loss_curves", "matches", "objectness", "precision_recall", "proposals", "provenance",
-           "roi_align_samples", "roi_levels", "save_figure", "stage_sheet"]
+           "roi_align_samples", "roi_levels", "save_figure", "stage_sheet", "worth"]

@@ -2,26 +2,30 @@
 
 A state dict lists what was learned, not how it was wired, but little is left open. The number of blocks
 in each stage of the body, a third convolution in them (bottleneck) and the width of a grouped one tell
-the bodies apart; a mask head tells Mask R-CNN from Faster R-CNN; a second convolution in the RPN head tells
-version 2; a batch counter tells that batch norm was not frozen; the rows of the last layers are the classes.
-Strides, image sizes, thresholds and the epsilon of batch norm leave no trace.
+the bodies apart, numbered blocks in a row are of a MobileNet; a mask head tells Mask R-CNN from Faster R-CNN; a
+second convolution in the RPN head tells version 2; a batch counter tells that batch norm was not frozen; the rows of
+the last layers are the classes. Strides, image sizes, thresholds and the epsilon of batch norm leave no trace.
 """
 
+import itertools
 import re
 
 import numpy as np
 
 from .. import models
 from ..errors import InputError, warn
+from ..judge import COUNTER
+from ..stages.mobilenet import MOBILENET_V3_LARGE
 from ..stages.resnet import bottleneck
 
-BUILDERS = tuple(family + rest for rest in ("_tiny", "_resnet_fpn", "_resnet50_fpn_v2")
-                 for family in ("maskrcnn", "fasterrcnn"))
+BUILDERS = tuple(family + rest for rest in ("_tiny", "_resnet_fpn", "_resnet50_fpn_v2", "_mobilenet_v3_large_fpn")
+                 for family in ("maskrcnn", "fasterrcnn")) + ("maskrcnn_variant",)
 
 # (blocks in layer1..4, whether they are bottlenecks, groups of their 3x3 convolution) -> name
 BODIES = {(blocks, block is bottleneck, grouped.get("groups", 1)): name
           for name, (block, blocks, grouped) in models.BODIES.items()}
 BLOCK = re.compile(r"backbone\.body\.layer([1-4])\.\d{1,3}\.conv1\.weight")
+PROJECTION = re.compile(r"backbone\.body\.(\d{1,3})\.block\.(\d)\.0\.weight")
 MASK_LAYER = re.compile(r"roi_heads\.mask_head\.\d{1,2}\.0\.weight")
 CLASS_ROWS = {  # outputs per class of the last layers
     "roi_heads.box_predictor.cls_score.weight": 1,
@@ -58,6 +62,8 @@ def infer_architecture(state, name="the state dict"):
     """
     num_classes = count_classes(state)
     family = "maskrcnn" if has_masks(state) else "fasterrcnn"
+    if "backbone.body.0.0.weight" in state:
+        return {"num_classes": num_classes, **_infer_mobilenet(state, family)}
     if np.shape(state.get("backbone.body.conv1.weight"))[2:] == (3, 3):     # 7x7 in all others
         return {"builder": f"{family}_tiny", "num_classes": num_classes, "config": _infer_tiny(state)}
     body = _infer_body(state)
@@ -95,20 +101,46 @@ def count_classes(state):
     return state["roi_heads.box_predictor.cls_score.weight"].shape[0]
 
 
-def _infer_tiny(state):
-    """Return the options of the tiny model that a state dict shows: its dimensions, and its version's others."""
-    def outputs(name):
-        if name not in state or state[name].ndim == 0:
-            raise InputError(f"has the stem of the tiny model, but no {name!r}")
-        return state[name].shape[0]
+def _infer_mobilenet(state, family):
+    """Return builder and options of a model on MobileNetV3-Large, or on the tiny body of such blocks."""
+    projections = {}
+    for match in filter(None, map(PROJECTION.fullmatch, state)):
+        projections[int(match[1])] = state[match[0]].shape[0]       # the last one of a block counts
+    outs = [channels for _, channels in sorted(projections.items())]
+    if outs == [block.out for block in MOBILENET_V3_LARGE]:
+        frozen = not any(name.startswith("backbone.body.") and name.endswith(COUNTER) for name in state)
+        return {"builder": f"{family}_mobilenet_v3_large_fpn", "config": {"frozen_norm": frozen}}
+    stages = [(channels, len(list(blocks))) for channels, blocks in itertools.groupby(outs)]
+    if len(stages) != 4:
+        raise InputError(f"has a body of inverted residual blocks of {outs} channels; expected MobileNetV3-Large's, or "
+                         "four stages of the tiny model that differ in channels; others need a file by npmaskrcnn.save")
+    widths, blocks = zip(*stages)
+    dimensions = _dimensions_behind_the_body(state)
+    return {"builder": f"{family}_tiny",
+            "config": {"body": "mobilenet", "dimensions": {"blocks": blocks, "widths": widths, **dimensions}}}
 
-    dimensions = dict(blocks=_count_blocks(state), widths=tuple(outputs(f"backbone.body.layer{i}.0.conv1.weight")
-                                                                for i in range(1, 5)),
-                      fpn_channels=outputs("backbone.fpn.inner_blocks.0.0.weight"),
-                      representation_size=outputs("roi_heads.box_head.fc6.weight"))
+
+def _outputs(state, name):
+    if name not in state or state[name].ndim == 0:
+        raise InputError(f"has the stem of the tiny model, but no {name!r}")
+    return state[name].shape[0]
+
+
+def _dimensions_behind_the_body(state):
+    """Return what a state dict shows of the tiny model's pyramid and heads."""
+    dimensions = dict(fpn_channels=_outputs(state, "backbone.fpn.inner_blocks.0.0.weight"),
+                      representation_size=_outputs(state, "roi_heads.box_head.fc6.weight"))
     if has_masks(state):
         num_layers = sum(MASK_LAYER.fullmatch(name) is not None for name in state)
-        dimensions["mask_layers"] = tuple(outputs(f"roi_heads.mask_head.{i}.0.weight") for i in range(num_layers))
+        dimensions["mask_layers"] = tuple(_outputs(state, f"roi_heads.mask_head.{i}.0.weight")
+                                          for i in range(num_layers))
+    return dimensions
+
+
+def _infer_tiny(state):
+    """Return the options of the tiny model that a state dict shows: its dimensions, and its version's others."""
+    widths = tuple(_outputs(state, f"backbone.body.layer{i}.0.conv1.weight") for i in range(1, 5))
+    dimensions = {"blocks": _count_blocks(state), "widths": widths, **_dimensions_behind_the_body(state)}
     fitting = [others for others, usual in models.TINY_VERSIONS.values() if dimensions.items() <= usual.items()]
     return {**(fitting[0] if fitting else {}), "dimensions": dimensions}
 

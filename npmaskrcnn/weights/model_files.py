@@ -220,7 +220,7 @@ def _fill(model, arrays, path):
     except InputError as error:
         raise InputError(f"{_main_difference(model, arrays)}{error}") from None
     dtypes = {name: arrays[name].dtype for name in report.loaded if not name.endswith(COUNTER)}
-    cast = [name for name, dtype in dtypes.items() if dtype != model.dtype]
+    cast = [name for name, dtype in dtypes.items() if not np.can_cast(dtype, model.dtype)]    # float16 loses nothing
     if cast:
         warn(f"{path}: {count(len(cast), 'array')} cast to {model.dtype}, the first {cast[0]!r} "
              f"from {dtypes[cast[0]]}")

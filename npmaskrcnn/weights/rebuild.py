@@ -7,14 +7,12 @@ as many classes as the weights have, only numbers of the size that options have.
 
 from itertools import pairwise
 
-from .. import models, others
+from .. import models, others, variants
 from ..config import LARGEST_NUMBER
 from ..errors import InputError
 from .architecture import BUILDERS
 
-HOMES = {**dict.fromkeys(BUILDERS, models), **dict.fromkeys(others.BUILDERS, others)}  # of the builders
-# The last layer's bias that tells the classes, and whether it does so for several anchors.
-CLASS_BIAS = {models: ("roi_heads.box_predictor.cls_score.bias", False), others: ("head.cls_logits.bias", True)}
+HOMES = {**dict.fromkeys(BUILDERS, models), "maskrcnn_variant": variants, **dict.fromkeys(others.BUILDERS, others)}
 MAX_VALUES, MAX_DEPTH = 1000, 4  # in a config
 # arguments of builders and of `make_config` that are no options of a model
 NOT_FROM_A_FILE = ("weights", "rng", "num_classes", "defaults", "num_levels", "version")
@@ -45,11 +43,11 @@ def build(architecture, arrays):
         raise InputError("its architecture lacks builder, num_classes or config") from None
     if builder not in list(HOMES):      # it may be anything, also what cannot be hashed
         raise InputError(f"its architecture is {str(builder)[:60]!r}; expected one of {', '.join(HOMES)}")
-    _judge_classes(num_classes, *CLASS_BIAS[HOMES[builder]], arrays)
+    _judge_classes(num_classes, HOMES[builder] is others, arrays)
     if not isinstance(config, dict) or not _is_modest(config):
         raise InputError("its architecture has a config that no model can have")
     if config.get("dimensions") is not None:
-        _judge_dimensions(config["dimensions"], models.has_mask_branch(builder), arrays)
+        _judge_dimensions(config, models.has_mask_branch(builder), arrays)
     if forbidden := [name for name in NOT_FROM_A_FILE if name in config]:
         raise InputError(f"its architecture has a config with {forbidden[0]!r}, which no file may choose")
     if builder == "maskrcnn_tiny" and "dimensions" not in config:   # of before they were stored
@@ -60,24 +58,26 @@ def build(architecture, arrays):
         raise InputError(f"its architecture cannot be built ({error})") from None
 
 
-def _judge_classes(num_classes, name, several, arrays):
-    """Raise `InputError` unless the last layer's bias has an entry for each class, or `several`."""
+def _judge_classes(num_classes, one_stage, arrays):
+    """Raise `InputError` unless the last layer has a bias for each class; with one stage, for each class and anchor."""
+    name = "head.cls_logits.bias" if one_stage else "roi_heads.box_predictor.cls_score.bias"
     bias = arrays.get(name)
     fits = type(num_classes) is int and num_classes > 0 and bias is not None and bias.ndim == 1
-    if not fits or (bias.size % num_classes if several else bias.size != num_classes):
+    if not fits or (bias.size % num_classes if one_stage else bias.size != num_classes):
         shape = "missing" if bias is None else f"of shape {bias.shape}"
         claim = f"its architecture has {str(num_classes)[:20]} classes"
         raise InputError(f"{claim}, while {'.'.join(name.split('.')[-2:])} is {shape}")
 
 
-def _judge_dimensions(dimensions, masks, arrays):
+def _judge_dimensions(config, masks, arrays):
     """Raise `InputError` if a tiny model of such dimensions has more weights than the file; allocates nothing."""
-    sizes = models.checked_dimensions(dimensions, masks=masks)
+    sizes = models.checked_dimensions(config["dimensions"], masks=masks)
     channels, widths = sizes["fpn_channels"], sizes["widths"]
     layers = (channels, *sizes.get("mask_layers", ()))
     # the weights of most layers, each with its input and output channels
-    needed = 9 * sum(blocks * width ** 2 for blocks, width in zip(sizes["blocks"], widths, strict=True))
-    needed += 9 * sum(a * b for path in (widths, layers) for a, b in pairwise(path))
+    kernel = 1 if config.get("body") == "mobilenet" else 9
+    needed = kernel * sum(blocks * width ** 2 for blocks, width in zip(sizes["blocks"], widths, strict=True))
+    needed += kernel * sum(a * b for a, b in pairwise(widths)) + 9 * sum(a * b for a, b in pairwise(layers))
     needed += 9 * 5 * channels ** 2 + 4 * layers[-1] ** 2 * masks
     needed += sizes["representation_size"] * (49 * channels + sizes["representation_size"])
     there = sum(array.size for array in arrays.values())

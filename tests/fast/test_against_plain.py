@@ -83,6 +83,21 @@ def random_convolution(rng, dtype):
     return convolution(rng, dtype, kernel, stride, padding, groups, size)
 
 
+def random_depthwise_convolution(rng, dtype):
+    kernel, stride, padding = (tuple(map(int, rng.integers(*ends, 2))) for ends in ((1, 6), (1, 4), (0, 4)))
+    size = np.maximum(rng.integers(1, 12, 2), np.array(kernel) - 2 * np.array(padding))      # at least one window
+    x = rng.standard_normal((rng.integers(1, 4), *size, rng.integers(1, 7))).astype(dtype)
+    weight = rng.standard_normal((*kernel, 1, x.shape[3])).astype(dtype)
+    bias = rng.standard_normal(x.shape[3]).astype(dtype) if rng.random() < 0.5 else None
+
+    def work():
+        y, cache = ops.depthwise_conv2d_forward(x, weight, bias, stride, padding)
+        return (y, ops.depthwise_conv2d(x, weight, bias, stride, padding),
+                *ops.depthwise_conv2d_backward(np.cos(y), cache))
+
+    return work
+
+
 def random_transposed_convolution(rng, dtype):
     kernel = tuple(map(int, rng.integers(1, 4, 2)))
     stride = kernel if rng.random() < 0.7 else tuple(map(int, rng.integers(1, 4, 2)))
@@ -154,7 +169,8 @@ def test_a_convolution_with_an_edge_is_the_same_on_both_hands(corner, dtype, tol
 
 @pytest.mark.parametrize("dtype, tolerance", PRECISIONS)
 @pytest.mark.parametrize("draw, times", [
-    (random_convolution, 100), (random_transposed_convolution, 40), (random_batch_norm_pooling_and_linear_layer, 40),
+    (random_convolution, 100), (random_depthwise_convolution, 100), (random_transposed_convolution, 40),
+    (random_batch_norm_pooling_and_linear_layer, 40),
     (random_resizing, 40), (random_regions, 40)], ids=lambda value: getattr(value, "__name__", value))
 def test_random_work_is_the_same_on_both_hands_forward_and_backward(draw, times, dtype, tolerance):
     rng = np.random.default_rng(0)
@@ -255,8 +271,10 @@ def test_what_is_done_to_each_number_does_not_depend_on_the_pieces(monkeypatch, 
 
     def work():
         y, cache = ops.relu_forward(x)
+        swished, swish_cache = ops.hardswish_forward(3 * x)
         normed, norm_cache = ops.frozen_batch_norm_forward(x, *statistics)
-        return (y, ops.relu_backward(dy, cache), ops.relu_in_place(x.copy()), normed,
+        return (y, ops.relu_backward(dy, cache), ops.relu_in_place(x.copy()), normed, swished,
+                ops.hardswish_backward(dy, swish_cache), ops.hardswish_in_place(3 * x),
                 ops.frozen_batch_norm_backward(dy, norm_cache))
 
     assert_same(*both_hands(work), 0, "each number")
@@ -325,6 +343,25 @@ def test_size_of_the_blocks_of_a_convolution_does_not_show(monkeypatch, block_by
     monkeypatch.setattr("npmaskrcnn.fast.conv.BLOCK_PIXELS", 1)
     for blocked, expected in zip(run(), whole):
         np.testing.assert_allclose(blocked, expected, rtol=0, atol=1e-11)  # sums of float64 in another order
+
+
+@pytest.mark.parametrize("long_row", [1, 12, 10**9])
+@pytest.mark.parametrize("block_bytes", [1, 700, 10**9])
+def test_size_of_the_blocks_of_a_depthwise_convolution_does_not_show(monkeypatch, block_bytes, long_row):
+    rng = np.random.default_rng(4)
+    x, weight, bias = (rng.standard_normal(shape) for shape in ((3, 11, 9, 4), (3, 5, 1, 4), (4,)))
+
+    def run():
+        y, cache = ops.depthwise_conv2d_forward(x, weight, bias, (1, 2), (1, 2))
+        return y, *ops.depthwise_conv2d_backward(np.cos(y), cache)
+
+    whole = run()
+    monkeypatch.setattr("npmaskrcnn.fast.depthwise.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("npmaskrcnn.fast.depthwise.LONG_ROW", long_row)
+    monkeypatch.setattr("npmaskrcnn.fast.depthwise.DEARER", 10**9)
+    monkeypatch.setattr("npmaskrcnn.fast.threads._cores", 2)
+    for blocked, expected in zip(run(), whole):
+        np.testing.assert_allclose(blocked, expected, rtol=0, atol=1e-12)  # sums of float64 in another order
 
 
 @pytest.mark.parametrize("block_bytes", [1, 300, 10**9])

@@ -4,7 +4,7 @@ import numpy as np
 import scipy.sparse
 
 from npmaskrcnn import nn
-from npmaskrcnn.stages import box_head, fpn, mask_head, resnet, rpn
+from npmaskrcnn.stages import box_head, fpn, mask_head, mobilenet, resnet, rpn
 from npmaskrcnn.stages.roi_pooler import RoIPooler
 
 ROIS = np.array([[0, 1.0, 2.0, 29.5, 17.0], [1, 0.0, 0.5, 124.0, 91.0], [1, 30.0, 3.0, 33.5, 40.0],
@@ -23,6 +23,12 @@ def block(kind, in_channels, planes, stride, norm, rng, **groups):
 
 def body(norm, rng, kind=resnet.basic_block, trainable_layers=5):
     return resnet.ResNet(kind, (1, 2, 1, 1), (4, 4, 6, 6), norm, 4, 3, trainable_layers=trainable_layers, rng=rng)
+
+
+def light_body(norm, rng, trainable_layers=4):
+    blocks = [mobilenet.Inverted(3, 4, 4, False, "relu", 1), mobilenet.Inverted(5, 6, 5, True, "hardswish", 2),
+              mobilenet.Inverted(3, 7, 5, True, "relu", 1)]
+    return mobilenet.MobileNetV3(blocks, norm, 4, [1, 3, 4], trainable_layers, rng)
 
 
 FROZEN, BATCH = nn.FrozenBatchNorm2d, nn.BatchNorm2d
@@ -80,6 +86,24 @@ CASES = {
                 [(1, 37, 50, 3)], None),
     "body, half frozen": (lambda rng, norm=BATCH: body(norm, rng, trainable_layers=2),
                 [(2, 40, 33, 3)], None),
+    "depthwise": (lambda rng, norm=None: nn.DepthwiseConv2d(4, 3, 2, 1, rng=rng), [(2, 6, 7, 4)],
+                  {"weight": (4, 1, 3, 3), "bias": (4,)}),
+    "conv-norm-hardswish": (lambda rng, norm=BATCH: nn.ConvNormActivation(nn.Conv2d(3, 4, 3, bias=False, rng=rng),
+                                                                          norm(4), "hardswish"), [(2, 6, 7, 3)], None),
+    "depthwise-norm-relu": (lambda rng, norm=FROZEN: nn.ConvNormActivation(
+        nn.DepthwiseConv2d(4, 5, 1, 2, rng=rng), norm(4), "relu"), [(2, 6, 7, 4)], None),
+    "depthwise-norm": (lambda rng, norm=BATCH: nn.ConvNormActivation(
+        nn.DepthwiseConv2d(4, 3, 1, 1, bias=False, rng=rng), norm(4)), [(2, 6, 7, 4)], None),
+    "squeeze and excitation": (lambda rng, norm=None: mobilenet.SqueezeExcitation(5, 3, rng), [(2, 4, 7, 5)],
+                               {"fc1.weight": (3, 5, 1, 1), "fc1.bias": (3,), "fc2.weight": (5, 3, 1, 1),
+                                "fc2.bias": (5,)}),
+    "inverted residual": (lambda rng, norm=BATCH: mobilenet.InvertedResidual(
+        4, mobilenet.Inverted(3, 7, 4, True, "hardswish", 1), norm, rng), [(2, 5, 7, 4)], None),
+    "inverted residual, narrower": (lambda rng, norm=FROZEN: mobilenet.InvertedResidual(
+        6, mobilenet.Inverted(5, 6, 4, False, "relu", 2), norm, rng), [(2, 6, 7, 6)], None),
+    "light body": (lambda rng, norm=FROZEN: light_body(norm, rng), [(2, 13, 18, 3)], None),
+    "light body, batch norm": (lambda rng, norm=BATCH: light_body(norm, rng), [(2, 16, 11, 3)], None),
+    "light body, half frozen": (lambda rng, norm=BATCH: light_body(norm, rng, 2), [(2, 13, 18, 3)], None),
     "pyramid": (lambda rng, norm=None: fpn.FeaturePyramidNetwork([3, 4, 5, 6], 4, rng=rng),
                 [(2, 12, 17, 3), (2, 6, 9, 4), (2, 3, 5, 5), (2, 2, 3, 6)], None),
     "pyramid, norm": (lambda rng, norm=BATCH: fpn.FeaturePyramidNetwork([3, 4, 5, 6], 4, norm=norm, rng=rng),
@@ -136,7 +160,7 @@ def backward(module, outputs, dys, notes):
     """Hand the flat list `dys` to backward in the nesting of `outputs`; return the flat list of dx."""
     dys = iter(dys)
     nested = [[next(dys) for _ in y] if isinstance(y, list) else next(dys) for y in outputs]
-    options = {"need_dx": True} if isinstance(module, resnet.ResNet) else {}
+    options = {"need_dx": True} if isinstance(module, (resnet.ResNet, mobilenet.MobileNetV3)) else {}
     dx = module.backward(*nested, notes, **options)
     return dx if isinstance(dx, list) else [dx]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from npmaskrcnn import nn
-from npmaskrcnn.stages import box_head, fpn, mask_head, resnet, rpn
+from npmaskrcnn.stages import box_head, fpn, mask_head, mobilenet, resnet, rpn
 from npmaskrcnn.stages.roi_pooler import RoIPooler
 from tests.nn.cases import (NAMES, PYRAMID, ROIS, arguments, arrays_in, backward, flat, forward, grads, has_batch_norm,
                             make, make_inputs, parameters, upstream)
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("hand")      # on the plain operations and 
 
 
 def test_every_class_of_nn_and_stages_is_in_the_table():
-    classes = {value for namespace in (nn, box_head, fpn, mask_head, resnet, rpn)
+    classes = {value for namespace in (nn, box_head, fpn, mask_head, mobilenet, resnet, rpn)
                for value in vars(namespace).values()
                if isinstance(value, type) and issubclass(value, nn.Module)}
     used = {type(m) for name in NAMES for _, m in make(name).named_modules()} - {RoIPooler}

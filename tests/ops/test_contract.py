@@ -37,6 +37,15 @@ PAIRS = {
         (lambda x: ops.max_pool2d_forward(x, 1, 1), [(2, 7, 8, 3)]),
     ],
     "relu": [(ops.relu_forward, [(2, 5, 7, 3)])],
+    "depthwise_conv2d": [
+        (lambda x, w, b: ops.depthwise_conv2d_forward(x, w, b, 2, (1, 0)), [(2, 5, 7, 4), (3, 2, 1, 4), (4,)]),
+        (lambda x, w: ops.depthwise_conv2d_forward(x, w, padding=2), [(2, 6, 5, 3), (5, 5, 1, 3)]),
+    ],
+    # moved a little, so that no number is at a corner of the gate
+    "hardsigmoid": [(lambda x: ops.hardsigmoid_forward(x + x.dtype.type(0.05)), [(2, 5, 7, 3)])],
+    "hardswish": [(lambda x: ops.hardswish_forward(x + x.dtype.type(0.05)), [(2, 5, 7, 3)])],
+    "global_avg_pool2d": [(ops.global_avg_pool2d_forward, [(2, 5, 7, 3)])],
+    "scale_channels": [(ops.scale_channels_forward, [(2, 5, 7, 3), (2, 1, 1, 3)])],
     "batch_norm": [(ops.batch_norm_forward, [(2, 5, 7, 3), (3,), (3,)])],
     "frozen_batch_norm": [
         (
@@ -75,7 +84,7 @@ PAIRS = {
         (lambda x: ops.smooth_l1_forward(x, TARGETS.astype(x.dtype), 0.5), [(5, 4)]),
     ],
 }
-OF_ROWS = ("softmax_cross_entropy", "binary_cross_entropy_with_logits", "smooth_l1")
+OF_ROWS = ("softmax_cross_entropy", "binary_cross_entropy_with_logits", "smooth_l1", "scale_channels")
 CASES = [
     pytest.param(name, *case, id=f"{name}-{k}")
     for name, cases in PAIRS.items()
@@ -155,7 +164,7 @@ class TestEveryPair:
 
     def test_nothing_goes_through_forward_and_backward(self, name, forward, shapes):
         if "roi" in name or name in OF_ROWS or len(shapes[0]) == 3:
-            pytest.skip("no batch, or regions or labels name rows that are not there: its own file has an empty case")
+            pytest.skip("no batch, or regions, labels or scales of rows that are not there: see its own file")
         x, *others = make(shapes, np.dtype("float64"), seed=0)
         y, cache = forward(x[:0], *others)
         gradients = backward(name, np.ones(np.shape(y)), cache)

@@ -51,6 +51,9 @@ OTHER_FIGURES = {
     "loss_curves": lambda _: plots.loss_curves(training_log()),
     "gradient_curves": lambda _: plots.gradient_curves(training_log()),
     "precision_recall": lambda trace: plots.precision_recall(precision(), trace.class_names),
+    "worth": lambda _: plots.worth(
+        {"on shapes": {"baseline": {"mask": [0.7, 0.72], "box": [0.74]}, "no_masks": {"mask": [], "box": [0.75, 0.71]},
+                       "roi_pool": {"mask": [0.1, 0.2], "box": [0.7]}}}, {"roi_pool": {"mask": -3.4}}),
 }
 FIGURES = {**TRACE_FIGURES, **OTHER_FIGURES}
 

@@ -26,7 +26,7 @@ def center_and_spread(key, shape):
     if name == "bias":
         return 0.0, 0.1
     if len(shape) == 1:             # a norm's scale; a block's branch is quiet, or the sum of many would explode
-        return (0.5 if ".layer" in key and "downsample" not in key else 1.0), 0.2
+        return (0.5 if ".layer" in key and "downsample" not in key else 0.85 if ".block." in key else 1.0), 0.2
     fan_in = shape[0] if "conv5_mask" in key else int(np.prod(shape[1:]))
     gain = next((gain for part, gain in PREDICTORS.items() if part in key), 0.6 if ".fpn." in key else 2 ** 0.5)
     return 0.0, gain * fan_in ** -0.5
