@@ -48,7 +48,8 @@ class SemanticHead(nn.Module):
         self.conv = nn.Sequential(*[
             nn.ConvNormReLU(nn.Conv2d(channels, channels, 3, padding=1, bias=False, rng=rng), norm(channels))
             for _ in range(depth)])
-        self.cls_logits = nn.Conv2d(channels, num_classes, 1, init=nn.init.normal(0.01), rng=rng)
+        # Not the usual tiny numbers: from them only background against the rest is learned, and that spoils the maps.
+        self.cls_logits = nn.Conv2d(channels, num_classes, 1, init=nn.init.kaiming_uniform, rng=rng)
 
     def forward(self, features, notes):
         """Return the logits (N, H', W', K) of [P2, P3, ...]; notes of the enlargements by level."""
