@@ -1,4 +1,4 @@
-"""The command line: ``npmaskrcnn demo``, ``train``, ``evaluate``, ``detect``, ``track``, ``overfit``,
+"""The command line: ``npmaskrcnn demo``, ``train``, ``evaluate``, ``detect``, ``track``, ``overfit``, ``clinic``,
 ``export``.
 
 Each command is a file in `npmaskrcnn.commands`; the text at its beginning is what ``--help`` prints. Here is what

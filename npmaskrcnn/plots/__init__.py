@@ -24,6 +24,7 @@ function              takes                      what one sees
 `loss_curves`         log                        the losses and their chance levels, gradient norm, AP
 `gradient_curves`     log                        gradient norm and update-to-weight ratio of each part
 `precision_recall`    evaluation.bbox or .segm   precision against recall, AP against the IoU threshold
+`case_sheet`          a run, a healthy one ...    a training that went wrong beside one that went well
 `worth`               AP of variants, by seed    what each part of a model is worth, beside its baseline
 ====================  =========================  ==========================================================
 
@@ -31,6 +32,7 @@ function              takes                      what one sees
 padded input with normalization undone.
 """
 
+from .case import case_sheet
 from .curves import gradient_curves, loss_curves, precision_recall
 from .flow import funnel, provenance
 from .instances import gallery, instances
@@ -42,6 +44,6 @@ from .sheet import stage_sheet
 from .style import save_figure
 from .worth import worth
 
-__all__ = ["anchors", "class_masks", "features", "funnel", "gallery", "gradient_curves", "half_pixels", "input_image",
-           "instances", "loss_curves", "matches", "objectness", "precision_recall", "proposals", "provenance",
-           "roi_align_samples", "roi_levels", "save_figure", "stage_sheet", "worth"]
+__all__ = ["anchors", "case_sheet", "class_masks", "features", "funnel", "gallery", "gradient_curves", "half_pixels",
+           "input_image", "instances", "loss_curves", "matches", "objectness", "precision_recall", "proposals",
+           "provenance", "roi_align_samples", "roi_levels", "save_figure", "stage_sheet", "worth"]

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from npmaskrcnn import plots
+from npmaskrcnn import clinic, plots
 
 
 def training_log(num_steps=60):
@@ -51,6 +51,7 @@ OTHER_FIGURES = {
     "loss_curves": lambda _: plots.loss_curves(training_log()),
     "gradient_curves": lambda _: plots.gradient_curves(training_log()),
     "precision_recall": lambda trace: plots.precision_recall(precision(), trace.class_names),
+    "case_sheet": lambda trace: clinic.patient("boris").figure(trace.class_names),
     "worth": lambda _: plots.worth(
         {"on shapes": {"baseline": {"mask": [0.7, 0.72], "box": [0.74]}, "no_masks": {"mask": [], "box": [0.75, 0.71]},
                        "roi_pool": {"mask": [0.1, 0.2], "box": [0.7]}}}, {"roi_pool": {"mask": -3.4}}),
