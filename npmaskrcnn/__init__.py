@@ -22,6 +22,8 @@ Two deviations from torchvision, both on purpose: a pyramid level's scale is its
 
 __version__ = "0.1.0"
 
+from . import light
+from .costs import cost
 from .errors import InputError, InputWarning
 from .mask_rcnn import MaskRCNN
 from .models import maskrcnn_tiny
@@ -30,5 +32,5 @@ from .trace import Trace
 from .weights import load, save
 from .zoo import maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2, maskrcnn_resnet_fpn
 
-__all__ = ["Detections", "InputError", "InputWarning", "MaskRCNN", "Target", "Trace", "load", "maskrcnn_resnet50_fpn",
-           "maskrcnn_resnet50_fpn_v2", "maskrcnn_resnet_fpn", "maskrcnn_tiny", "save"]
+__all__ = ["Detections", "InputError", "InputWarning", "MaskRCNN", "Target", "Trace", "cost", "light", "load",
+           "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2", "maskrcnn_resnet_fpn", "maskrcnn_tiny", "save"]

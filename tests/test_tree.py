@@ -31,8 +31,8 @@ GROUND_FLOOR = ["errors", "words", "judge"]
 # From the ground up; a name stands for a module or for a folder with all that is in it.
 FLOORS = [*GROUND_FLOOR, "files", "interrupt", "progress", "rle", "images", "plain", "fast", "ops", "config", "nn",
           "stages", "trace", "network", "target_checks", "structures", "detection_checks", "mask_rcnn", "models",
-          "reference", "weights", "zoo", "datasets", "evaluation", "tracking", "plots", "training", "shipped",
-          "exercises", "notebook", "commands", "cli", "__main__"]
+          "reference", "light", "weights", "zoo", "datasets", "costs", "evaluation", "tracking", "plots", "training",
+          "shipped", "exercises", "notebook", "commands", "cli", "__main__"]
 # What judges input: beside the path, and short enough to be read as well.
 JUDGES = [*GROUND_FLOOR, "target_checks"]
 PATH_FILES, PATH_LINES, JUDGES_LINES = 33, 2200, 330

@@ -10,9 +10,11 @@ from itertools import pairwise
 from .. import models
 from ..config import LARGEST_NUMBER
 from ..errors import InputError
+from ..light import make_light
 from .architecture import BUILDERS
 
 MAX_VALUES, MAX_DEPTH = 1000, 4  # in a config
+MAX_PRUNING = 100   # times more weights than a file has may have been there before channels were taken out
 # arguments of builders and of `make_config` that are no options of a model
 NOT_FROM_A_FILE = ("weights", "rng", "num_classes", "defaults", "num_levels", "version")
 
@@ -50,19 +52,22 @@ def build(architecture, arrays):
     if not isinstance(config, dict) or not _is_modest(config):
         raise InputError("its architecture has a config that no model can have")
     if config.get("dimensions") is not None:
-        _judge_dimensions(config["dimensions"], arrays)
+        _judge_dimensions(config["dimensions"], arrays, MAX_PRUNING if "light" in architecture else 1)
     if forbidden := [name for name in NOT_FROM_A_FILE if name in config]:
         raise InputError(f"its architecture has a config with {forbidden[0]!r}, which no file may choose")
     if builder == "maskrcnn_tiny" and "dimensions" not in config:   # of before they were stored
         config = {**config, "version": 1}
     try:
-        return getattr(models, builder)(num_classes=num_classes, rng=models.NO_DRAWS, **config)
+        model = getattr(models, builder)(num_classes=num_classes, rng=models.NO_DRAWS, **config)
     except TypeError as error:
         raise InputError(f"its architecture cannot be built ({error})") from None
+    if "light" in architecture:
+        make_light(model, architecture["light"])
+    return model
 
 
-def _judge_dimensions(dimensions, arrays):
-    """Raise `InputError` if a tiny model of such dimensions has more weights than the file; allocates nothing."""
+def _judge_dimensions(dimensions, arrays, times=1):
+    """Raise `InputError` if a tiny model of such dimensions has more weights than so many files; allocates nothing."""
     sizes = models.checked_dimensions(dimensions)
     widths, layers = sizes["widths"], (sizes["fpn_channels"], *sizes["mask_layers"])
     # the weights of most layers, each with its input and output channels
@@ -71,7 +76,7 @@ def _judge_dimensions(dimensions, arrays):
     needed += 9 * 5 * layers[0] ** 2 + 4 * layers[-1] ** 2
     needed += sizes["representation_size"] * (49 * layers[0] + sizes["representation_size"])
     there = sum(array.size for array in arrays.values())
-    if needed > there:
+    if needed > times * there:
         raise InputError(f"its architecture has dimensions of {needed:,} weights at least, but the file has {there:,}")
 
 
