@@ -109,7 +109,7 @@ def cost(model, size=None, image=None, repeats=REPEATS):
     >>> from npmaskrcnn.shipped import trained_tiny
     >>> found = cost(trained_tiny(), (96, 128), repeats=1)
     >>> [stage.name for stage in found.stages][:3], found.layers[0].name, found.layers[0].multiply_adds
-    (['transform', 'body', 'feature pyramid'], 'backbone.body.conv1', 2654208)
+    (['transform', 'body', 'feature pyramid'], 'backbone.body.conv1', 1990656)
     """
     if not hasattr(model, "predict"):
         raise refusal("model", "a MaskRCNN", model)

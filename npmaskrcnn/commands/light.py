@@ -24,12 +24,12 @@ def add_arguments(parser):
     """Say what can be typed."""
     parser.add_argument("source", metavar="FROM")
     parser.add_argument("destination", metavar="TO", help="an .npz file")
-    parser.add_argument("--keep-channels", type=float, metavar="SHARE", help="take out all channels but this share")
+    parser.add_argument("--keep-channels", type=float, metavar="SHARE", help="take channels out but this share")
     parser.add_argument("--zero-weights", type=float, metavar="SHARE", help="set this share of weights to zero")
     parser.add_argument("--fine-tune", type=int, metavar="STEPS", help="then train on toy shapes for so many steps")
     parser.add_argument("--int8", action="store_true", help="weights of eight bits")
-    parser.add_argument("--int8-inputs", nargs="+", metavar="IMAGE", help="and inputs of eight bits, with the steps that "
-                        "suit these pictures")
+    parser.add_argument("--int8-inputs", nargs="+", metavar="IMAGE", help="and inputs of eight bits, with "
+                        "the steps that suit these pictures")
     parser.add_argument("--half", action="store_true", help="store numbers with sixteen bits")
 
 
@@ -40,7 +40,8 @@ def run(options):
     zeros = judge_fraction(options.zero_weights, "--zero-weights", optional=True)
     steps = judge_count(options.fine_tune, "--fine-tune", optional=True)
     if keep is zeros is options.int8_inputs is None and not options.int8 and not options.half:
-        raise InputError("say what is to become lighter: --keep-channels, --zero-weights, --int8, --int8-inputs, --half")
+        raise InputError("nothing is to become lighter; say --keep-channels, --zero-weights, --int8, "
+                         "--int8-inputs or --half")
     images = None if options.int8_inputs is None else [read_image(path) for path in options.int8_inputs]
     model = load(options.source)
     if keep is not None:

@@ -46,4 +46,5 @@ from .style import save_figure
 
 __all__ = ["anchors", "class_masks", "cost_bars", "features", "funnel", "gallery", "gradient_curves",
            "half_pixels", "input_image", "instances", "light_models", "loss_curves", "matches", "objectness",
-           "precision_recall", "proposals", "provenance", "roi_align_samples", "roi_levels", "save_figure", "stage_sheet"]
+           "precision_recall", "proposals", "provenance", "roi_align_samples", "roi_levels", "save_figure",
+           "stage_sheet"]
