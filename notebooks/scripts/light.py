@@ -30,8 +30,8 @@ from npmaskrcnn.training.validation import predict_dataset
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "light"
 COMMAND = "OPENBLAS_NUM_THREADS=1 python notebooks/scripts/light.py"
-STEPS, SEED, LR, CALIBRATION_SEED, CALIBRATION_IMAGES, TIMED_IMAGES = 600, 7000, 1e-2, 9000, 16, 30
-ZEROS, CHANNELS = (0.5, 0.7, 0.8, 0.9, 0.95), (0.75, 0.5, 0.35, 0.25)
+STEPS, SEED, CALIBRATION_SEED, CALIBRATION_IMAGES, TIMED_IMAGES = 1200, 7000, 9000, 16, 30
+ZEROS, CHANNELS = (0.5, 0.8, 0.9, 0.95), (0.75, 0.5, 0.35, 0.25)
 CHEAP = ("inner", "box", "mask")        # groups to which nothing is added
 
 
@@ -95,7 +95,7 @@ def make(name, kind, kept, steps, function, full, test_set):
     start = time.perf_counter()
     model = function(full)
     if steps:
-        train(model, ShapesDataset(4 * steps, seed=SEED), steps, optimizer="muon", lr=LR, weight_average=0.98, rng=0,
+        train(model, ShapesDataset(4 * steps, seed=SEED), steps, optimizer="muon", weight_average=0.98, rng=0,
               log_every=0, keep_zeros=kind.startswith("weights"))
     return {"name": name, "kind": kind, "kept": kept, "steps": steps, "seed": SEED, "command": COMMAND,
             **measure(model, full, test_set), "minutes": round((time.perf_counter() - start) / 60, 2)}
