@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..judge import judge_number
+from ..mask_rcnn import are_several
 from ..nn.listening import listening
 from ..nn.quantized import MOST_STEPS, exchange_layers, quantized_layers
 from .pruning import light_copy, not_quantized
@@ -98,5 +99,5 @@ def _largest_inputs(model, images, percentile):
             largest[heard.path] = max(largest.get(heard.path, 0.0), float(np.percentile(np.abs(x), percentile)))
 
     with listening(model, hear):
-        model.predict(list(images) if np.ndim(images) != 3 else [images])
+        model.predict(images if are_several(images) else [images])
     return largest

@@ -28,8 +28,8 @@ def test_cost_prints_a_table_and_draws_a_figure(capsys, tmp_path):
 
 
 def test_light_prunes_trains_on_and_rounds(capsys, tmp_path):
-    code, out, errors = run(capsys, "light", TINY, tmp_path / "small.npz", "--keep-channels", 0.5, "--zero-weights", 0.3,
-                            "--fine-tune", 1, "--int8-inputs", *PICTURES)
+    code, out, errors = run(capsys, "light", TINY, tmp_path / "small.npz", "--keep-channels", 0.5, "--zero-weights",
+                            0.3, "--fine-tune", 1, "--int8-inputs", *PICTURES)
     assert code == 0 and not errors
     assert out.splitlines()[-1].startswith(f"wrote {tmp_path / 'small.npz'}: ")
     model = load(tmp_path / "small.npz")
