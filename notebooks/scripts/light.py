@@ -4,7 +4,8 @@
 
 Each row of the table is a model made of the shipped one: rounded, quantized, with weights set to zero, with channels
 taken out; pruned ones without and with a short training afterwards. Two more rows say what that training does by
-itself: the full model trained on for as long, and a model of half the widths that begins with random weights. Bytes
+itself: the full model trained on for as long, and a model of half the widths that begins with random weights; and one
+has a light body by design, MobileNetV3's inverted blocks in place of residual ones, from random weights as well. Bytes
 are those of an uncompressed file; milliseconds are medians over single images, in turn with the full model's, because
 a machine's speed changes. Writes notebooks/results/light/NAME.json after each model, makes none that is there already,
 and then light.png beside them.
@@ -43,7 +44,8 @@ def plan():
               "int8": ("int8 weights", 1, 0, light.quantize),
               "int8-inputs": ("int8 weights and inputs", 1, 0, lambda full: light.quantize(full, images)),
               "full-trained": ("full, trained on", 1, STEPS, lambda full: full.astype(np.float32)),
-              "scratch-0.5": ("half the widths, from random weights", 0.5, STEPS, half_as_wide)}
+              "scratch-0.5": ("half the widths, from random weights", 0.5, STEPS, half_as_wide),
+              "mobilenet": ("MobileNetV3's body, from random weights", 1, STEPS, with_light_body)}
     for steps in (0, STEPS):
         end = "-trained" * (steps > 0)
         for share in ZEROS:
@@ -65,7 +67,16 @@ def half_as_wide(full):
     """A tiny model of half the widths, and random weights."""
     sizes = {name: tuple(n // 2 for n in size) if isinstance(size, tuple) else size // 2
              for name, size in TINY_DIMENSIONS.items() if name != "blocks"}
-    model = npmaskrcnn.maskrcnn_tiny(rng=np.random.default_rng(SEED), dimensions=sizes)
+    return untrained(full, dimensions=sizes)
+
+
+def with_light_body(full):
+    """A tiny model whose body is of the kind of MobileNetV3's, with random weights."""
+    return untrained(full, body="mobilenet")
+
+
+def untrained(full, **options):
+    model = npmaskrcnn.maskrcnn_tiny(rng=np.random.default_rng(SEED), **options)
     model.class_names = full.class_names
     return model
 
