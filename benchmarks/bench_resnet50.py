@@ -42,18 +42,21 @@ def count(weights, scene, task):
     model = npmaskrcnn.load(weights)
     images, targets = scenes.read(scene)
     batch = model.transform.forward(images[:1], model.dtype)
-    if task == "train":
-        targets = [resize_target(targets[0], batch.image_sizes[0])]
+
+    def learn():
+        sized = [resize_target(targets[0], batch.image_sizes[0])]
         trunk = model.forward_trunk(batch.images, FORGET)
-        chosen = model.make_plan(trunk, batch.image_sizes, targets, np.random.default_rng(0)).rois
-        num_rois, num_masks = len(chosen.rois), len(chosen.mask_rois)
-        print(f"training: {num_rois} RoIs sampled, {num_masks} of them positive")
-    else:
+        chosen = model.make_plan(trunk, batch.image_sizes, sized, np.random.default_rng(0)).rois
+        model.roi_heads.classify(trunk.features, chosen.rois, FORGET)
+        model.roi_heads.segment(trunk.features, chosen.mask_rois, FORGET)
+        print(f"training: {len(chosen.rois)} RoIs sampled, {len(chosen.mask_rois)} of them positive")
+
+    def predict():
         found, = model.infer(batch)
-        num_rois, num_masks = len(found.proposals), len(found.detection_rows)
-        print(f"prediction: {num_rois} proposals, {len(found.candidate_rois)} candidates, "
-              f"{num_masks} detections")
-    stages = macs.stage_macs(model, batch.images.shape[1:3], 1, num_rois, num_masks)
+        print(f"prediction: {len(found.proposals)} proposals, {len(found.candidate_rois)} candidates, "
+              f"{len(found.detection_rows)} detections")
+
+    stages = macs.stage_macs(model, learn if task == "train" else predict)
     print(f"products of a forward pass: {sum(stages.values()) / 1e9:.1f} billion multiply-adds ("
           + ", ".join(f"{stage} {value / 1e9:.1f}" for stage, value in stages.items()) + ")", flush=True)
     return stages

@@ -22,6 +22,8 @@ Two deviations from torchvision, both on purpose: a pyramid level's scale is its
 
 __version__ = "0.1.0"
 
+from . import light
+from .costs import cost
 from .errors import InputError, InputWarning
 from .mask_rcnn import MaskRCNN
 from .models import fasterrcnn_tiny, maskrcnn_tiny
@@ -32,8 +34,8 @@ from .zoo import (fasterrcnn_mobilenet_v3_large_320_fpn, fasterrcnn_mobilenet_v3
                   fasterrcnn_resnet50_fpn_v2, fasterrcnn_resnet_fpn, maskrcnn_mobilenet_v3_large_fpn,
                   maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2, maskrcnn_resnet_fpn)
 
-__all__ = ["Detections", "InputError", "InputWarning", "MaskRCNN", "Target", "Trace",
+__all__ = ["Detections", "InputError", "InputWarning", "MaskRCNN", "Target", "Trace", "cost",
            "fasterrcnn_mobilenet_v3_large_320_fpn", "fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_resnet50_fpn",
-           "fasterrcnn_resnet50_fpn_v2", "fasterrcnn_resnet_fpn", "fasterrcnn_tiny", "load",
+           "fasterrcnn_resnet50_fpn_v2", "fasterrcnn_resnet_fpn", "fasterrcnn_tiny", "light", "load",
            "maskrcnn_mobilenet_v3_large_fpn", "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2",
            "maskrcnn_resnet_fpn", "maskrcnn_tiny", "save"]

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from npmaskrcnn import MaskRCNN, __version__, cli, load, plots, rle, save
+from npmaskrcnn.clinic import PATIENTS
 from npmaskrcnn.commands import demo
 from npmaskrcnn.commands.train import shapes_validation
 from npmaskrcnn.datasets import (CocoDataset, ShapesDataset, ShapesFilm, read_detections, shapes_test_set,
@@ -60,7 +61,7 @@ def test_version(capsys):
 
 
 @pytest.mark.parametrize("command", [["demo"], ["train", "shapes"], ["train", "coco"], ["evaluate"], ["detect"],
-                                     ["track"], ["overfit"], ["export"]])
+                                     ["track"], ["overfit"], ["clinic"], ["cost"], ["light"], ["export"]])
 def test_every_help_shows_an_example_that_parses(capsys, monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "200")         # no line breaks in the example
     code, out, _ = run(capsys, *command, "--help")
@@ -725,3 +726,28 @@ def test_track_says_what_is_wrong_with_a_film_before_it_begins(capsys, tmp_path,
     (frames / "f7.png").write_bytes(PICTURE.read_bytes()[:200])
     assert "f7.png: is damaged" in error_line(capsys, "track", frames, *words)
     assert not (tmp_path / "out").exists()
+
+
+# ---- clinic ----
+
+def test_clinic_lists_its_patients_with_their_complaints(capsys):
+    code, out, _ = run(capsys, "clinic")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == list(PATIENTS)
+    assert all(case.complaint in out and case.diagnosis not in out for case in PATIENTS.values())
+
+
+def test_clinic_shows_a_patient_and_tells_the_diagnosis_only_when_asked(capsys, tmp_path):
+    code, out, _ = run(capsys, "clinic", "emma", "--hints", 2, "--out", tmp_path / "new")
+    assert code == 0
+    assert PATIENTS["emma"].complaint in out and "hint 2 of 4" in out and "hint 3" not in out
+    assert PATIENTS["emma"].diagnosis not in out
+    with Image.open(tmp_path / "new" / "emma.png") as picture:
+        assert picture.size == (1100, 660)
+    code, out, _ = run(capsys, "clinic", "emma", "--diagnosis", "--out", tmp_path)
+    assert code == 0 and PATIENTS["emma"].diagnosis in out and PATIENTS["emma"].cure in out
+
+
+def test_clinic_refuses_unknown_patients_and_impossible_numbers(capsys, tmp_path):
+    assert "'ana' is no patient of the clinic; the nearest is 'anna'" in error_line(capsys, "clinic", "ana")
+    assert "--hints" in error_line(capsys, "clinic", "anna", "--hints", -1, "--out", tmp_path)

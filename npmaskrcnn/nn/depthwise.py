@@ -28,6 +28,13 @@ class DepthwiseConv2d(Conv2d):
         y, notes["cache"] = ops.depthwise_conv2d_forward(x, *self.weight_and_bias(), self.stride, self.padding)
         return y
 
+    def infer(self, x, norm=None, shortcut=None, relu=False):
+        """``relu(norm(conv(x)) + shortcut)``, the norm folded into the weights."""
+        folded = self.weight_and_bias() if norm is None else norm.fold_into(*self.weight_and_bias())
+        y = ops.depthwise_conv2d(x, *folded, self.stride, self.padding)
+        y = y if shortcut is None else y + shortcut
+        return ops.relu_in_place(y) if relu else y
+
     def backward(self, dy, notes, need_dx=True):
         """Return dx (None if not `need_dx`), add to the gradients of weight and bias."""
         dx, dweight, dbias = ops.depthwise_conv2d_backward(dy, notes["cache"])
@@ -55,12 +62,7 @@ class ConvNormActivation(ConvNormReLU):
 
     def forward(self, x, notes):
         """Convolve, normalize, activate."""
-        conv, norm = self.conv_and_norm()
-        if notes is FORGET and isinstance(conv, DepthwiseConv2d):
-            y = ops.depthwise_conv2d(x, *norm.fold_into(*conv.weight_and_bias()), conv.stride, conv.padding)
-            y = ops.relu_in_place(y) if self.relu else y
-        else:
-            y = super().forward(x, notes)
+        y = super().forward(x, notes)
         if not self.hardswish:
             return y
         if notes is FORGET:

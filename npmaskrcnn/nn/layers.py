@@ -49,6 +49,11 @@ class Conv2d(Module):
         y, notes["cache"] = ops.conv2d_forward(x, *self.weight_and_bias(), self.stride, self.padding, self.groups)
         return y
 
+    def infer(self, x, norm=None, shortcut=None, relu=False):
+        """``relu(norm(conv(x)) + shortcut)`` in one operation: the norm is folded into the weights."""
+        folded = self.weight_and_bias() if norm is None else norm.fold_into(*self.weight_and_bias())
+        return ops.conv2d_add_relu(x, *folded, self.stride, self.padding, self.groups, shortcut, relu)
+
     def backward(self, dy, notes, need_dx=True):
         """Return dx (None if not `need_dx`), add to the gradients of weight and bias."""
         if need_dx:
@@ -205,14 +210,10 @@ def relu(x, notes):
 def conv_norm_relu(x, conv, norm, notes, shortcut=None, relu=True):
     """``relu(norm(conv(x)) + shortcut)``, where norm, shortcut and ReLU may be absent.
 
-    With nothing to note, the norm's scale and shift are folded into the convolution's weights: then one
-    operation does it all.
+    With nothing to note, one operation does it all.
     """
     if notes is FORGET:
-        weight, bias = conv.weight_and_bias()
-        if norm is not None:
-            weight, bias = norm.fold_into(weight, bias)
-        return ops.conv2d_add_relu(x, weight, bias, conv.stride, conv.padding, conv.groups, shortcut, relu)
+        return conv.infer(x, norm, shortcut, relu)
     y = conv.forward(x, notes.of("conv"))
     if norm is not None:
         y = norm.forward(y, notes.of("norm"))

@@ -24,16 +24,22 @@ function              takes                      what one sees
 `loss_curves`         log                        the losses and their chance levels, gradient norm, AP
 `gradient_curves`     log                        gradient norm and update-to-weight ratio of each part
 `precision_recall`    evaluation.bbox or .segm   precision against recall, AP against the IoU threshold
+`case_sheet`          a run, a healthy one ...    a training that went wrong beside one that went well
 `worth`               AP of variants, by seed    what each part of a model is worth, beside its baseline
+`cost_bars`           npmaskrcnn.cost(model)     multiply-adds, parameters, memory and time of each stage
+`light_models`        rows of measurements       AP of pruned and quantized models, against what they save
 ====================  =========================  ==========================================================
 
 `save_figure` writes a figure, whole or not at all. `input_image` is no figure, but the picture under many: the net's
 padded input with normalization undone.
 """
 
+from .case import case_sheet
+from .costs import cost_bars
 from .curves import gradient_curves, loss_curves, precision_recall
 from .flow import funnel, provenance
 from .instances import gallery, instances
+from .light import light_models
 from .pixels import half_pixels
 from .pyramid import anchors, features, input_image
 from .roi import class_masks, roi_align_samples, roi_levels
@@ -42,6 +48,7 @@ from .sheet import stage_sheet
 from .style import save_figure
 from .worth import worth
 
-__all__ = ["anchors", "class_masks", "features", "funnel", "gallery", "gradient_curves", "half_pixels", "input_image",
-           "instances", "loss_curves", "matches", "objectness", "precision_recall", "proposals", "provenance",
-           "roi_align_samples", "roi_levels", "save_figure", "stage_sheet", "worth"]
+__all__ = ["anchors", "case_sheet", "class_masks", "cost_bars", "features", "funnel", "gallery", "gradient_curves",
+           "half_pixels", "input_image", "instances", "light_models", "loss_curves", "matches", "objectness",
+           "precision_recall", "proposals", "provenance", "roi_align_samples", "roi_levels", "save_figure",
+           "stage_sheet", "worth"]

@@ -29,6 +29,7 @@ from .options import JudgedItems, judge_dataset, judge_images, judge_parts, judg
 from .progress import Progress, chance_levels
 from .state import AllOrNothing, WeightAverage
 from .validation import average_precision, draw_curves, iou_types
+from .zeros import KeepZeros
 
 
 class Trainer(Loop):
@@ -73,6 +74,8 @@ class Trainer(Loop):
     judge_first : bool
         Read every image and target of both sets once, before the first step of `run`, and refuse what is wrong in one
         message. Datasets that say ``draws_itself`` (`ShapesDataset`) are spared.
+    keep_zeros : bool
+        Weights that are zero at the beginning stay so; see `light.zero_small_weights`.
     stream : text file or None
         Where the lines go; None is standard output.
 
@@ -97,7 +100,8 @@ class Trainer(Loop):
 
     def __init__(self, model, dataset, optimizer, schedule=None, batch_size=4, rng=0, out_dir=None, clip_norm=10.0,
                  loss_weights=None, validation=None, eval_every=None, checkpoint_at=(), checkpoint_every=100,
-                 log_every=20, flip=True, scale_jitter=None, weight_average=None, judge_first=False, stream=None):
+                 log_every=20, flip=True, scale_jitter=None, weight_average=None, judge_first=False, keep_zeros=False,
+                 stream=None):
         judge_parts(model, optimizer, schedule)
         judge_dataset(model, dataset, "dataset", to_learn_from=True)
         super().__init__(model, dataset, optimizer, judge_rng(rng, ("permutation", "integers")), schedule,
@@ -121,8 +125,9 @@ class Trainer(Loop):
         self.seconds, self.last_checkpoint = 0.0, None
         self.divergence, self.all_or_nothing, self.record = Divergence(), AllOrNothing(), Record()
         averages = [] if self.average is None else [self.average]
+        zeros = [KeepZeros(model)] if judge_flag(keep_zeros, "keep_zeros") else []
         # The judges come before `all_or_nothing` lets the weights move; a checkpoint comes when all else is up to date.
-        self.listeners = [JudgedItems(), self.divergence, self.all_or_nothing, *averages, self.record,
+        self.listeners = [JudgedItems(), self.divergence, self.all_or_nothing, *zeros, *averages, self.record,
                           checkpoint.Checkpoints()]
 
     def path(self, name):

@@ -187,7 +187,13 @@ def _judged_state(model, path):
     if bad:
         warn(f"{path}: {count(len(bad), 'array')} with NaN or infinite numbers, the first {bad[0]!r}; the model "
              "is saved as it is, but it cannot detect anything")
-    return state
+    return {name: value.astype(_stored_dtype(model, value)) for name, value in state.items()}
+
+
+def _stored_dtype(model, value):
+    """Return the dtype in which a file has an array of a model: its own, or float16 if the model was rounded to it."""
+    is_half = (model.architecture or {}).get("light", {}).get("half", False)
+    return np.dtype(np.float16) if is_half and value.dtype.kind == "f" else value.dtype
 
 
 def _read_model_arrays(path):
@@ -219,8 +225,9 @@ def _fill(model, arrays, path):
         report = model.load_state_dict(arrays)
     except InputError as error:
         raise InputError(f"{_main_difference(model, arrays)}{error}") from None
+    owners = dict(model.named_arrays())
     dtypes = {name: arrays[name].dtype for name in report.loaded if not name.endswith(COUNTER)}
-    cast = [name for name, dtype in dtypes.items() if not np.can_cast(dtype, model.dtype)]    # float16 loses nothing
+    cast = [name for name, dtype in dtypes.items() if not np.can_cast(dtype, _stored_dtype(model, owners[name].data))]
     if cast:
         warn(f"{path}: {count(len(cast), 'array')} cast to {model.dtype}, the first {cast[0]!r} "
              f"from {dtypes[cast[0]]}")

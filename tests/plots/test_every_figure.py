@@ -14,7 +14,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from npmaskrcnn import plots
+from npmaskrcnn import clinic, plots
+from npmaskrcnn.costs import STAGES, Cost, Share
 
 
 def training_log(num_steps=60):
@@ -29,6 +30,17 @@ def precision(num_classes=3):
     recall, threshold = np.linspace(0, 1, 101)[:, None], np.arange(10)[:, None, None]
     curve = np.clip(1.3 - recall - 0.06 * threshold, 0, 1) * np.linspace(1, 0.8, num_classes)
     return np.repeat(np.repeat(curve[..., None, None], 4, axis=3), 3, axis=4)
+
+
+def measured_cost():
+    stages = [Share(name, name, 10**7 * i, 10**5 * (8 - i), 0, 3000 * i, 1.5 + i) for i, name in enumerate(STAGES)]
+    return Cost([Share("conv", STAGES[1], 5, 5, 0, 5, 0.5)], stages, (96, 128), 40, 3)
+
+
+def measured_models():
+    return [{"kind": kind, "kept": kept, "steps": steps, "segm_AP": kept * (0.8 if steps else 0.5),
+             "milliseconds": 9 * kept, "bytes": int(4e6 * kept)} for steps in (0, 600) for kept in (0.25, 0.5)
+            for kind in ("full", "weights set to zero", "channels taken out", "float16", "int8 weights")]
 
 
 def grid_sizes(trace):
@@ -50,7 +62,10 @@ OTHER_FIGURES = {
     "half_pixels": lambda _: plots.half_pixels(),
     "loss_curves": lambda _: plots.loss_curves(training_log()),
     "gradient_curves": lambda _: plots.gradient_curves(training_log()),
+    "cost_bars": lambda _: plots.cost_bars(measured_cost()),
+    "light_models": lambda _: plots.light_models(measured_models()),
     "precision_recall": lambda trace: plots.precision_recall(precision(), trace.class_names),
+    "case_sheet": lambda trace: clinic.patient("boris").figure(trace.class_names),
     "worth": lambda _: plots.worth(
         {"on shapes": {"baseline": {"mask": [0.7, 0.72], "box": [0.74]}, "no_masks": {"mask": [], "box": [0.75, 0.71]},
                        "roi_pool": {"mask": [0.1, 0.2], "box": [0.7]}}}, {"roi_pool": {"mask": -3.4}}),

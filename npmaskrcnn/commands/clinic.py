@@ -1,0 +1,52 @@
+"""``npmaskrcnn clinic``: trainings that went wrong, to be examined and understood.
+
+Without NAME it lists the patients and what their owners complain of. With NAME it shows one: the complaint, numbers
+beside those of a healthy training, and a figure, NAME.png, with the losses, a picture at three moments and average
+precision. --hints N gives the first N hints, in the order in which one would look; --diagnosis says what it is.
+
+example: npmaskrcnn clinic anna --hints 1
+"""
+
+from ..clinic import PATIENTS, patient
+from ..clinic.patients import CLASS_NAMES
+from ..files import make_folder
+from ..judge import judge_number
+from ..network import LOSS_NAMES
+from .common import add_out
+
+FIGURES = ("bbox_AP", "segm_AP")
+
+
+def add_arguments(parser):
+    """Say what can be typed."""
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a patient (default: list them)")
+    parser.add_argument("--hints", type=int, default=0, metavar="N", help="give the first N hints (default: none)")
+    parser.add_argument("--diagnosis", action="store_true", help="say what it is, and what helps")
+    add_out(parser, "npmaskrcnn-clinic")
+
+
+def run(options):
+    """List or show."""
+    judge_number(options.hints, "--hints", 0, whole=True)
+    if options.name is None:
+        for name, case in PATIENTS.items():
+            print(f"{name:<7}{case.complaint}")
+        return
+    _show(patient(options.name), options)
+
+
+def _show(ill, options):
+    from ..plots import save_figure
+
+    print(f"{ill}\n\n{'at the end':<20}{ill.name:>9}{'healthy':>9}")
+    ends = [(name, ill.run.end[name], ill.healthy.end[name]) for name in LOSS_NAMES]
+    ends += [(name.replace("_", " "), ill.run.ap[name], ill.healthy.ap[name]) for name in FIGURES]
+    for name, own, healthy in ends:
+        print(f"{name:<20}{own:9.3f}{healthy:9.3f}")
+    for number in range(min(options.hints, len(ill.hints))):
+        print(f"\nhint {number + 1} of {len(ill.hints)}: {ill.next_hint()}")
+    if options.diagnosis:
+        print(f"\ndiagnosis: {ill.diagnosis} ({ill.stage})\ncure: {ill.cure}")
+    path = make_folder(options.out, "--out") / f"{ill.name}.png"
+    save_figure(ill.figure(CLASS_NAMES), path)
+    print(f"\nwrote {path}")

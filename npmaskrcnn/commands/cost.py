@@ -1,0 +1,38 @@
+"""``npmaskrcnn cost``: measure what one prediction costs, stage by stage and layer by layer.
+
+Multiply-adds, parameters, bytes and milliseconds, of an image of toy shapes or a picture of one's own. What the heads
+cost depends on what they find in it.
+
+example: npmaskrcnn cost --weights model.npz --size 128 160
+"""
+
+from ..costs import REPEATS, cost
+from ..errors import InputError
+from ..files import make_folder
+from ..images import read_image
+from .common import add_model, the_model
+
+
+def add_arguments(parser):
+    """Say what can be typed."""
+    add_model(parser)
+    parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="size of the image (default: 128 128)")
+    parser.add_argument("--image", metavar="FILE", help="a picture in its place")
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="predictions to time (default: %(default)s)")
+    parser.add_argument("--layers", action="store_true", help="also list the layers")
+    parser.add_argument("--out", metavar="DIR", help="also write the figure costs.png here")
+
+
+def run(options):
+    """Measure, print, draw."""
+    from .. import plots
+
+    if options.size is not None and options.image is not None:
+        raise InputError("--size and --image exclude each other: a picture has a size of its own")
+    image = None if options.image is None else read_image(options.image)
+    found = cost(the_model(options), options.size, image, options.repeats)
+    print(found.table(options.layers))
+    if options.out is not None:
+        path = make_folder(options.out, "--out") / "costs.png"
+        plots.save_figure(plots.cost_bars(found), path)
+        print(f"wrote {path}")

@@ -1,0 +1,69 @@
+"""``npmaskrcnn light``: make a lighter model of a weight file: pruned, of int8 or float16.
+
+Options may be combined; channels and weights are pruned first, then rounded. What is pruned away is missed, and a short
+training on the pruned model's images brings most of it back; --fine-tune does that on toy shapes.
+
+example: npmaskrcnn light model.npz small.npz --keep-channels 0.5 --fine-tune 300 --int8
+"""
+
+import os
+
+from .. import light
+from ..datasets import ShapesDataset
+from ..errors import InputError
+from ..files import as_path
+from ..images import read_image
+from ..judge import judge_count, judge_fraction, judge_number
+from ..training import train
+from ..weights import load, save
+
+SEED = 5000     # of the shapes of a fine-tuning
+
+
+def add_arguments(parser):
+    """Say what can be typed."""
+    parser.add_argument("source", metavar="FROM")
+    parser.add_argument("destination", metavar="TO", help="an .npz file")
+    parser.add_argument("--keep-channels", type=float, metavar="SHARE", help="take channels out but this share")
+    parser.add_argument("--zero-weights", type=float, metavar="SHARE", help="set this share of weights to zero")
+    parser.add_argument("--fine-tune", type=int, metavar="STEPS", help="then train on toy shapes for so many steps")
+    parser.add_argument("--int8", action="store_true", help="weights of eight bits")
+    parser.add_argument("--int8-inputs", nargs="+", metavar="IMAGE", help="and inputs of eight bits, with "
+                        "the steps that suit these pictures")
+    parser.add_argument("--half", action="store_true", help="store numbers with sixteen bits")
+
+
+def run(options):
+    """Load, make lighter, write."""
+    judge_paths(options.source, as_path(options.destination, "TO"))
+    keep = judge_number(options.keep_channels, "--keep-channels", above=0, highest=1, optional=True)
+    zeros = judge_fraction(options.zero_weights, "--zero-weights", optional=True)
+    steps = judge_count(options.fine_tune, "--fine-tune", optional=True)
+    if keep is zeros is options.int8_inputs is None and not options.int8 and not options.half:
+        raise InputError("nothing is to become lighter; say --keep-channels, --zero-weights, --int8, "
+                         "--int8-inputs or --half")
+    images = None if options.int8_inputs is None else [read_image(path) for path in options.int8_inputs]
+    model = load(options.source)
+    if keep is not None:
+        model = light.prune_channels(model, keep)
+    if zeros is not None:
+        model = light.zero_small_weights(model, zeros)
+    if steps is not None:
+        train(model, ShapesDataset(4 * steps, seed=SEED), steps, optimizer="muon", keep_zeros=zeros is not None)
+        save(model, options.destination)    # what took long is not lost if the pictures turn out not to suit
+    if options.int8 or images is not None:
+        model = light.quantize(model, images)
+    if options.half:
+        model = light.half(model)
+    save(model, options.destination)
+    before, after = (os.path.getsize(path) for path in (options.source, options.destination))
+    print(f"wrote {options.destination}: {after:,} bytes, {100 * after / before:.0f} % of {options.source}")
+
+
+def judge_paths(source, destination):
+    """Refuse a destination that cannot be a model file, or is the source."""
+    if os.path.splitext(destination)[1].lower() != ".npz":
+        raise InputError(f"{destination}: expected a name that ends in .npz")
+    if os.path.exists(source) and os.path.exists(destination) and os.path.samefile(source, destination):
+        raise InputError(f"{destination}: is the file that is to become lighter, which would be lost; choose another "
+                         "name")

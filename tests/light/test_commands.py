@@ -1,0 +1,60 @@
+"""The commands ``cost`` and ``light``: what they print and write, and that a mistake is one line. 2 s."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from npmaskrcnn import cli, light, load
+from npmaskrcnn.shipped import data_file
+
+TINY, PICTURES = data_file("tiny-2.npz"), [data_file(f"shapes/{i:06d}.png") for i in range(3)]
+
+
+def run(capsys, *arguments):
+    code = cli.main([str(a) for a in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err.splitlines()
+
+
+def test_cost_prints_a_table_and_draws_a_figure(capsys, tmp_path):
+    code, out, errors = run(capsys, "cost", "--size", 64, 96, "--repeats", 1, "--layers", "--out", tmp_path / "new")
+    assert code == 0 and not errors
+    assert out.startswith("one image of 64 x 96, ") and "  backbone.fpn.layer_blocks.0.0 " in out
+    assert Image.open(tmp_path / "new" / "costs.png").width > 600
+    code, out, errors = run(capsys, "cost", "--image", PICTURES[0], "--repeats", 1)
+    assert code == 0 and len(out.splitlines()) == 10
+    code, _, errors = run(capsys, "cost", "--image", PICTURES[0], "--size", 64, 96)
+    assert code == 2 and len(errors) == 1 and "--size and --image exclude each other" in errors[0]
+
+
+def test_light_prunes_trains_on_and_rounds(capsys, tmp_path):
+    code, out, errors = run(capsys, "light", TINY, tmp_path / "small.npz", "--keep-channels", 0.9, "--zero-weights",
+                            0.3, "--fine-tune", 1, "--int8-inputs", *PICTURES)
+    assert code == 0 and not errors
+    assert out.splitlines()[-1].startswith(f"wrote {tmp_path / 'small.npz'}: ")
+    model = load(tmp_path / "small.npz")
+    assert model.architecture["light"]["int8"] == "weights and inputs" and model.architecture["light"]["channels"]
+    assert model.predict(np.zeros((64, 96, 3), np.uint8)) is not None
+    assert light.share_of_zeros(model) > 0.299      # of a whole number of weights, the nearest
+    code, _, _ = run(capsys, "light", TINY, tmp_path / "half.npz", "--half")
+    assert code == 0 and load(tmp_path / "half.npz").architecture["light"] == {"half": True}
+
+
+def test_a_training_is_not_lost_if_nothing_is_found_in_the_pictures(capsys, tmp_path):
+    code, _, errors = run(capsys, "light", TINY, tmp_path / "small.npz", "--keep-channels", 0.5, "--fine-tune", 1,
+                          "--int8-inputs", *PICTURES)
+    assert code == 2 and "nothing in them reaches" in errors[-1]
+    assert load(tmp_path / "small.npz").architecture["light"]["channels"]
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ([TINY, "small.npz"], "nothing is to become lighter"), ([TINY, "small.pth", "--half"], "ends in .npz"),
+    (["small.npz", "small.npz", "--half"], "would be lost"), (["none.npz", "new.npz", "--half"], "none.npz"),
+    ([TINY, "new.npz", "--keep-channels", 0], "--keep-channels must be"),
+    ([TINY, "new.npz", "--zero-weights", 2], "--zero-weights must be")])
+def test_a_mistake_is_one_line(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.npz").write_bytes(b"")
+    code, _, errors = run(capsys, "light", *arguments)
+    assert code == 2 and len(errors) == 1 and message in errors[0]
+    assert not (tmp_path / "new.npz").exists()
