@@ -1,6 +1,6 @@
 """When to take something else? Train three kinds of model alike, and measure what each is good at and gets wrong.
 
-    OPENBLAS_NUM_THREADS=1 python notebooks/scripts/others.py           # all runs
+    OPENBLAS_NUM_THREADS=1 python notebooks/scripts/others.py           # all runs: some 35 minutes
     python notebooks/scripts/others.py --only semantic --seeds 0        # one of them
     python notebooks/scripts/others.py --table notebooks/results        # others.md and others.png of what is stored
 
@@ -22,45 +22,39 @@ there are few objects: compare models, not situations.)
 Every finished run is a small file in notebooks/results/others/, and a run whose file is there is not made again.
 """
 
-import argparse
-import contextlib
-import json
-import os
-import platform
 import sys
 import time
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 import numpy as np
-import scipy
+import running
 import scipy.ndimage
 
-import npmaskrcnn
-from npmaskrcnn import InputError, maskrcnn_tiny, ops, plain
+from npmaskrcnn import maskrcnn_tiny, ops
 from npmaskrcnn.commands.train import NUM_SHAPES, SHAPES_MASK_WEIGHT
+from npmaskrcnn.costs import count_products
 from npmaskrcnn.datasets import TEST_SEED, ShapesDataset, detections_to_coco, shapes_test_set
+from npmaskrcnn.datasets.results import encoded_masks
 from npmaskrcnn.evaluation import evaluate
 from npmaskrcnn.evaluation.overlap import mask_overlap
-from npmaskrcnn.files import atomic_writer, make_folder, read_json
-from npmaskrcnn.judge import judge_count, judge_known, judge_number
+from npmaskrcnn.files import read_json
 from npmaskrcnn.others import one_stage_tiny, semantic_tiny
-from npmaskrcnn.plots import instances, save_figure
+from npmaskrcnn.plots import instances
 from npmaskrcnn.plots.style import panels
-from npmaskrcnn.progress import ProgressLine
-from npmaskrcnn.rle import decode
-from npmaskrcnn.structures import Detections, Target
+from npmaskrcnn.structures import Detections, Target, as_corners
 from npmaskrcnn.training import TrainingDiverged, train
 from npmaskrcnn.training.validation import predict_dataset
 
 BUILDERS = {"mask_rcnn": maskrcnn_tiny, "one_stage": one_stage_tiny, "semantic": semantic_tiny}
 TITLES = {"mask_rcnn": "Mask R-CNN", "one_stage": "one stage", "semantic": "semantic"}
-STEPS, TEST_IMAGES, TIMED_IMAGES, SEEDS = 1000, 200, 40, (0, 1, 2)
+STEPS, TIMED_IMAGES, SEEDS = 1000, 40, (0, 1, 2)
 SMALL, OCCLUDED = 600, 0.7      # pixels; part of the whole
 SURE, FOUND, MOSTLY = 0.5, 0.5, 0.5     # score of a detection that errors are told of; IoU; part of an area
 SITUATIONS = "apart", "touching", "touching its kind", "small", "occluded"
 ERRORS = "found", "wrong class", "merged", "divided", "outline", "nothing there"
 SHOWN = "touching its kind", "small", "occluded"        # in the figure
-RESULTS = Path(__file__).resolve().parent.parent / "results" / "others"
 
 
 # ---- the images, and who is in which situation ----
@@ -163,27 +157,6 @@ def errors(dataset, found):
     return counts
 
 
-@contextlib.contextmanager
-def counted_products():
-    """Within the block, count the multiply-adds of convolutions and linear layers; yields a list of them."""
-    products = []
-
-    def counting(operation, count):
-        def counted(x, weight, *args, **kwargs):
-            answer = operation(x, weight, *args, **kwargs)
-            products.append(count(x, weight, answer[0] if isinstance(answer, tuple) else answer))
-            return answer
-        return counted
-
-    of_convolution = lambda x, weight, y: y.size * weight[..., 0].size
-    of_stamps = lambda x, weight, y: x.size * weight[..., 0, :].size
-    with ops.using(conv2d_forward=counting(plain.conv.conv2d_forward, of_convolution),
-                   conv2d_add_relu=counting(plain.conv.conv2d_add_relu, of_convolution),
-                   conv_transpose2d_forward=counting(plain.conv.conv_transpose2d_forward, of_stamps),
-                   linear_forward=counting(plain.linear.linear_forward, lambda x, weight, y: x.size * weight.shape[1])):
-        yield products
-
-
 def costs(model, dataset):
     """Return milliseconds (median) and million multiply-adds (mean) of a prediction of one image."""
     images, seconds = [dataset[i][0] for i in range(min(TIMED_IMAGES, len(dataset)))], []
@@ -191,10 +164,8 @@ def costs(model, dataset):
         began = time.perf_counter()
         model.predict(image)
         seconds.append(time.perf_counter() - began)
-    with counted_products() as products:
-        model.predict(images)
-    return {"ms_image": round(1e3 * float(np.median(seconds)), 2),
-            "million_multiply_adds": round(sum(products) / len(images) / 1e6, 1)}
+    products = sum(count_products(model, lambda: model.predict(images)).values()) / len(images)
+    return {"ms_image": round(1e3 * float(np.median(seconds)), 2), "million_multiply_adds": round(products / 1e6, 1)}
 
 
 # ---- the runs ----
@@ -202,23 +173,7 @@ def costs(model, dataset):
 
 def planned(only, seeds):
     """List the runs (name, seed): first all with the first seed."""
-    return [(name, seed) for seed in seeds for name in only or BUILDERS]
-
-
-def result_file(folder, name, seed):
-    return Path(folder) / f"{name}-{seed}.json"
-
-
-def stored(folder, run, settings):
-    """Return the result of a run if it was made with these settings, None if there is none."""
-    path = result_file(folder, *run)
-    if not path.exists():
-        return None
-    result = read_json(path)
-    if result["settings"] != settings:
-        raise InputError(f"{path}: is of a run with {result['settings']}, and {settings} are wanted; choose another "
-                         "folder with --results, or remove the file")
-    return result
+    return [(name, seed) for seed in seeds or SEEDS for name in only or BUILDERS]
 
 
 def train_and_measure(name, seed, settings):
@@ -247,28 +202,6 @@ def train_and_measure(name, seed, settings):
     return result
 
 
-def make(runs, options, settings):
-    """Make the runs that are not stored yet, and store each as soon as it is done."""
-    left = [run for run in runs if stored(options.results, run, settings) is None]
-    print(f"{len(runs) - len(left)} of {len(runs)} runs are in {options.results}", flush=True)
-    progress = ProgressLine("runs", len(left))
-    for done, (name, seed) in enumerate(left):
-        progress.update(done, f"next is {name}, seed {seed}")
-        progress.line.close()
-        result = {**train_and_measure(name, seed, settings), **circumstances(name, seed, settings)}
-        with atomic_writer(result_file(make_folder(options.results, "--results"), name, seed)) as file:
-            file.write(json.dumps(result, indent=1).encode() + b"\n")
-    progress.update(len(left))
-
-
-def circumstances(name, seed, settings):
-    """Return how a result came about: the command that makes it again, threads, versions."""
-    return {"command": f"python notebooks/scripts/others.py --only {name} --seeds {seed} --steps {settings['steps']}",
-            "threads": os.environ.get("OPENBLAS_NUM_THREADS", "not set"),
-            "versions": {"npmaskrcnn": npmaskrcnn.__version__, "numpy": np.__version__, "scipy": scipy.__version__,
-                         "python": platform.python_version()}}
-
-
 # ---- what the results say ----
 
 
@@ -279,38 +212,32 @@ def gathered(folder):
     return {name: runs for name, runs in results.items() if runs}
 
 
-def text(values, form=".3f"):
-    """Write a mean with the range of its seeds, or the word "once"."""
-    spread = f" ({min(values):{form}} to {max(values):{form}})" if len(values) > 1 else " once"
-    written = f"{np.mean(values):{form}}{spread}"
-    return written.replace("0.", ".") if form == ".3f" else written
+def rows(first):
+    """List the rows of the table: what is said, how it is written, where it is in a result."""
+    listed = [("parameters", ",.0f", "parameters"),
+              ("million multiply-adds an image, of layers", ".0f", "million_multiply_adds"),
+              ("milliseconds an image", ".1f", "ms_image"), ("milliseconds a step", ".0f", "ms_step")]
+    listed += [(f"{what}: {kind} {figure}", ".3f", "sets", what, kind, figure) for what in first["sets"]
+               for kind, figure in (("box", "AP"), ("mask", "AP"), ("mask", "AP50"), ("mask", "AP75"))]
+    listed += [(f"{name}, {found['objects']} objects: mask AP", ".3f", "situations", name, "mask", "AP")
+               for name, found in first["situations"].items()]
+    *of_objects, nowhere = first["errors"]
+    total = sum(first["errors"][kind] for kind in of_objects)
+    listed += [(f"of {total} objects: {kind}", ".0f", "errors", kind) for kind in of_objects]
+    return [*listed, ("detections where nothing is", ".0f", "errors", nowhere)]
 
 
 def table(results):
     """Write the table, in markdown: a column for each model."""
-    rows = {"parameters": (lambda run: run["parameters"], ",.0f"),
-            "million multiply-adds an image": (lambda run: run["million_multiply_adds"], ".0f"),
-            "milliseconds an image": (lambda run: run["ms_image"], ".1f"),
-            "milliseconds a step": (lambda run: run["ms_step"], ".0f")}
-    for what in ("shapes", "single", "apart"):
-        for kind, figure in (("box", "AP"), ("mask", "AP"), ("mask", "AP50"), ("mask", "AP75")):
-            rows[f"{what}: {kind} {figure}"] = lambda run, way=(what, kind, figure): (
-                run["sets"][way[0]][way[1]][way[2]]), ".3f"
     first = next(iter(results.values()))[0]
-    for name in SITUATIONS:
-        rows[f"{name}, {first['situations'][name]['objects']} objects: mask AP"] = (
-            lambda run, name=name: run["situations"][name]["mask"]["AP"]), ".3f"
-    total = sum(number for kind, number in first["errors"].items() if kind != "nothing there")
-    for kind in first["errors"]:
-        rows[f"of {total} objects: {kind}" if kind != "nothing there" else "detections where nothing is"] = (
-            lambda run, kind=kind: run["errors"][kind]), ".0f"
     lines = ["| | " + " | ".join(TITLES[name] for name in results) + " |", "|---" * (len(results) + 1) + "|"]
-    lines += [f"| {what} | " + " | ".join(text([of(run) for run in runs], form) for runs in results.values()) + " |"
-              for what, (of, form) in rows.items()]
+    for said, form, *way in rows(first):
+        cells = [running.text([reduce(getitem, way, run) for run in runs], form) for runs in results.values()]
+        lines.append(f"| {said} | " + " | ".join(cells) + " |")
     settings = first["settings"]
     return "\n".join([*lines, "", f"{settings['steps']} steps of four images, measured on {settings['test_images']} "
-                      "images of each set. Means over seeds, in brackets the lowest and the highest. Situations and "
-                      "errors are defined in notebooks/scripts/others.py."]) + "\n"
+                      "images of each set. Means over seeds, in brackets the lowest and the highest, of trainings that "
+                      "did not diverge. Situations and errors are defined in notebooks/scripts/others.py."]) + "\n"
 
 
 def picture(results):
@@ -321,7 +248,8 @@ def picture(results):
         image, target = dataset[index]
         instances(image, target, class_names=dataset.class_names, title=f"{situation}: there", ax=row[0], text=False)
         for ax, (name, runs) in zip(row[1:], results.items()):
-            found = as_detections([entry for entry in runs[0]["pictures"] if entry["image_id"] == index], target)
+            entries = [entry for entry in runs[0]["pictures"] if entry["image_id"] == index]
+            found = as_detections(entries, image.shape[:2])
             instances(image, found, class_names=dataset.class_names, title=TITLES[name], ax=ax, text=False)
         for ax in row:
             ax.set(xlabel="", ylabel="", xticks=[], yticks=[])
@@ -330,51 +258,25 @@ def picture(results):
     return figure
 
 
-def as_detections(entries, target):
+def as_detections(entries, size):
     """Return stored entries of one image as `Detections`."""
-    boxes = np.array([entry["bbox"] for entry in entries], np.float32).reshape(-1, 4)
-    boxes[:, 2:] += boxes[:, :2]
-    masks = np.array([decode(entry["segmentation"]) for entry in entries], bool).reshape(-1, *target.masks.shape[1:])
-    return Detections(boxes, np.array([entry["category_id"] for entry in entries], np.int64),
-                      np.array([entry["score"] for entry in entries], np.float32), masks)
-
-
-def show(results, folder):
-    """Print the table, and write it and the figure into a folder."""
-    written, folder = table(results), make_folder(folder, "--table")
-    with atomic_writer(folder / "others.md") as file:
-        file.write(written.encode())
-    save_figure(picture(results), folder / "others.png")
-    print(written)
+    xywh = np.array([entry["bbox"] for entry in entries], np.float64).reshape(-1, 4)
+    masks = encoded_masks([entry["segmentation"] for entry in entries], size)
+    return Detections(as_corners(xywh), np.array([entry["category_id"] for entry in entries], np.int64),
+                      np.array([entry["score"] for entry in entries], np.float32), np.asarray(masks))
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--only", nargs="+", metavar="NAME", help=f"of {', '.join(BUILDERS)} (default: all)")
-    parser.add_argument("--seeds", nargs="+", type=int, metavar="SEED", default=SEEDS, help="(default: 0 1 2)")
-    parser.add_argument("--steps", type=int, default=STEPS, help="(default: %(default)s)")
-    parser.add_argument("--test-images", type=int, default=TEST_IMAGES, help="(default: %(default)s)")
-    parser.add_argument("--results", default=RESULTS, metavar="DIR", help="folder of the results")
-    parser.add_argument("--table", metavar="DIR", help="train nothing; write others.md and others.png into this folder")
-    options = parser.parse_args(arguments)
-    try:
-        if options.table:
-            if not (results := gathered(options.results)):
-                raise InputError(f"{options.results}: holds no result")
-            show(results, options.table)
-            return 0
-        judge_known(options.only or [], list(BUILDERS), "model of this comparison")
-        seeds = [judge_number(seed, "--seeds", 0, whole=True) for seed in options.seeds]
-        settings = {"steps": judge_count(options.steps, "--steps"),
-                    "test_images": judge_count(options.test_images, "--test-images")}
-        make(planned(options.only, seeds), options, settings)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on, with the run that was not finished", file=sys.stderr)
-        return 130
-    return 0
+    options = running.parser("others", __doc__, STEPS).parse_args(arguments)
+
+    def go(only, seeds, settings):
+        running.make("others", planned(only, seeds), options.results, settings,
+                     lambda run: train_and_measure(*run, settings))
+
+    def show(results, folder):
+        running.write("others", table(results), picture(results), folder)
+
+    return running.answer(options, BUILDERS, "model of this comparison", go, gathered, show)
 
 
 if __name__ == "__main__":

@@ -15,40 +15,32 @@ cores one may make the runs of --seeds 0 in one terminal and those of --seeds 1 
 are shipped are kept in the folder of --out; ``data/make_variants.py`` makes the shipped files of them.
 """
 
-import argparse
-import json
-import os
-import platform
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
-import scipy
+import running
+from running import result_file
 
-import npmaskrcnn
-from npmaskrcnn import InputError, save
+from npmaskrcnn import save
 from npmaskrcnn.commands.train import NUM_SHAPES, SHAPES_MASK_WEIGHT
 from npmaskrcnn.datasets import TEST_SEED, RingsDataset, ShapesDataset
 from npmaskrcnn.evaluation import evaluate
 from npmaskrcnn.evaluation.figures import IOU_THRESHOLDS
-from npmaskrcnn.files import atomic_writer, make_folder, read_json
-from npmaskrcnn.judge import judge_count, judge_known, judge_number
-from npmaskrcnn.plots import save_figure, worth
-from npmaskrcnn.progress import ProgressLine
+from npmaskrcnn.files import make_folder, read_json
+from npmaskrcnn.plots import worth
 from npmaskrcnn.shipped import TRAINED_VARIANTS
 from npmaskrcnn.training import TrainingDiverged, train
 from npmaskrcnn.training.validation import predict_dataset
 from npmaskrcnn.variants import VARIANTS, maskrcnn_variant
 
-STEPS, TEST_IMAGES, LAST = 600, 200, 50
+STEPS, LAST = 600, 50
 THREE_SEEDS = ("baseline", "roi_pool", "unaligned", "softmax", "mlp_masks", "c4_only", "p4_only", "no_top_down",
                "no_masks")
 # The dots in and out of the rings are smaller than the shapes.
 TASKS = {"shapes": (ShapesDataset, {}),
          "rings": (RingsDataset, {"anchor_sizes": ((12,), (20,), (32,), (48,), (72,))})}
 KINDS = "box", "mask"
-RESULTS = Path(__file__).resolve().parent.parent / "results" / "parts"
 
 
 def planned(only=None, seeds=None):
@@ -63,22 +55,6 @@ def planned(only=None, seeds=None):
         tasks = TASKS if name == "baseline" else [VARIANTS[name].task]
         runs += [(name, task, seed) for task in tasks for seed in chosen]
     return sorted(runs, key=lambda run: run[2])
-
-
-def result_file(folder, name, task, seed):
-    return Path(folder) / f"{name}-{task}-{seed}.json"
-
-
-def stored(folder, run, settings):
-    """Return the result of a run if it was made with these settings, None if there is none."""
-    path = result_file(folder, *run)
-    if not path.exists():
-        return None
-    result = read_json(path)
-    if result["settings"] != settings:
-        raise InputError(f"{path}: is of a run with {result['settings']}, and {settings} are wanted; choose another "
-                         "folder with --results, or remove the file")
-    return result
 
 
 def build(name, task, seed):
@@ -120,30 +96,16 @@ def four_figures(part):
             "AP90": round(float(strict[strict >= 0].mean()), 4)}
 
 
-def make(runs, options, settings):
-    """Make the runs that are not stored yet, and store each as soon as it is done."""
-    left = [run for run in runs if stored(options.results, run, settings) is None]
-    print(f"{len(runs) - len(left)} of {len(runs)} runs are in {options.results}", flush=True)
-    progress = ProgressLine("runs", len(left))
-    for done, run in enumerate(left):
+def make(options, only, seeds, settings):
+    """Make the runs that are not stored yet; keep the weights of those that are shipped."""
+    def work(run):
         name, task, seed = run
-        progress.update(done, f"next is {name} on {task}, seed {seed}")
-        progress.line.close()
         model, result = train_and_measure(run, settings)
         if name in TRAINED_VARIANTS and task == VARIANTS[name].task and seed == 0:
             save(model, make_folder(options.out, "--out") / f"{name}.npz")
-        with atomic_writer(result_file(make_folder(options.results, "--results"), *run)) as file:
-            file.write(json.dumps({**result, **circumstances(run, settings)}, indent=1).encode() + b"\n")
-    progress.update(len(left))
+        return result
 
-
-def circumstances(run, settings):
-    """Return how a result came about: the command that makes it again, threads, versions."""
-    name, _, seed = run
-    return {"command": f"python notebooks/scripts/parts.py --only {name} --seeds {seed} --steps {settings['steps']}",
-            "threads": os.environ.get("OPENBLAS_NUM_THREADS", "not set"),
-            "versions": {"npmaskrcnn": npmaskrcnn.__version__, "numpy": np.__version__, "scipy": scipy.__version__,
-                         "python": platform.python_version()}}
+    running.make("parts", planned(only, seeds), options.results, settings, work)
 
 
 # ---- what the results say ----
@@ -172,8 +134,7 @@ def text(numbers, baseline=None):
         return "-"
     if baseline is not None:
         return f"{round(numbers.mean() - baseline.mean(), 3) + 0.0:+.3f}".replace("0.", ".")     # + 0.0: no -0
-    spread = f" ({numbers.min():.3f} to {numbers.max():.3f})" if len(numbers) > 1 else " once"
-    return f"{numbers.mean():.3f}{spread}".replace("0.", ".")
+    return running.text(numbers)
 
 
 HEADS = ("variant", "task", "what is exchanged", "box AP", "mask AP", "mask AP75", "mask AP90", "box AP, difference",
@@ -209,44 +170,18 @@ def table_row(name, task, runs, baseline):
 
 def show(results, folder):
     """Print the table, and write it and the figure into a folder."""
-    written, folder = table(results), make_folder(folder, "--table")
-    with atomic_writer(folder / "parts.md") as file:
-        file.write(written.encode())
     groups = {f"on {task}": {name: {kind: values(runs, kind) for kind in KINDS} for name, runs in by_name.items()}
               for task, by_name in results.items()}
     claims = {name: variant.differences for name, variant in VARIANTS.items()}
-    save_figure(worth(groups, claims), folder / "parts.png")
-    print(written)
+    running.write("parts", table(results), worth(groups, claims), folder)
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="these variants (default: all)")
-    parser.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="of the plan, or any with --only")
-    parser.add_argument("--steps", type=int, default=STEPS, help="(default: %(default)s)")
-    parser.add_argument("--test-images", type=int, default=TEST_IMAGES, help="(default: %(default)s)")
-    parser.add_argument("--results", default=RESULTS, metavar="DIR", help="folder of the results")
+    parser = running.parser("parts", __doc__, STEPS)
     parser.add_argument("--out", default="parts-weights", metavar="DIR", help="folder of the weights that are shipped")
-    parser.add_argument("--table", metavar="DIR", help="train nothing; write parts.md and parts.png into this folder")
     options = parser.parse_args(arguments)
-    try:
-        if options.table:
-            if not (results := gathered(options.results)):
-                raise InputError(f"{options.results}: holds no result")
-            show(results, options.table)
-            return 0
-        judge_known(options.only or [], list(VARIANTS), "variant of the tiny model")
-        seeds = [judge_number(seed, "--seeds", 0, whole=True) for seed in options.seeds or []]
-        settings = {"steps": judge_count(options.steps, "--steps"),
-                    "test_images": judge_count(options.test_images, "--test-images")}
-        make(planned(options.only, seeds), options, settings)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on, with the run that was not finished", file=sys.stderr)
-        return 130
-    return 0
+    return running.answer(options, VARIANTS, "variant of the tiny model",
+                       lambda *wanted: make(options, *wanted), gathered, show)
 
 
 if __name__ == "__main__":

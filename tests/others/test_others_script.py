@@ -1,13 +1,13 @@
 """The script that measures three kinds of model: its situations and errors on hand-made scenes, and its results."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import npmaskrcnn
-from npmaskrcnn import nn
 from npmaskrcnn.datasets import ShapesDataset
 from npmaskrcnn.datasets.shapes import Scene
 from npmaskrcnn.evaluation import evaluate
@@ -16,6 +16,7 @@ from npmaskrcnn.structures import Detections, Target, mask_extents
 ROOT = Path(npmaskrcnn.__file__).resolve().parent.parent
 if not (ROOT / "notebooks" / "scripts").exists():
     pytest.skip("not a checkout of the repository, where the script is", allow_module_level=True)
+sys.path.insert(0, str(ROOT / "notebooks" / "scripts"))     # as Python does for a script that is run
 spec = importlib.util.spec_from_file_location("others_script", ROOT / "notebooks" / "scripts" / "others.py")
 others = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(others)
@@ -102,11 +103,3 @@ def test_a_run_is_stored_taken_up_and_shown(tmp_path, capsys):
     assert others.main(["--results", str(tmp_path), "--table", str(tmp_path)]) == 0
     assert "| semantic |" in capsys.readouterr().out and (tmp_path / "others.png").exists()
     assert others.main(["--only", "semantics"]) == 2 and "nearest is 'semantic'" in capsys.readouterr().err
-
-
-def test_products_are_counted():
-    rng = np.random.default_rng(0)
-    with others.counted_products() as products:
-        nn.Conv2d(3, 5, 3, padding=1, rng=rng)(np.zeros((1, 4, 6, 3), np.float32))
-        nn.Linear(6, 4, rng=rng)(np.zeros((2, 6), np.float32))
-    assert products == [4 * 6 * 5 * 27, 2 * 6 * 4]

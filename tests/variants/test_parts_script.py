@@ -18,6 +18,7 @@ from npmaskrcnn.variants import VARIANTS, maskrcnn_variant
 ROOT = Path(npmaskrcnn.__file__).resolve().parent.parent
 if not (ROOT / "notebooks" / "scripts").exists():
     pytest.skip("not a checkout of the repository, where the script is", allow_module_level=True)
+sys.path.insert(0, str(ROOT / "notebooks" / "scripts"))     # as Python does for a script that is run
 
 
 def script(path):
