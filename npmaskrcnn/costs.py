@@ -23,7 +23,8 @@ from .judge import judge_count, judge_numbers, refusal
 from .nn.listening import listening
 
 REPEATS = 5
-STAGES = ("transform", "body", "feature pyramid", "region proposals", "box head", "mask head", "pasting")
+STAGES = ("transform", "body", "feature pyramid", "region proposals", "box head", "mask head", "dense head",
+          "semantic head", "pasting")
 QUANTITIES = ("multiply_adds", "parameters", "weight_bytes", "activation_bytes", "milliseconds")
 # of a table's columns: heading, unit, digits behind the point
 COLUMNS = {"multiply_adds": ("10^6 mult-adds", 1e6, 2), "parameters": ("parameters", 1, 0),
@@ -87,7 +88,7 @@ def cost(model, size=None, image=None, repeats=REPEATS):
     Parameters
     ----------
     model : MaskRCNN
-        With or without a mask branch, of any weights (see `light`).
+        With or without a mask branch, of any weights (see `light`); or one of `others`.
     size : (height, width), optional
         Of an image of toy shapes that is drawn, in pixels; (128, 128) if absent.
     image : (H, W, 3) ndarray, optional
@@ -189,7 +190,7 @@ def _one_run(model, image):
         found = model.predict(image, progress=lambda name: begun.append((name, time.perf_counter())))
     begun.append(("", time.perf_counter()))
     seconds = {name: after - start for (name, start), (_, after) in zip(begun, begun[1:])}
-    return calls, seconds, num_rois["box"], len(found)
+    return calls, seconds, num_rois.get("box", 0), len(found)
 
 
 def _share(heard, stage):

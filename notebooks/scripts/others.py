@@ -25,6 +25,7 @@ Every finished run is a small file in notebooks/results/others/, and a run whose
 import sys
 import time
 from functools import reduce
+from itertools import islice
 from operator import getitem
 from pathlib import Path
 
@@ -96,9 +97,9 @@ def situations(dataset, index):
 def test_sets(number):
     """Return the three sets on which all models are measured."""
     many = ShapesDataset(20 * number, seed=TEST_SEED + 2, min_objects=2)
-    apart = [i for i in range(len(many)) if len(many.target(i)) > 1 and not situations(many, i)["touching"].any()]
+    apart = (i for i in range(len(many)) if len(many.target(i)) > 1 and not situations(many, i)["touching"].any())
     return {"shapes": shapes_test_set(number), "single": ShapesDataset(number, seed=TEST_SEED + 1, max_objects=1),
-            "apart": View(many, apart[:number])}
+            "apart": View(many, islice(apart, number))}
 
 
 def shown_images(dataset):

@@ -39,6 +39,13 @@ class Group(NamedTuple):
         return self.makers[0][0].weight.data.shape[-1]
 
 
+def heads_of(model):
+    """Return the RPN's head, and the heads of regions; raise `InputError` for a model that has none of them."""
+    if not hasattr(model, "roi_heads"):
+        raise InputError(f"model: is a {type(model).__name__}; what can be pruned is known for a MaskRCNN only")
+    return model.rpn.head, model.roi_heads
+
+
 def channel_groups(model):
     """List what can be cut.
 
@@ -54,7 +61,7 @@ def channel_groups(model):
     Raises
     ------
     InputError
-        If the model has no feature pyramid, or one that does not read all levels of the body.
+        If the model has no regions, no feature pyramid, or one that does not read all levels of the body.
 
     Examples
     --------
@@ -64,7 +71,7 @@ def channel_groups(model):
     {'rpn.head.conv.0.0': 48, 'roi_heads.box_head.fc6': 128, 'roi_heads.box_head.fc7': 128}
     """
     paths = {id(module): path for path, module in model.named_modules()}
-    fpn, head, heads = model.backbone.fpn, model.rpn.head, model.roi_heads
+    fpn, (head, heads) = model.backbone.fpn, heads_of(model)
     if not isinstance(fpn, FeaturePyramidNetwork):
         raise InputError(f"model: has a {type(fpn).__name__} where channels are known for a feature pyramid; nothing "
                          "is cut out of it")

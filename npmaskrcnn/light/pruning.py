@@ -14,7 +14,7 @@ import numpy as np
 from .. import nn
 from ..errors import InputError
 from ..judge import judge_flag, judge_fraction, judge_known, judge_number, refusal
-from .channels import KINDS, LAYERS, channel_groups, cut
+from .channels import KINDS, LAYERS, channel_groups, cut, heads_of
 
 RULES = ("weights", "norm")
 
@@ -84,9 +84,8 @@ def share_of_zeros(model):
 
 
 def _prunable_weights(model):
-    heads = model.roi_heads
-    last = [*(layer for _, layer in heads.box_predictor.named_children()), model.rpn.head.cls_logits,
-            model.rpn.head.bbox_pred]
+    rpn_head, heads = heads_of(model)
+    last = [*(layer for _, layer in heads.box_predictor.named_children()), rpn_head.cls_logits, rpn_head.bbox_pred]
     if heads.has_masks:
         last += [layer for _, layer in heads.mask_predictor.named_modules() if isinstance(layer, LAYERS)][-1:]
     return [layer.weight for _, layer in model.named_modules()

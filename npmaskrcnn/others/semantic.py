@@ -48,7 +48,8 @@ class SemanticHead(nn.Module):
         self.conv = nn.Sequential(*[
             nn.ConvNormReLU(nn.Conv2d(channels, channels, 3, padding=1, bias=False, rng=rng), norm(channels))
             for _ in range(depth)])
-        # Not the usual tiny numbers: from them only background against the rest is learned, and that spoils the maps.
+        # Unit gain, not the usual tiny numbers: from these one direction grows alone, that from background to object,
+        # for which most pixels ask; the maps give up all others, and the classes never come apart.
         self.cls_logits = nn.Conv2d(channels, num_classes, 1, init=nn.init.kaiming_uniform, rng=rng)
 
     def forward(self, features, notes):

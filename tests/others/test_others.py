@@ -4,7 +4,7 @@ serves Mask R-CNN serves them."""
 import numpy as np
 import pytest
 
-from npmaskrcnn import Target, load, maskrcnn_tiny, nn, save
+from npmaskrcnn import Target, cost, light, load, maskrcnn_tiny, nn, save
 from npmaskrcnn.config import make_config
 from npmaskrcnn.datasets import ShapesDataset
 from npmaskrcnn.errors import InputError
@@ -205,6 +205,12 @@ def test_padding_costs_nothing():
     assert pixel_loss_forward(logits, np.full((1, 2, 2), NOWHERE))[0] == 0
 
 
+def test_the_classes_begin_apart_in_every_direction():
+    weight = semantic_tiny().head.cls_logits.weight.data[0, 0]                 # (C, K)
+    between = np.linalg.svd(weight - weight.mean(axis=1, keepdims=True), compute_uv=False)[:3]
+    assert between.min() > 0.5 and between.max() < 2        # of N(0, .01) it is .07: only background comes apart then
+
+
 # ---- the one-stage detector's own ----
 
 
@@ -323,6 +329,20 @@ def test_the_batch_statistics_can_be_left_alone_and_the_images_gradient_asked_fo
     losses, dimages = model.loss_and_grads(images, targets, 0, return_dimages=True, batch_statistics=False)
     assert list(losses) == model.loss_names and [d.shape for d in dimages] == [image.shape for image in images]
     assert all((before[key] == value.data).all() for key, value in model.named_arrays())
+
+
+@both
+@pytest.mark.filterwarnings("ignore:predicting with random weights")
+def test_its_cost_can_be_measured_and_its_numbers_rounded(kind):
+    model = BUILDERS[kind]()
+    found = cost(model, (64, 96), repeats=1)
+    assert [stage.name for stage in found.stages][-2:] == [
+        {"semantic": "semantic head", "one stage": "dense head"}[kind], "pasting"]
+    assert found.num_proposals == 0 and found.total.parameters == model.num_parameters()
+    assert set(light.quantize(model).architecture["light"]) == {"int8"}
+    for prune in (light.prune_channels, light.zero_small_weights):
+        with pytest.raises(InputError, match="what can be pruned is known for a MaskRCNN only"):
+            prune(model, 0.5)
 
 
 @both
