@@ -75,7 +75,7 @@ def run(folder, megapixels, num_images):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--megapixels", type=sides.at_least(1, float), default=12,
+    parser.add_argument("--megapixels", type=sides.between(1, 200, float), default=12,
                         help="of the large picture (default: %(default)s)")
     parser.add_argument("--images", type=sides.positive, default=60,
                         help="pictures of a megapixel (default: %(default)s)")

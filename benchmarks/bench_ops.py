@@ -20,7 +20,7 @@ import sides
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--only", default="", help="run only cases whose name contains this")
 parser.add_argument("--repeats", type=sides.positive, default=15)
-parser.add_argument("--threads", type=sides.positive, default=2)
+parser.add_argument("--threads", type=sides.num_threads, default=2)
 parser.add_argument("--plain", action="store_true", help="also time the plain operations")
 parser.add_argument("--cpu-time", action="store_true", help="count the processor's time, not the clock's")
 args = parser.parse_args()
@@ -210,9 +210,11 @@ def main():
     columns = f"{'':24}{'NumPy':>10}{'torch':>8}{'NumPy':>14}{'torch':>8}"
     plain = "   plain / fast" if args.plain else ""
     print(f"{columns}{'fwd':>12}{'bwd':>7}{'both':>7}   torch's layout{plain}")
-    for name, forward, backward, torch_run in [*(convolution_case(*c) for c in CONVOLUTIONS), *other_cases()]:
-        if args.only in name:
-            measure(name, numpy_case(forward, backward), torch_run)
+    cases = [case for case in [*(convolution_case(*c) for c in CONVOLUTIONS), *other_cases()] if args.only in case[0]]
+    if not cases:
+        parser.error(f"no operation has {args.only!r} in its name")
+    for name, forward, backward, torch_run in cases:
+        measure(name, numpy_case(forward, backward), torch_run)
 
 
 def measure(name, numpy_run, torch_run):

@@ -65,7 +65,7 @@ def count(weights, scene, task):
 def main():
     """Run the comparison."""
     parser = rivals.options(__doc__, turns=5, times=1)
-    parser.add_argument("--size", type=sides.at_least(64), nargs=2, default=(800, 1088), metavar=("H", "W"))
+    parser.add_argument("--size", type=sides.image_side, nargs=2, default=(800, 1088), metavar=("H", "W"))
     parser.add_argument("--weights", help="a file of published weights instead of random ones")
     parser.add_argument("--train", action="store_true", help="a training step instead of a prediction")
     args = parser.parse_args()

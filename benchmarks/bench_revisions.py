@@ -1,6 +1,6 @@
 """This checkout against another one, such as the last release: has a change made the package slower, or larger?
 
-    python benchmarks/bench_revisions.py OTHER_CHECKOUT [--turns 15] [--only tiny] [--size 800 1088] [--threads 2]
+    python benchmarks/bench_revisions.py OTHER_CHECKOUT [--turns 15] [--only tiny] [--weights FILE] [--size 800 1088]
 
 Both revisions run in processes of their own, side by side in one run, on the same weights and images, and take
 turns (A B, B A, ...); the ratio is taken turn by turn. The tiny model makes a training step (a batch of four
@@ -8,11 +8,15 @@ turns (A B, B A, ...); the ratio is taken turn by turn. The tiny model makes a t
 training step of all layers, both of one image of `--size` (a batch of two would take twice as long and say the
 same). Then the peak memory of each task, in fresh processes. At the end, what the plain hand of this checkout takes
 beside the fast one, for a training step of the tiny model. The other revision needs only what all have: `load`,
-`predict`, `loss_and_grads` and `AdamW`. Needs no torch; 15 turns take a quarter of an hour.
+`predict`, `loss_and_grads` and `AdamW`. Both have to read the weights: one of before the tiny model's version 2 needs
+`--weights data/tiny.npz`. Needs no torch; 15 turns take a quarter of an hour.
 """
 
 import argparse
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -41,6 +45,13 @@ def compare(kind, weights, scene, other, args):
               f"{loaded[0]:.0f} / {loaded[1]:.0f} MB); ratio {peaks[0] / peaks[1]:.3f}", flush=True)
 
 
+def can_read(checkout, weights):
+    """Tell whether another checkout's package loads a file."""
+    read = subprocess.run([sys.executable, "-c", "import sys, npmaskrcnn; npmaskrcnn.load(sys.argv[1])", str(weights)],
+                          env={**os.environ, "PYTHONPATH": str(checkout)}, cwd=checkout, capture_output=True)
+    return read.returncode == 0
+
+
 def memory(kind, weights, scene, threads, task, checkout):
     """Return (peak, after loading) in MB: medians of fresh processes."""
     runs = [sides.peak_memory(sides.Side("ours", weights, scene, threads, checkout), task)
@@ -63,9 +74,10 @@ def main():
     parser.add_argument("other", metavar="OTHER_CHECKOUT", type=Path, help="folder that holds the other npmaskrcnn/")
     parser.add_argument("--turns", type=sides.positive, default=15, help="of each side")
     parser.add_argument("--only", choices=list(TASKS))
-    parser.add_argument("--size", type=sides.at_least(64), nargs=2, default=(800, 1088), metavar=("H", "W"),
+    parser.add_argument("--weights", help="an .npz of a tiny model that both can read (default: the shipped one)")
+    parser.add_argument("--size", type=sides.image_side, nargs=2, default=(800, 1088), metavar=("H", "W"),
                         help="for ResNet-50")
-    parser.add_argument("--threads", type=sides.positive, default=2)
+    parser.add_argument("--threads", type=sides.num_threads, default=2)
     args = parser.parse_args()
     other = args.other.resolve()
     if not (other / "npmaskrcnn" / "__init__.py").is_file():
@@ -75,7 +87,11 @@ def main():
     import scenes
     for kind in TASKS if args.only is None else [args.only]:
         with tempfile.TemporaryDirectory() as folder:
-            weights, scene = scenes.tiny(folder) if kind == "tiny" else scenes.resnet50(folder, tuple(args.size))
+            with sides.refusals(parser):
+                weights, scene = (scenes.tiny(folder, weights=args.weights) if kind == "tiny" else
+                                  scenes.resnet50(folder, tuple(args.size)))
+            if not can_read(other, weights):
+                parser.error(f"{args.other} cannot read {weights}: --weights names a file that both can")
             compare(kind, weights, scene, other, args)
             if kind == "tiny":
                 compare_hands(weights, scene, args)

@@ -135,8 +135,8 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=list(BASE), default="resnet50")
     parser.add_argument("--turns", type=sides.positive, default=3)
-    parser.add_argument("--threads", type=sides.positive, default=2)
-    parser.add_argument("--figure", default=str(FIGURE))
+    parser.add_argument("--threads", type=sides.num_threads, default=2)
+    parser.add_argument("--figure", type=sides.picture, default=str(FIGURE), metavar="FILE.png")
     args = parser.parse_args()
     sides.limit_threads(args.threads)       # before numpy is imported
     machine.print_machine()

@@ -37,7 +37,7 @@ def options(description, turns, times):
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=sides.positive, default=turns, help="of each side")
     parser.add_argument("--times", type=sides.positive, default=times, help="counted repetitions in a turn")
-    parser.add_argument("--threads", type=sides.positive, default=2)
+    parser.add_argument("--threads", type=sides.num_threads, default=2)
     parser.add_argument("--cpu-time", action="store_true", help="processor time in the tables of stages")
     parser.add_argument("--stages-only", action="store_true", help="only the tables of stages")
     parser.add_argument("--sides", nargs="+", choices=list(TITLES), default=list(TITLES),
@@ -50,6 +50,8 @@ def options(description, turns, times):
 
 def possible(parser, args, tasks):
     """Return those of some tasks that any of the sides can do; without one, end with the parser's error."""
+    if args.without_pasting and tasks == ["train"]:
+        parser.error("a training step pastes no masks: leave --without-pasting out")
     tasks = [task for task in tasks if task != "train" or set(args.sides) - set(EXPORTED)]
     if not tasks:
         parser.error("OpenVINO and ONNX Runtime do not train: --sides needs another one, too")

@@ -13,6 +13,7 @@ import numpy as np
 from scene_file import read, write  # noqa: F401  (who imports the scenes reads them too)
 
 import npmaskrcnn
+from npmaskrcnn import InputError
 from npmaskrcnn.datasets import ShapesDataset
 from npmaskrcnn.shipped import TRAINED_TINY, data_file
 from npmaskrcnn.structures import Target
@@ -20,8 +21,10 @@ from npmaskrcnn.structures import Target
 
 def tiny(folder, batch_size=4, weights=None):
     """Return (weights file, scene file) for the tiny model: standard shapes, the shipped weights if no others."""
-    if weights:
-        npmaskrcnn.load(weights)    # refuses what cannot be used, before other processes do
+    if weights:                     # refuse what cannot be used, before other processes do
+        builder = npmaskrcnn.load(weights).architecture["builder"]
+        if builder != "maskrcnn_tiny":
+            raise InputError(f"{weights}: is a {builder}; expected a maskrcnn_tiny")
     weights = Path(weights) if weights else data_file(f"{TRAINED_TINY[max(TRAINED_TINY)]}.npz")
     dataset = ShapesDataset(batch_size, seed=7)
     images, targets = zip(*(dataset[i] for i in range(batch_size)))

@@ -9,7 +9,6 @@ disturbs neighboring turns alike, so the ratio is taken turn by turn and its med
 import argparse
 import contextlib
 import json
-import math
 import os
 import statistics
 import subprocess
@@ -23,17 +22,28 @@ THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"
 PAUSE = 0.1     # seconds between turns: longer than the libraries' threads spin after their last product
 
 
-def at_least(least, kind=int):
-    """Return a type for argparse: numbers of one kind, and not below `least`."""
+def between(least, most, kind=int):
+    """Return a type for argparse: numbers of one kind from `least` to `most`."""
     def judge(text):
         with contextlib.suppress(ValueError):
-            if least <= kind(text) < math.inf:
+            if least <= kind(text) <= most:
                 return kind(text)
-        raise argparse.ArgumentTypeError(f"expected a {'whole ' * (kind is int)}number of at least {least}, got {text}")
+        raise argparse.ArgumentTypeError(f"expected a {'whole ' * (kind is int)}number from {least} to {most:,}, got "
+                                         f"{text}")
     return judge
 
 
-positive = at_least(1)
+positive = between(1, 1_000_000)
+num_threads = between(1, 256)
+image_side = between(64, 8192)
+
+
+def picture(text):
+    """A type for argparse: where a picture can be written, a path that ends in .png in a folder that is there."""
+    path = Path(text)
+    if path.suffix.lower() != ".png" or path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"expected a name that ends in .png, in a folder that is there, got {text}")
+    return text
 
 
 def folder(text):

@@ -1,11 +1,14 @@
 """The benchmarks: what they say without torch, whose package a side runs, and where the stopwatch is put."""
 
+import argparse
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import npmaskrcnn
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -114,3 +117,33 @@ def test_the_stage_clock_knows_every_stage_of_a_step_and_a_prediction(monkeypatc
     for task, answer in seen.items():
         assert {stage for stage, *_ in answer["stages"]} == both | own[task]
         assert sum(seconds for _, _, seconds, _ in answer["stages"]) > 0.8 * answer["total"]
+
+
+def test_options_that_cannot_be_are_refused_before_anything_is_measured(monkeypatch, tmp_path, capsys):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import rivals
+    import scenes
+    import sides
+    for judge, text in [(sides.positive, "0"), (sides.num_threads, "1000000"), (sides.image_side, "1000000"),
+                        (sides.between(1, 200, float), "nan"), (sides.picture, str(tmp_path)),
+                        (sides.picture, str(tmp_path / "none" / "x.png")), (sides.picture, str(tmp_path / "x.xyz"))]:
+        with pytest.raises(argparse.ArgumentTypeError, match="expected"):
+            judge(text)
+    assert sides.picture(str(tmp_path / "x.png")) and sides.num_threads("2") == 2
+    parser = rivals.options("", 5, 1)
+    with pytest.raises(SystemExit):
+        rivals.possible(parser, parser.parse_args(["--without-pasting"]), ["train"])
+    assert "leave --without-pasting out" in capsys.readouterr().err
+    npmaskrcnn.save(npmaskrcnn.fasterrcnn_tiny(), tmp_path / "boxes.npz")
+    with pytest.raises(npmaskrcnn.InputError, match="is a fasterrcnn_tiny; expected a maskrcnn_tiny"):
+        scenes.tiny(tmp_path, weights=tmp_path / "boxes.npz")
+
+
+def test_a_revision_that_cannot_read_the_weights_is_noticed(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import bench_revisions
+    weights = npmaskrcnn.shipped.data_file("tiny-2.npz")
+    assert bench_revisions.can_read(BENCHMARKS.parent, weights)
+    (tmp_path / "npmaskrcnn").mkdir()
+    (tmp_path / "npmaskrcnn" / "__init__.py").write_text("def load(path): raise ValueError")
+    assert not bench_revisions.can_read(tmp_path, weights)

@@ -21,8 +21,8 @@ from ..words import count
 from .common import add_boxes_only, add_out, add_white, load_model
 
 # Masks are learned last. In 1,000 steps of version 1 of the tiny model a factor of 2 brought mask AP from .713 to .721
-# and box AP from .751 to .768, 4 brought .719 and .758 (one seed; two seeds differ by as much as .01). Of version 2,
-# 3 is as good as 2.
+# and box AP from .751 to .768, 4 brought .719 and .758 (one seed; two seeds differ by as much as .01). Of a near
+# relative of version 2 (four mask convolutions of 48), 3 is as good as 2.
 SHAPES_MASK_WEIGHT = 2.0
 NUM_SHAPES = 100_000     # not from --steps: a run that is taken up for more steps has the same images
 MODELS = ("tiny", *models.BODIES, "resnet50_v2", "mobilenet_v3_large")

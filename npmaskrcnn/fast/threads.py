@@ -48,7 +48,7 @@ def products_on_one_core(worthwhile=True):
     """
     global _cores, _spin
     before = _product_threads.get() if worthwhile and _cores == 1 else 1
-    if before == 1:
+    if before == 1:         # too little work, or within such a block already, or there is one core only
         yield
         return
     try:
@@ -116,7 +116,8 @@ def spread_over_cores(work, pieces, fewest=1):
         Of the calls, in the order of the parts: at least one, also if there are no pieces.
     """
     shares = min(_cores, len(pieces) // fewest)
-    if shares < 2 or not _handing_out.acquire(blocking=False):      # they work for another thread, or for this one
+    if shares < 2 or not _handing_out.acquire(blocking=False):
+        # too few pieces, or the helpers are at work: for another thread, or for the piece in which this one got here
         return [work(pieces)]
     try:
         ends = [len(pieces) * share // shares for share in range(shares + 1)]
@@ -193,7 +194,7 @@ class _Helper:
     def stop_spinning(self):
         """Rest until there is work again."""
         if self.waits_at is self.spinning:
-            self.start(lambda: None)
+            self.start(lambda: None)    # who has worked looks anew at which lock to wait
             self.answer()
 
     def _run(self):
@@ -204,15 +205,16 @@ class _Helper:
             except BaseException as error:
                 self.outcome = None, error
             self.work = None        # and the arrays that it holds
-            waits_at = self.waits_at = self.spinning if _spin else self.resting
+            self.waits_at = self.spinning if _spin else self.resting
             self.done.release()
-            waits_at.acquire()
+            self.waits_at.acquire()
 
 
 def _spin_lock():
     """A lock, taken, whose `acquire` does not sleep but looks again and again; where the system has none, a usual one.
 
-    It is the C library's, and is waited for without Python's own lock. Who releases it need not have acquired it.
+    It is the C library's, and is waited for without Python's own lock. One thread takes it and another gives
+    it back, which POSIX leaves open, and which the C libraries with such locks (glibc, musl) allow.
     """
     try:
         system = ctypes.CDLL(None)

@@ -5,14 +5,16 @@ twelve multiplications by the definition. Six will do, and here is why. Read g a
 of two polynomials. Their product has six coefficients; it is known when its values at six points are, and its value at
 a point is *one* multiplication, that of the values of the two. So multiplying polynomials takes three steps: evaluate
 both (sums with fixed factors: a matrix), multiply point by point, find the coefficients from the values (again a
-matrix). Convolution as above is that product read backwards: the transposed matrices, in the opposite order
-(Winograd).
+matrix). With g given, that product is a 6x4 matrix that takes four coefficients to six numbers. Its column j is g,
+moved down by j: entry (i, j) says with what the j-th of the four contributes to the i-th of the six. Convolution as
+above asks with what the i-th of six contributes to the j-th of four, and the answer is the same: it is the transposed
+matrix. A transposed product of three matrices is their transposes in the opposite order (Winograd).
 
 Done along y and along x, a tile of 6x6 pixels gives 4x4 with 36 multiplications. Here the numbers are C-vectors: each
 of the 36 is a matrix product for all tiles of a block, and the sums before and after are matrix products too. They cost
 less than what is saved where channels are many. It costs digits: an error is about five times that of the definition.
 The points 0, and plus and minus the root of 1/2 and of 2, keep it so small (whole numbers: eleven times); the sixth
-point is infinity, the leading coefficient. An infinite number spoils its whole tile.
+point is infinity, the leading coefficient. An infinite number becomes NaN in every tile that sees it.
 
 References: Winograd 1980, "Arithmetic complexity of computations"; Lavin and Gray 2016, "Fast algorithms for
 convolutional neural networks", section 4; Barabasz et al. 2020, "Error analysis and improving the accuracy of Winograd
@@ -37,15 +39,20 @@ FEWEST_CHANNELS, FEWEST_NUMBERS, FEWEST_GRADIENT_NUMBERS = 64, 30_000, 50_000
 def _matrices():
     """Return what evaluates the kernel, what evaluates the pixels, and what makes pixels of the products; for squares.
 
-    With points p, the kernel's value at p is its row of powers of p. Lagrange's polynomial at p, which is 1 there and 0
-    at the other points, has the coefficients that bring a value back; its denominator is put to the kernel's side.
+    Of the three steps, the kernel is evaluated as it stands (1). What is read backwards are the other two: the pixels
+    meet the transpose of what finds coefficients (2), and the products that of what evaluates four of them (3).
     """
     others = [np.delete(POINTS, i) for i in range(len(POINTS))]
     denominators = np.array([np.prod(p - rest) for p, rest in zip(POINTS, others)])
-    infinity = np.eye(SEEN)[-1]
+    infinity = np.eye(SEEN)[-1]     # the value there is the last coefficient: [-3:] of three, [-SIDE:] of four
+    # (1) At p it is the row 1, p, p**2 times the taps. The denominators belong to (2); put here, they cost nothing.
     kernel = np.vstack([np.vander(POINTS, 3, increasing=True) / denominators[:, None], infinity[-3:]])
+    # (2) Lagrange's polynomial of p, the product of (x - q) over the other points q, is 0 at all of them: so many of it
+    # as the value at p are added up. What then is missed is a multiple of the one that is 0 at every point: infinity's.
     seen = np.array([*(np.append(np.poly(rest)[::-1], 0) for rest in others), np.poly(POINTS)[::-1]])
+    # (3)
     made = np.vstack([np.vander(POINTS, SIDE, increasing=True), infinity[-SIDE:]]).T
+    # along y and x at once: more multiplications than one after the other, but a single product
     return tuple(np.kron(matrix, matrix) for matrix in (kernel, seen, made))
 
 
@@ -58,7 +65,8 @@ def is_worthwhile(x, out_size, weight_shape, stride, groups, gradient=False):
 
     In double precision, which is for comparing, the definition does the work.
     """
-    fewest_channels, numbers = min(weight_shape[2:]), len(x) * math.prod(_tiles(out_size)) * min(weight_shape[2:])
+    fewest_channels = min(weight_shape[2:])
+    numbers = len(x) * math.prod(_tiles(out_size)) * fewest_channels
     return (weight_shape[:2] == (3, 3) and stride == (1, 1) and groups == 1 and x.dtype == np.float32
             and fewest_channels >= FEWEST_CHANNELS
             and numbers >= (FEWEST_GRADIENT_NUMBERS if gradient else FEWEST_NUMBERS))
@@ -141,7 +149,7 @@ def _blocks(num_images, tiles, kernel_size):
 
 
 def _space(blocks, tiles, channels, dtype):
-    """Two flat arrays with room for all values of a block."""
+    """Two flat arrays with room for all values of a block: each step reads from one and writes into the other."""
     most_tiles = max((num * rows for _, num, _, rows in blocks), default=0) * tiles[1]
     return [np.empty(SEEN**2 * most_tiles * channels, dtype) for _ in range(2)]
 
