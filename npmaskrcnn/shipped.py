@@ -62,9 +62,9 @@ def trained_tiny(step=None, version=2):
 
 
 def trained_variant(name):
-    """Load a variant of the tiny model that was trained as ``notebooks/scripts/parts.py`` does it.
+    """Load a variant of the tiny model that was trained as ``notebooks/scripts/parts.py`` does it (seed 0).
 
-    (The package does not bring these files yet: that script and ``data/make_variants.py`` make them.)
+    Its numbers are rounded to float16, and it computes in float32.
 
     Parameters
     ----------
