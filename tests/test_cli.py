@@ -21,7 +21,7 @@ from npmaskrcnn import MaskRCNN, __version__, cli, load, plots, rle, save
 from npmaskrcnn.clinic import PATIENTS
 from npmaskrcnn.commands import demo
 from npmaskrcnn.commands.train import shapes_validation
-from npmaskrcnn.datasets import (CocoDataset, ShapesDataset, ShapesFilm, read_detections, shapes_test_set,
+from npmaskrcnn.datasets import (CellsDataset, CocoDataset, ShapesDataset, ShapesFilm, read_detections, shapes_test_set,
                                  write_coco)
 from npmaskrcnn.fast import threads
 from npmaskrcnn.images import read_image
@@ -260,6 +260,15 @@ def test_evaluate_goes_by_the_names_of_classes(capsys, tmp_path):
         category["name"] += "s"
     (tmp_path / "a.json").write_text(json.dumps(content))
     assert "no name is in both" in error_line(capsys, "evaluate", "--annotations", tmp_path / "a.json", *where)
+
+
+def test_train_cells_makes_room_for_the_fullest_picture(capsys, tmp_path, no_curves, monkeypatch):
+    monkeypatch.setattr("npmaskrcnn.commands.train._cells", lambda options: (CellsDataset(3, seed=1),
+                                                                             CellsDataset(2, seed=2)))
+    code, out, _ = run(capsys, "train", "cells", "--steps", 1, "--batch-size", 1, "--out", tmp_path)
+    assert code == 0 and "up to 18 objects in a picture: 144 proposals" in out
+    model = load(tmp_path / "model.npz")
+    assert model.class_names == ["background", "cell"] and model.config.rpn_post_nms_top_n_test == 144
 
 
 @pytest.mark.parametrize("faulty", ["train", "val"])

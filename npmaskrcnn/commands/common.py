@@ -22,6 +22,18 @@ def add_white(parser):
                         help="number that is white in pictures of 16 or 32 bits, such as 4095 for 12 bits")
 
 
+def add_mask_threshold(parser):
+    """Add the option --mask-threshold."""
+    parser.add_argument("--mask-threshold", type=float, metavar="P",
+                        help="a pixel belongs to an object if the model's probability is above this (default: 0.5)")
+
+
+def judged_mask_threshold(options):
+    """Return the value of --mask-threshold, 0.5 without one."""
+    value = judge_number(options.mask_threshold, "--mask-threshold", above=0, below=1, optional=True)
+    return 0.5 if value is None else value
+
+
 def add_boxes_only(parser):
     """Add the option --boxes-only."""
     parser.add_argument("--boxes-only", action="store_true",

@@ -23,9 +23,9 @@ from ..errors import InputError
 from ..files import atomic_writer, make_folder
 from ..judge import judge_fraction, judge_white
 from ..progress import ProgressLine
-from ..training.validation import iou_types
+from ..training.validation import folded, iou_types
 from ..words import count, printable
-from .common import add_model, add_out, add_white, judge_replacing, the_model
+from .common import add_mask_threshold, add_model, add_out, add_white, judge_replacing, judged_mask_threshold, the_model
 
 LONGEST_STEM = 200      # bytes of a picture's name that its results have: file systems take 255, with what follows
 
@@ -38,6 +38,7 @@ def add_arguments(parser):
                         help="show detections with a higher score than this (default: %(default)s)")
     parser.add_argument("--iou", type=float, default=0.5, metavar="T",
                         help="of two detections of a class that overlap more, keep the better (default: %(default)s)")
+    add_mask_threshold(parser)
     add_white(parser)
     add_out(parser, "npmaskrcnn-out")
     parser.add_argument("--overwrite", action="store_true", help="replace files of the same names in that folder")
@@ -48,6 +49,7 @@ def run(options):
     judge_fraction(options.score, "--score")
     judge_fraction(options.iou, "--iou")
     judge_white(options.white, "--white")
+    judged_mask_threshold(options)
     pictures = _distinct_stems(_pictures(options.images))
     for path in pictures.values():
         images.read_image(path, options.white)
@@ -82,6 +84,8 @@ def _detect(model, path, place, image_id, names, options, tell):
         found = model.predict(image, options.score, options.iou, tell, paste_all=False)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+    if options.mask_threshold is not None:      # at the usual one probabilities make smoother outlines
+        found = folded(found, options.mask_threshold)
     print(f"{printable(path)}: {found.table(names)}")
     figure = plots.instances(image, found.boxes, found.labels, found.scores, found.masks, names)
     plots.save_figure(figure, f"{place}-detections.png")

@@ -1,4 +1,4 @@
-"""``npmaskrcnn train``: train a model on toy shapes, or on your own images in COCO format.
+"""``npmaskrcnn train``: train a model on toy shapes, drawn cells, or on your own images in COCO format.
 
 Writes into the output folder: log.csv (losses, learning rate, gradient norms), validation.csv, curves.png,
 gradients.png, checkpoint.npz (what --resume takes), checkpoint-000100.npz and so on (--checkpoint-at) and, at the
@@ -10,7 +10,7 @@ example: npmaskrcnn train shapes --seed 1
 import numpy as np
 
 from .. import models
-from ..datasets import TEST_SEED, CocoDataset, ShapesDataset, warn_of_shared_images
+from ..datasets import TEST_SEED, CellsDataset, CocoDataset, ShapesDataset, warn_of_shared_images
 from ..errors import InputError
 from ..judge import judge_number
 from ..stages.transform import resized_size
@@ -30,12 +30,15 @@ MODELS = ("tiny", *models.BODIES, "resnet50_v2", "mobilenet_v3_large")
 
 def add_arguments(parser):
     """Say what can be typed."""
-    sources = parser.add_subparsers(dest="source", metavar="{shapes,coco}", required=True)
+    sources = parser.add_subparsers(dest="source", metavar="{shapes,cells,coco}", required=True)
     shapes = sources.add_parser("shapes", help="toy shapes, drawn as needed", epilog="example: npmaskrcnn train shapes")
     shapes.add_argument("--kinds", nargs="+", default=["circle", "square", "triangle"], metavar="KIND",
                         help="of circle, square, triangle, ring, star (default: the first three)")
-    shapes.set_defaults(datasets=_shapes, annotations=None, model=None, new_heads=False, min_size=None,
-                        scale_jitter=None)
+    cells = sources.add_parser("cells", help="microscope pictures of cells, drawn as needed",
+                               epilog="example: npmaskrcnn train cells --steps 600")
+    for drawn, datasets in ((shapes, _shapes), (cells, _cells)):
+        drawn.set_defaults(datasets=datasets, annotations=None, model=None, new_heads=False, min_size=None,
+                           scale_jitter=None, quarter_turns=False)
     coco = sources.add_parser(
         "coco", help="your own images, in COCO format",
         epilog="example: npmaskrcnn train coco --annotations instances.json --images pictures/ --min-size 256")
@@ -49,9 +52,12 @@ def add_arguments(parser):
     coco.add_argument("--min-size", type=int, metavar="PIXELS", help="shorter side to which images are resized")
     coco.add_argument("--scale-jitter", type=float, nargs=2, metavar=("LOW", "HIGH"),
                       help="random zoom, such as 0.8 1.2")
+    coco.add_argument("--quarter-turns", action="store_true",
+                      help="turn images by quarters, where they have no up and down")
     add_white(coco)
     coco.set_defaults(datasets=_coco)
     _add_common(shapes, 1000, SHAPES_MASK_WEIGHT)
+    _add_common(cells, 1000, SHAPES_MASK_WEIGHT)
     _add_common(coco, 1800, 1.0)
 
 
@@ -94,20 +100,23 @@ def run(options):
     model = _model(options, stored, len(dataset.class_names), np.random.default_rng(options.seed))
     if options.mask_weight is not None and "loss_mask" not in model.loss_names:
         raise InputError("--mask-weight is of the mask loss, and the model has no mask branch")
-    judge_classes(model, dataset, options.annotations or "the shapes")
-    if options.annotations is not None and options.resume is None:
-        _fit_to(model, dataset)
+    judge_classes(model, dataset, options.annotations or f"the {options.source}")
+    if options.source != "shapes" and options.resume is None:
+        _make_room(model, dataset.most_objects)
+    if options.source == "coco" and options.resume is None:
+        _tell_size(model.config, dataset)
     mask_weight = options.usual_mask_weight if options.mask_weight is None else options.mask_weight
     train(model, dataset, num_steps=options.steps, out_dir=options.out, optimizer=options.optimizer, lr=options.lr,
           resume=options.resume, batch_size=options.batch_size, rng=options.seed, validation=validation,
           eval_every=options.eval_every, checkpoint_every=options.checkpoint_every,
           checkpoint_at=options.checkpoint_at, flip=not options.no_flip, scale_jitter=options.scale_jitter,
+          quarter_turns=options.quarter_turns,
           loss_weights={"loss_mask": mask_weight} if "loss_mask" in model.loss_names else {})
 
 
-def _fit_to(model, dataset):
-    """Let a model propose enough for the fullest picture, and say at which size it will see the pictures."""
-    most, config = dataset.most_objects, model.config
+def _make_room(model, most):
+    """Let a model propose enough for the fullest picture, of `most` objects."""
+    config = model.config
     wanted = {"rpn_pre_nms_top_n_train": 20 * most, "rpn_pre_nms_top_n_test": 20 * most,
               "rpn_post_nms_top_n_train": 8 * most, "rpn_post_nms_top_n_test": 8 * most,
               "box_detections_per_img": 2 * most}
@@ -117,6 +126,10 @@ def _fit_to(model, dataset):
         models.reconfigure(model, **more)
         print(f"up to {count(most, 'object')} in a picture: {model.config.rpn_post_nms_top_n_test} proposals (of "
               f"{config.rpn_post_nms_top_n_test}) and {model.config.box_detections_per_img} detections at most")
+
+
+def _tell_size(config, dataset):
+    """Say at which size a model will see the pictures."""
     size = sorted(dataset.sizes, key=np.prod)[len(dataset) // 2]
     shown = resized_size(size, np.max(config.min_size), config.max_size)
     if shown != size:
@@ -144,6 +157,11 @@ def _shapes(options):
 def shapes_validation(options):
     """Return the standard test set, or one like it of other kinds."""
     return ShapesDataset(200, seed=TEST_SEED, kinds=tuple(options.kinds))
+
+
+def _cells(options):
+    """Return (training set, test set) of drawn cells."""
+    return CellsDataset(NUM_SHAPES, seed=options.seed), CellsDataset(100, seed=TEST_SEED)
 
 
 def _coco(options):

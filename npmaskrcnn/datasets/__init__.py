@@ -6,8 +6,10 @@ and a `Target`; `dataset.class_names` lists the classes with "background" first.
 
 from .coco import CocoDataset
 from .coco_write import warn_of_shared_images, write_coco
+from .cells import CellsDataset
 from .film import ShapesFilm
 from .label_maps import masks_from_label_map, read_label_map
+from .mask_folders import MaskFolders
 from .polygons import polygons_to_mask
 from .results import detections_to_coco, read_detections, write_detections
 from .rings import RingsDataset

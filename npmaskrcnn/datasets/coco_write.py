@@ -24,7 +24,7 @@ from ..words import count
 FILE_NAME = "{:06d}.png"
 
 
-def write_coco(dataset, folder, overwrite=False):
+def write_coco(dataset, folder, overwrite=False, tell=None):
     """Write a dataset as PNG files and one annotation file, ``instances.json``, in one folder.
 
     Parameters
@@ -38,6 +38,8 @@ def write_coco(dataset, folder, overwrite=False):
         Replace files of these names (``instances.json``, ``000000.png``, ...) that are there, after everything was
         read; otherwise that is an error. Files that the dataset says it reads (`path(i)`, `annotation_file`) are never
         replaced.
+    tell : callable, optional
+        ``tell(done)`` hears how many images are done.
 
     Returns
     -------
@@ -62,7 +64,7 @@ def write_coco(dataset, folder, overwrite=False):
     categories = [{"id": int(category_ids[label]), "name": dataset.class_names[label]} for label in labels]
     try:
         with tempfile.TemporaryDirectory(prefix=".", dir=folder) as waiting:
-            lists = {"categories": categories, **_write_pictures(dataset, category_ids, Path(waiting))}
+            lists = {"categories": categories, **_write_pictures(dataset, category_ids, Path(waiting), tell)}
             _write_lists(Path(waiting) / annotation_file.name, lists)
             for name in (*file_names, annotation_file.name):    # now all is read: what is replaced is needed no more
                 os.replace(Path(waiting) / name, folder / name)
@@ -71,9 +73,11 @@ def write_coco(dataset, folder, overwrite=False):
     return annotation_file
 
 
-def _write_pictures(dataset, category_ids, folder):
+def _write_pictures(dataset, category_ids, folder, tell):
     """Write the pictures of a dataset, and return the lists of images and annotations."""
     images, annotations = [], []
+    tell = tell or (lambda done: None)
+    tell(0)
     for i in range(len(dataset)):
         image, target = judged_pair(dataset[i], f"dataset[{i}]")
         image = as_float_image(image, f"dataset[{i}]: image")
@@ -86,6 +90,7 @@ def _write_pictures(dataset, category_ids, folder):
                 "id": len(annotations) + 1, "image_id": i + 1, "category_id": int(category_ids[target.labels[k]]),
                 "bbox": bbox, "area": float(target.area[k]),
                 "iscrowd": int(target.is_crowd[k]), "segmentation": rle.encode(target.masks[k])})
+        tell(i + 1)
     return {"images": images, "annotations": annotations}
 
 

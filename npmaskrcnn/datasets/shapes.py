@@ -18,16 +18,12 @@ N objects, H, W height and width; x to the right, y down, a pixel's center at + 
 """
 
 import math
-import operator
 from typing import NamedTuple
 
 import numpy as np
 
-from ..judge import judge_array, judge_count, judge_fraction, judge_number, judge_size, refusal
-from ..structures import Target, mask_extents
-
-# The standard test set, on which average precision is quoted: 200 images from a seed of their own.
-TEST_SEED = 20170320
+from ..judge import judge_count, judge_fraction, refusal
+from .drawn import TEST_SEED, DrawnDataset, target_of, visible
 
 
 class Shape(NamedTuple):
@@ -48,7 +44,7 @@ class Scene(NamedTuple):
     masks: np.ndarray          # (N, H, W) bool, what can be seen of it
 
 
-class ShapesDataset:
+class ShapesDataset(DrawnDataset):
     """Images of simple shapes with exact boxes, labels and masks; the defaults are the standard shapes.
 
     Parameters
@@ -79,32 +75,16 @@ class ShapesDataset:
     ['background', 'circle', 'square', 'triangle']
     """
 
-    draws_itself = True     # so that no picture can be missing or damaged, and none has to be looked at beforehand
-
     def __init__(self, num_images, image_size=(128, 128), seed=0, kinds=("circle", "square", "triangle"),
                  min_objects=1, max_objects=4, noise=0.03, min_visible=40):
-        self.num_images = judge_count(num_images, "num_images", 0)
-        self.seed = judge_number(seed, "seed", 0, whole=True)
+        kinds = tuple(kinds) if isinstance(kinds, (list, tuple)) else (kinds,)
+        if not kinds or any(kind not in list(SHAPES) or kinds.count(kind) > 1 for kind in kinds):
+            raise refusal("kinds", f"one or more different of {', '.join(SHAPES)}", kinds)
+        super().__init__(num_images, image_size, seed, kinds)
         self.min_objects = judge_count(min_objects, "min_objects", 0)
         self.max_objects = judge_count(max_objects, "max_objects", self.min_objects)
         self.min_visible = judge_count(min_visible, "min_visible", 0)
-        self.smallest_size, self.largest_size = _size_bounds(image_size)
         self.noise = judge_fraction(noise, "noise")
-        self.kinds = tuple(kinds) if isinstance(kinds, (list, tuple)) else (kinds,)
-        if not self.kinds or any(kind not in list(SHAPES) or self.kinds.count(kind) > 1 for kind in self.kinds):
-            raise refusal("kinds", f"one or more different of {', '.join(SHAPES)}", kinds)
-        self.class_names = ["background", *self.kinds]
-        self.category_ids = (None, *range(1, len(self.kinds) + 1))
-        self.image_ids = list(range(1, self.num_images + 1))
-        self.file_names = [f"{i:06d}.png" for i in range(self.num_images)]
-
-    def __len__(self):
-        return self.num_images
-
-    def __repr__(self):
-        size = " to ".join(f"{h} x {w}" for h, w in dict.fromkeys((self.smallest_size, self.largest_size)))
-        kinds = ", ".join(self.class_names[1:])
-        return f"{type(self).__name__}({len(self)} images of {size}, seed {self.seed}, {kinds})"
 
     def __getitem__(self, index):
         """Image `index` and what is in it.
@@ -116,33 +96,7 @@ class ShapesDataset:
             Boxes are the exact extents of the masks, masks hold visible pixels only; back to front.
         """
         scene, rng = self._draw(index)
-        return _color(scene, self.noise, rng), _target(scene)
-
-    def target(self, index):
-        """The target of image `index` alone, without painting the image."""
-        return _target(self.scene(index))
-
-    def layers(self, index):
-        """Each shape of image `index` whole, as if nothing were in front: (N, H, W) bool, back to front."""
-        return self.scene(index).layers
-
-    def scene(self, index):
-        """Everything that image `index` is painted from, as a `Scene`."""
-        return self._draw(index)[0]
-
-    def size(self, index):
-        """``(height, width)`` of image `index`."""
-        return self._start(index)[0]
-
-    def _start(self, index):
-        """The size of image `index`, and its generator after the size was drawn."""
-        index = operator.index(index)
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"image {index} of {len(self)}")
-        rng = np.random.default_rng([self.seed, index % len(self)])
-        size = tuple(low if low == high else int(rng.integers(low, high + 1))
-                     for low, high in zip(self.smallest_size, self.largest_size, strict=True))
-        return size, rng
+        return _color(scene, self.noise, rng), target_of(scene)
 
     def _draw(self, index):
         """The scene of image `index`, and the generator from which its noise comes."""
@@ -168,7 +122,7 @@ class ShapesDataset:
             x = np.arange(width)[None, :] + (0.5 - shape.x)
             y = np.arange(height)[:, None] + (0.5 - shape.y)
             layers[i] = SHAPES[self.kinds[shape.label - 1]](x, y, shape.half)
-        masks, keep = _visible(layers, self.min_visible)
+        masks, keep = visible(layers, self.min_visible)
         colors = np.array([shape.color for shape in shapes], np.uint8).reshape(-1, 3)
         labels = np.array([shape.label for shape in shapes], np.int64)
         return Scene(background, colors[keep], labels[keep], layers[keep], masks[keep]), keep
@@ -189,19 +143,6 @@ def contrasting_color(background, rng):
             return color
 
 
-def _visible(layers, min_visible):
-    """What can be seen of each layer, back to front, and the indices of those that show enough."""
-    masks = np.zeros_like(layers)
-    covered = np.zeros(layers.shape[1:], bool)
-    keep = []
-    for i in reversed(range(len(layers))):
-        masks[i] = layers[i] & ~covered
-        if np.count_nonzero(masks[i]) > min_visible:
-            covered |= layers[i]
-            keep.append(i)
-    return masks, np.array(keep[::-1], np.int64)
-
-
 def _color(scene, noise, rng):
     """The picture, (H, W, 3) uint8."""
     pixels = np.full((*scene.masks.shape[1:], 3), scene.background, np.float32)
@@ -210,10 +151,6 @@ def _color(scene, noise, rng):
     if noise:
         pixels += rng.standard_normal(pixels.shape, dtype=np.float32) * (255 * noise)
     return np.clip(np.round(pixels), 0, 255).astype(np.uint8)
-
-
-def _target(scene):
-    return Target(mask_extents(scene.masks), scene.labels, scene.masks)
 
 
 # ---- the kinds: x and y from the center, half the size ----
@@ -239,17 +176,3 @@ SHAPES = {"circle": _circle,
           "triangle": lambda x, y, half: (2 * abs(x) <= y + half) & (y <= half),    # the tip at y = -half
           "ring": lambda x, y, half: _circle(x, y, half) & ~_circle(x, y, half / 2),
           "star": _star}
-
-
-# ---- arguments ----
-
-def _size_bounds(image_size):
-    """``((h, w), (h, w))`` from a size or a pair of sizes."""
-    sizes = judge_array(image_size, "image_size", "(height, width) or two of them")
-    if sizes.shape == (2,):
-        sizes = np.stack([sizes, sizes])
-    whole = sizes.shape == (2, 2) and sizes.dtype.kind in "iu"
-    if not whole or sizes.min() < 1 or (sizes[0] > sizes[1]).any():
-        raise refusal("image_size", "(height, width) or two of them, the smallest and the largest", image_size)
-    judge_size(sizes[1].tolist(), "image_size")
-    return tuple(map(tuple, sizes.tolist()))

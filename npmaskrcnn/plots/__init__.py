@@ -12,6 +12,7 @@ function              takes                      what one sees
 `provenance`          trace, detection           one detection followed back to the cell it was born on
 `instances`           image, Detections, ...     an image with masks, boxes, labels and scores, or its truth
 `gallery`             images, detections, ...    many of them in a grid, found and there
+`side_by_side`        images, answers by name    every object in a color of its own, as each source has it
 `features`            trace                      C2..C5 and P2..P6 in false colors
 `anchors`             image, anchors, grids      the grid of each level and the anchors of one cell
 `matches`             image, anchors, matches    positive, ignored and negative anchors
@@ -38,7 +39,7 @@ from .case import case_sheet
 from .costs import cost_bars
 from .curves import gradient_curves, loss_curves, precision_recall
 from .flow import funnel, provenance
-from .instances import gallery, instances
+from .instances import gallery, instances, side_by_side
 from .light import light_models
 from .pixels import half_pixels
 from .pyramid import anchors, features, input_image
@@ -51,4 +52,4 @@ from .worth import worth
 __all__ = ["anchors", "case_sheet", "class_masks", "cost_bars", "features", "funnel", "gallery", "gradient_curves",
            "half_pixels", "input_image", "instances", "light_models", "loss_curves", "matches", "objectness",
            "precision_recall", "proposals", "provenance", "roi_align_samples", "roi_levels", "save_figure",
-           "stage_sheet", "worth"]
+           "side_by_side", "stage_sheet", "worth"]

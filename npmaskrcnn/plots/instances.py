@@ -11,8 +11,8 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
 from ..words import count
-from .style import (INK, MUTED, NORMAL, class_color, class_name, draw_boxes, draw_label, in_legend, new_figure,
-                    say_nothing, show_image, styled, tiles)
+from .style import (INK, MUTED, NORMAL, class_color, class_name, draw_boxes, draw_label, faded, in_legend, new_figure,
+                    panels, say_nothing, show_image, styled, tiles, track_color)
 
 MASK_THRESHOLD = 0.5   # of a predicted probability, as everywhere
 MOST_POINTS = 1000     # beside each other, of the grid on which an outline is found: a figure has fewer pixels
@@ -119,6 +119,52 @@ def gallery(images, detections=None, targets=None, class_names=None, min_score=0
     figure.set_label(f"Grid of {count(len(images), 'image')}"
                      + (" with detections as solid boxes and filled masks" if detections is not None else "")
                      + (", ground truth dashed" if targets is not None else "") + ".")
+    return figure
+
+
+@styled
+def side_by_side(images, answers, min_score=0.5, size=2.2):
+    """Draw images, a row each, and beside each what several sources say, with every object in a color of its own.
+
+    Where all objects are of one class and touch each other, it matters which pixel is whose, and not of what class.
+
+    Parameters
+    ----------
+    images : list of (H, W, 3) arrays
+    answers : dict of str to list
+        For each source by its name a list of Detections or Targets with masks, one for each image. An object has the
+        color of that of the first source which it covers most.
+    min_score : float
+        Detections that score less are not drawn and not counted.
+    size : float
+        Width of a panel in inches.
+
+    Returns
+    -------
+    figure : matplotlib Figure
+    """
+    tallest = max([np.asarray(image).shape[0] / np.asarray(image).shape[1] for image in images], default=0.4)
+    figure, axes = panels(max(len(images), 1), 1 + len(answers), size, size * min(tallest, 2) + 0.3)
+    for ax in axes.flat:
+        ax.axis("off")
+    for i, (row, image) in enumerate(zip(axes, images)):
+        show_image(row[0], image, axis_labels=False)
+        row[0].set_title(f"{i}")
+        first = None                    # masks of the first source
+        for ax, (name, found) in zip(row[1:], answers.items()):
+            one = found[i]
+            one = one[one.scores >= min_score] if hasattr(one, "scores") else one
+            show_image(ax, faded(image), axis_labels=False)
+            masks = np.array([mask > MASK_THRESHOLD for mask in one.masks], bool).reshape(-1, *np.shape(image)[:2])
+            first = masks if ax is row[1] else first
+            for k, mask in enumerate(masks):
+                common = np.count_nonzero(first & mask, axis=(1, 2))
+                _draw_mask(ax, mask, track_color(common.argmax() if common.any() else len(first) + k), truth=False)
+            ax.set_title(f"{name}: {len(one)}")
+    if not len(images):
+        say_nothing(axes[0, 0], "no image")
+    figure.set_label(f"{count(len(images), 'image')} in rows, and beside each, every object in a color of its own: "
+                     f"{', '.join(answers) or 'nothing'}.".capitalize())
     return figure
 
 

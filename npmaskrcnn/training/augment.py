@@ -22,7 +22,7 @@ SMALLEST_ZOOM, LARGEST_ZOOM = 0.1, 10   # beyond these a picture is a dot, or a 
 MIN_VISIBLE = 16  # pixels; what the cut leaves of an object has to be at least this large to teach anything
 
 
-def augment(image, target, rng, flip=True, scale_jitter=None):
+def augment(image, target, rng, flip=True, scale_jitter=None, quarter_turns=False):
     """Draw one variant of an image and its target.
 
     Parameters
@@ -34,14 +34,19 @@ def augment(image, target, rng, flip=True, scale_jitter=None):
         Mirror left and right in half of the cases.
     scale_jitter : (smallest, largest) or None
         Zoom by a factor drawn evenly on a logarithmic scale, so that half and double are equally likely.
+    quarter_turns : bool
+        Turn by none, one, two or three quarters, for pictures that have no up and down.
 
     Returns
     -------
     image, target
-        Of the same size; not the caller's arrays where anything changed.
+        Of the same size, or height and width exchanged; not the caller's arrays where anything changed.
     """
     if flip and rng.random() < 0.5:
         image, target = flip_horizontal(image, target)
+    if quarter_turns:
+        for _ in range(rng.integers(4)):
+            image, target = turn_left(image, target)
     if scale_jitter is not None:
         scale = float(np.exp(rng.uniform(*np.log(scale_jitter))))
         image, target = zoom(image, target, scale, rng.random(2))
@@ -68,6 +73,29 @@ def flip_horizontal(image, target):
     masks = np.ascontiguousarray(target.masks[:, :, ::-1])
     target = Target.from_judged(boxes, target.labels, masks, target.is_crowd, target.area)
     return np.ascontiguousarray(image[:, ::-1]), target
+
+
+def turn_left(image, target):
+    """Turn an image and its target by a quarter, counterclockwise.
+
+    What was at (x, y) is then at (y, W - x).
+
+    Parameters
+    ----------
+    image : (H, W, 3) ndarray
+    target : Target
+
+    Returns
+    -------
+    image : (W, H, 3) ndarray
+    target
+    """
+    width = image.shape[1]
+    x1, y1, x2, y2 = target.boxes.T
+    boxes = np.stack([y1, width - x2, y2, width - x1], axis=1)
+    masks = np.ascontiguousarray(np.rot90(target.masks, axes=(1, 2)))
+    target = Target.from_judged(boxes, target.labels, masks, target.is_crowd, target.area)
+    return np.ascontiguousarray(np.rot90(image)), target
 
 
 def zoom(image, target, scale, place=(0.5, 0.5)):

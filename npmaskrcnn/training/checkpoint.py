@@ -100,6 +100,7 @@ def load_checkpoint(trainer, path):
             raise InputError(f"its training state is incomplete ({error!r})") from None
     if facts["optimizer"].get("decay_vectors") is True:     # an option that is no more; True is what is done today
         del facts["optimizer"]["decay_vectors"]
+    facts.setdefault("quarter_turns", False)                # there were none
     now = as_read_back(_settings(trainer))
     changed = _dict_differences({name: facts.get(name) for name in now}, now)
     if changed:
@@ -119,7 +120,7 @@ def _settings(trainer):
     return {"optimizer": trainer.optimizer.settings(),
             "schedule": None if schedule is None else {"name": type(schedule).__name__, **vars(schedule)},
             "batch_size": trainer.batch_size, "clip_norm": trainer.clip_norm, "loss_weights": trainer.loss_weights,
-            "flip": trainer.flip, "scale_jitter": trainer.scale_jitter,
+            "flip": trainer.flip, "scale_jitter": trainer.scale_jitter, "quarter_turns": trainer.quarter_turns,
             "white": getattr(trainer.dataset, "white", None),
             "weight_average": None if average is None else average.decay}
 

@@ -69,6 +69,8 @@ class Trainer(Loop):
         Mirror half of the images.
     scale_jitter : (smallest, largest) or None
         Zoom factors; see `augment.zoom`.
+    quarter_turns : bool
+        Turn images by quarters, as pictures from above or through a microscope may be.
     weight_average : float or None
         Decay of an average of the weights, which evaluations then use; see `WeightAverage`.
     judge_first : bool
@@ -100,8 +102,8 @@ class Trainer(Loop):
 
     def __init__(self, model, dataset, optimizer, schedule=None, batch_size=4, rng=0, out_dir=None, clip_norm=10.0,
                  loss_weights=None, validation=None, eval_every=None, checkpoint_at=(), checkpoint_every=100,
-                 log_every=20, flip=True, scale_jitter=None, weight_average=None, judge_first=False, keep_zeros=False,
-                 stream=None):
+                 log_every=20, flip=True, scale_jitter=None, quarter_turns=False, weight_average=None,
+                 judge_first=False, keep_zeros=False, stream=None):
         judge_parts(model, optimizer, schedule)
         judge_dataset(model, dataset, "dataset", to_learn_from=True)
         super().__init__(model, dataset, optimizer, judge_rng(rng, ("permutation", "integers")), schedule,
@@ -109,6 +111,7 @@ class Trainer(Loop):
                          judge_number(clip_norm, "clip_norm", above=0, optional=True),
                          judge_loss_weights(loss_weights, model), self._variant_of)
         self.flip, self.scale_jitter = judge_flag(flip, "flip"), judge_scale_jitter(scale_jitter)
+        self.quarter_turns = judge_flag(quarter_turns, "quarter_turns")
         self.eval_every = judge_count(eval_every, "eval_every", optional=True)
         self.checkpoint_at = set(judge_counts(checkpoint_at, "checkpoint_at"))
         self.checkpoint_every = judge_count(checkpoint_every, "checkpoint_every", optional=True)
@@ -251,8 +254,8 @@ class Trainer(Loop):
         return self.record.row
 
     def _variant_of(self, image, target, rng):
-        """Return what the model is shown of an image: mirrored, zoomed, without crowds."""
-        return augment(image, without_crowds(target), rng, self.flip, self.scale_jitter)
+        """Return what the model is shown of an image: mirrored, turned, zoomed, without crowds."""
+        return augment(image, without_crowds(target), rng, self.flip, self.scale_jitter, self.quarter_turns)
 
     def evaluate(self):
         """Measure average precision on the validation set, if any; with the averaged weights, if any."""

@@ -15,7 +15,7 @@ def iou_types(model):
     return IOU_TYPES if getattr(model, "roi_heads", model).has_masks else ("bbox",)    # a model without regions tells
 
 
-def predict_dataset(model, dataset, tell, batch_size=4, to_draw=False):
+def predict_dataset(model, dataset, tell, batch_size=4, to_draw=False, mask_threshold=0.5):
     """Detect on every image of a dataset, objects of the classes that it has.
 
     Parameters
@@ -29,6 +29,8 @@ def predict_dataset(model, dataset, tell, batch_size=4, to_draw=False):
     to_draw : bool
         Keep the masks' probabilities, which make smooth outlines. Else masks are thresholded, held as run lengths
         and unfolded one at a time: a million pixels take some hundred bytes.
+    mask_threshold : float
+        A pixel whose probability is above it is the object's, if masks are not kept `to_draw`.
 
     Returns
     -------
@@ -40,12 +42,18 @@ def predict_dataset(model, dataset, tell, batch_size=4, to_draw=False):
         numbers = range(start, min(start + batch_size, len(dataset)))
         images = [judged_pair(dataset[i], f"dataset[{i}]")[0] for i in numbers]
         for one in model.predict(images, paste_all=to_draw):
-            if not to_draw and one.masks is not None:
-                codes = [rle.encode(mask > 0.5) for mask in one.masks]
-                one = replace(one, masks=encoded_masks(codes, one.masks.shape[1:]))
+            one = one if to_draw else folded(one, mask_threshold)
             found.append(one if one.class_names else one[one.labels < num_classes])    # else the names tell
         tell(len(found))
     return found
+
+
+def folded(found, mask_threshold=0.5):
+    """Return detections with their masks thresholded and held as run lengths, if they have any."""
+    if found.masks is None:
+        return found
+    codes = [rle.encode(mask > mask_threshold) for mask in found.masks]
+    return replace(found, masks=encoded_masks(codes, found.masks.shape[1:]))
 
 
 def average_precision(model, dataset, progress):

@@ -16,6 +16,7 @@ from matplotlib.text import Text
 
 from npmaskrcnn import clinic, plots
 from npmaskrcnn.costs import STAGES, Cost, Share
+from npmaskrcnn.structures import Detections
 
 
 def training_log(num_steps=60):
@@ -59,6 +60,7 @@ TRACE_FIGURES = {
 OTHER_FIGURES = {
     "anchors": lambda trace: plots.anchors(trace.image, trace.anchors, grid_sizes(trace)),
     "roi_align_samples": lambda trace: plots.roi_align_samples(trace.features[1][0], trace.proposals[0], 1 / 8),
+    "side_by_side": lambda trace: plots.side_by_side([trace.image], {"found": [trace.detections]}),
     "half_pixels": lambda _: plots.half_pixels(),
     "loss_curves": lambda _: plots.loss_curves(training_log()),
     "gradient_curves": lambda _: plots.gradient_curves(training_log()),
@@ -154,6 +156,24 @@ def test_loss_curves_of_four_losses_have_no_empty_panel():
     figure = plots.loss_curves(log)
     assert sum(ax.axison for ax in figure.axes) == 7 and "mask" not in words(figure)
     assert figure.get_label().startswith("Seven panels") and "the four losses" in figure.get_label()
+
+
+def test_side_by_side_every_object_has_the_color_of_the_one_that_it_covers_in_the_first_answer(scene):
+    image, target = scene
+    order = np.arange(len(target))[::-1]
+    scores = np.linspace(0.9, 0.6, len(order))
+    found = Detections(target.boxes[order], target.labels[order], scores, target.masks[order])
+    figure = plots.side_by_side([image], {"there": [target], "found": [found[:2]]})
+
+    def colors(ax):
+        return {patch.get_path().get_extents().extents.round().astype(int).tobytes(): patch.get_edgecolor()
+                for patch in ax.patches if not patch.get_fill()}
+    there, again = map(colors, figure.axes[1:])
+    assert len(there) == len(set(there.values())) == len(target) > 2
+    assert len(again) == 2 and again.items() <= there.items()
+    assert "there: 3" in words(figure) and "found: 2" in words(figure)
+    for images, answers in (([], {"there": []}), ([image], {}), ([image], {"found": [found[:0]]})):
+        assert pixels(plots.side_by_side(images, answers)).std() > 1
 
 
 def test_figures_do_not_import_pyplot():

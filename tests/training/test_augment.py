@@ -11,7 +11,7 @@ import pytest
 from scipy.ndimage import binary_erosion
 
 from npmaskrcnn.structures import Target, mask_extents
-from npmaskrcnn.training.augment import augment, flip_horizontal, without_crowds, zoom
+from npmaskrcnn.training.augment import augment, flip_horizontal, turn_left, without_crowds, zoom
 
 
 def scene(rng, size=(40, 64), num_objects=3):
@@ -46,6 +46,30 @@ def test_flip_moves_a_fractional_box_by_edges():
     masks[0, 1:3, 2:5] = True
     _, flipped = flip_horizontal(np.zeros((6, 10, 3), np.uint8), Target([[1.75, 1, 5.25, 3]], [1], masks))
     np.testing.assert_array_equal(flipped.boxes, [[4.75, 1, 8.25, 3]])  # 10 - 5.25, 10 - 1.75
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_turn_keeps_boxes_tight_around_masks_and_four_of_them_change_nothing(seed):
+    image, target = scene(np.random.default_rng(seed))
+    turned_image, turned = image, target
+    for size in ((64, 40), (40, 64), (64, 40), (40, 64)):
+        turned_image, turned = turn_left(turned_image, turned)
+        assert turned_image.shape == (*size, 3) and turned.masks.shape == (len(target), *size)
+        np.testing.assert_array_equal(turned.boxes, mask_extents(turned.masks))
+        for label, mask in zip(turned.labels, turned.masks):
+            assert (turned_image[mask] == 60 * label).all()
+    np.testing.assert_array_equal(turned_image, image)
+    np.testing.assert_array_equal(turned.boxes, target.boxes)
+
+
+def test_a_turn_left_brings_the_right_border_to_the_top():
+    masks = np.zeros((1, 6, 10), bool)
+    masks[0, 1:3, 7:10] = True
+    image = np.zeros((6, 10, 3), np.uint8)
+    image[masks[0]] = 200
+    image, turned = turn_left(image, Target([[7, 1, 10, 3.25]], [1], masks))
+    np.testing.assert_array_equal(turned.boxes, [[1, 0, 3.25, 3]])
+    assert (image[:3, 1:3] == 200).all() and image.sum() == 200 * 18
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -112,8 +136,16 @@ def test_augment_flips_half_of_the_time():
     assert augment(image, target, rng, flip=False)[0] is image
 
 
+def test_augment_turns_by_each_number_of_quarters_as_often():
+    rng, (image, target) = np.random.default_rng(4), scene(np.random.default_rng(0))
+    turned = [augment(image, target, rng, flip=False, quarter_turns=True)[0] for _ in range(200)]
+    for quarters in range(4):
+        assert 30 < sum(np.array_equal(one, np.rot90(image, quarters)) for one in turned) < 70     # deviation 6
+
+
 @pytest.mark.parametrize("change", [
-    flip_horizontal, lambda image, target: zoom(image, target, 1.4),
+    flip_horizontal, lambda image, target: turn_left(*turn_left(image, target)),
+    lambda image, target: zoom(image, target, 1.4),
     lambda image, target: zoom(image, target, 0.6)])
 def test_an_image_without_objects_stays_one(change):
     nothing = Target(np.zeros((0, 4)), [], np.zeros((0, 12, 20), bool))

@@ -742,6 +742,7 @@ def test_an_error_that_is_no_divergence_passes_through(make, fake_model):
     (dict(checkpoint_at=3), "checkpoint_at must be a list of whole numbers, got 3"),
     (dict(rng="a"), "rng must be"), (dict(rng=-1), "rng must be .* got -1"), (dict(rng=None), "rng must be"),
     (dict(schedule=0.1), "schedule must be a WarmupCosine"), (dict(flip="no"), "flip must be True or False, got 'no'"),
+    (dict(quarter_turns=2), "quarter_turns must be True or False, got 2"),
     (dict(dataset=3), "dataset: expected a dataset"), (dict(validation=3), "validation: expected a dataset"),
     (dict(out_dir=3), "out_dir must be a file name or a path, got 3"),
 ])
