@@ -1,25 +1,15 @@
 """The script that measures three kinds of model: its situations and errors on hand-made scenes, and its results."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-import npmaskrcnn
 from npmaskrcnn.datasets import ShapesDataset
 from npmaskrcnn.datasets.shapes import Scene
 from npmaskrcnn.evaluation import evaluate
 from npmaskrcnn.structures import Detections, Target, mask_extents
+from tests.scripts import script
 
-ROOT = Path(npmaskrcnn.__file__).resolve().parent.parent
-if not (ROOT / "notebooks" / "scripts").exists():
-    pytest.skip("not a checkout of the repository, where the script is", allow_module_level=True)
-sys.path.insert(0, str(ROOT / "notebooks" / "scripts"))     # as Python does for a script that is run
-spec = importlib.util.spec_from_file_location("others_script", ROOT / "notebooks" / "scripts" / "others.py")
-others = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(others)
+others = script("notebooks/scripts/others.py")
 
 
 class Drawn:

@@ -1,6 +1,5 @@
 """The script that measures what parts are worth: it goes on where it was stopped, and its table says what is stored."""
 
-import importlib.util
 import json
 import re
 import shutil
@@ -10,25 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import npmaskrcnn
 from npmaskrcnn import InputError, load, shipped
 from npmaskrcnn.network import LOSS_NAMES
 from npmaskrcnn.variants import VARIANTS, maskrcnn_variant
+from tests.scripts import script
 
-ROOT = Path(npmaskrcnn.__file__).resolve().parent.parent
-if not (ROOT / "notebooks" / "scripts").exists():
-    pytest.skip("not a checkout of the repository, where the script is", allow_module_level=True)
-sys.path.insert(0, str(ROOT / "notebooks" / "scripts"))     # as Python does for a script that is run
-
-
-def script(path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-parts = script(ROOT / "notebooks" / "scripts" / "parts.py")
+parts = script("notebooks/scripts/parts.py")
 
 
 def run(folder, *arguments):
@@ -171,8 +157,7 @@ def test_the_table_has_means_ranges_and_differences_and_the_word_once(tmp_path, 
 # ---- what is shipped ----
 
 def test_shipped_weights_take_less_than_two_megabytes_and_predict_as_the_trained_ones_do(made, tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "data"))
-    ship = script(ROOT / "data" / "make_variants.py").ship
+    ship = script("data/make_variants.py", monkeypatch).ship
     sys.modules.pop("make_tiny", None)
     trained = made / "weights" / "no_top_down.npz"
     ship(trained, tmp_path / "variant-no_top_down.npz", 9, "float16")
