@@ -42,8 +42,7 @@ from npmaskrcnn.evaluation import evaluate
 from npmaskrcnn.evaluation.overlap import mask_overlap
 from npmaskrcnn.files import read_json
 from npmaskrcnn.others import one_stage_tiny, semantic_tiny
-from npmaskrcnn.plots import instances
-from npmaskrcnn.plots.style import panels
+from npmaskrcnn.plots import side_by_side
 from npmaskrcnn.structures import Detections, Target, as_corners
 from npmaskrcnn.training import TrainingDiverged, train
 from npmaskrcnn.training.validation import predict_dataset
@@ -242,21 +241,14 @@ def table(results):
 
 
 def picture(results):
-    """Draw, for each shown situation, the same image with the truth and each model's answer."""
+    """Draw, for each shown situation, an image with the truth and each model's answer (of the first seed)."""
     dataset = shapes_test_set(next(iter(results.values()))[0]["settings"]["test_images"])
-    figure, axes = panels(len(SHOWN), 1 + len(results), 2.3, 2.5)
-    for row, (situation, index) in zip(axes, shown_images(dataset).items()):
-        image, target = dataset[index]
-        instances(image, target, class_names=dataset.class_names, title=f"{situation}: there", ax=row[0], text=False)
-        for ax, (name, runs) in zip(row[1:], results.items()):
-            entries = [entry for entry in runs[0]["pictures"] if entry["image_id"] == index]
-            found = as_detections(entries, image.shape[:2])
-            instances(image, found, class_names=dataset.class_names, title=TITLES[name], ax=ax, text=False)
-        for ax in row:
-            ax.set(xlabel="", ylabel="", xticks=[], yticks=[])
-    figure.set_label("Three images, each with what is there and what " + ", ".join(TITLES[name] for name in results)
-                     + " found in it with a score above .5.")
-    return figure
+    shown = shown_images(dataset)
+    images, targets = zip(*(dataset[i] for i in shown.values()))
+    answers = {TITLES[name]: [as_detections([entry for entry in runs[0]["pictures"] if entry["image_id"] == i],
+                                            image.shape[:2]) for i, image in zip(shown.values(), images)]
+               for name, runs in results.items()}
+    return side_by_side(images, {"there": targets, **answers}, titles=list(shown))
 
 
 def as_detections(entries, size):

@@ -101,8 +101,9 @@ def circumstances(script, run, settings):
 
 
 def text(numbers, form=".3f"):
-    """Write a mean with the range of its seeds, or the word "once"; what lies within 0..1 without the first zero."""
-    spread = f" ({min(numbers):{form}} to {max(numbers):{form}})" if len(numbers) > 1 else " once"
+    """Write a mean with its seeds' range, if they differ, or the word "once"; what lies in 0..1 without the zero."""
+    least, most = f"{min(numbers):{form}}", f"{max(numbers):{form}}"
+    spread = " once" if len(numbers) == 1 else f" ({least} to {most})" if least != most else ""
     written = f"{np.mean(numbers):{form}}{spread}"
     return written.replace("0.", ".") if form == ".3f" else written
 

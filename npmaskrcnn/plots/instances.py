@@ -123,7 +123,7 @@ def gallery(images, detections=None, targets=None, class_names=None, min_score=0
 
 
 @styled
-def side_by_side(images, answers, min_score=0.5, size=2.2):
+def side_by_side(images, answers, min_score=0.5, size=2.2, titles=None):
     """Draw images, a row each, and beside each what several sources say, with every object in a color of its own.
 
     Where all objects are of one class and touch each other, it matters which pixel is whose, and not of what class.
@@ -138,23 +138,27 @@ def side_by_side(images, answers, min_score=0.5, size=2.2):
         Detections that score less are not drawn and not counted.
     size : float
         Width of a panel in inches.
+    titles : list of str, optional
+        Of the images; without them, their numbers.
 
     Returns
     -------
     figure : matplotlib Figure
     """
+    titles = [str(i) for i in range(len(images))] if titles is None else titles
     tallest = max([np.asarray(image).shape[0] / np.asarray(image).shape[1] for image in images], default=0.4)
     figure, axes = panels(max(len(images), 1), 1 + len(answers), size, size * min(tallest, 2) + 0.3)
     for ax in axes.flat:
         ax.axis("off")
     for i, (row, image) in enumerate(zip(axes, images)):
         show_image(row[0], image, axis_labels=False)
-        row[0].set_title(f"{i}")
+        row[0].set_title(titles[i])
+        gray = faded(np.repeat(np.mean(image, axis=2, keepdims=True), 3, axis=2).astype(np.asarray(image).dtype))
         first = None                    # masks of the first source
         for ax, (name, found) in zip(row[1:], answers.items()):
             one = found[i]
             one = one[one.scores >= min_score] if hasattr(one, "scores") else one
-            show_image(ax, faded(image), axis_labels=False)
+            show_image(ax, gray, axis_labels=False)
             masks = np.array([mask > MASK_THRESHOLD for mask in one.masks], bool).reshape(-1, *np.shape(image)[:2])
             first = masks if ax is row[1] else first
             for k, mask in enumerate(masks):
