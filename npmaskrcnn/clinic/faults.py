@@ -78,7 +78,7 @@ def deltas_without_weights():
 
 
 def gradients_pile_up():
-    """Gradients are never forgotten: each step's are added to those of all steps before."""
+    """Gradients are never set to zero: each step's are added to what clipping has left of those before."""
     return patch.object(Module, "zero_grad", lambda self: None)
 
 

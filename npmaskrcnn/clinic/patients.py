@@ -131,10 +131,13 @@ PATIENTS = {
     "greta": Case(
         "It works, more or less. But it is clearly worse than it should be, and I cannot see where it loses.",
         faults.gradients_pile_up, "second gradients",
-        "Gradients are never forgotten: `zero_grad` is missing, so that each step goes along the sum of the clipped"
-        " gradients of all steps before, and the latest images hardly count.",
+        "Gradients are never set to zero: `zero_grad` is missing, so that each step's are added to what is left of those "
+        "before, of which clipping takes about a seventh away every step. A step goes along a mean over the last ten or "
+        "twenty batches, always at full length, and its own batch is the smaller part of it.",
         ("AP: boxes {ill.ap[bbox_AP]:.3f} ({well.ap[bbox_AP]:.3f}), masks {ill.ap[segm_AP]:.3f} "
-         "({well.ap[segm_AP]:.3f}). All classes lose, and the picture misses something, but nothing is odd.",
+         "({well.ap[segm_AP]:.3f}). All classes lose (box AP of circles {ill.readings[AP_circle]:.2f} and {well.readings[AP_circle]:.2f}, of squares "
+         "{ill.readings[AP_square]:.2f} and {well.readings[AP_square]:.2f}, of triangles "
+         "{ill.readings[AP_triangle]:.2f} and {well.readings[AP_triangle]:.2f}), but nothing is odd.",
          "Losses: a little above the healthy ones, all but the objectness (class {ill.end[loss_classifier]:.2f} "
          "and {well.end[loss_classifier]:.2f}, box {ill.end[loss_box_reg]:.2f} and {well.end[loss_box_reg]:.2f}).",
          "Gradients: the norm of the healthy one goes up and down and ends at {well.end[grad_norm]:.1f}. This one's is "
@@ -178,14 +181,14 @@ PATIENTS = {
          "own. What is the smallest label that an object can have?"),
         "Count classes from 1. `Target` refuses label 0; do not go around it."),
     "jonas": Case(
-        "It finds some objects very well and others not at all, in the same picture, of the same class.",
+        "It finds some objects very well and others not at all, in the same picture.",
         faults.anchors_off, "anchors",
-        "All anchors lie half an image too far to the right and down, so that none is near what lies above or to "
-        "the left.",
-        ("Pictures: which objects are missing is no question of class, size or color ({ill.readings[found]:.0f} of "
+        "All anchors lie half an image too far to the right and down, so that what lies above or to the left is "
+        "reached by large anchors at best.",
+        ("Pictures: which objects are missing is no question of class or color alone ({ill.readings[found]:.0f} of "
          "{well.readings[found]:.0f} found; box AP of circles {ill.readings[AP_circle]:.2f}, of squares "
-         "{ill.readings[AP_square]:.2f}, of triangles {ill.readings[AP_triangle]:.2f}). In several pictures: "
-         "*where* are they?",
+         "{ill.readings[AP_square]:.2f}, of triangles {ill.readings[AP_triangle]:.2f}), and large ones are missed "
+         "less. *Where* are the missing ones, here and in other pictures?",
          "Curves: the RPN's box loss is {ill.end[loss_rpn_box_reg]:.3f} (healthy: "
          "{well.end[loss_rpn_box_reg]:.3f}), and was twice as high at step 1 ({ill.first[loss_rpn_box_reg]:.3f} and"
          " {well.first[loss_rpn_box_reg]:.3f}). The heads' class and box losses are lower: they get fewer objects "
@@ -195,6 +198,6 @@ PATIENTS = {
          "{ill.readings[sampled_rois]:.0f} regions are objects ({well.readings[positive_rois]:.0f}). It is the RPN,"
          " or what it stands on.",
          "Draw `trace.anchors` of one level over the image, or take the least and the largest of their centers. "
-         "They should begin at 0 and end at the image's side."),
+         "They should begin at 0 and end one stride before the image's side (at 124 of 128 on the finest level)."),
         "Anchors begin at the image's corner: position times stride, and nothing added."),
 }

@@ -1,6 +1,6 @@
 """Stored trainings of the clinic's patients: a short log, what was found at three moments, and what it was worth.
 
-A run is a JSON file of some 20 kB in ``data/clinic/``, made by ``notebooks/scripts/clinic.py``. Of the log it has every
+A run is a JSON file of six to ten kB in ``data/clinic/``, made by ``notebooks/scripts/clinic.py``. Of the log it has every
 tenth step; of a picture, what was found in it, with run lengths for the masks. The picture itself is not stored: it is
 one of the toy shapes, which draw themselves.
 """

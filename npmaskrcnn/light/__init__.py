@@ -12,7 +12,7 @@ function                    what becomes smaller                         what it
 `prune_channels`            products, weights, memory, and so time       nothing: it is an ordinary, narrower model
 ==========================  ===========================================  =============================================
 
-All that is taken away is missed at first. After pruning a short training brings most of it back: `training.train`,
+What is pruned is missed at first. A short training brings most of it back: `training.train`,
 which moves zeros off zero unless it is told ``keep_zeros=True``. Every such model saves, loads and predicts as
 any other; what was done to it is in ``model.architecture["light"]``.
 

@@ -1,7 +1,8 @@
 """Pruning: the weights, or whole channels, that do least are taken away.
 
 *Weights.* A weight near zero does little, so the smallest become zero (Han et al. 2015). The arrays keep their shapes,
-and a matrix product takes as long with zeros in it: what is gained is that a file compresses.
+and a matrix product takes as long with zeros in it. `save` stores zeros like other numbers, too: what is gained is that
+a file can be compressed to less, by a program for that.
 
 *Channels.* Take out a whole channel, and weights, norms and the layers that read it become smaller arrays
 (`channels`): the result is an ordinary model that needs fewer products. Which channels do least is guessed from their

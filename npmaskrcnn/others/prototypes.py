@@ -4,8 +4,8 @@ Mask R-CNN cuts a patch out of the pyramid for each object and draws a mask in i
 branch draws k maps of the whole image, the prototypes, once; and each anchor predicts, beside class and box, k numbers,
 its coefficients. An object's mask is the sum of the prototypes, each times its coefficient (which may be negative: a
 map can be taken away), through a sigmoid, and cropped to the object's box. All masks of an image are thus one product
-of matrices. Nobody tells the prototypes what to be; learning finds maps that serve all objects: some say where objects
-are, some tell left from right, some trace edges.
+of matrices (in the loss; an answer's are mixed one at a time, to save memory). Nobody tells the prototypes what to be;
+learning finds maps that serve all objects. In the paper (Fig. 5) some tell left from right, and some trace edges.
 
 The crop is what tells two objects of one kind apart, as long as the boxes do. Source: Bolya et al. 2019 (YOLACT), 3.1
 and 3.2. Legend: N images, (h, w) the size of the prototypes, k their number, Q objects whose masks are wanted.
