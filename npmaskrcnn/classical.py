@@ -6,9 +6,9 @@ by their shape: of two disks that touch, every pixel knows how far it is from th
 in each disk and a saddle between them. Water that rises from the peaks (the distance upside down) meets at the saddle,
 and there is the border: the watershed transform.
 
-No weights are learned here; two constants, in radii of an object, were chosen by hand on pictures of nuclei. If cells are not brighter than their ground, or are not round, there is
-no more to do. References: Otsu 1979, *A threshold selection method from gray-level histograms*; Beucher and Lantuéjoul
-1979, *Use of watersheds in contour detection*.
+No weights are learned here; two constants, in radii of an object, were chosen by hand on pictures of nuclei. If cells
+are not brighter than their ground, or are not round, there is no more to do. References: Otsu 1979, *A threshold
+selection method from gray-level histograms*; Beucher and Lantuéjoul 1979, *Use of watersheds in contour detection*.
 """
 
 import numpy as np

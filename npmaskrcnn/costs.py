@@ -1,11 +1,11 @@
 """What one prediction costs, layer by layer: multiplications, weights, memory and time.
 
-Four numbers are called the size of a model, and they do not go together. *Multiply-adds* are the work of the matrix
+Five numbers are called the size of a model, and they do not go together. *Multiply-adds* are the work of the matrix
 products. A convolution applies its whole weight at each output pixel, so they are output pixels times numbers in the
-weight: a layer early in the net, on a large map, costs much with few weights. *Parameters* are those numbers; a fully
-connected layer uses each of them once a RoI, so it has many and works little. *Activation bytes* are what layers hand
-on; in a training all of it has to be kept. *Milliseconds* are measured, and hold what is no product as well: reading
-and writing memory, sorting boxes, pasting masks.
+weight: a layer early in the net, on a large map, costs much with few weights. *Parameters* are those numbers, and
+*weight bytes* what they take, four each or fewer; a fully connected layer uses each of them once a RoI, so it has many
+and works little. *Activation bytes* are what layers hand on; in a training all of it has to be kept. *Milliseconds* are
+measured, and hold what is no product as well: reading and writing memory, sorting boxes, pasting masks.
 
 Nothing is modelled: an image goes through the model while somebody listens to its layers (`nn.listening`). So it is the
 cost of that image, with as many proposals and detections as there are in it.
@@ -21,6 +21,7 @@ from . import nn
 from .errors import InputWarning
 from .judge import judge_count, judge_numbers, refusal
 from .nn.listening import listening
+from .stages.transform import resized_size
 
 REPEATS = 5
 STAGES = ("transform", "body", "feature pyramid", "region proposals", "box head", "mask head", "dense head",
@@ -54,15 +55,15 @@ class Cost:
     stages : list of Share
         `STAGES`, as far as the model has them. A stage takes longer than its layers: what is done between them.
     total : Share
-    size : (height, width)
-        Of the image.
+    size, seen : (height, width)
+        Of the image, and that to which the model resizes it, which is what its layers see.
     num_proposals, num_detections : int
         RoIs that the box head, and the mask head, looked at.
     """
 
-    def __init__(self, layers, stages, size, num_proposals, num_detections):
+    def __init__(self, layers, stages, size, seen, num_proposals, num_detections):
         self.layers, self.stages, self.total = layers, stages, _sum("total", "", stages)
-        self.size, self.num_proposals, self.num_detections = size, num_proposals, num_detections
+        self.size, self.seen, self.num_proposals, self.num_detections = size, seen, num_proposals, num_detections
 
     def table(self, layers=True):
         """Return a text with one line for each stage, and below it its layers, if `layers`."""
@@ -75,7 +76,8 @@ class Cost:
         lines = [f"{depth + share.name:<{width}}" + "".join(
             f"{getattr(share, name) / unit:>16,.{digits}f}" for name, (_, unit, digits) in COLUMNS.items())
             for share, depth in shares]
-        return "\n".join([f"one image of {self.size[0]} x {self.size[1]}, {self.num_proposals} proposals, "
+        seen = "" if self.seen == self.size else f" (seen at {self.seen[0]} x {self.seen[1]})"
+        return "\n".join([f"one image of {self.size[0]} x {self.size[1]}{seen}, {self.num_proposals} proposals, "
                           f"{self.num_detections} detections", head, *lines])
 
     def __repr__(self):
@@ -90,7 +92,7 @@ def cost(model, size=None, image=None, repeats=REPEATS):
     model : MaskRCNN
         With or without a mask branch, of any weights (see `light`); or one of `others`.
     size : (height, width), optional
-        Of an image of toy shapes that is drawn, in pixels; (128, 128) if absent.
+        Of an image of toy shapes that is drawn, in pixels; (128, 128) if absent. The model resizes it as every image.
     image : (H, W, 3) ndarray, optional
         In its place, an image of one's own. The heads' cost grows with what they find in it.
     repeats : int
@@ -134,7 +136,9 @@ def cost(model, size=None, image=None, repeats=REPEATS):
     for name in (name for name in STAGES if name in runs[0][1]):
         whole = _sum(name, name, [share for share in layers if share.stage == name])
         stages.append(whole._replace(milliseconds=1e3 * float(np.median([run[1][name] for run in runs]))))
-    return Cost(layers, stages, tuple(image.shape[:2]), num_proposals, num_detections)
+    size = tuple(image.shape[:2])
+    seen = resized_size(size, np.max(model.config.min_size), model.config.max_size)
+    return Cost(layers, stages, size, seen, num_proposals, num_detections)
 
 
 def count_products(model, run):

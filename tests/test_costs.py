@@ -104,3 +104,7 @@ def test_what_cannot_be_is_refused_in_one_line():
                                ((model, (64, 96), None, 0), "repeats must be")]:
         with pytest.raises(InputError, match=message):
             cost(*arguments)
+
+
+def test_the_table_says_at_which_size_the_model_sees_the_image():
+    assert "one image of 96 x 192 (seen at 64 x 128), " in repr(cost(trained_tiny(), (96, 192), repeats=1))

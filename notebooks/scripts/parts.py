@@ -4,7 +4,7 @@
     python notebooks/scripts/parts.py --only roi_pool --seeds 0             # one of them
     python notebooks/scripts/parts.py --table notebooks/results             # parts.md and parts.png of what is stored
 
-Each variant of `npmaskrcnn.variants` is trained by a recipe that is half as long as that of ``npmaskrcnn train shapes``
+Each variant of `npmaskrcnn.variants` is trained by a recipe that is shorter than that of ``npmaskrcnn train shapes``
 (600 steps of four images), and so is the baseline that it is held against. What is measured on rings has a baseline of
 its own there. Variants whose claim matters most are trained from three seeds (other weights, other images), all others
 once, and two trainings that differ in nothing but luck differ, too.

@@ -131,11 +131,12 @@ PATIENTS = {
     "greta": Case(
         "It works, more or less. But it is clearly worse than it should be, and I cannot see where it loses.",
         faults.gradients_pile_up, "second gradients",
-        "Gradients are never set to zero: `zero_grad` is missing, so that each step's are added to what is left of those "
-        "before, of which clipping takes about a seventh away every step. A step goes along a mean over the last ten or "
-        "twenty batches, always at full length, and its own batch is the smaller part of it.",
+        "Gradients are never set to zero: `zero_grad` is missing, so that each step's are added to what is left of "
+        "those before, of which clipping takes about a seventh away every step. A step goes along a mean over the last "
+        "ten or twenty batches, always at full length, and its own batch is the smaller part of it.",
         ("AP: boxes {ill.ap[bbox_AP]:.3f} ({well.ap[bbox_AP]:.3f}), masks {ill.ap[segm_AP]:.3f} "
-         "({well.ap[segm_AP]:.3f}). All classes lose (box AP of circles {ill.readings[AP_circle]:.2f} and {well.readings[AP_circle]:.2f}, of squares "
+         "({well.ap[segm_AP]:.3f}). All classes lose (box AP of circles {ill.readings[AP_circle]:.2f} and "
+         "{well.readings[AP_circle]:.2f}, of squares "
          "{ill.readings[AP_square]:.2f} and {well.readings[AP_square]:.2f}, of triangles "
          "{ill.readings[AP_triangle]:.2f} and {well.readings[AP_triangle]:.2f}), but nothing is odd.",
          "Losses: a little above the healthy ones, all but the objectness (class {ill.end[loss_classifier]:.2f} "

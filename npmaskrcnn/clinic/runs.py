@@ -1,8 +1,8 @@
 """Stored trainings of the clinic's patients: a short log, what was found at three moments, and what it was worth.
 
-A run is a JSON file of six to ten kB in ``data/clinic/``, made by ``notebooks/scripts/clinic.py``. Of the log it has every
-tenth step; of a picture, what was found in it, with run lengths for the masks. The picture itself is not stored: it is
-one of the toy shapes, which draw themselves.
+A run is a JSON file of six to ten kB in ``data/clinic/``, made by ``notebooks/scripts/clinic.py``. Of the log it has
+every tenth step; of a picture, what was found in it, with run lengths for the masks. The picture itself is not stored:
+it is one of the toy shapes, which draw themselves.
 """
 
 from dataclasses import dataclass

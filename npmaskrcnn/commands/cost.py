@@ -16,7 +16,8 @@ from .common import add_model, the_model
 def add_arguments(parser):
     """Say what can be typed."""
     add_model(parser)
-    parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="size of the image (default: 128 128)")
+    parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="size of the image (default: 128 128); "
+                        "the model resizes it (--min-size, --max-size)")
     parser.add_argument("--image", metavar="FILE", help="a picture in its place")
     parser.add_argument("--repeats", type=int, default=REPEATS, help="predictions to time (default: %(default)s)")
     parser.add_argument("--layers", action="store_true", help="also list the layers")

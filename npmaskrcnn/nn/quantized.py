@@ -1,10 +1,11 @@
 """Layers whose weights are whole numbers of eight bits, and whose inputs may be, too.
 
 A number x becomes the whole number of steps nearest to it, ``q = round(x / step)``, from -127 to 127: one byte where
-float32 has four. A weight has a step for each output channel, because channels differ in size; an input has one for
-all of it, found beforehand on a few images (`light.quantize`), and what is beyond 127 steps is cut off. Beside
-this rounding and cutting off nothing is lost: the product of the whole numbers, times both steps, is what the layer answers. A norm that follows is a scale
-and a shift for each channel, and so its scale joins the steps, and the whole numbers stay.
+float32 has four. A weight has a step for each output channel, because channels differ in size; an input has one for all
+of it, found beforehand on a few images (`light.quantize`), and what is beyond 127 steps is cut off. Beside this
+rounding and cutting off nothing is lost: the product of the whole numbers, times both steps, is what the layer answers.
+A norm that follows is a scale and a shift for each channel, and so its scale joins the steps, and the whole numbers
+stay.
 
 **Computed in integers.** With inputs of eight bits the products are exact. NumPy has no product of int8, but a float
 holds every whole number up to 2**24 (float32), or 2**53 (float64), and sums and products of them are exact as long as
@@ -46,7 +47,7 @@ def quantized_weight(weight):
 
 
 def exact_dtype(q):
-    """Return the float in which products of a weight `q` with inputs of at most 127 are exact: float32 if that suffices.
+    """Return the float in which products of a weight `q` with inputs of at most 127 are exact, float32 if possible.
 
     >>> exact_dtype(np.full((1040, 2), 127, np.int8)), exact_dtype(np.full((1041, 2), 127, np.int8))
     (dtype('float32'), dtype('float64'))

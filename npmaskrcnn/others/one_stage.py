@@ -6,10 +6,11 @@ one convolutional head, the same on every level of the pyramid, says of each anc
 of its box, and how to mix its mask (`prototypes`). Non-maximum suppression, and that is all.
 
 There is no sampling of regions, no RoIAlign, no second head: all of it up to the boxes is convolutions, whose time does
-not depend on how many objects there are; only mixing and enlarging a mask is done once for each. The price: an anchor's answer is read off one cell and not off the object's own, aligned
-region, and thousands of anchors, nearly all of them background, have to be told apart at once. To counter that
-imbalance only a sample takes part in the class loss: all positive anchors, and for each of them three of the hardest
-negatives, at least twelve in an image ("hard negative mining", Liu et al. 2016; the other remedy is the focal loss of Lin et al. 2017, *RetinaNet*).
+not depend on how many objects there are; only mixing and enlarging a mask is done once for each. The price: an anchor's
+answer is read off one cell and not off the object's own, aligned region, and thousands of anchors, nearly all of them
+background, have to be told apart at once. To counter that imbalance only a sample takes part in the class loss: all
+positive anchors, and for each of them three of the hardest negatives, at least twelve in an image ("hard negative
+mining", Liu et al. 2016; the other remedy is the focal loss of Lin et al. 2017, *RetinaNet*).
 
 Source: Bolya et al. 2019 (YOLACT), here with ordinary NMS instead of its "Fast NMS". Legend: N images, A anchors per
 cell, T anchors of an image, K classes with background, k prototypes, S anchors in the sample, P positive ones.

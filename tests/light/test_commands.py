@@ -19,7 +19,7 @@ def run(capsys, *arguments):
 def test_cost_prints_a_table_and_draws_a_figure(capsys, tmp_path):
     code, out, errors = run(capsys, "cost", "--size", 64, 96, "--repeats", 1, "--layers", "--out", tmp_path / "new")
     assert code == 0 and not errors
-    assert out.startswith("one image of 64 x 96, ") and "  backbone.fpn.layer_blocks.0.0 " in out
+    assert out.startswith("one image of 64 x 96 (seen at 85 x 128), ") and "  backbone.fpn.layer_blocks.0.0 " in out
     assert Image.open(tmp_path / "new" / "costs.png").width > 600
     code, out, errors = run(capsys, "cost", "--image", PICTURES[0], "--repeats", 1)
     assert code == 0 and len(out.splitlines()) == 10

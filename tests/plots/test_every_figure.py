@@ -35,7 +35,7 @@ def precision(num_classes=3):
 
 def measured_cost():
     stages = [Share(name, name, 10**7 * i, 10**5 * (8 - i), 0, 3000 * i, 1.5 + i) for i, name in enumerate(STAGES)]
-    return Cost([Share("conv", STAGES[1], 5, 5, 0, 5, 0.5)], stages, (96, 128), 40, 3)
+    return Cost([Share("conv", STAGES[1], 5, 5, 0, 5, 0.5)], stages, (96, 128), (96, 128), 40, 3)
 
 
 def measured_models():
