@@ -98,11 +98,12 @@ def four_figures(part):
 
 def make(options, only, seeds, settings):
     """Make the runs that are not stored yet; keep the weights of those that are shipped."""
+    folder = make_folder(options.out, "--out")
     def work(run):
         name, task, seed = run
         model, result = train_and_measure(run, settings)
         if name in TRAINED_VARIANTS and task == VARIANTS[name].task and seed == 0:
-            save(model, make_folder(options.out, "--out") / f"{name}.npz")
+            save(model, folder / f"{name}.npz")
         return result
 
     running.make("parts", planned(only, seeds), options.results, settings, work)

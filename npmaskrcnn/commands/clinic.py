@@ -15,6 +15,12 @@ from ..network import LOSS_NAMES
 from .common import add_out
 
 FIGURES = ("bbox_AP", "segm_AP")
+LOOK = """
+to look for yourself, in Python and without a training:
+  from npmaskrcnn import clinic, shipped
+  image, target = clinic.the_picture()
+  with clinic.infect("{name}"):
+      trace = shipped.trained_tiny().trace(image, target, 0)"""
 
 
 def add_arguments(parser):
@@ -45,6 +51,8 @@ def _show(ill, options):
         print(f"{name:<20}{own:9.3f}{healthy:9.3f}")
     for number in range(min(options.hints, len(ill.hints))):
         print(f"\nhint {number + 1} of {len(ill.hints)}: {ill.next_hint()}")
+    if options.hints:
+        print(LOOK.format(name=ill.name))
     if options.diagnosis:
         print(f"\ndiagnosis: {ill.diagnosis} ({ill.stage})\ncure: {ill.cure}")
     path = make_folder(options.out, "--out") / f"{ill.name}.png"

@@ -49,8 +49,11 @@ def run(options):
     if zeros is not None:
         model = light.zero_small_weights(model, zeros)
     if steps is not None:
-        train(model, ShapesDataset(4 * steps, seed=SEED), steps, optimizer="muon", keep_zeros=zeros is not None)
-        save(model, options.destination)    # what took long is not lost if the pictures turn out not to suit
+        save(model, options.destination)    # if it cannot be written, that is said before the training
+        try:
+            train(model, ShapesDataset(4 * steps, seed=SEED), steps, optimizer="muon", keep_zeros=zeros is not None)
+        finally:                            # Ctrl-C, pictures that turn out not to suit: what took long is not lost
+            save(model, options.destination)
     if options.int8 or images is not None:
         model = light.quantize(model, images)
     if options.half:

@@ -67,7 +67,7 @@ def run(options):
     judge_number(options.fps, "--fps", 0.1, 50)
     judge_white(options.white, "--white")
     tracker = Tracker(options.min_iou, options.birth_score, options.patience)
-    film, read_frames, sources = _film_of_shapes(options), lambda: _picture_frames(options), [options.source]
+    film, read_frames, sources = _film_of_shapes(options), lambda: _picture_frames(options), _files(options.source)
     if film is not None:
         read_frames, sources = lambda: (film[i][0] for i in range(len(film))), []
     num_frames = _judge_frames(read_frames(), options.source) if film is None else len(film)
@@ -153,6 +153,11 @@ def _film_of_shapes(options):
     judge_number(options.seed, "--seed", 0, whole=True, optional=True)
     wanted = {**OF_SHAPES, **given}
     return ShapesFilm(wanted["frames"], wanted["objects"], seed=wanted["seed"])
+
+
+def _files(source):
+    """The files that frames are read from, which must not be replaced."""
+    return _in_natural_order(source) if os.path.isdir(source) else [source]
 
 
 def _picture_frames(options):

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import InputError, warn
 from ..files import as_path
 from ..images import open_image, read_image, stretch_contrast
-from ..judge import judge_count, judge_flag
+from ..judge import judge_class_names, judge_count, judge_flag
 from ..structures import Target, mask_extents
 from ..words import count, printable
 from .label_maps import judge_mask_memory
@@ -55,7 +55,7 @@ class MaskFolders:
         self.folder = Path(as_path(folder, "folder"))
         if not self.folder.is_dir():
             raise InputError(f"{self.folder}: is no folder; expected one with a folder for every picture")
-        self.class_names, self.category_ids = ["background", class_name], (None, 1)
+        self.class_names, self.category_ids = judge_class_names(["background", class_name], "class_name"), (None, 1)
         self.stretch, self.min_area = judge_flag(stretch, "stretch"), judge_count(min_area, "min_area")
         found = [_picture_in(place) for place in sorted(self.folder.iterdir()) if (place / "images").is_dir()]
         sizes = [_size(path) for path in found]

@@ -5,6 +5,7 @@ restless. But half of all faults do not show there: so the picture, early, later
 """
 
 import numpy as np
+from matplotlib.ticker import LogLocator
 
 from ..words import count
 from .curves import GRID, LOSS_TITLES
@@ -12,7 +13,7 @@ from .instances import draw_instances
 from .style import INK, MUTED, NEGATIVE, new_figure, say_nothing, show_image, styled
 
 CURVES = {**{name: title for name, title in LOSS_TITLES.items() if name != "loss_total"},
-          "grad_norm": "Gradient norm", "update_ratio_body": "Step / weights, body"}
+          "grad_norm": "Gradient norm", "update_ratio_body": "Update / weights, body"}
 LOG_SCALE = "grad_norm", "update_ratio_body"
 APS = {"bbox_AP": "box AP", "bbox_AP50": "box AP50", "segm_AP": "mask AP", "segm_AP50": "mask AP50"}
 
@@ -66,6 +67,9 @@ def _draw_curves(axes, name, run, healthy):
             ax.yaxis.set_minor_formatter("")    # its formulas are not set here
         else:
             ax.set_ylim(bottom=0)
+        if column == "grad_norm":
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.yaxis.set_major_formatter("{x:g}")
     for label, color in ((name, NEGATIVE), ("healthy", MUTED)):
         axes[-1].plot([], [], color=color, label=label)
     for label, color, style in (("found", INK, "solid"), ("there", MUTED, "dashed")):

@@ -61,8 +61,8 @@ class Record(Listener):
         trainer.seconds += time.perf_counter() - self.began
         self.row = dict(step=trainer.step, seconds=round(trainer.seconds, 3), learning_rate=trainer.optimizer.lr,
                         **batch.losses, loss_total=total, grad_norm=batch.grad_norm,
-                        **{f"grad_norm_{part}": value for part, value in self.norms.items()},
-                        **{f"update_ratio_{part}": value for part, value in ratios.items()})
+                        **{f"grad_norm_{part}": self.norms.get(part, 0.0) for part in PARTS},
+                        **{f"update_ratio_{part}": ratios.get(part, 0.0) for part in PARTS})
         trainer.log.append(**self.row)
 
 
@@ -168,10 +168,11 @@ def by_part(values):
     Returns
     -------
     lengths : dict of str to float
-        One for each of `PARTS`; 0.0 for a part without parameters.
+        One for each of `PARTS` that has any of the values.
     """
-    return {part: math.sqrt(sum(value for path, value in values.items() if path.startswith(prefix)))
-            for part, prefix in PARTS.items()}
+    parts = {part: [value for path, value in values.items() if path.startswith(prefix)]
+             for part, prefix in PARTS.items()}
+    return {part: math.sqrt(sum(own)) for part, own in parts.items() if own}
 
 
 def update_ratios(before, parameters):

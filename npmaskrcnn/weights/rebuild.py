@@ -15,7 +15,7 @@ from .architecture import BUILDERS
 
 HOMES = {**dict.fromkeys(BUILDERS, models), "maskrcnn_variant": variants, **dict.fromkeys(others.BUILDERS, others)}
 MAX_VALUES, MAX_DEPTH = 1000, 4  # in a config
-MAX_PRUNING = 100   # times more weights than a file has may have been there before channels were taken out
+MOST_BEFORE_PRUNING = 10_000_000    # weights that may have been there before channels were taken out: 40 MB
 # arguments of builders and of `make_config` that are no options of a model
 NOT_FROM_A_FILE = ("weights", "rng", "num_classes", "defaults", "num_levels", "version")
 
@@ -49,8 +49,8 @@ def build(architecture, arrays):
     if not isinstance(config, dict) or not _is_modest(config):
         raise InputError("its architecture has a config that no model can have")
     if config.get("dimensions") is not None:
-        times = MAX_PRUNING if "light" in architecture else 1
-        _judge_dimensions(config, models.has_mask_branch(builder), arrays, times)
+        room = MOST_BEFORE_PRUNING if "light" in architecture else 0
+        _judge_dimensions(config, models.has_mask_branch(builder), arrays, room)
     if forbidden := [name for name in NOT_FROM_A_FILE if name in config]:
         raise InputError(f"its architecture has a config with {forbidden[0]!r}, which no file may choose")
     if builder == "maskrcnn_tiny" and "dimensions" not in config:   # of before they were stored
@@ -75,8 +75,8 @@ def _judge_classes(num_classes, one_stage, arrays):
         raise InputError(f"{claim}, while {'.'.join(name.split('.')[-2:])} is {shape}")
 
 
-def _judge_dimensions(config, masks, arrays, times=1):
-    """Raise `InputError` if a tiny model of such dimensions has more weights than so many files; allocates nothing."""
+def _judge_dimensions(config, masks, arrays, room):
+    """Raise `InputError` if a tiny model of such dimensions has more weights than the file, and than `room`."""
     sizes = models.checked_dimensions(config["dimensions"], masks=masks)
     channels, widths = sizes["fpn_channels"], sizes["widths"]
     layers = (channels, *sizes.get("mask_layers", ()))
@@ -87,7 +87,7 @@ def _judge_dimensions(config, masks, arrays, times=1):
     needed += 9 * 5 * channels ** 2 + 4 * layers[-1] ** 2 * masks
     needed += sizes["representation_size"] * (49 * channels + sizes["representation_size"])
     there = sum(array.size for array in arrays.values())
-    if needed > times * there:
+    if needed > max(room, there):       # nothing has been allocated yet
         raise InputError(f"its architecture has dimensions of {needed:,} weights at least, but the file has {there:,}")
 
 

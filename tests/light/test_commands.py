@@ -58,3 +58,18 @@ def test_a_mistake_is_one_line(capsys, tmp_path, monkeypatch, arguments, message
     code, _, errors = run(capsys, "light", *arguments)
     assert code == 2 and len(errors) == 1 and message in errors[0]
     assert not (tmp_path / "new.npz").exists()
+
+
+def test_a_destination_that_cannot_be_written_is_said_before_the_training(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("npmaskrcnn.commands.light.train", lambda *_, **__: pytest.fail("trained"))
+    code, _, errors = run(capsys, "light", TINY, tmp_path / "none" / "small.npz", "--half", "--fine-tune", 5)
+    assert code == 2 and "cannot be written" in errors[-1]
+
+
+def test_an_interrupted_training_leaves_what_it_has_learned(capsys, tmp_path, monkeypatch):
+    def interrupted(model, *_, **__):
+        model.rpn.head.cls_logits.bias.data[:] = 7
+        raise KeyboardInterrupt
+    monkeypatch.setattr("npmaskrcnn.commands.light.train", interrupted)
+    run(capsys, "light", TINY, tmp_path / "small.npz", "--keep-channels", 0.5, "--fine-tune", 5)
+    assert (load(tmp_path / "small.npz").rpn.head.cls_logits.bias.data == 7).all()
