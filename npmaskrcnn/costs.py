@@ -114,7 +114,7 @@ def cost(model, size=None, image=None, repeats=REPEATS):
     >>> [stage.name for stage in found.stages][:3], found.layers[0].name, found.layers[0].multiply_adds
     (['transform', 'body', 'feature pyramid'], 'backbone.body.conv1', 1990656)
     """
-    if not hasattr(model, "predict"):
+    if not hasattr(model, "predict") or not isinstance(model, nn.Module):
         raise refusal("model", "a MaskRCNN", model)
     if size is not None and image is not None:
         raise refusal("size", "left out where an image is given", size)
@@ -124,6 +124,8 @@ def cost(model, size=None, image=None, repeats=REPEATS):
 
         height, width = judge_numbers((128, 128) if size is None else size, "size", 2, lowest=1, whole=True)
         image = ShapesDataset(1, image_size=(height, width), seed=1)[0][0]
+    elif not isinstance(image, np.ndarray) or image.ndim not in (2, 3):
+        raise refusal("image", "an (H, W, 3) array", image)
     runs = [_one_run(model, image) for _ in range(repeats + 1)][1:]
     calls, _, num_proposals, num_detections = runs[0]
     calls = [call._replace(milliseconds=float(np.median([run[0][i].milliseconds for run in runs])))

@@ -31,7 +31,7 @@ from .datasets.results import encoded_masks
 from .detection_checks import judge_detections
 from .errors import InputError
 from .evaluation.overlap import mask_overlap
-from .judge import judge_count, judge_flag, judge_fraction, judge_number
+from .judge import judge_count, judge_flag, judge_fraction, judge_number, refusal
 from .structures import MaskSequence
 from .words import count
 
@@ -212,6 +212,8 @@ def track(detections_per_frame, **options):
     Tracks
     """
     tracker = Tracker(**options)
+    if not hasattr(detections_per_frame, "__iter__"):
+        raise refusal("detections_per_frame", "an iterable of Detections, one for each frame", detections_per_frame)
     for detections in detections_per_frame:
         tracker.update(detections)
     return tracker.tracks()

@@ -99,7 +99,8 @@ def test_an_image_without_proposals_or_detections_costs_what_it_costs():
 def test_what_cannot_be_is_refused_in_one_line():
     model = maskrcnn_tiny()
     for arguments, message in [((3,), "model must be a MaskRCNN, got 3"), ((model, (0, 5)), "size"),
-                               ((model, 7), "size"),
+                               ((model, 7), "size"), ((type(model),), "model must be a MaskRCNN"),
+                               ((model, None, [IMAGE, IMAGE]), "image must be an"),
                                ((model, (64, 96), IMAGE), "size must be left out where an image is given"),
                                ((model, (64, 96), None, 0), "repeats must be")]:
         with pytest.raises(InputError, match=message):

@@ -130,6 +130,14 @@ def test_probabilities_are_masks_above_one_half():
     (lambda: track([frame(bar(3)), Detections(np.ones((1, 4)), np.ones(1, int), np.ones(1), np.ones((1, 24, 61)))]),
      r"detections of frame 1: has masks of \(24, 61\), the frames before of \(24, 60\)"),
     (lambda: measure_tracks(track([]), [], [], iou_threshold=0), "iou_threshold must be"),
+    (lambda: track(None), "detections_per_frame must be an iterable"),
+    (lambda: measure_tracks(None, [], []), "tracks must be Tracks"),
+    (lambda: measure_tracks(track([]), None, []), "targets must be a list"),
+    (lambda: measure_tracks(track([]), [truth(bar(3))], []), "identities: expected one array for each of 1 target"),
+    (lambda: measure_tracks(track([]), ["x"], [[0]]), r"targets\[0\] must be a Target"),
+    (lambda: measure_tracks(track([]), [truth(bar(3))], [["a"]]), r"identities\[0\]"),
+    (lambda: measure_tracks(track([]), [truth(bar(3), bar(9))], [[1, 1]]), "2 different whole numbers"),
+    (lambda: measure_tracks(track([frame(bar(3))]), [], []), "targets: expected one for each frame, got 0"),
 ])
 def test_what_cannot_be_right_is_refused(make, says):
     with pytest.raises(InputError, match=says):

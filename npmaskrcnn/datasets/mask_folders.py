@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import InputError, warn
 from ..files import as_path
 from ..images import open_image, read_image, stretch_contrast
-from ..judge import judge_class_names, judge_count, judge_flag
+from ..judge import judge_class_names, judge_count, judge_flag, judge_numbers
 from ..structures import Target, mask_extents
 from ..words import count, printable
 from .label_maps import judge_mask_memory
@@ -57,6 +57,8 @@ class MaskFolders:
             raise InputError(f"{self.folder}: is no folder; expected one with a folder for every picture")
         self.class_names, self.category_ids = judge_class_names(["background", class_name], "class_name"), (None, 1)
         self.stretch, self.min_area = judge_flag(stretch, "stretch"), judge_count(min_area, "min_area")
+        if only_size is not None:
+            only_size = judge_numbers(only_size, "only_size", 2, lowest=1, whole=True)
         found = [_picture_in(place) for place in sorted(self.folder.iterdir()) if (place / "images").is_dir()]
         sizes = [_size(path) for path in found]
         chosen = [i for i, size in enumerate(sizes) if only_size is None or size == tuple(only_size)]

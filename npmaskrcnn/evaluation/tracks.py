@@ -13,7 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from ..judge import judge_number
+from ..errors import InputError
+from ..judge import judge_array, judge_number, refusal
+from ..structures import Target
+from ..words import count
 from .overlap import overlap
 
 
@@ -50,8 +53,14 @@ def measure_tracks(tracks, targets, identities, iou_threshold=0.5):
     Returns
     -------
     TrackFigures
+
+    Raises
+    ------
+    InputError
+        If an argument is not what it should be.
     """
     judge_number(iou_threshold, "iou_threshold", above=0, highest=1)
+    identities = _judged_identities(tracks, targets, identities)
     last, held, false_alarms, switches = {}, {}, 0, 0
     for frame, (target, names) in enumerate(zip(targets, identities, strict=True)):
         found = tracks[tracks.frames == frame]
@@ -70,3 +79,27 @@ def measure_tracks(tracks, targets, identities, iou_threshold=0.5):
     coverage = {name: max(map(numbers.count, set(numbers) - {-1}), default=0) / len(numbers)
                 for name, numbers in sorted(held.items())}
     return TrackFigures(sum(map(len, held.values())), switches, misses, false_alarms, coverage)
+
+
+def _judged_identities(tracks, targets, identities):
+    """Return the identities as arrays, or raise `InputError` for what is no film."""
+    if not all(hasattr(tracks, name) for name in ("frames", "numbers", "labels", "masks")):
+        raise refusal("tracks", "Tracks, such as `tracking.track` returns", tracks)
+    for name, given in (("targets", targets), ("identities", identities)):
+        if not isinstance(given, (list, tuple)):
+            raise refusal(name, "a list with an entry for each frame", given)
+    if len(targets) != len(identities):
+        raise InputError(f"identities: expected one array for each of {count(len(targets), 'target')}, got "
+                         f"{len(identities)}")
+    judged = []
+    for i, (target, names) in enumerate(zip(targets, identities)):
+        if not isinstance(target, Target):
+            raise refusal(f"targets[{i}]", "a Target", target)
+        names = judge_array(names, f"identities[{i}]", "whole numbers, one for each object")
+        if names.shape != (len(target),) or names.dtype.kind not in "iu" and names.size or len(set(names)) < len(names):
+            raise refusal(f"identities[{i}]", f"{len(target)} different whole numbers", names)
+        judged.append(names)
+    if len(tracks) and tracks.frames.max() >= len(targets):
+        raise InputError(f"targets: expected one for each frame, got {len(targets)}, but a track is in frame "
+                         f"{tracks.frames.max()}")
+    return judged

@@ -19,6 +19,7 @@ import numpy as np
 
 from .. import nn
 from ..errors import InputError
+from ..judge import refusal
 from ..stages.fpn import FeaturePyramidNetwork
 from ..stages.resnet import ResNet
 
@@ -70,6 +71,8 @@ def channel_groups(model):
     >>> {name: group.size for name, group in groups.items() if group.kind in ("rpn", "box")}
     {'rpn.head.conv.0.0': 48, 'roi_heads.box_head.fc6': 128, 'roi_heads.box_head.fc7': 128}
     """
+    if not hasattr(model, "architecture") or not isinstance(model, nn.Module):
+        raise refusal("model", "a MaskRCNN", model)
     paths = {id(module): path for path, module in model.named_modules()}
     fpn, (head, heads) = model.backbone.fpn, heads_of(model)
     if not isinstance(fpn, FeaturePyramidNetwork):

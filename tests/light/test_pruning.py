@@ -153,6 +153,8 @@ def test_what_cannot_be_is_refused_in_one_line(full):
                                ((full, 0.5, KINDS, "luck"), "'luck' is no rule"), (("x",), "model must be a MaskRCNN")]:
         with pytest.raises(InputError, match=message):
             light.prune_channels(*arguments)
+    with pytest.raises(InputError, match="model must be a MaskRCNN"):
+        channel_groups(None)
     with pytest.raises(InputError, match="share must be"):
         light.zero_small_weights(full, 1.5)
     by_hand = maskrcnn_tiny()
