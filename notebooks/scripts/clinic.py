@@ -21,8 +21,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import running
 
-from npmaskrcnn import InputError, clinic, maskrcnn_tiny, ops
+from npmaskrcnn import clinic, maskrcnn_tiny, ops
 from npmaskrcnn.clinic.runs import as_stored
 from npmaskrcnn.commands.train import NUM_SHAPES, SHAPES_MASK_WEIGHT
 from npmaskrcnn.datasets import ShapesDataset, shapes_test_set
@@ -107,7 +108,8 @@ def main(arguments=None):
     parser.add_argument("--test-images", type=int, default=TEST_IMAGES, help="(default: %(default)s)")
     parser.add_argument("--results", default=RESULTS, metavar="DIR", help="folder of the results")
     options = parser.parse_args(arguments)
-    try:
+
+    def do():
         judge_known(options.only or [], NAMES, "patient")
         steps = judge_count(options.steps, "--steps", 10)
         test_images = judge_count(options.test_images, "--test-images")
@@ -119,13 +121,8 @@ def main(arguments=None):
             with atomic_writer(folder / f"{name}.json") as file:
                 file.write(json.dumps(make(name, steps, test_images)).encode() + b"\n")
         progress.update(len(left))
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on, with the run that was not finished", file=sys.stderr)
-        return 130
-    return 0
+
+    return running.exit_code(do)
 
 
 if __name__ == "__main__":

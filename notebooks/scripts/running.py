@@ -41,16 +41,23 @@ def parser(script, about, steps, test_images=200):
 
 def answer(options, names, noun, go, gathered, show):
     """Do what was typed, and return the exit code: ``go(only, seeds, settings)``, or show what is stored."""
-    try:
+    def do():
         if options.table:
             if not (results := gathered(options.results)):
                 raise InputError(f"{options.results}: holds no result")
             show(results, options.table)
-            return 0
+            return
         judge_known(options.only or [], list(names), noun)
         seeds = [judge_number(seed, "--seeds", 0, whole=True) for seed in options.seeds or []]
         go(options.only, seeds, {"steps": judge_count(options.steps, "--steps"),
                                  "test_images": judge_count(options.test_images, "--test-images")})
+    return exit_code(do)
+
+
+def exit_code(do):
+    """Call ``do()``; a mistake or Ctrl-C becomes one line on the error stream, and 2 or 130."""
+    try:
+        do()
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
