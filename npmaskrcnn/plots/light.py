@@ -14,32 +14,34 @@ def light_models(rows):
     ----------
     rows : list of dict
         With ``kind`` (one of `KINDS` or `FEWER_BITS`, or "full"), ``kept`` (share), ``steps`` (of fine-tuning, 0 for
-        none), ``segm_AP``, ``milliseconds``, ``bytes``.
+        none), ``segm_AP``, ``bytes``, ``milliseconds`` and, measured in turn with them, ``milliseconds_full`` (of the
+        full model).
 
     Returns
     -------
     figure : matplotlib Figure
-        Mask AP against the share that was kept; against milliseconds; against bytes. Open: pruned and nothing else;
-        filled: trained on.
+        Mask AP against the share that was kept; against the time of a prediction; against bytes. Open: pruned and
+        nothing else; filled: trained on.
     """
     figure, (axes,) = panels(1, 3, 3.4, 3.0)
-    columns = {"kept": "share kept", "milliseconds": "ms a prediction", "bytes": "MB of the file"}
-    units = {"kept": 1, "milliseconds": 1, "bytes": 1e6}
-    for ax, (name, label) in zip(axes, columns.items()):
+    columns = {"share kept": lambda row: row["kept"],
+               "time, of the full model's": lambda row: row["milliseconds"] / row["milliseconds_full"],
+               "MB of the file": lambda row: row["bytes"] / 1e6}
+    for ax, (label, value) in zip(axes, columns.items()):
         for kind, color in KINDS.items():
             for trained in (False, True):
-                own = sorted((row["kept"], row[name] / units[name], row["segm_AP"]) for row in rows
+                own = sorted((row["kept"], value(row), row["segm_AP"]) for row in rows
                              if row["kind"] == kind and (row["steps"] > 0) == trained)
                 ax.plot([x for _, x, _ in own], [ap for *_, ap in own], color=color, marker="o", markersize=4,
                         markerfacecolor=color if trained else "white", linestyle="solid" if trained else "dotted",
                         label=f"{kind}{', trained on' if trained else ''}")
         for row in rows:
-            if row["kind"] in FEWER_BITS and name != "kept":
-                ax.plot(row[name] / units[name], row["segm_AP"], FEWER_BITS[row["kind"]], color=CURVE, markersize=5,
+            if row["kind"] in FEWER_BITS and ax is not axes[0]:
+                ax.plot(value(row), row["segm_AP"], FEWER_BITS[row["kind"]], color=CURVE, markersize=5,
                         label=row["kind"])
             if row["kind"] == "full":
                 ax.axhline(row["segm_AP"], color=MUTED, linewidth=0.8, zorder=0)
-        ax.set(xlabel=label, ylabel="mask AP" if name == "kept" else "", ylim=(-0.02, 1))
+        ax.set(xlabel=label, ylabel="mask AP" if ax is axes[0] else "", ylim=(-0.02, 1))
         if not rows:
             say_nothing(ax, "no model")
     axes[0].set_title("What is missed")
@@ -48,5 +50,5 @@ def light_models(rows):
     handles = {text: handle for ax in axes for handle, text in zip(*ax.get_legend_handles_labels())}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=SMALL)
     figure.set_label(f"Three panels over {len(rows)} models: mask AP against the share of weights or channels that was "
-                     "kept, against milliseconds, and against bytes; the gray line is the full model's AP.")
+                     "kept, against the time of a prediction, and against bytes; the gray line is the full model's AP.")
     return figure
