@@ -18,7 +18,7 @@ from pathlib import Path
 
 from .errors import InputError
 from .judge import refusal
-from .words import short
+from .words import count, short
 
 MAX_REASON = 600  # characters
 
@@ -166,6 +166,39 @@ def atomic_writer(path):
             raise
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def judge_replacing(paths, sources, overwrite, elsewhere="another folder", how="overwrite=True"):
+    """Raise `InputError` if a file to be written is one of those that are read, or is there and must not be replaced.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        What is to be written.
+    sources : iterable of path
+        What is read meanwhile.
+    overwrite : bool
+        Whether a file that is there may be replaced.
+    elsewhere, how : str
+        What to choose in its place, and how to say that it may be replaced; for the message.
+    """
+    there = [path for path in paths if os.path.lexists(path)]
+    read = set(map(_identity, sources if there else ())) - {None}
+    for path in there:
+        if _identity(path) in read:
+            raise InputError(f"{path}: is what is read here, and would be lost; choose {elsewhere}")
+    if there and not overwrite:
+        more = f" (and {count(len(there) - 1, 'other file')})" if len(there) > 1 else ""
+        raise InputError(f"{there[0]}: is there already{more}; choose {elsewhere}, or {how} replaces it")
+
+
+def _identity(path):
+    """What two names of one file have in common; None for one that is not there (any more)."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def remove_unfinished(folder):

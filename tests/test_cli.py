@@ -323,6 +323,10 @@ def test_what_detect_wrote_belongs_to_its_pictures_whatever_their_order(capsys, 
 def test_export_there_and_back_keeps_every_bit(capsys, tmp_path):
     there, back = tmp_path / "model.safetensors", tmp_path / "model.npz"
     assert run(capsys, "export", data_file("tiny.npz"), there)[0] == 0
+    line = error_line(capsys, "export", data_file("tiny-2.npz"), there)
+    assert "model.safetensors: is there already" in line and "--overwrite" in line
+    assert "is what is read" in error_line(capsys, "export", there, there, "--overwrite")
+    assert run(capsys, "export", data_file("tiny.npz"), there, "--overwrite")[0] == 0
     assert run(capsys, "export", there, back)[0] == 0
     first, second = load(data_file("tiny.npz")), load(back)
     assert first.config == second.config and first.class_names == second.class_names
@@ -579,7 +583,7 @@ def test_pictures_of_the_command_itself_are_never_replaced_and_long_names_are_cu
     for name in ("x.png", "x-labels.png"):
         (tmp_path / name).write_bytes(PICTURE.read_bytes())
     line = error_line(capsys, "detect", tmp_path / "x.png", tmp_path / "x-labels.png", "--out", tmp_path, "--overwrite")
-    assert "x-labels.png: is what is looked at" in line
+    assert "x-labels.png: is what is read here" in line
     assert (tmp_path / "x-labels.png").read_bytes() == PICTURE.read_bytes()
     long = tmp_path / ("m" * 245 + ".png")
     long.write_bytes(PICTURE.read_bytes())
@@ -689,10 +693,11 @@ def test_every_object_keeps_its_color_through_the_film(capsys, tmp_path, frames)
 
 def test_track_replaces_nothing_unless_told_and_its_own_source_never(capsys, tmp_path):
     source = save_pages(tmp_path / "tracks.gif")
-    assert "holds tracks.gif already" in error_line(capsys, "track", source, "--out", tmp_path)
-    assert "is what is looked at" in error_line(capsys, "track", source, "--out", tmp_path, "--overwrite")
+    for told in ([], ["--overwrite"]):
+        assert "tracks.gif: is what is read" in error_line(capsys, "track", source, "--out", tmp_path, *told)
     assert run(capsys, "track", source, "--out", tmp_path / "out")[0] == 0
-    assert "tracks.gif, tracks.csv already" in error_line(capsys, "track", source, "--out", tmp_path / "out")
+    line = error_line(capsys, "track", source, "--out", tmp_path / "out")
+    assert "tracks.gif: is there already (and 1 other file)" in line and "--overwrite" in line
     assert run(capsys, "track", source, "--out", tmp_path / "out", "--overwrite")[0] == 0
 
 

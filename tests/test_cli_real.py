@@ -55,7 +55,23 @@ def test_what_convert_writes_can_be_measured_and_trained_on(capsys, tmp_path, fo
     assert code == 0 and load(tmp_path / "run" / "model.npz").class_names == ["background", "nucleus"], errors
 
     code, _, errors = run(capsys, "convert", folders, "--out", tmp_path)
-    assert code == 2 and "is there already" in errors[0]
+    assert code == 2 and "is there already (and 7 other files)" in errors[0] and "--overwrite" in errors[0]
+    assert run(capsys, "convert", folders, "--val-every", 3, "--out", tmp_path, "--overwrite")[0] == 0
+
+
+def test_convert_writes_both_parts_or_none(capsys, tmp_path):
+    write_mask_folders(CellsDataset(2, (64, 80), seed=5), tmp_path / "in")
+    mask = tmp_path / "in" / "c000" / "masks" / "000.png"       # of the last picture, which is in val
+    whole = mask.read_bytes()
+    mask.write_bytes(whole[:50])
+    words = ["convert", tmp_path / "in", "--val-every", 2, "--out", tmp_path / "out"]
+    code, _, errors = run(capsys, *words)
+    assert code == 2 and "000.png" in errors[-1]
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    mask.write_bytes(whole)
+    code, out, _ = run(capsys, *words)
+    assert code == 0 and f"val: 1 picture, {tmp_path / 'out' / 'val' / 'instances.json'}" in out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["train", "val"]
 
 
 def test_mistakes_of_convert_are_one_line(capsys, tmp_path, folders):

@@ -1,10 +1,8 @@
 """What several commands need: options that they share, and a model out of a file."""
 
-import os
-
 from ..config import LARGEST_NUMBER
 from ..errors import InputError
-from ..files import read_text
+from ..files import judge_replacing, read_text
 from ..judge import judge_number
 from ..models import reconfigure
 from ..shipped import trained_tiny
@@ -52,17 +50,19 @@ def add_model(parser):
                         help="bound on their longer side, which wins (default: the same, 1333)")
 
 
-def judge_replacing(folder, names, sources, overwrite):
-    """Refuse to replace files of these names, unless told to, and to replace a source of this command in any case."""
-    found = [name for name in names if (folder / name).exists()]
-    if found and not overwrite:
-        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-        raise InputError(f"{folder}: holds {', '.join(found[:3])}{more} already; choose another folder (--out), or "
-                         "replace what is there (--overwrite)")
-    for name in found:
-        if any(os.path.samefile(folder / name, source) for source in sources):
-            raise InputError(f"{folder / name}: is what is looked at, and would be replaced; choose another folder "
-                             "(--out)")
+def add_overwrite(parser, what="files of the same names in that folder"):
+    """Add the option --overwrite."""
+    parser.add_argument("--overwrite", action="store_true", help=f"replace {what}")
+
+
+def judge_writing(folder, names, sources, overwrite):
+    """Refuse to replace files of these names in a folder, unless told to, and a source of this command in any case."""
+    judge_replacing([folder / name for name in names], sources, overwrite, "another folder (--out)", "--overwrite")
+
+
+def judge_file(path, source, overwrite):
+    """Refuse to replace a file that was named, unless told to, and the one that it is made of in any case."""
+    judge_replacing([path], [source], overwrite, "another name", "--overwrite")
 
 
 def load_model(weights):

@@ -8,14 +8,18 @@ replaced, unless --overwrite says so.
 example: npmaskrcnn convert stage1_train --class-name nucleus --stretch --out nuclei
 """
 
+import os
+import tempfile
 from pathlib import Path
 
 from ..datasets import MaskFolders, write_coco
+from ..datasets.coco_write import files_of
 from ..errors import InputError
+from ..files import make_folder
 from ..judge import judge_count
 from ..progress import ProgressLine
 from ..words import count
-from .common import add_out
+from .common import add_out, add_overwrite, judge_writing
 
 
 def add_arguments(parser):
@@ -32,7 +36,7 @@ def add_arguments(parser):
     parser.add_argument("--val-every", type=int, default=5, metavar="N",
                         help="one picture of so many is to measure on (default: %(default)s)")
     add_out(parser, "npmaskrcnn-coco")
-    parser.add_argument("--overwrite", action="store_true", help="replace files of the same names in that folder")
+    add_overwrite(parser)
 
 
 def run(options):
@@ -43,7 +47,15 @@ def run(options):
         raise InputError(f"{options.folder}: has {count(len(whole), 'picture')}, and --val-every {every} needs as many")
     val = range(every - 1, len(whole), every)
     parts = {"train": whole.part([i for i in range(len(whole)) if i not in val]), "val": whole.part(val)}
+    names = [os.path.join(name, file) for name, part in parts.items() for file in files_of(part)]
+    folder = make_folder(options.out, "--out")
+    judge_writing(folder, names, map(whole.path, range(len(whole))), options.overwrite)
+    for name in parts:
+        make_folder(folder / name, "--out")
+    with tempfile.TemporaryDirectory(prefix=".", dir=folder) as waiting:    # both parts appear, or none
+        for name, part in parts.items():
+            write_coco(part, Path(waiting) / name, tell=ProgressLine(f"{name}: pictures", len(part)).update)
+        for name in reversed(names):        # the lists last
+            os.replace(Path(waiting) / name, folder / name)
     for name, part in parts.items():
-        line = ProgressLine(f"{name}: pictures", len(part))
-        path = write_coco(part, Path(options.out) / name, options.overwrite, line.update)
-        print(f"{name}: {count(len(part), 'picture')}, {path}")
+        print(f"{name}: {count(len(part), 'picture')}, {folder / name / 'instances.json'}")

@@ -25,7 +25,8 @@ from ..judge import judge_fraction, judge_white
 from ..progress import ProgressLine
 from ..training.validation import folded, iou_types
 from ..words import count, printable
-from .common import add_mask_threshold, add_model, add_out, add_white, judge_replacing, judged_mask_threshold, the_model
+from .common import (add_mask_threshold, add_model, add_out, add_overwrite, add_white, judge_writing,
+                     judged_mask_threshold, the_model)
 
 LONGEST_STEM = 200      # bytes of a picture's name that its results have: file systems take 255, with what follows
 
@@ -41,7 +42,7 @@ def add_arguments(parser):
     add_mask_threshold(parser)
     add_white(parser)
     add_out(parser, "npmaskrcnn-out")
-    parser.add_argument("--overwrite", action="store_true", help="replace files of the same names in that folder")
+    add_overwrite(parser)
 
 
 def run(options):
@@ -59,7 +60,7 @@ def run(options):
     masks = "segm" in iou_types(model)
     kinds = ("detections", "labels") if masks else ("detections",)
     written = ["detections.json", *(f"{stem}-{kind}.png" for stem in pictures for kind in kinds)]
-    judge_replacing(folder, written, pictures.values(), options.overwrite)
+    judge_writing(folder, written, pictures.values(), options.overwrite)
 
     progress, entries, done = ProgressLine("detecting", len(pictures)), [], 0
     try:

@@ -1,7 +1,8 @@
 """``npmaskrcnn light``: make a lighter model of a weight file: pruned, of int8 or float16.
 
 Options may be combined; channels and weights are pruned first, then rounded. What is pruned away is missed, and a short
-training on the pruned model's images brings most of it back; --fine-tune does that on toy shapes.
+training on the pruned model's images brings most of it back; --fine-tune does that on toy shapes. A file that is there
+already is replaced only with --overwrite.
 
 example: npmaskrcnn light model.npz small.npz --keep-channels 0.5 --fine-tune 300 --int8
 """
@@ -11,11 +12,11 @@ import os
 from .. import light
 from ..datasets import ShapesDataset
 from ..errors import InputError
-from ..files import as_path
 from ..images import read_image
 from ..judge import judge_count, judge_fraction, judge_number
 from ..training import train
 from ..weights import load, save
+from .common import add_overwrite, judge_file
 
 SEED = 5000     # of the shapes of a fine-tuning
 
@@ -31,11 +32,14 @@ def add_arguments(parser):
     parser.add_argument("--int8-inputs", nargs="+", metavar="IMAGE", help="and inputs of eight bits, with "
                         "the steps that suit these pictures")
     parser.add_argument("--half", action="store_true", help="store numbers with sixteen bits")
+    add_overwrite(parser, "a file of that name")
 
 
 def run(options):
     """Load, make lighter, write."""
-    judge_paths(options.source, as_path(options.destination, "TO"))
+    if os.path.splitext(options.destination)[1].lower() != ".npz":
+        raise InputError(f"{options.destination}: expected a name that ends in .npz")
+    judge_file(options.destination, options.source, options.overwrite)
     keep = judge_number(options.keep_channels, "--keep-channels", above=0, highest=1, optional=True)
     zeros = judge_fraction(options.zero_weights, "--zero-weights", optional=True)
     steps = judge_count(options.fine_tune, "--fine-tune", optional=True)
@@ -61,12 +65,3 @@ def run(options):
     save(model, options.destination)
     before, after = (os.path.getsize(path) for path in (options.source, options.destination))
     print(f"wrote {options.destination}: {after:,} bytes, {100 * after / before:.0f} % of {options.source}")
-
-
-def judge_paths(source, destination):
-    """Refuse a destination that cannot be a model file, or is the source."""
-    if os.path.splitext(destination)[1].lower() != ".npz":
-        raise InputError(f"{destination}: expected a name that ends in .npz")
-    if os.path.exists(source) and os.path.exists(destination) and os.path.samefile(source, destination):
-        raise InputError(f"{destination}: is the file that is to become lighter, which would be lost; choose another "
-                         "name")

@@ -31,7 +31,7 @@ from ..structures import Detections
 from ..tracking import Tracker
 from ..training.options import judge_classes
 from ..words import count, printable
-from .common import add_model, add_out, add_white, judge_replacing, the_model
+from .common import add_model, add_out, add_overwrite, add_white, judge_writing, the_model
 
 SHAPES = "shapes"
 FILM_FILE, TABLE_FILE = "tracks.gif", "tracks.csv"
@@ -58,7 +58,7 @@ def add_arguments(parser):
     for name, default in OF_SHAPES.items():
         parser.add_argument(f"--{name}", type=int, metavar="N", help=f"of the film of shapes (default: {default})")
     add_out(parser, "npmaskrcnn-tracks")
-    parser.add_argument("--overwrite", action="store_true", help="replace files of the same names in that folder")
+    add_overwrite(parser)
 
 
 def run(options):
@@ -75,7 +75,7 @@ def run(options):
     if film is not None:
         judge_classes(model, film, "a film of shapes")
     folder = make_folder(options.out, "--out")
-    judge_replacing(folder, (FILM_FILE, TABLE_FILE), sources, options.overwrite)
+    judge_writing(folder, (FILM_FILE, TABLE_FILE), sources, options.overwrite)
     try:
         _follow(model, tracker, read_frames(), num_frames, options)
     finally:                                # Ctrl-C, a full disk: what is done is not lost

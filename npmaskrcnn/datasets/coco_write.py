@@ -16,12 +16,12 @@ from PIL import Image
 
 from .. import rle
 from ..errors import InputError, warn
-from ..files import make_folder
+from ..files import judge_replacing, make_folder
 from ..images import as_float_image
 from ..structures import as_xywh, judged_pair
 from ..words import count
 
-FILE_NAME = "{:06d}.png"
+LIST_NAME, FILE_NAME = "instances.json", "{:06d}.png"
 
 
 def write_coco(dataset, folder, overwrite=False, tell=None):
@@ -56,21 +56,27 @@ def write_coco(dataset, folder, overwrite=False, tell=None):
     if not all(hasattr(dataset, name) for name in ("class_names", "__getitem__", "__len__")):
         raise InputError("dataset: expected a dataset with class_names, as in write_coco(dataset, folder), got "
                          f"{dataset!r:.60}")
-    annotation_file = folder / "instances.json"
-    file_names = [FILE_NAME.format(i) for i in range(len(dataset))]
-    _judge_replacing(dataset, [annotation_file, *(folder / name for name in file_names)], overwrite)
+    names = files_of(dataset)
+    paths = map(dataset.path, range(len(dataset))) if callable(getattr(dataset, "path", None)) else ()
+    sources = [path for path in (*paths, getattr(dataset, "annotation_file", None)) if path is not None]
+    judge_replacing([folder / name for name in names], sources, overwrite)
     labels = range(1, len(dataset.class_names))
     category_ids = getattr(dataset, "category_ids", (None, *labels))
     categories = [{"id": int(category_ids[label]), "name": dataset.class_names[label]} for label in labels]
     try:
         with tempfile.TemporaryDirectory(prefix=".", dir=folder) as waiting:
             lists = {"categories": categories, **_write_pictures(dataset, category_ids, Path(waiting), tell)}
-            _write_lists(Path(waiting) / annotation_file.name, lists)
-            for name in (*file_names, annotation_file.name):    # now all is read: what is replaced is needed no more
+            _write_lists(Path(waiting) / LIST_NAME, lists)
+            for name in reversed(names):        # now all is read: what is replaced is needed no more
                 os.replace(Path(waiting) / name, folder / name)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written into ({error.strerror or error})") from None
-    return annotation_file
+    return folder / LIST_NAME
+
+
+def files_of(dataset):
+    """The names of the files that `write_coco` writes."""
+    return [LIST_NAME, *(FILE_NAME.format(i) for i in range(len(dataset)))]
 
 
 def _write_pictures(dataset, category_ids, folder, tell):
@@ -100,29 +106,6 @@ def _write_lists(path, lists):
              for key, entries in lists.items()}
     text = ",\n".join(f'"{key}": [\n{entries}\n]' for key, entries in lines.items())
     path.write_bytes(f"{{\n{text}\n}}\n".encode())
-
-
-def _judge_replacing(dataset, targets, overwrite):
-    """InputError if one of the files to be written exists, or, even if it may be replaced, is one of the dataset's."""
-    there = [path for path in targets if os.path.lexists(path)]
-    if there and not overwrite:
-        more = f" (and {count(len(there) - 1, 'other file')})" if len(there) > 1 else ""
-        raise InputError(f"{there[0]}: is there already{more}; choose another folder, or overwrite=True replaces it")
-    paths = map(dataset.path, range(len(dataset))) if callable(getattr(dataset, "path", None)) else ()
-    read = [path for path in (*paths, getattr(dataset, "annotation_file", None)) if path is not None]
-    sources = set(map(_identity, read)) - {None}
-    for path in there:
-        if _identity(path) in sources:
-            raise InputError(f"{path}: is a file that the dataset is read from; choose another folder")
-
-
-def _identity(path):
-    """What two names of one file have in common; None for one that is not there (any more)."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def warn_of_shared_images(train, validation):

@@ -36,8 +36,8 @@ def test_light_prunes_trains_on_and_rounds(capsys, tmp_path):
     assert model.architecture["light"]["int8"] == "weights and inputs" and model.architecture["light"]["channels"]
     assert model.predict(np.zeros((64, 96, 3), np.uint8)) is not None
     assert light.share_of_zeros(model) > 0.299      # of a whole number of weights, the nearest
-    code, _, _ = run(capsys, "light", TINY, tmp_path / "half.npz", "--half")
-    assert code == 0 and load(tmp_path / "half.npz").architecture["light"] == {"half": True}
+    code, _, _ = run(capsys, "light", TINY, tmp_path / "small.npz", "--half", "--overwrite")
+    assert code == 0 and load(tmp_path / "small.npz").architecture["light"] == {"half": True}
 
 
 def test_a_training_is_not_lost_if_nothing_is_found_in_the_pictures(capsys, tmp_path):
@@ -48,8 +48,9 @@ def test_a_training_is_not_lost_if_nothing_is_found_in_the_pictures(capsys, tmp_
 
 
 @pytest.mark.parametrize("arguments, message", [
-    ([TINY, "small.npz"], "nothing is to become lighter"), ([TINY, "small.pth", "--half"], "ends in .npz"),
-    (["small.npz", "small.npz", "--half"], "would be lost"), (["none.npz", "new.npz", "--half"], "none.npz"),
+    ([TINY, "new.npz"], "nothing is to become lighter"), ([TINY, "small.pth", "--half"], "ends in .npz"),
+    (["small.npz", "small.npz", "--half"], "would be lost"),
+    ([TINY, "small.npz", "--half"], "small.npz: is there already"), (["none.npz", "new.npz", "--half"], "none.npz"),
     ([TINY, "new.npz", "--keep-channels", 0], "--keep-channels must be"),
     ([TINY, "new.npz", "--zero-weights", 2], "--zero-weights must be")])
 def test_a_mistake_is_one_line(capsys, tmp_path, monkeypatch, arguments, message):
@@ -57,7 +58,7 @@ def test_a_mistake_is_one_line(capsys, tmp_path, monkeypatch, arguments, message
     (tmp_path / "small.npz").write_bytes(b"")
     code, _, errors = run(capsys, "light", *arguments)
     assert code == 2 and len(errors) == 1 and message in errors[0]
-    assert not (tmp_path / "new.npz").exists()
+    assert not (tmp_path / "new.npz").exists() and (tmp_path / "small.npz").read_bytes() == b""
 
 
 def test_a_destination_that_cannot_be_written_is_said_before_the_training(capsys, tmp_path, monkeypatch):
