@@ -21,7 +21,8 @@ from .judge import judge_count
 from .words import printable
 
 MISTAKE, FAILED, INTERRUPTED = 2, 1, 130
-PYTHON_NAMES = {"num_steps": "steps", "rng": "seed"}    # arguments that the command line calls otherwise
+# arguments that the command line calls otherwise
+PYTHON_NAMES = {"num_steps": "steps", "rng": "seed", "images": "int8_inputs"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -37,6 +38,13 @@ class Parser(argparse.ArgumentParser):
         if "action" not in options:
             options.setdefault("type", _not_empty)
         return super().add_argument(*names, **options)
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Parse, and refuse what is left: here, where the message can name the command."""
+        namespace, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return namespace, unknown
 
     def error(self, message):
         """Print the message, point at --help, exit."""

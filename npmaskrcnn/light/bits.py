@@ -45,7 +45,10 @@ def half(model):
         if value.data.dtype.kind == "f":
             if not np.abs(value.data).max(initial=0) <= LARGEST_HALF:
                 raise InputError(f"model: {name} has numbers above {LARGEST_HALF:,}, which float16 does not reach")
-            value.data = value.data.astype(np.float16).astype(value.data.dtype)
+            rounded = value.data.astype(np.float16)
+            if name.endswith("_step"):      # one of 0 would be none
+                rounded = np.maximum(rounded, np.finfo(np.float16).smallest_subnormal)
+            value.data = rounded.astype(value.data.dtype)
     done["half"] = True
     return light
 

@@ -36,6 +36,13 @@ def not_quantized(done):
         raise InputError("model: is quantized already; prune first, then quantize")
 
 
+def judge_trainable(model, name):
+    """Raise `InputError` if a model has weights of int8, which no training can move."""
+    if "int8" in (getattr(model, "architecture", None) or {}).get("light", {}):
+        raise InputError(f"{name}: has weights of int8, which cannot be trained; train the model that it was made of, "
+                         "and quantize the result (npmaskrcnn light --int8)")
+
+
 def zero_small_weights(model, share, per_layer=False):
     """Set the smallest weights of convolutions and linear layers to zero.
 

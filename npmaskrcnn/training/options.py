@@ -6,6 +6,7 @@ from ..errors import InputError, warn
 from ..evaluation.inputs import labels_by_name
 from ..images import as_float_image
 from ..judge import judge_class_names, judge_numbers, refusal
+from ..light.pruning import judge_trainable
 from ..structures import judged_pair
 from ..words import count
 from .augment import LARGEST_ZOOM, SMALLEST_ZOOM
@@ -18,6 +19,7 @@ def judge_model(model):
     """Raise InputError unless this can be trained."""
     if not hasattr(model, "loss_and_grads"):
         raise refusal("model", "a MaskRCNN", model)
+    judge_trainable(model, "model")
 
 
 def judge_parts(model, optimizer, schedule):

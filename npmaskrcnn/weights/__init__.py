@@ -11,7 +11,7 @@ from .architecture import count_classes, infer_architecture
 from .coco_names import COCO_NAMES
 from .containers import sha256_prefix
 from .keys import rename_old_keys
-from .model_files import export, load, load_into, published_norm_eps, save
+from .model_files import export, load, load_into, model_bytes, published_norm_eps, save
 from .new_heads import CLASS_LAYERS, load_with_new_heads
 from .npz import read_npz, write_npz
 from .safetensors import write_safetensors

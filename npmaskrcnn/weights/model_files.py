@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import InputError, warn
 from ..files import Unreadable, as_path, naming, parse_json
 from ..judge import COUNTER, judge_class_names
+from ..nn.quantized import quantized_layers
 from ..words import count
 from .architecture import count_classes, has_masks, infer_architecture
 from .coco_names import COCO_NAMES
@@ -162,6 +163,12 @@ def export(source, destination):
         write_safetensors(destination, _judged_state(model, destination), {META_KEY: json.dumps(_model_meta(model))})
 
 
+def model_bytes(path):
+    """Return how many bytes the arrays of the model in a weight file take, whether the file is compressed or not."""
+    with naming(path):
+        return sum(array.nbytes for array in _read_model_arrays(path)[0].values())
+
+
 def published_norm_eps(path):
     """Return the epsilon of the frozen BatchNorms for which a weight file was made.
 
@@ -221,6 +228,9 @@ def _parse_meta(text):
 
 def _fill(model, arrays, path):
     """Put the arrays into the model; say what was cast and, if they do not fit, everything that differs."""
+    for name in (f"{path}.{step}" for path, _ in quantized_layers(model) for step in ("weight_step", "input_step")):
+        if name in arrays and not (arrays[name] > 0).all():
+            raise InputError(f"{name!r} holds {arrays[name].min():g}; expected steps above 0")
     try:
         report = model.load_state_dict(arrays)
     except InputError as error:

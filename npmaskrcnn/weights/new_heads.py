@@ -9,6 +9,7 @@ those last layers anew for other classes, and trains from there (transfer learni
 from .. import models
 from ..errors import InputError
 from ..judge import judge_known
+from ..light.pruning import judge_trainable
 from .model_files import load
 
 CLASS_LAYERS = ("roi_heads.box_predictor.cls_score", "roi_heads.box_predictor.bbox_pred",
@@ -37,9 +38,11 @@ def load_with_new_heads(path, num_classes, rng=None, **config):
     Raises
     ------
     InputError
-        If the file cannot be read, or an option does not exist or makes a model that the file does not fit.
+        If the file cannot be read or has weights of int8, or an option does not exist or makes a model that the file
+        does not fit.
     """
     stored = load(path)
+    judge_trainable(stored, path)
     builder, settings = stored.architecture["builder"], stored.architecture["config"]
     judge_known(config, settings, f"option of {builder}")
     options = {**settings, **models.with_room(builder, config)}

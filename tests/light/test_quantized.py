@@ -13,7 +13,7 @@ from npmaskrcnn.nn.quantized import QuantizedConv2d, QuantizedConvTranspose2d, Q
 from npmaskrcnn.reference import conv2d
 from npmaskrcnn.shipped import trained_tiny
 from npmaskrcnn.variants import maskrcnn_variant
-from npmaskrcnn.weights import read_state
+from npmaskrcnn.weights import read_npz, read_state, write_npz
 
 IMAGES = [ShapesDataset(3, image_size=(96, 128), seed=31)[i][0] for i in range(3)]
 
@@ -169,3 +169,20 @@ def test_models_of_other_kinds_become_lighter_in_all_four_ways_and_load(build, t
 def test_channels_of_a_model_without_a_pyramid_are_not_cut():
     with pytest.raises(InputError, match="C4Alone where channels are known for a feature pyramid"):
         light.prune_channels(maskrcnn_variant("c4_only"))
+
+
+@pytest.mark.parametrize("step, bad", [("weight_step", -0.01), ("input_step", 0), ("weight_step", np.inf)])
+def test_a_file_with_steps_that_are_none_is_refused_by_name(tmp_path, models, step, bad):
+    save(models["weights and inputs"], tmp_path / "m.npz")
+    arrays, meta = read_npz(tmp_path / "m.npz")
+    arrays[f"rpn.head.conv.0.0.{step}"][...] = bad
+    write_npz(tmp_path / "m.npz", arrays, meta)
+    with pytest.raises(InputError, match=f"m.npz: 'rpn.head.conv.0.0.{step}' holds"):
+        load(tmp_path / "m.npz")
+
+
+def test_the_least_step_of_float16_is_not_zero(tmp_path, models):
+    twin = light.quantize(models["full"])
+    twin.rpn.head.cls_logits.weight_step.data[:] = 1e-12
+    save(light.half(twin), tmp_path / "m.npz")
+    assert (load(tmp_path / "m.npz").rpn.head.cls_logits.weight_step.data > 0).all()
