@@ -84,7 +84,7 @@ class Cost:
         return self.table(layers=False)
 
 
-def cost(model, size=None, image=None, repeats=REPEATS):
+def cost(model, size=None, image=None, repeats=REPEATS, tell=None):
     """Measure what one prediction costs.
 
     Parameters
@@ -97,6 +97,8 @@ def cost(model, size=None, image=None, repeats=REPEATS):
         In its place, an image of one's own. The heads' cost grows with what they find in it.
     repeats : int
         Predictions whose times are measured, after one that is not; times are medians.
+    tell : callable, optional
+        ``tell(done)`` hears how many of these ``repeats + 1`` predictions are done.
 
     Returns
     -------
@@ -126,7 +128,12 @@ def cost(model, size=None, image=None, repeats=REPEATS):
         image = ShapesDataset(1, image_size=(height, width), seed=1)[0][0]
     elif not isinstance(image, np.ndarray) or image.ndim not in (2, 3):
         raise refusal("image", "an (H, W, 3) array", image)
-    runs = [_one_run(model, image) for _ in range(repeats + 1)][1:]
+    runs, tell = [], tell or (lambda done: None)
+    tell(0)
+    while len(runs) <= repeats:
+        runs.append(_one_run(model, image))
+        tell(len(runs))
+    runs = runs[1:]
     calls, _, num_proposals, num_detections = runs[0]
     calls = [call._replace(milliseconds=float(np.median([run[0][i].milliseconds for run in runs])))
              for i, call in enumerate(calls)]

@@ -125,7 +125,7 @@ def as_read_back(value):
 
 
 def make_folder(path, name):
-    """Make the folder if need be and return its `Path`; `InputError` if `path` is none or that cannot be done."""
+    """Make the folder if need be and return its `Path`; `InputError` if `path` is none or cannot be written into."""
     folder = Path(as_path(path, name))
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -133,6 +133,8 @@ def make_folder(path, name):
         raise InputError(f"{folder}: is a file, but a folder is needed to write into") from None
     except OSError as error:
         raise InputError(f"{folder}: cannot be made ({error.strerror})") from None
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"{folder}: cannot be written into")
     return folder
 
 

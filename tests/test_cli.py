@@ -266,7 +266,7 @@ def test_train_cells_makes_room_for_the_fullest_picture(capsys, tmp_path, no_cur
     monkeypatch.setattr("npmaskrcnn.commands.train._cells", lambda options: (CellsDataset(3, seed=1),
                                                                              CellsDataset(2, seed=2)))
     code, out, _ = run(capsys, "train", "cells", "--steps", 1, "--batch-size", 1, "--out", tmp_path)
-    assert code == 0 and "up to 18 objects in a picture: 144 proposals" in out
+    assert code == 0 and "up to 18 objects in a picture: at most 144 proposals (instead of 40)" in out
     model = load(tmp_path / "model.npz")
     assert model.class_names == ["background", "cell"] and model.config.rpn_post_nms_top_n_test == 144
 
@@ -457,6 +457,12 @@ def test_names_that_the_terminal_cannot_show_and_a_foreign_backend_do_no_harm(tm
     (["detect", PICTURE, "--classes", "gone.txt"], "gone.txt: no such file; expected a list of class names"),
     (["train", "coco", "--annotations", SAMPLE, "--images", SAMPLE.parent, "--min-size", "0"], "--min-size must be a"),
     (["export", "gone.npz", "b.npz"], "gone.npz"),
+    (["cost", "--out", SAMPLE], "instances.json: is a file, but a folder is needed"),
+    (["cost", "--repeats", "0", "--out", "new"], "--repeats must be"),
+    (["cost", "--size", "0", "9", "--out", "new"], "--size[0] must be"),
+    (["clinic", "anna", "--out", SAMPLE], "instances.json: is a file, but a folder is needed"),
+    (["track", "shapes", "--white", "4095"], "--white goes with pictures"),
+    (["train", "cells", "--quarter-turns"], "npmaskrcnn train cells: error: unrecognized arguments: --quarter-turns"),
     (["export", data_file("tiny.npz"), "b.txt"], "b.txt"),
     (["--threads", "0", "demo"], "threads"),
     (["train", "shapes", "--boxes-only", "--weights", "a.npz"], "--weights and --boxes-only exclude each other"),
@@ -466,6 +472,13 @@ def test_names_that_the_terminal_cannot_show_and_a_foreign_backend_do_no_harm(tm
 def test_a_mistake_is_one_line_that_names_it(capsys, tmp_path, monkeypatch, arguments, says):
     monkeypatch.chdir(tmp_path)
     assert says in error_line(capsys, *arguments)
+
+
+@pytest.mark.parametrize("arguments", [["cost"], ["clinic", "anna"]])
+def test_a_folder_that_cannot_be_written_into_is_said_before_the_work(capsys, tmp_path, monkeypatch, arguments):
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)     # root may write anywhere
+    code, out, errors = run(capsys, *arguments, "--out", tmp_path)
+    assert code == 2 and not out and len(errors) == 1 and f"{tmp_path}: cannot be written into" in errors[0]
 
 
 def test_the_command_computes_on_as_many_threads_as_told(capsys):
@@ -620,7 +633,7 @@ def test_many_objects_in_a_picture_are_proposed_and_a_change_of_size_is_said(cap
     code, out, errors = run(capsys, "train", "coco", "--annotations", annotations, "--images", tmp_path, "--steps", 1,
                             "--batch-size", 1, "--out", tmp_path / "run")
     assert code == 0, errors
-    assert f"up to {most} objects in a picture: {8 * most} proposals (of 40)" in out
+    assert f"up to {most} objects in a picture: at most {8 * most} proposals (instead of 40)" in out
     assert "a picture of 256 x 256 pixels is resized to 128 x 128 (--min-size)" in out
     assert load(tmp_path / "run" / "model.npz").config.rpn_post_nms_top_n_test == 8 * most
 

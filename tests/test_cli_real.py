@@ -117,11 +117,16 @@ def test_mistakes_of_methods_are_one_line(capsys, tmp_path):
         assert code == 2 and says in errors[-1], errors
 
 
-def test_a_method_is_measured_on_a_set_without_objects(capsys, tmp_path):
+@pytest.mark.parametrize("method", ["otsu", "watershed"])
+def test_a_method_is_measured_on_a_set_without_objects_but_not_without_pictures(capsys, tmp_path, method):
     Image.new("RGB", (30, 20)).save(tmp_path / "a.png")
     (tmp_path / "a.json").write_text(json.dumps({
         "images": [{"id": 1, "file_name": "a.png", "width": 30, "height": 20}], "annotations": [],
         "categories": [{"id": 1, "name": "cell"}]}), encoding="utf-8")
     where = ["--annotations", tmp_path / "a.json", "--images", tmp_path]
-    code, out, _ = run(capsys, "evaluate", *where, "--method", "otsu")
+    code, out, _ = run(capsys, "evaluate", *where, "--method", method)
     assert code == 0 and "undefined" in out
+    content = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    (tmp_path / "a.json").write_text(json.dumps({**content, "images": []}), encoding="utf-8")
+    code, _, errors = run(capsys, "evaluate", *where, "--method", method)
+    assert code == 2 and len(errors) == 1 and "a.json: has no image" in errors[0]

@@ -38,10 +38,11 @@ def run(options):
         for name, case in PATIENTS.items():
             print(f"{name:<7}{case.complaint}")
         return
-    _show(patient(options.name), options)
+    ill = patient(options.name)
+    _show(ill, make_folder(options.out, "--out") / f"{ill.name}.png", options)
 
 
-def _show(ill, options):
+def _show(ill, path, options):
     from ..plots import save_figure
 
     print(f"{ill}\n\n{'at the end':<20}{ill.name:>9}{'healthy':>9}")
@@ -55,6 +56,5 @@ def _show(ill, options):
         print(LOOK.format(name=ill.name))
     if options.diagnosis:
         print(f"\ndiagnosis: {ill.diagnosis} ({ill.stage})\ncure: {ill.cure}")
-    path = make_folder(options.out, "--out") / f"{ill.name}.png"
     save_figure(ill.figure(CLASS_NAMES), path)
     print(f"\nwrote {path}")

@@ -10,6 +10,8 @@ from ..costs import REPEATS, cost
 from ..errors import InputError
 from ..files import make_folder
 from ..images import read_image
+from ..judge import judge_count, judge_numbers
+from ..progress import ProgressLine
 from .common import add_model, the_model
 
 
@@ -30,10 +32,16 @@ def run(options):
 
     if options.size is not None and options.image is not None:
         raise InputError("--size and --image exclude each other: a picture has a size of its own")
+    repeats = judge_count(options.repeats, "--repeats")
+    if options.size is not None:
+        judge_numbers(options.size, "--size", 2, lowest=1, whole=True)
     image = None if options.image is None else read_image(options.image)
-    found = cost(the_model(options), options.size, image, options.repeats)
+    model = the_model(options)
+    folder = None if options.out is None else make_folder(options.out, "--out")      # all else is right
+    line = ProgressLine("predicting", repeats + 1)
+    found = cost(model, options.size, image, repeats, line.update)
     print(found.table(options.layers))
-    if options.out is not None:
-        path = make_folder(options.out, "--out") / "costs.png"
+    if folder is not None:
+        path = folder / "costs.png"
         plots.save_figure(plots.cost_bars(found), path)
         print(f"wrote {path}")

@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..images import read_image
 from ..judge import judge_count, judge_fraction, judge_number
 from ..training import train
-from ..weights import load, save
+from ..weights import load, model_bytes, save
 from .common import add_overwrite, judge_file
 
 SEED = 5000     # of the shapes of a fine-tuning
@@ -63,5 +63,6 @@ def run(options):
     if options.half:
         model = light.half(model)
     save(model, options.destination)
-    before, after = (os.path.getsize(path) for path in (options.source, options.destination))
-    print(f"wrote {options.destination}: {after:,} bytes, {100 * after / before:.0f} % of {options.source}")
+    before, after = (model_bytes(path) for path in (options.source, options.destination))
+    print(f"wrote {options.destination}: {after:,} bytes of weights, {100 * after / before:.0f} % of the {before:,} in "
+          f"{options.source} (both uncompressed)")

@@ -148,6 +148,8 @@ def _film_of_shapes(options):
         for name in given:
             raise InputError(f"--{name} goes with the film of shapes only: npmaskrcnn track {SHAPES}")
         return None
+    if options.white is not None:
+        raise InputError("--white goes with pictures: in the film of shapes it is known what is white")
     judge_number(options.frames, "--frames", 1, 100_000, whole=True, optional=True)
     judge_number(options.objects, "--objects", 0, 100, whole=True, optional=True)
     judge_number(options.seed, "--seed", 0, whole=True, optional=True)

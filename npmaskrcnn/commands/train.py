@@ -124,8 +124,10 @@ def _make_room(model, most):
             if name in model.architecture["config"] and number > getattr(config, name)}
     if more:
         models.reconfigure(model, **more)
-        print(f"up to {count(most, 'object')} in a picture: {model.config.rpn_post_nms_top_n_test} proposals (of "
-              f"{config.rpn_post_nms_top_n_test}) and {model.config.box_detections_per_img} detections at most")
+        said = {"rpn_post_nms_top_n_test": "proposals", "box_detections_per_img": "detections"}
+        said = [f"at most {more[name]:,} {what} (instead of {getattr(config, name):,})"
+                for name, what in said.items() if name in more]
+        print(f"up to {count(most, 'object')} in a picture: {', '.join(said) or 'more proposals in training'}")
 
 
 def _tell_size(config, dataset):
