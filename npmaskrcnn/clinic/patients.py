@@ -149,13 +149,13 @@ PATIENTS = {
          "same?"),
         "Set gradients to zero before each step (`model.zero_grad()`, which `loss_and_grads` does by itself)."),
     "hugo": Case(
-        "Boxes and names are fine. The outlines stay blurred, however long I train, and that loss does not come "
-        "down.",
+        "Measured by its boxes it is nearly as good as others. But outlines are ragged, or miss half of their object, "
+        "however long I train, and that loss stays high.",
         faults.masks_not_mirrored, "mirrored masks",
         "When an image is mirrored (half of them are), its boxes go with it, and its masks do not: the flip forgets"
         " them.",
         ("AP: boxes {ill.ap[bbox_AP]:.3f} ({well.ap[bbox_AP]:.3f}), masks {ill.ap[segm_AP]:.3f} "
-         "({well.ap[segm_AP]:.3f}). It is about masks.",
+         "({well.ap[segm_AP]:.3f}). It is about masks, even if a box in the picture is off, too.",
          "Curves: the mask loss ends at {ill.end[loss_mask]:.2f}, not far below the .69 of who knows nothing; the "
          "healthy one at {well.end[loss_mask]:.2f}. Unlike a fault after the training, this one is seen by the "
          "loss.",
@@ -182,14 +182,14 @@ PATIENTS = {
          "own. What is the smallest label that an object can have?"),
         "Count classes from 1. `Target` refuses label 0; do not go around it."),
     "jonas": Case(
-        "It finds some objects very well and others not at all, in the same picture.",
+        "It finds some objects well and others not at all, in the same picture.",
         faults.anchors_off, "anchors",
         "All anchors lie half an image too far to the right and down, so that what lies above or to the left is "
         "reached by large anchors at best.",
-        ("Pictures: which objects are missing is no question of class or color alone ({ill.readings[found]:.0f} of "
-         "{well.readings[found]:.0f} found; box AP of circles {ill.readings[AP_circle]:.2f}, of squares "
-         "{ill.readings[AP_square]:.2f}, of triangles {ill.readings[AP_triangle]:.2f}), and large ones are missed "
-         "less. *Where* are the missing ones, here and in other pictures?",
+        ("Pictures: {ill.readings[found]:.0f} of {well.readings[found]:.0f} objects are found, and both that are "
+         "missing are circles. In other pictures it is no question of class: box AP is {ill.readings[AP_circle]:.2f} "
+         "of circles, {ill.readings[AP_square]:.2f} of squares, {ill.readings[AP_triangle]:.2f} of triangles. These "
+         "two are also the smallest, and the farthest to the left. Size, or *where* they are? One picture cannot tell.",
          "Curves: the RPN's box loss is {ill.end[loss_rpn_box_reg]:.3f} (healthy: "
          "{well.end[loss_rpn_box_reg]:.3f}), and was twice as high at step 1 ({ill.first[loss_rpn_box_reg]:.3f} and"
          " {well.first[loss_rpn_box_reg]:.3f}). The heads' class and box losses are lower: they get fewer objects "

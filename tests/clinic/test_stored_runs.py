@@ -90,3 +90,9 @@ def test_what_the_hints_say_in_words_holds_of_the_stored_runs():
     assert all(ill[name].end[loss] < WELL.end[loss] for name in ("iris", "jonas")
                for loss in ("loss_classifier", "loss_box_reg"))
     assert ill["jonas"].first["loss_rpn_box_reg"] > 1.9 * WELL.first["loss_rpn_box_reg"]
+    truth = clinic.the_picture()[1]
+    missing = ~np.isin(truth.labels, ill["jonas"].pictures[-1].labels)      # the circles, small and on the left
+    assert missing.sum() == 2 and set(truth.labels[missing]) == {1}
+    assert truth.area[missing].max() < truth.area[~missing].min()
+    assert truth.boxes[missing, 0].max() < truth.boxes[~missing, 0].min()
+    assert ill["hugo"].ap["bbox_AP"] > 0.9 * WELL.ap["bbox_AP"] and ill["hugo"].end["loss_mask"] > 0.5
