@@ -9,12 +9,12 @@ pictures somebody has to draw by hand.
 An image is drawn like this (`CellsDataset.scene`), every draw from ``default_rng([seed, i])``:
 
 1. its size, the number of cells, and their usual radius, 6.5 to 9.5 % of the shorter side;
-2. for each cell a radius, an elongation, an outline (an ellipse whose radius waves two to five times on the way
-   round, in some with a dent) and a place: somewhere, or beside an earlier cell. It stays at the first of ten places
-   at which little of it lies on others; it may reach over the border;
+2. for each cell an outline (a radius, which waves two to five times on the way round, in some a dent, an elongation and
+   its direction) and a place: somewhere, or beside an earlier cell. It stays at the first of ten places at which little
+   of it lies on others, else at the last; it may reach over the border;
 3. from the front to the back, what of each cell can be seen; one with at most 20 visible pixels is left out;
-4. brightness, texture, haze, uneven light, specks of dirt (which are no cells), blur and shot noise make the picture
-   of it (`_paint`), in gray.
+4. brightness, texture, specks of dirt (which are no cells), blur, haze, uneven light and shot noise, in this order,
+   make the picture of it (`_paint`), in gray.
 
 N objects, H, W height and width; x to the right, y down, a pixel's center at + 0.5.
 """

@@ -39,7 +39,7 @@ class Detector(nn.Module):
     Attributes
     ----------
     loss_names : list of str
-        Of those in `network.LOSS_NAMES` the ones that this model has, meaning the same: a log, a progress line and
+        Of those in `network.LOSS_NAMES` the ones that this model has, playing the same part: a log, a progress line and
         curves then know what to do with them.
     has_masks : bool
         Whether its detections have masks. (Mask R-CNN leaves that to its ``roi_heads``.)

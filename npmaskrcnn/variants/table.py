@@ -1,7 +1,9 @@
 """Which variants there are: what each exchanges, what the papers say that it costs, and how it is built.
 
-Most are a tiny model with another part in a part's place. Some are recipes: the model stays as it is, and the training
-is another one, whose arguments are in the table as well.
+Most are a tiny model with another part in a part's place. Where the new part has the old one's layers and sizes and
+only does other things with them, the old object is given the new class (``part.__class__ = ...``): from then on Python
+finds that class's methods, while weights, names and options stay where they are. Some are recipes: the model stays as
+it is, and the training is another one, whose arguments are in the table as well.
 """
 
 from typing import NamedTuple
