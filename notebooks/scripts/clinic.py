@@ -15,9 +15,9 @@ that the model is told fit the masks that come with them. On the test images: `o
 are the same model's when it predicts outside the block, and `AP_circle` and so on its box AP of each class.
 """
 
-import argparse
 import json
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +56,7 @@ class Pictures(Listener):
 
 def make(name, steps, test_images):
     """Train one; return what is to be stored."""
+    began = time.perf_counter()
     model, test = maskrcnn_tiny(rng=np.random.default_rng(SEED)), shapes_test_set(test_images)
     moments = [steps // 3, 2 * steps // 3, steps]
     with clinic.infect(name):
@@ -75,7 +76,9 @@ def make(name, steps, test_images):
     return {"settings": settings, "steps": moments, "pictures": pictures.found, "ap": rounded(ap),
             "readings": rounded(readings),
             "log": {column: [float(f"{value:.4g}") for value in values[rows]] for column, values in log.items()
-                    if column != "seconds"}}
+                    if column != "seconds"},
+            "minutes": round((time.perf_counter() - began) / 60, 2),
+            **running.circumstances("clinic", [name], settings)}
 
 
 def look(model):
@@ -102,7 +105,7 @@ def rounded(numbers):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = running.Parser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these patients (default: all)")
     parser.add_argument("--steps", type=int, default=STEPS, help="(default: %(default)s)")
     parser.add_argument("--test-images", type=int, default=TEST_IMAGES, help="(default: %(default)s)")

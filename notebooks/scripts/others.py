@@ -1,6 +1,6 @@
 """When to take something else? Train three kinds of model alike, and measure what each is good at and gets wrong.
 
-    OPENBLAS_NUM_THREADS=1 python notebooks/scripts/others.py           # all runs: some 35 minutes
+    OPENBLAS_NUM_THREADS=1 python notebooks/scripts/others.py           # all runs: 50 minutes
     python notebooks/scripts/others.py --only semantic --seeds 0        # one of them
     python notebooks/scripts/others.py --table notebooks/results        # others.md and others.png of what is stored
 

@@ -26,9 +26,16 @@ from npmaskrcnn.progress import ProgressLine
 ALL_RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
 def parser(script, about, steps, test_images=200):
     """Return the parser of a script: which runs, how long, where."""
-    made = argparse.ArgumentParser(description=about.split("\n\n")[0])
+    made = Parser(description=about.split("\n\n")[0])
     made.add_argument("--only", nargs="+", metavar="NAME", help="these (default: all)")
     made.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="of the plan, or any with --only")
     made.add_argument("--steps", type=int, default=steps, help="(default: %(default)s)")
@@ -100,8 +107,8 @@ def make(script, runs, folder, settings, work):
 
 def circumstances(script, run, settings):
     """Return how a result came about: the command that makes it again, threads, versions."""
-    return {"command": f"python notebooks/scripts/{script}.py --only {run[0]} --seeds {run[-1]} "
-                       f"--steps {settings['steps']}",
+    seeds = f" --seeds {run[-1]}" if len(run) > 1 else ""
+    return {"command": f"python notebooks/scripts/{script}.py --only {run[0]}{seeds} --steps {settings['steps']}",
             "threads": os.environ.get("OPENBLAS_NUM_THREADS", "not set"),
             "versions": {"npmaskrcnn": npmaskrcnn.__version__, "numpy": np.__version__, "scipy": scipy.__version__,
                          "python": platform.python_version()}}
