@@ -6,6 +6,8 @@ came out, and where the two differ most. A check reports and never raises, whate
 a notebook with unsolved exercises runs through. The truth is the package's own operation; solutions that
 do without it are in ``notebooks/solutions/``.
 
+``use(iou=iou, nms=my_nms)`` goes on from there: the trained model predicts and trains with your functions in it.
+
 >>> def iou(box1, box2):
 ...     return 0.0
 >>> report = check("iou", iou)                                                   # doctest: +ELLIPSIS
@@ -20,8 +22,9 @@ import difflib
 from . import boxes, convolution, learning, places, proposals, regions
 from .checking import Report, examine
 from .exercise import Exercise
+from .use import Use, in_the_model, use
 
-__all__ = ["Report", "check", "names", "statement", "stub"]
+__all__ = ["Report", "Use", "check", "in_the_model", "names", "statement", "stub", "use"]
 
 # in the order in which they are defined
 EXERCISES = {name: value for module in (places, convolution, boxes, proposals, regions, learning)

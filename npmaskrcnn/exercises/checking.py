@@ -33,7 +33,9 @@ class Report:
 
 
 class Wrong(Exception):
-    """What is wrong with an answer, in words."""
+    """What is wrong with an answer, in words; how far off its numbers are, or they themselves, if too many or few."""
+
+    difference = answer = None
 
 
 def examine(exercise, function):
@@ -58,7 +60,7 @@ def examine(exercise, function):
 def _complaint(name, cases, i, wrong):
     case = cases[i]
     lines = [f"{name}: not yet. Case {i + 1} of {len(cases)} is wrong: {case.about}.", str(wrong), "The input was:"]
-    lines += [_show_value(argument, value) for argument, value in case.inputs.items()]
+    lines.append(show_inputs(case.inputs))
     if case.hint:
         lines.append(f"To think about: {case.hint}")
     return "\n".join(lines)
@@ -70,20 +72,33 @@ def _complaint(name, cases, i, wrong):
 def _try(exercise, case, function):
     """Run one case; return the largest relative difference, or raise `Wrong`."""
     expected = exercise.reference(**copy.deepcopy(case.inputs))
-    inputs = copy.deepcopy(case.inputs)
-    answer = _run(function, list(inputs.values()))
+    return compare(answer_of(exercise, function, case.inputs, expected), expected, exercise)
+
+
+def answer_of(exercise, function, inputs, expected):
+    """Run a function on copies of inputs; return a list of arrays of the right kinds and shapes, or raise `Wrong`."""
+    given = copy.deepcopy(inputs)
+    answer = _run(function, list(given.values()))
     if answer is None:
         raise Wrong("It returns nothing (None) so far. It must end with a `return`.")
     names = exercise.outputs
-    expected = expected if len(names) > 1 else (expected,)
     found = [_as_numbers(value, right, name)
-             for value, right, name in zip(_unpack(answer, names), expected, names, strict=True)]
-    for name, value in inputs.items():
-        if not _same(value, case.inputs[name]):
+             for value, right, name in zip(_unpack(answer, names), _listed(expected, names), names, strict=True)]
+    for name, value in given.items():
+        if not _same(value, inputs[name]):
             raise Wrong(f"It changed its input {name}. Work on a copy: `{name} = {name}.copy()`, "
                         "or avoid `+=` and `[...] =` on it.")
+    return found
+
+
+def compare(found, expected, exercise):
+    """Return the largest difference relative to the largest number of the right answer, or raise `Wrong`."""
     return max(_compare(value, right, name, exercise.tolerance)
-               for value, right, name in zip(found, expected, names, strict=True))
+               for value, right, name in zip(found, _listed(expected, exercise.outputs), exercise.outputs, strict=True))
+
+
+def _listed(expected, names):
+    return expected if len(names) > 1 else (expected,)
 
 
 def _run(function, arguments):
@@ -163,8 +178,10 @@ def _as_numbers(value, right, name):
     if array.dtype.kind not in "bfiu":
         raise Wrong(f"{name} should hold numbers; what came back is of type {_kind(value)}, dtype {array.dtype}.")
     if array.shape != right.shape:
-        raise Wrong(f"{name} has shape {array.shape}; expected {right.shape}."
-                    f"{_show_both(name, array, right) if max(array.size, right.size) <= MAX_SHOWN else ''}")
+        wrong = Wrong(f"{name} has shape {array.shape}; expected {right.shape}."
+                      f"{_show_both(name, array, right) if max(array.size, right.size) <= MAX_SHOWN else ''}")
+        wrong.answer = array if array.ndim == right.ndim == 1 else None
+        raise wrong
     if right.dtype.kind in "iu" and array.dtype.kind not in "iu" and array.size:
         raise Wrong(f"{name} should hold integers; its dtype is {array.dtype}.")
     if right.dtype.kind == "f" and array.dtype.kind == "b":
@@ -198,8 +215,10 @@ def _compare(array, right, name, tolerance):
     index = np.unravel_index(int(off.argmax()), off.shape)
     place = f"{name}[{', '.join(map(str, index))}]" if index else name
     share = f"{wrong.sum()} of {off.size} numbers are wrong; the worst is " if off.size > 1 else ""
-    raise Wrong(f"{share}{place}: expected {_number(truth[index])}, got {_number(found[index])}."
-                f"{_show_both(name, array, right, index)}")
+    wrong = Wrong(f"{share}{place}: expected {_number(truth[index])}, got {_number(found[index])}."
+                  f"{_show_both(name, array, right, index)}")
+    wrong.difference = float(off.max()) / largest
+    raise wrong
 
 
 # ---- showing numbers ----
@@ -223,6 +242,11 @@ def _show_both(name, array, right, index=None):
         array, right, note = array[around], right[around], " around it"
     array, right = (np.atleast_1d(np.squeeze(a)) for a in (array, right))     # of one number: [0], not 0
     return f"\nExpected {name}{note}:\n{_text(right)}\nGot {name}{note}:\n{_text(array)}"
+
+
+def show_inputs(inputs):
+    """Write what went in, an argument a line."""
+    return "\n".join(_show_value(name, value) for name, value in inputs.items())
 
 
 def _show_value(name, value):
