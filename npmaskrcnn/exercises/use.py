@@ -2,8 +2,8 @@
 
 ``use(nms=my_nms)`` lets the trained tiny model predict an image and train three steps twice, once as it is and once
 with the given functions in their places. Each of their calls is compared with the package's answer to the same
-question, and what comes out in the end with what would have come out. All numbers are of double precision, so that equal means
-equal to the last digits, and all other work is done by the plain operations.
+question, and what comes out in the end with what would have come out. All numbers are of double precision, so that
+equal means equal to the last digits, and all other work is done by the plain operations.
 """
 
 import difflib
@@ -94,7 +94,7 @@ def use(*, steps=STEPS, seconds=SECONDS, **functions):
     >>> from npmaskrcnn import reference
     >>> used = use(iou=lambda a, b: float(reference.box_iou(a[None], b[None])[0, 0]), steps=1,
     ...            seconds=0.2)                                                                # doctest: +ELLIPSIS
-    iou: ... calls yours; as the package's to the last digit.
+    iou: ... calls yours...; as the package's to the last digit.
     ...
     """
     from . import EXERCISES

@@ -14,15 +14,22 @@ from .checking import Wrong, answer_of, compare, show_inputs
 _busy = []      # not empty while somebody's function, or the truth beside it, is at work
 
 
-def stand_in(original, replacement, watch=None):
-    """Return what calls `replacement`, but `original` when somebody's function is at work, or `watch` has seen enough.
+class Done(Exception):
+    """Raised in the place of an answer by a `Watch` that has none, or no time, any more."""
+
+
+def stand_in(original, replacement):
+    """Return what calls `replacement`, but `original` when somebody's function is at work, or when it is done.
 
     Somebody's function may call the package's operations, and so may the truth that it is compared with; neither must
     end up in the function again.
     """
     @functools.wraps(original)
     def function(*args, **kwargs):
-        return (original if _busy or (watch and watch.is_done) else replacement)(*args, **kwargs)
+        if not _busy:
+            with contextlib.suppress(Done):
+                return replacement(*args, **kwargs)
+        return original(*args, **kwargs)
     return function
 
 
@@ -48,7 +55,7 @@ class Watch:
     Attributes
     ----------
     calls, own : int
-        How often the model wanted it, and how often its answer was used.
+        How often it was called, and how often its answer was used.
     worst : float
         Largest difference from the truth, relative to the largest number of the right answer.
     trouble : str
@@ -68,13 +75,14 @@ class Watch:
         return self.is_broken or self.spent > self.seconds
 
     def __call__(self, *arguments):
+        if self.is_done:
+            raise Done
         inputs = dict(zip(self.names, arguments, strict=True))
         self.calls += 1
         began = time.perf_counter()
         try:
             with _at_work():
-                truth = self.exercise.reference(**inputs)
-                return truth if self.is_done else self._own(inputs, truth)
+                return self._own(inputs, self.exercise.reference(**inputs))
         finally:
             self.spent += time.perf_counter() - began
 
@@ -83,11 +91,11 @@ class Watch:
             answers = answer_of(self.exercise, self.function, inputs, truth)
         except Wrong as wrong:
             self._remember(wrong, inputs)
-            if wrong.answer is not None:
-                self.own += 1
-                return wrong.answer         # another number of them, which can be worked with
-            self.is_broken = True
-            return truth
+            if wrong.answer is None:
+                self.is_broken = True
+                raise Done from None
+            self.own += 1
+            return wrong.answer             # too many or too few of them, which can be worked with
         self.own += 1
         try:
             self.worst = max(self.worst, compare(answers, truth, self.exercise))
