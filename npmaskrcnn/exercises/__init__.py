@@ -19,7 +19,7 @@ False
 
 import difflib
 
-from . import boxes, convolution, learning, places, proposals, regions
+from . import boxes, convolution, learning, mistakes, places, proposals, regions  # noqa: F401  (mistakes: to be known)
 from .checking import Report, examine
 from .exercise import Exercise
 from .use import Use, in_the_model, use

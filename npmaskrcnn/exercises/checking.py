@@ -51,18 +51,45 @@ def examine(exercise, function):
         try:
             worst = max(worst, _try(exercise, case, function))
         except Wrong as wrong:
-            return Report(name, False, i, len(cases), _complaint(name, cases, i, wrong))
+            named = recognize(exercise, function, cases, i)
+            return Report(name, False, i, len(cases), _complaint(name, cases, i, wrong, named))
     text = (f"{name}: right on all {len(cases)} cases. Largest difference: "
             + ("none." if worst == 0 else f"below {exercise.tolerance:.0e} of the largest number, as asked for."))
     return Report(name, True, len(cases), len(cases), text)
 
 
-def _complaint(name, cases, i, wrong):
+def recognize(exercise, function, cases, i):
+    """Say which common mistake gives the function's answer to case `i`, of several the one that it shares most with."""
+    found = [_raw_answer(function, case.inputs) for case in cases]
+    shared = {}
+    for about, mistaken in exercise.mistakes:
+        same = [_equal(_raw_answer(mistaken, case.inputs), own) for case, own in zip(cases, found)]
+        if same[i]:
+            shared[about] = sum(same)
+    return max(shared, key=shared.get, default="")
+
+
+def _raw_answer(function, inputs):
+    """What a function returns, as a list of arrays; None if it returns nothing of the kind."""
+    try:
+        answer = _run(function, list(copy.deepcopy(inputs).values()))
+        return [np.asarray(value, np.float64) for value in (answer if isinstance(answer, tuple) else (answer,))]
+    except (Wrong, ValueError, TypeError):
+        return None
+
+
+def _equal(answer, other):
+    return (answer is not None and other is not None and len(answer) == len(other)
+            and all(one.shape == two.shape and np.allclose(one, two, rtol=1e-6, atol=1e-9, equal_nan=True)
+                    for one, two in zip(answer, other)))
+
+
+def _complaint(name, cases, i, wrong, named):
     case = cases[i]
     lines = [f"{name}: not yet. Case {i + 1} of {len(cases)} is wrong: {case.about}.", str(wrong), "The input was:"]
     lines.append(show_inputs(case.inputs))
-    if case.hint:
-        lines.append(f"To think about: {case.hint}")
+    if named or case.hint:
+        lines.append(f"This looks familiar: {named}" if named else f"To think about: {case.hint}")
     return "\n".join(lines)
 
 

@@ -23,6 +23,12 @@ first, and a case's own hint says what a wrong answer on it usually comes from::
     def _():
         yield case("a box of one pixel", "1 - 0 is 1 already, there is no + 1", box=floats(0, 0, 1, 1))
         yield case("a box wider than high", "x1 goes with x2, not with y1", box=floats(2, 3, 7, 5))
+
+Wrong answers that many give are in ``mistakes/``; who gives one is told so, in its words, in place of the case's hint::
+
+    @box_area.mistake("The right edge is exclusive: a width is x2 - x1, without + 1.")
+    def _(box):
+        return (box[2] - box[0] + 1) * (box[3] - box[1] + 1)
 '''
 
 import inspect
@@ -59,6 +65,7 @@ class Exercise:
 
     def __init__(self, reference, outputs, tolerance):
         self.name, self.reference, self.outputs, self.tolerance = reference.__name__, reference, outputs, tolerance
+        self.mistakes = []      # (what to say to who makes it, function that makes it)
         docstring = inspect.getdoc(reference) or ""     # python -OO leaves none; an answer can be checked all the same
         head, _, rest = docstring.partition("\n\n")
         self.statement, _, hints = rest.partition("\n\nHints\n-----\n")
@@ -71,6 +78,13 @@ class Exercise:
         """Decorate the generator of the cases; the first are small enough to be done on paper."""
         self._cases = cases
         return cases
+
+    def mistake(self, about):
+        """Decorate a function that gives a common wrong answer; `about` says what was done, and what would be right."""
+        def remember(function):
+            self.mistakes.append((about, function))
+            return function
+        return remember
 
     def cases(self):
         """A list of fresh `Case`, in their order."""

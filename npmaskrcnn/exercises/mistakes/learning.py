@@ -1,0 +1,1 @@
+"""Common wrong answers to the exercises of `exercises.learning`."""
