@@ -57,7 +57,10 @@ def normalize(notebook):
     """Take out of a notebook, in place, what says nothing about the lesson."""
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
-        cell.metadata = nbformat.from_dict({"tags": sorted(tags(cell))} if tags(cell) else {})
+        metadata = {"tags": sorted(tags(cell))} if tags(cell) else {}
+        if "folded" in tags(cell):
+            metadata["jupyter"] = {"source_hidden": True}       # Jupyter shows what the cell shows, and a button
+        cell.metadata = nbformat.from_dict(metadata)
         if cell.cell_type == "code":
             cell.outputs = [_normalized(output) for output in _joined(cell.outputs)]
     return notebook

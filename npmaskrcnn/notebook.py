@@ -1,13 +1,19 @@
-"""What the lessons draw with, besides `npmaskrcnn.plots`: a figure with its alternative text, the map at
-the head of each lesson, small arrays with their numbers written in, and films.
+"""What the lessons draw with, besides `npmaskrcnn.plots`: the image that they all follow, a figure with its
+alternative text, frames with a slider, films, the map at the head of each lesson, and small arrays with their
+numbers written in.
 
 Every picture leaves as a PNG with at most 256 colors, which is a third of the usual size and the same
-bytes each time. A film is a PNG too, an animated one: it plays wherever a browser shows the page, without
-running anything, and where it does not play one sees its first frame. IPython is imported when something
-is shown, not before, so that the package can do without it.
+bytes each time. Frames are pictures made beforehand: moving the slider shows another one, and needs a browser that
+runs scripts and nothing else; where none run, one sees the telling frame. A film is a PNG too, an animated one, and
+plays wherever a browser shows the page. IPython is imported when something is shown, not before, so that the package
+can do without it.
 """
 
+import base64
+import hashlib
+import html
 import io
+import json
 
 import matplotlib
 import numpy as np
@@ -15,10 +21,25 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from PIL import Image, PngImagePlugin
 
+from .datasets import ShapesDataset
 from .plots.style import INK, LARGE, MUTED, NORMAL, SMALL, STYLE, ink_on, new_figure, styled
 
 HERE, ELSEWHERE = "#E69F00", "#EDEFF2"     # on the map: where this lesson is, and the rest
 COLORS = 256                               # of a stored picture
+
+
+# ---- what all lessons look at ----
+
+THE_OBJECT = 2      # row of the followed object in the target: the triangle
+
+
+def the_image():
+    """Return the image that all lessons follow, (96, 128, 3) uint8, and its `Target`.
+
+    Two squares touch, a circle is partly hidden, and the triangle, whose row is `THE_OBJECT`, is followed from its
+    pixels to its loss. No training has seen it.
+    """
+    return ShapesDataset(12, image_size=(96, 128), seed=90003)[11]
 
 
 # ---- showing ----
@@ -63,6 +84,53 @@ def show_film(figures, alt, seconds=1.0):
     _display(buffer.getvalue(), alt)
 
 
+def show_frames(draw, values, alt, label, still=0, form="{:g}"):
+    """Show one figure for each value, with a slider that moves through them on the page, without a kernel.
+
+    Parameters
+    ----------
+    draw : callable
+        ``draw(value)`` returns a matplotlib Figure; all are of one size.
+    values : sequence
+    alt : str
+        What can be seen, and what moving shows.
+    label : str
+        What the slider moves: "stride".
+    still : int
+        Which frame is shown first, and alone where scripts do not run.
+    form : str
+        How a value is written.
+    """
+    frames = [base64.b64encode(as_png(draw(value))).decode() for value in values]
+    page = FRAMES.format(
+        name="frames-" + hashlib.sha256("".join(frames).encode()).hexdigest()[:12], alt=html.escape(alt), still=still,
+        label=html.escape(label), last=len(frames) - 1, first=frames[still], frames=json.dumps(frames),
+        texts=json.dumps([form.format(value) for value in values]))
+    _display(None, alt, {"text/html": page})
+
+
+# The script waits for the element: Jupyter runs it before the output is on the page.
+FRAMES = """<div id="{name}">
+<img alt="{alt}" style="max-width: 100%" src="data:image/png;base64,{first}">
+<div hidden><label>{label}: <input type="range" min="0" max="{last}" value="{still}" style="width: 50%"></label>
+<output></output></div>
+</div>
+<script>
+(function begin() {{
+  const box = document.getElementById("{name}"), frames = {frames}, texts = {texts};
+  if (!box) {{ setTimeout(begin, 100); return; }}
+  const slider = box.querySelector("input"), said = box.querySelector("output");
+  slider.oninput = function () {{
+    box.querySelector("img").src = "data:image/png;base64," + frames[slider.value];
+    said.textContent = texts[slider.value];
+    slider.setAttribute("aria-valuetext", texts[slider.value]);
+  }};
+  box.querySelector("div").hidden = false;
+  slider.oninput();
+}})();
+</script>"""
+
+
 def as_png(figure):
     """The bytes of a figure's PNG: as many pixels as the figure has, at most 256 colors, no time stamp."""
     buffer = io.BytesIO()
@@ -93,7 +161,7 @@ def _pixels(figure):
     return np.asarray(canvas.buffer_rgba())[:, :, :3]
 
 
-def _display(png, alt):
+def _display(png, alt, other=None):
     if not alt:
         raise ValueError("a figure in a lesson needs an alternative text: show(figure, 'what can be seen')")
     try:
@@ -101,7 +169,9 @@ def _display(png, alt):
     except ImportError:
         print(f"[figure: {alt}]")
         return
-    display({"image/png": png, "text/plain": f"[figure: {alt}]"}, raw=True, metadata={"image/png": {"alt": alt}})
+    picture = other or {"image/png": png}
+    display({**picture, "text/plain": f"[figure: {alt}]"}, raw=True,
+            metadata={} if other else {"image/png": {"alt": alt}})
 
 
 # ---- the map at the head of each lesson ----

@@ -4,6 +4,8 @@ Properties of the pictures: their bytes, their size, their colors, and the text 
 """
 
 import io
+import json
+import re
 
 import numpy as np
 import pytest
@@ -49,7 +51,7 @@ def test_a_figure_without_a_description_is_refused():
 
 def captured(monkeypatch):
     shown = []
-    monkeypatch.setattr(notebook, "_display", lambda png, alt: shown.append((png, alt)))
+    monkeypatch.setattr(notebook, "_display", lambda *shows: shown.append(shows))
     return shown
 
 
@@ -72,6 +74,30 @@ def test_a_film_has_all_its_frames_and_begins_with_the_first(monkeypatch):
         still = Image.open(io.BytesIO(notebook.as_png(a_figure(value)))).convert("RGB")
         difference = np.abs(np.asarray(film.convert("RGB"), int) - np.asarray(still, int))
         assert difference.mean() < 2      # the film's palette serves three frames, the still's one
+
+
+def test_frames_are_in_the_page_and_the_telling_one_is_seen_without_scripts(monkeypatch):
+    shown = captured(monkeypatch)
+    notebook.show_frames(a_line, [1, 2, 4], 'A line that "grows".', "slope", still=1)
+    (_, alt, data), = shown
+    page = data["text/html"]
+    frames = json.loads(re.search(r"frames = (\[.*?\])", page).group(1))
+    assert len(set(frames)) == 3 and alt == 'A line that "grows".'
+    assert f'src="data:image/png;base64,{frames[1]}"' in page and 'value="1"' in page and 'max="2"' in page
+    assert "A line that &quot;grows&quot;." in page and '["1", "2", "4"]' in page and "slope: <input" in page
+    assert "http" not in page
+
+
+def a_line(slope):
+    figure = new_figure(2, 1)
+    figure.add_subplot().plot([0, slope])
+    return figure
+
+
+def test_all_lessons_follow_one_triangle():
+    image, target = notebook.the_image()
+    assert image.shape == (96, 128, 3)
+    assert target.labels[notebook.THE_OBJECT] == 3
 
 
 def test_cells_show_their_numbers_but_no_minus_zero_and_nothing_for_nan():

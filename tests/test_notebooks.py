@@ -6,7 +6,6 @@ tolerance, and pictures by their size and, where matplotlib is the same, roughly
 """
 
 import base64
-import importlib.util
 import io
 import pathlib
 import re
@@ -16,6 +15,7 @@ import pytest
 from PIL import Image
 
 from npmaskrcnn import exercises
+from tests.scripts import script
 
 nbformat = pytest.importorskip("nbformat")
 pytest.importorskip("nbclient")
@@ -23,7 +23,7 @@ pytest.importorskip("nbclient")
 ROOT = pathlib.Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 LESSONS = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
-MAX_KB, MAX_KB_IN_ALL, MAX_CODE_LINES = 600, 6000, 15
+MAX_KB, MAX_KB_IN_ALL, MAX_CODE_LINES = 700, 8000, 15
 NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)*(?:e[-+]?\d+)?")
 
 pytestmark = pytest.mark.notebook
@@ -33,10 +33,13 @@ each_lesson = pytest.mark.parametrize("path", LESSONS, ids=[path.stem for path i
 @pytest.fixture(scope="module")
 def execute():
     """The module notebooks/execute.py."""
-    spec = importlib.util.spec_from_file_location("execute_notebooks", NOTEBOOKS / "execute.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("notebooks/execute.py")
+
+
+@pytest.fixture(scope="module")
+def count():
+    """The module notebooks/count.py."""
+    return script("notebooks/count.py")
 
 
 def read(path):
@@ -78,8 +81,17 @@ def compare_outputs(before, after, where):
     else:
         assert sorted(before.data) == sorted(after.data), where
         compare_texts(before.data.get("text/plain", ""), after.data.get("text/plain", ""), where)
+        if "text/html" in before.data:
+            compare_frames(before.data["text/html"], after.data["text/html"], where)
         if "image/png" in before.data:
             compare_pictures(before.data["image/png"], after.data["image/png"], where)
+
+
+def compare_frames(before, after, where):
+    before, after = (re.findall(r"iVBORw0KGgo[\w+/=]+", page) for page in (before, after))     # as PNGs begin
+    assert len(before) == len(after), where
+    for frames in zip(before, after):
+        compare_pictures(*frames, where)
 
 
 def compare_texts(before, after, where):
@@ -128,6 +140,18 @@ def test_nothing_in_a_lesson_varies_from_run_to_run(path, execute):
 @each_lesson
 def test_a_lesson_is_small(path):
     assert path.stat().st_size < 1000 * MAX_KB
+
+
+@each_lesson
+def test_core_is_what_one_sitting_holds_and_says_its_minutes(path, count):
+    notebook = read(path)
+    said = re.search(r"Core: (\d+) minutes", notebook.cells[0].source)
+    if not said:
+        pytest.skip("not in this form yet")
+    found = count.core(notebook)
+    assert not found.excess()
+    assert int(said.group(1)) == found.minutes
+    assert len(count.core_cells(notebook)) < len(notebook.cells), "has neither exercises nor a part named Deeper"
 
 
 def test_all_lessons_together_are_small():
