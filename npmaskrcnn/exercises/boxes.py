@@ -358,9 +358,9 @@ def _():
                "it is the refined boxes that suppress one another, not the proposals",
                scores=floats([0.2, 0.8], [0.3, 0.7]), deltas=met, proposals=floats([0, 0, 10, 10], [20, 0, 30, 10]),
                score_threshold=0.05, iou_threshold=0.5)
-    yield case("two regions on one object and a surer one elsewhere",
+    yield case("two regions on one object and a surer one of another class elsewhere",
                "the answer is in the order of the scores over all classes, best first",
-               scores=floats([0.4, 0.6], [0.5, 0.5], [0.1, 0.9]), deltas=np.zeros((3, 2, 4)), proposals=heap,
+               scores=floats([0.4, 0.6, 0], [0.5, 0.5, 0], [0.1, 0, 0.9]), deltas=np.zeros((3, 3, 4)), proposals=heap,
                score_threshold=0.05, iou_threshold=0.5)
     yield case("nothing but background", "three empty arrays, of shapes (0, 4), (0,) and (0,)",
                scores=floats([0.98, 0.02]), deltas=np.zeros((1, 2, 4)), proposals=floats([0, 0, 9, 9]),

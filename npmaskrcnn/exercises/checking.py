@@ -7,6 +7,7 @@ given; or it is simply wrong somewhere, and then the place is shown. Nothing her
 
 import contextlib
 import copy
+import operator
 import signal
 import threading
 import traceback
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 TIME_LIMIT = 20     # seconds a case; they take milliseconds
+PATIENCE = 1        # seconds a case, where the function runs once more to be compared with common mistakes
 MAX_SHOWN = 60      # numbers; of larger arrays only what is around the worst place is shown
 
 
@@ -60,28 +62,40 @@ def examine(exercise, function):
 
 def recognize(exercise, function, cases, i):
     """Say which common mistake gives the function's answer to case `i`, of several the one that it shares most with."""
-    found = [_raw_answer(function, case.inputs) for case in cases]
-    shared = {}
+    if _raw_answer(exercise, function, cases[i].inputs) is None:
+        return ""       # it raises, or does not end: once is enough
+    found, truth = ([_raw_answer(exercise, answer, case.inputs) for case in cases]
+                    for answer in (function, exercise.reference))
+    if all(map(_equal, found[i], truth[i])):
+        return ""       # something other than its numbers is wrong
+    alike = {}
     for about, mistaken in exercise.mistakes:
-        same = [_equal(_raw_answer(mistaken, case.inputs), own) for case, own in zip(cases, found)]
-        if same[i]:
-            shared[about] = sum(same)
-    return max(shared, key=shared.get, default="")
+        shared = [_shared(own, _raw_answer(exercise, mistaken, case.inputs), right)
+                  for own, right, case in zip(found, truth, cases)]
+        if shared[i]:
+            alike[about] = sum(shared)
+    return max(alike, key=alike.get, default="")
 
 
-def _raw_answer(function, inputs):
+def _raw_answer(exercise, function, inputs):
     """What a function returns, as a list of arrays; None if it returns nothing of the kind."""
     try:
-        answer = _run(function, list(copy.deepcopy(inputs).values()))
-        return [np.asarray(value, np.float64) for value in (answer if isinstance(answer, tuple) else (answer,))]
-    except (Wrong, ValueError, TypeError):
+        answer = _unpack(_run(function, list(copy.deepcopy(inputs).values()), PATIENCE), exercise.outputs)
+        return [np.asarray(value, np.float64) for value in answer]
+    except Exception:       # also of an object that only pretends to be an array
         return None
 
 
-def _equal(answer, other):
-    return (answer is not None and other is not None and len(answer) == len(other)
-            and all(one.shape == two.shape and np.allclose(one, two, rtol=1e-6, atol=1e-9, equal_nan=True)
-                    for one, two in zip(answer, other)))
+def _shared(own, mistaken, right):
+    """How many outputs an answer shares with a mistake: none, if one of the others is not right either."""
+    if own is None or mistaken is None:
+        return 0
+    same = list(map(_equal, own, mistaken))
+    return sum(same) if all(map(operator.or_, same, map(_equal, own, right))) else 0
+
+
+def _equal(one, two):
+    return one.shape == two.shape and np.allclose(one, two, rtol=1e-6, atol=1e-9, equal_nan=True)
 
 
 def _complaint(name, cases, i, wrong, named):
@@ -105,7 +119,7 @@ def _try(exercise, case, function):
 def answer_of(exercise, function, inputs, expected):
     """Run a function on copies of inputs; return a list of arrays of the right kinds and shapes, or raise `Wrong`."""
     given = copy.deepcopy(inputs)
-    answer = _run(function, list(given.values()))
+    answer = _run(function, list(given.values()), TIME_LIMIT)
     if answer is None:
         raise Wrong("It returns nothing (None) so far. It must end with a `return`.")
     names = exercise.outputs
@@ -128,12 +142,12 @@ def _listed(expected, names):
     return expected if len(names) > 1 else (expected,)
 
 
-def _run(function, arguments):
+def _run(function, arguments, seconds):
     try:
-        with np.errstate(all="ignore"), _time_limit():
+        with np.errstate(all="ignore"), _time_limit(seconds):
             return function(*arguments)
     except _TooLong:
-        raise Wrong(f"It did not end within {TIME_LIMIT} seconds. "
+        raise Wrong(f"It did not end within {seconds} seconds. "
                     "Is there a loop whose end is never reached?") from None
     except (Exception, SystemExit) as error:
         raise Wrong(f"It raised {type(error).__name__}: {_said(error)}{_place(error)}") from error
@@ -161,7 +175,7 @@ class _TooLong(BaseException):
 
 
 @contextlib.contextmanager
-def _time_limit():
+def _time_limit(seconds):
     """Interrupt what takes too long, where the system can do that (not on Windows, not outside the main thread)."""
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
@@ -171,7 +185,7 @@ def _time_limit():
         raise _TooLong
 
     before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, TIME_LIMIT)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:

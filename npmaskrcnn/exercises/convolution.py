@@ -8,6 +8,7 @@ from .inputs import floats
 
 COUNTING = [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]]
 SLOPE = [[1, 0], [0, -1]]
+POWERS = [[1, 10], [100, 1000]]     # a sum's digits tell which pixels took part
 
 
 def _map(rows):
@@ -57,8 +58,9 @@ def _():
     yield case("padding of one pixel",
                "zeros go on all four sides, so the image grows by 2 * padding in each direction",
                x=_map(COUNTING), weight=_kernel(SLOPE), bias=zero, stride=1, padding=1)
-    yield case("stride 2", "window (i, j) begins at row i * stride; a last window that does not fit is left out",
-               x=_map(COUNTING), weight=_kernel(SLOPE), bias=zero, stride=2, padding=0)
+    yield case("stride 2, and a kernel of powers of 10",
+               "window (i, j) begins at row i * stride; a last window that does not fit is left out",
+               x=_map(COUNTING), weight=_kernel(POWERS), bias=zero, stride=2, padding=0)
     yield case("two images, three channels in, two out, a 3x2 kernel, stride 2, padding 1",
                "an output channel sums over the window and over all input channels",
                x=rng.standard_normal((2, 6, 5, 3)), weight=rng.standard_normal((3, 2, 3, 2)),
@@ -90,7 +92,7 @@ def conv2d_backward(dy, x, weight, stride, padding):
 @conv2d_backward.tried_on
 def _():
     rng = np.random.default_rng(1)
-    powers = _kernel([[1, 10], [100, 1000]])      # a sum's digits tell which of them took part
+    powers = _kernel(POWERS)
     square = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
     yield case("one window only: the image is as large as the kernel",
                "with one window y = sum(x * weight) + bias: so dx is dy times the weight, and dweight is dy times x",

@@ -37,7 +37,8 @@ def _():
                box=floats(0, 50, 448, 106), canonical_scale=224)
     yield case("tiny", "there is nothing finer than P2", box=floats(5, 5, 8, 7), canonical_scale=224)
     yield case("huge", "P6 is the RPN's alone: at most P5", box=floats(0, 0, 4000, 3000), canonical_scale=224)
-    yield case("the tiny model, whose canonical size is 56", box=floats(3, 4, 59, 62), canonical_scale=56)
+    yield case("twice the canonical size of the tiny model, which is 56", "log2(2) is 1: level 5",
+               box=floats(3, 4, 115, 120), canonical_scale=56)
 
 
 # ---- RoIAlign, one channel and one region ----
@@ -74,8 +75,10 @@ def _():
                "sample points of a bin from 1 to 3 are at 1.5 and 2.5, not at its ends; an answer that is half a cell "
                "too low has subtracted 0.5 from the box (aligned=True)",
                feature=ramp, box=floats(1, 0, 3, 2), size=(1, 1))
-    yield case("the same ramp, 1x2 bins", "size is (rows, columns); a bin is 4 / 2 = 2 cells wide",
-               feature=ramp, box=floats(1, 0, 5, 3), size=(1, 2))
+    yield case("f(x) = x * x, which is steeper to the right, 1x2 bins",
+               "size is (rows, columns); a bin is 4 / 2 = 2 cells wide. The first has its points at x = 1.5 and 2.5, "
+               "where the map is 2.5, halfway from 1 to 4, and 6.5, halfway from 4 to 9",
+               feature=ramp ** 2, box=floats(1, 0, 5, 3), size=(1, 2))
     yield case("a ramp downwards, 2x1 bins", "y is the row",
                feature=np.tile(np.arange(0.0, 40.0, 10.0)[:, None], (1, 6)), box=floats(0, 0.5, 4, 2.5), size=(2, 1))
     yield case("a single cell that is 1 among zeros",

@@ -1,9 +1,301 @@
-"""Common wrong answers about anchors, boxes, matching and suppression."""
+"""Common wrong answers about boxes: from masks, overlap, deltas, anchors, matching, suppression, detections."""
 
 import numpy as np
 
 from ... import ops
 from .. import boxes as right
+
+# ---- an anchor's place in the long list ----
+
+
+def _level(index, grids, anchors_per_cell, side="right"):
+    """The level of an anchor, its number within the level, and the (rows, columns) of the level's map."""
+    ends = np.cumsum([height * width * anchors_per_cell for height, width in grids])
+    level = int(np.searchsorted(ends, index, side=side))
+    return level, int(index - (ends[level - 1] if level else 0)), grids[level]
+
+
+@right.locate_anchor.mistake("Row and column have changed places. A row has as many cells as there are columns: cell "
+                             "// columns is the row, cell % columns the column.")
+def _(index, grids, anchors_per_cell):
+    level, row, column, anchor = right.locate_anchor.reference(index, grids, anchors_per_cell)
+    return level, column, row, anchor
+
+
+@right.locate_anchor.mistake("Cells are counted down the columns. They stand row by row, and a row is as long as "
+                             "there are columns.")
+def _(index, grids, anchors_per_cell):
+    level, rest, (height, _) = _level(index, grids, anchors_per_cell)
+    return level, rest // anchors_per_cell % height, rest // anchors_per_cell // height, rest % anchors_per_cell
+
+
+@right.locate_anchor.mistake("First come the first anchors of all cells, then the second ones. In the list, the "
+                             "anchors of *one cell* stand together.")
+def _(index, grids, anchors_per_cell):
+    level, rest, (height, width) = _level(index, grids, anchors_per_cell)
+    return level, rest // width % height, rest % width, rest // (height * width)
+
+
+@right.locate_anchor.mistake("Within its level, the anchor is still counted from the start of the whole list. Take "
+                             "the anchors of the levels before it away first.")
+def _(index, grids, anchors_per_cell):
+    level, _, (_, width) = _level(index, grids, anchors_per_cell)
+    return level, index // anchors_per_cell // width, index // anchors_per_cell % width, index % anchors_per_cell
+
+
+@right.locate_anchor.mistake("The number that equals a level's number of anchors is still put into this level. They "
+                             "count from 0, so it is the first one of the next.")
+def _(index, grids, anchors_per_cell):
+    level, rest, (_, width) = _level(index, grids, anchors_per_cell, side="left")
+    return level, rest // anchors_per_cell // width, rest // anchors_per_cell % width, rest % anchors_per_cell
+
+
+# ---- a box from a mask ----
+
+
+@right.box_from_mask.mistake("The box ends where its last pixel begins. The right and the lower edge are exclusive, "
+                             "one more than the last column and row.")
+def _(mask):
+    return right.box_from_mask.reference(mask) - [0, 0, 1, 1]
+
+
+@right.box_from_mask.mistake("The box is (y1, x1, y2, x2). x comes first, and x is the column.")
+def _(mask):
+    return right.box_from_mask.reference(mask)[[1, 0, 3, 2]]
+
+
+@right.box_from_mask.mistake("The box is x, y, width, height, as COCO writes it. Here its last two numbers are the "
+                             "right and the lower edge.")
+def _(mask):
+    x1, y1, x2, y2 = right.box_from_mask.reference(mask)
+    return np.array([x1, y1, x2 - x1, y2 - y1])
+
+
+@right.box_from_mask.mistake("The box goes from pixel center to pixel center. A pixel is a square: the box holds the "
+                             "whole of the outer ones.")
+def _(mask):
+    return right.box_from_mask.reference(mask) + [0.5, 0.5, -0.5, -0.5]
+
+
+@right.box_from_mask.mistake("The order is x1, x2, y1, y2. A box is two corners: first x1, y1, then x2, y2.")
+def _(mask):
+    return right.box_from_mask.reference(mask)[[0, 2, 1, 3]]
+
+
+# ---- overlap ----
+
+
+def _areas(box1, box2, more=0):
+    """Sides of the overlap, which may be negative, and the areas of both boxes; `more` is added to each side."""
+    sides = np.minimum(box1[2:], box2[2:]) - np.maximum(box1[:2], box2[:2]) + more
+    return sides, np.prod(box1[2:] - box1[:2] + more), np.prod(box2[2:] - box2[:2] + more)
+
+
+@right.iou.mistake("Each side is one pixel too long. The right and the lower edge are exclusive: a width is x2 - x1, "
+                   "without + 1.")
+def _(box1, box2):
+    sides, area1, area2 = _areas(box1, box2, more=1)
+    shared = sides.clip(0).prod()
+    return shared / (area1 + area2 - shared)
+
+
+@right.iou.mistake("The sum of the two areas is taken for the union. It counts the shared part twice: take it away "
+                   "once.")
+def _(box1, box2):
+    sides, area1, area2 = _areas(box1, box2)
+    return sides.clip(0).prod() / (area1 + area2)
+
+
+@right.iou.mistake("The overlap of boxes that are apart has negative sides, and they are used as they are. There is "
+                   "no overlap then: let each side be at least 0.")
+def _(box1, box2):
+    sides, area1, area2 = _areas(box1, box2)
+    return sides.prod() / (area1 + area2 - sides.prod())
+
+
+@right.iou.mistake("Only the product of the overlap's sides is kept from being negative. Two negative sides give a "
+                   "positive one: let *each* be at least 0.")
+def _(box1, box2):
+    sides, area1, area2 = _areas(box1, box2)
+    shared = max(sides.prod(), 0)
+    return shared / (area1 + area2 - shared)
+
+
+@right.iou.mistake("The smallest box around both is taken for the union. It holds corners that neither of them "
+                   "covers: the union is made of the three areas.")
+def _(box1, box2):
+    around = np.maximum(box1[2:], box2[2:]) - np.minimum(box1[:2], box2[:2])
+    return _areas(box1, box2)[0].clip(0).prod() / around.prod()
+
+
+# ---- anchors ----
+
+
+def _anchors(x, y, widths, heights):
+    half_w, half_h = np.round(np.divide(widths, 2)), np.round(np.divide(heights, 2))
+    return np.stack([x - half_w, y - half_h, x + half_w, y + half_h], axis=1)
+
+
+@right.anchors_of_cell.mistake("The anchor is on the middle of its cell. Here it is centered on the cell's upper left "
+                               "corner, without half a cell more.")
+def _(row, column, stride, size, ratios):
+    return right.anchors_of_cell.reference(row + 0.5, column + 0.5, stride, size, ratios)
+
+
+@right.anchors_of_cell.mistake("The row moves x and the column moves y. Rows are one below the other: the row moves y.")
+def _(row, column, stride, size, ratios):
+    return right.anchors_of_cell.reference(column, row, stride, size, ratios)
+
+
+@right.anchors_of_cell.mistake("Width and height have changed places. A ratio is height / width, so 0.5 is a box that "
+                               "is wide and low.")
+def _(row, column, stride, size, ratios):
+    return right.anchors_of_cell.reference(row, column, stride, size, 1 / np.array(ratios))
+
+
+@right.anchors_of_cell.mistake("The width is always `size`, only the height follows the ratio. The area must stay "
+                               "size * size: what one side gains, the other gives up.")
+def _(row, column, stride, size, ratios):
+    return _anchors(column * stride, row * stride, np.full(len(ratios), size), size * np.array(ratios))
+
+
+@right.anchors_of_cell.mistake("The sides are not rounded. Half the width and half the height become whole pixels, "
+                               "with `np.round`.")
+def _(row, column, stride, size, ratios):
+    roots = np.sqrt(np.float32(ratios))
+    sides = np.stack([1 / roots, roots] * 2, axis=1) * size * [-0.5, -0.5, 0.5, 0.5]
+    return sides + np.array([column, row, column, row]) * stride
+
+
+# ---- deltas ----
+
+
+@right.encode_boxes.mistake("tx and ty are from corner to corner. Deltas are from center to center: a box that grows "
+                            "about its center has tx = ty = 0.")
+def _(boxes, anchors):
+    deltas = right.encode_boxes.reference(boxes, anchors)
+    deltas[:, :2] = (boxes[:, :2] - anchors[:, :2]) / (anchors[:, 2:] - anchors[:, :2])
+    return deltas
+
+
+@right.encode_boxes.mistake("tx and ty are divided by the size of the box. They are in units of the *anchor's* width "
+                            "and height: those are known when the box is not.")
+def _(boxes, anchors):
+    deltas = right.encode_boxes.reference(boxes, anchors)
+    deltas[:, :2] *= (anchors[:, 2:] - anchors[:, :2]) / (boxes[:, 2:] - boxes[:, :2])
+    return deltas
+
+
+@right.encode_boxes.mistake("tw and th are the ratios themselves. Take their logarithm: no change is then 0, and twice "
+                            "and half are equally far from it.")
+def _(boxes, anchors):
+    deltas = right.encode_boxes.reference(boxes, anchors)
+    return np.concatenate([deltas[:, :2], np.exp(deltas[:, 2:])], axis=1)
+
+
+@right.encode_boxes.mistake("tx and ty are in pixels. Divide them by the anchor's width and height: large anchors move "
+                            "further.")
+def _(boxes, anchors):
+    deltas = right.encode_boxes.reference(boxes, anchors)
+    deltas[:, :2] *= anchors[:, 2:] - anchors[:, :2]
+    return deltas
+
+
+@right.encode_boxes.mistake("The deltas lead from the box to the anchor. They must say how the *anchor* becomes the "
+                            "box.")
+def _(boxes, anchors):
+    return right.encode_boxes.reference(anchors, boxes)
+
+
+@right.decode_boxes.mistake("Sizes are multiplied by tw and th as they are. tw is a logarithm: the factor is exp(tw), "
+                            "and 0 changes nothing.")
+def _(deltas, anchors):
+    x1, y1, x2, y2 = anchors.T
+    width, height = (x2 - x1) * deltas[:, 2], (y2 - y1) * deltas[:, 3]
+    x, y = (x1 + x2) / 2 + deltas[:, 0] * (x2 - x1), (y1 + y2) / 2 + deltas[:, 1] * (y2 - y1)
+    return np.stack([x - width / 2, y - height / 2, x + width / 2, y + height / 2], axis=1)
+
+
+@right.decode_boxes.mistake("The box is moved and stretched from the anchor's upper left corner. Deltas are about the "
+                            "center: move that first, then lay the size around it.")
+def _(deltas, anchors):
+    moved, size = _center_and_size(deltas, anchors)
+    corner = moved - (anchors[:, 2:] - anchors[:, :2]) / 2
+    return np.concatenate([corner, corner + size], axis=1)
+
+
+@right.decode_boxes.mistake("The answer is center and size. Go back to corners: half the size to either side of the "
+                            "center.")
+def _(deltas, anchors):
+    return np.concatenate(_center_and_size(deltas, anchors), axis=1)
+
+
+@right.decode_boxes.mistake("tx and ty are added as pixels. They are in units of the anchor: multiply them by its "
+                            "width and height.")
+def _(deltas, anchors):
+    size = anchors[:, 2:] - anchors[:, :2]
+    return right.decode_boxes.reference(deltas / np.concatenate([size, np.ones_like(size)], axis=1), anchors)
+
+
+@right.decode_boxes.mistake("tw and th are not cut off. An untrained network can say 100, and exp(100) is no size: "
+                            "let them be at most log(1000 / 16), before exp.")
+def _(deltas, anchors):
+    center, _ = _center_and_size(deltas, anchors)
+    half = (anchors[:, 2:] - anchors[:, :2]) * np.exp(deltas[:, 2:]) / 2
+    return np.concatenate([center - half, center + half], axis=1)
+
+
+def _center_and_size(deltas, anchors):
+    boxes = right.decode_boxes.reference(deltas, anchors)
+    return (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+
+
+# ---- matching ----
+
+
+def _by_thresholds(iou, high, low):
+    """The matches before objects are helped that might go empty."""
+    best = iou.max(axis=0, initial=-1)
+    return np.where(best >= high, iou.argmax(axis=0) if len(iou) else 0, np.where(best < low, -1, -2))
+
+
+@right.match.mistake("Objects that no anchor overlaps by `high` go empty. Give each object the anchors that reach its "
+                     "best IoU, however low that is.")
+def _(iou, high, low):
+    return _by_thresholds(iou, high, low)
+
+
+@right.match.mistake("A rescued anchor goes to the object that is rescued. It goes to the object that the *anchor* "
+                     "overlaps most, which may be another one.")
+def _(iou, high, low):
+    matches = _by_thresholds(iou, high, low)
+    for row, overlaps in enumerate(iou):
+        matches[overlaps == overlaps.max()] = row
+    return matches
+
+
+@right.match.mistake("Only the first of several equally good anchors is rescued. All that reach the object's best IoU "
+                     "are.")
+def _(iou, high, low):
+    matches = _by_thresholds(iou, high, low)
+    for first in iou.argmax(axis=1):
+        matches[first] = iou[:, first].argmax()
+    return matches
+
+
+@right.match.mistake("-1 and -2 have changed places. Below `low` is background, -1; between the thresholds is "
+                     "ignored, -2.")
+def _(iou, high, low):
+    matches = right.match.reference(iou, high, low)
+    return np.where(matches < 0, -3 - matches, matches)
+
+
+@right.match.mistake("An IoU that equals `high` is no match yet. At least `high` is enough: `>=`.")
+def _(iou, high, low):
+    return right.match.reference(iou, np.nextafter(high, 1), low)
+
+
+# ---- suppression ----
 
 
 @right.nms.mistake("The worst box goes first. Sort by descending score, `np.argsort(-scores)`: who is kept decides "
@@ -28,3 +320,59 @@ def _(boxes, scores, iou_threshold):
 def _(boxes, scores, iou_threshold):
     order = np.argsort(-scores, kind="stable")
     return ops.nms(boxes[order], scores[order], iou_threshold)
+
+
+@right.nms.mistake("Among equal scores the later box goes first: turning an ascending order round does that. The "
+                   "earlier one goes first.")
+def _(boxes, scores, iou_threshold):
+    return len(boxes) - 1 - ops.nms(boxes[::-1], scores[::-1], iou_threshold)
+
+
+# ---- detections ----
+
+
+def _candidates(scores, deltas, proposals, score_threshold, weights=(10, 10, 5, 5)):
+    """Boxes, labels and scores of the pairs above the threshold, column 0 left out."""
+    rows, labels = np.nonzero(scores[:, 1:] > score_threshold)
+    boxes = ops.decode_boxes(deltas[rows, labels + 1], proposals[rows], weights)
+    return boxes, labels + 1, scores[rows, labels + 1]
+
+
+def _kept(candidates, keep):
+    return tuple(values[keep] for values in candidates)
+
+
+@right.detections.mistake("Column 0 is reported as a class. It is the background, and no detection, however sure: "
+                          "look at the columns from 1 on.")
+def _(scores, deltas, proposals, score_threshold, iou_threshold):
+    one_more = np.pad(scores, ((0, 0), (1, 0))), np.pad(deltas, ((0, 0), (1, 0), (0, 0)))
+    boxes, labels, scores = right.detections.reference(*one_more, proposals, score_threshold, iou_threshold)
+    return boxes, labels - 1, scores
+
+
+@right.detections.mistake("Labels count from the first column after the background, so all are one too low. Add 1, "
+                          "also before you take the deltas.")
+def _(scores, deltas, proposals, score_threshold, iou_threshold):
+    early = np.roll(deltas, 1, axis=1)
+    boxes, labels, scores = right.detections.reference(scores, early, proposals, score_threshold, iou_threshold)
+    return boxes, labels - 1, scores
+
+
+@right.detections.mistake("The deltas are decoded as they are. First divide them by (10, 10, 5, 5), by which they were "
+                          "multiplied in training.")
+def _(scores, deltas, proposals, score_threshold, iou_threshold):
+    candidates = _candidates(scores, deltas, proposals, score_threshold, (1, 1, 1, 1))
+    return _kept(candidates, ops.batched_nms(candidates[0], candidates[2], candidates[1], iou_threshold))
+
+
+@right.detections.mistake("Boxes of different classes suppress one another. Suppression is per class: a rider must not "
+                          "drop the horse.")
+def _(scores, deltas, proposals, score_threshold, iou_threshold):
+    candidates = _candidates(scores, deltas, proposals, score_threshold)
+    return _kept(candidates, ops.nms(candidates[0], candidates[2], iou_threshold))
+
+
+@right.detections.mistake("The detections come class by class. At the end sort them all by score, the best first.")
+def _(scores, deltas, proposals, score_threshold, iou_threshold):
+    boxes, labels, scores = right.detections.reference(scores, deltas, proposals, score_threshold, iou_threshold)
+    return _kept((boxes, labels, scores), np.argsort(labels, kind="stable"))
