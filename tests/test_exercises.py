@@ -151,6 +151,18 @@ def test_an_array_of_one_number_is_shown_as_an_array():
     assert "Got keep:\n  [0]\n" in report.text
 
 
+def test_zero_is_met_by_what_rounding_leaves_of_it():
+    def by_the_chain_rule(dy, x, weight, eps):
+        axes, xhat, dxhat = (0, 1, 2), x - x.mean(axis=(0, 1, 2)), dy * weight
+        std = np.sqrt(x.var(axis=axes) + eps)
+        dvar = (dxhat * xhat).sum(axis=axes) / (-2 * std ** 3)
+        dx = dxhat / std - dxhat.mean(axis=axes) / std + 2 * dvar * xhat * len(weight) / x.size
+        return dx, (dy * xhat / std).sum(axis=axes), dy.sum(axis=axes)
+
+    report = exercises.check("batch_norm_backward", by_the_chain_rule)
+    assert report.passed, report.text
+
+
 def test_a_float32_answer_to_float64_questions_is_wrong():
     right = EXERCISES["encode_boxes"].reference
     report = exercises.check("encode_boxes", lambda boxes, anchors: right(boxes, anchors).astype(np.float32))

@@ -1,5 +1,7 @@
 """Common mistakes are recognized: each is wrong, and is answered in its own words."""
 
+import warnings
+
 import pytest
 
 from npmaskrcnn import exercises
@@ -9,8 +11,13 @@ MISTAKES = [(name, about, function) for name, exercise in exercises.EXERCISES.it
 
 
 @pytest.mark.parametrize("name", exercises.names())
-def test_every_exercise_knows_three_mistakes(name):
-    assert len(exercises.EXERCISES[name].mistakes) >= 3
+def test_every_exercise_knows_three_to_five_mistakes(name):
+    assert 3 <= len({about for about, _ in exercises.EXERCISES[name].mistakes}) <= 5
+
+
+@pytest.mark.parametrize("name", exercises.names())
+def test_what_is_said_about_a_mistake_is_short(name):
+    assert all(30 < len(about) <= 160 for about, _ in exercises.EXERCISES[name].mistakes)
 
 
 @pytest.mark.parametrize(("name", "about", "function"), MISTAKES,
@@ -51,6 +58,16 @@ def test_mistake_is_known_whatever_holds_the_numbers(kind, capsys):
     assert "This looks familiar: The box is (y1, x1, y2, x2)" in capsys.readouterr().out
     exercises.check("marked_pixel", _answer("marked_pixel", lambda four: kind([*four[:2], four[3], four[2]])))
     assert "This looks familiar: x comes from the row" in capsys.readouterr().out
+
+
+def test_what_a_function_prints_and_warns_of_is_not_repeated(capsys, recwarn):
+    def speaks(boxes, scores, iou_threshold):
+        print("now I sort")
+        warnings.warn("scores", stacklevel=1)
+        return scores.argsort()[:0]
+
+    exercises.check("nms", speaks)
+    assert capsys.readouterr().out.count("now I sort") == len(recwarn) == 1
 
 
 def test_function_that_raises_or_never_ends_is_not_tried_on_all_cases_again():

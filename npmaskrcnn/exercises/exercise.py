@@ -29,6 +29,8 @@ Wrong answers that many give are in ``mistakes/``; who gives one is told so, in 
     @box_area.mistake("The right edge is exclusive: a width is x2 - x1, without + 1.")
     def _(box):
         return (box[2] - box[0] + 1) * (box[3] - box[1] + 1)
+
+One that comes in several forms gets a name, ``inclusive = box_area.mistake("...")``, and each form, ``@inclusive``.
 '''
 
 import inspect

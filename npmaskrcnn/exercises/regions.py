@@ -80,7 +80,7 @@ def _():
                "where the map is 2.5, halfway from 1 to 4, and 6.5, halfway from 4 to 9",
                feature=ramp ** 2, box=floats(1, 0, 5, 3), size=(1, 2))
     yield case("a ramp downwards, 2x1 bins", "y is the row",
-               feature=np.tile(np.arange(0.0, 40.0, 10.0)[:, None], (1, 6)), box=floats(0, 0.5, 4, 2.5), size=(2, 1))
+               feature=np.tile(np.arange(0.0, 40.0, 10.0)[:, None], (1, 6)), box=floats(0, 0.5, 4.4, 2.5), size=(2, 1))
     yield case("a single cell that is 1 among zeros",
                "a point between four cells takes each of them times the area of the rectangle opposite",
                feature=np.eye(1, 12, 6).reshape(3, 4), box=floats(0.5, 0.2, 2.9, 1.8), size=(2, 2))

@@ -91,11 +91,21 @@ def _areas(box1, box2, more=0):
     return sides, np.prod(box1[2:] - box1[:2] + more), np.prod(box2[2:] - box2[:2] + more)
 
 
-@right.iou.mistake("Each side is one pixel too long. The right and the lower edge are exclusive: a width is x2 - x1, "
-                   "without + 1.")
+one_more = right.iou.mistake(
+    "Sides are one pixel too long. The right and the lower edge are exclusive: a width is x2 - x1, without + 1.")
+
+
+@one_more
 def _(box1, box2):
     sides, area1, area2 = _areas(box1, box2, more=1)
     shared = sides.clip(0).prod()
+    return shared / (area1 + area2 - shared)
+
+
+@one_more       # in the overlap alone
+def _(box1, box2):
+    sides, area1, area2 = _areas(box1, box2)
+    shared = (sides + 1).clip(0).prod()
     return shared / (area1 + area2 - shared)
 
 
@@ -131,8 +141,8 @@ def _(box1, box2):
 # ---- anchors ----
 
 
-def _anchors(x, y, widths, heights):
-    half_w, half_h = np.round(np.divide(widths, 2)), np.round(np.divide(heights, 2))
+def _anchors(x, y, widths, heights, whole=np.round):
+    half_w, half_h = whole(widths / 2), whole(heights / 2)
     return np.stack([x - half_w, y - half_h, x + half_w, y + half_h], axis=1)
 
 
@@ -159,12 +169,20 @@ def _(row, column, stride, size, ratios):
     return _anchors(column * stride, row * stride, np.full(len(ratios), size), size * np.array(ratios))
 
 
-@right.anchors_of_cell.mistake("The sides are not rounded. Half the width and half the height become whole pixels, "
-                               "with `np.round`.")
+no_whole_halves = right.anchors_of_cell.mistake(
+    "Half the width and half the height are not whole pixels. It is the halves that are rounded, with `np.round`.")
+
+
+@no_whole_halves
 def _(row, column, stride, size, ratios):
-    roots = np.sqrt(np.float32(ratios))
-    sides = np.stack([1 / roots, roots] * 2, axis=1) * size * [-0.5, -0.5, 0.5, 0.5]
-    return sides + np.array([column, row, column, row]) * stride
+    roots = np.sqrt(ratios)
+    return _anchors(column * stride, row * stride, size / roots, size * roots, whole=lambda half: half)
+
+
+@no_whole_halves        # but the sides are
+def _(row, column, stride, size, ratios):
+    widths, heights = np.round(size / np.sqrt(ratios)), np.round(size * np.sqrt(ratios))
+    return _anchors(column * stride, row * stride, widths, heights, whole=lambda half: half)
 
 
 # ---- deltas ----
@@ -350,12 +368,22 @@ def _(scores, deltas, proposals, score_threshold, iou_threshold):
     return boxes, labels - 1, scores
 
 
-@right.detections.mistake("Labels count from the first column after the background, so all are one too low. Add 1, "
-                          "also before you take the deltas.")
+one_too_low = right.detections.mistake(
+    "Labels count from the first column after the background, so all are one too low. Add 1, before you take "
+    "deltas or scores with them.")
+
+
+@one_too_low
 def _(scores, deltas, proposals, score_threshold, iou_threshold):
     early = np.roll(deltas, 1, axis=1)
     boxes, labels, scores = right.detections.reference(scores, early, proposals, score_threshold, iou_threshold)
     return boxes, labels - 1, scores
+
+
+@one_too_low
+def _(scores, deltas, proposals, score_threshold, iou_threshold):
+    boxes, labels, found = right.detections.reference(scores, deltas, proposals, score_threshold, iou_threshold)
+    return boxes, labels - 1, found
 
 
 @right.detections.mistake("The deltas are decoded as they are. First divide them by (10, 10, 5, 5), by which they were "
@@ -365,8 +393,8 @@ def _(scores, deltas, proposals, score_threshold, iou_threshold):
     return _kept(candidates, ops.batched_nms(candidates[0], candidates[2], candidates[1], iou_threshold))
 
 
-@right.detections.mistake("Boxes of different classes suppress one another. Suppression is per class: a rider must not "
-                          "drop the horse.")
+@right.detections.mistake("Where boxes overlap, only one class is left. Suppression is per class: a region may be "
+                          "reported for each class above the threshold.")
 def _(scores, deltas, proposals, score_threshold, iou_threshold):
     candidates = _candidates(scores, deltas, proposals, score_threshold)
     return _kept(candidates, ops.nms(candidates[0], candidates[2], iou_threshold))

@@ -20,8 +20,16 @@ def _(x, weight, bias, stride, padding):
     return ops.conv2d(x, weight, bias, stride, 0)
 
 
-@right.conv2d_forward.mistake("Window (i, j) begins at row i and column j. With a stride, it is row i * stride and "
-                              "column j * stride.")
+every_pixel = right.conv2d_forward.mistake(
+    "Window (i, j) begins at row i and column j. With a stride, it is row i * stride and column j * stride.")
+
+
+@every_pixel
+def _(x, weight, bias, stride, padding):
+    return ops.conv2d(x, weight, bias, 1, padding)
+
+
+@every_pixel
 def _(x, weight, bias, stride, padding):
     _, height, width, _ = ops.conv2d(x, weight, bias, stride, padding).shape
     return ops.conv2d(x, weight, bias, 1, padding)[:, :height, :width]

@@ -100,12 +100,23 @@ def _(logits, labels, targets):
     return loss * targets.size, dlogits * targets.size
 
 
-@right.mask_bce.mistake("The masks of all classes take part. A RoI learns on the mask of its own class only; the "
-                        "others get a gradient of 0.")
+all_masks = right.mask_bce.mistake(
+    "The masks of all classes take part. A RoI learns on the mask of its own class only; the others get a gradient "
+    "of 0.")
+
+
+@all_masks
 def _(logits, labels, targets):
     everywhere = np.broadcast_to(targets[..., None], logits.shape)
     loss, cache = ops.binary_cross_entropy_with_logits_forward(logits, everywhere)
     return loss, ops.binary_cross_entropy_with_logits_backward(1.0, cache)
+
+
+@all_masks      # summed over the classes
+def _(logits, labels, targets):
+    everywhere, classes = np.broadcast_to(targets[..., None], logits.shape), logits.shape[3]
+    loss, cache = ops.binary_cross_entropy_with_logits_forward(logits, everywhere)
+    return loss * classes, ops.binary_cross_entropy_with_logits_backward(classes, cache)
 
 
 @right.mask_bce.mistake("The classes compete in a softmax. Each mask asks for itself, inside or not: a sigmoid of its "
@@ -184,11 +195,21 @@ def _(weight, gradient, velocity, lr, momentum, weight_decay):
     return moved - lr * weight_decay * weight, new
 
 
-@right.sgd_step.mistake("The learning rate is in the velocity. As in torch, the velocity holds gradients, and lr comes "
-                        "in when the weight moves.")
+lr_inside = right.sgd_step.mistake(
+    "The learning rate is in the velocity. As in torch, the velocity holds gradients, and lr comes in when the "
+    "weight moves.")
+
+
+@lr_inside
 def _(weight, gradient, velocity, lr, momentum, weight_decay):
     new = momentum * velocity + lr * (gradient + weight_decay * weight)
     return weight - new, new
+
+
+@lr_inside
+def _(weight, gradient, velocity, lr, momentum, weight_decay):
+    new = momentum * velocity - lr * (gradient + weight_decay * weight)
+    return weight + new, new
 
 
 @right.sgd_step.mistake("The gradient enters the velocity only in part, times 1 - momentum. As in torch, it is added "
@@ -254,12 +275,21 @@ def _curve(scores, is_true_positive, num_ground_truth):
     return precision_recall_curve(is_true_positive[order], num_ground_truth)
 
 
-@right.average_precision.mistake("It is the mean of the precisions at the right detections, the area under the jagged "
-                                 "curve. COCO reads a smoothed curve, at 101 recalls.")
+area = right.average_precision.mistake(
+    "It is the area under the curve, taken at your own points. COCO reads the curve at 101 recalls, each time the "
+    "best from there on, and averages.")
+
+
+@area
 def _(scores, is_true_positive, num_ground_truth):
-    precision, _ = _curve(scores, is_true_positive, num_ground_truth)
-    right_ones = is_true_positive[np.argsort(-scores, kind="stable")]
-    return precision[right_ones].sum() / num_ground_truth
+    precision, recall = _curve(scores, is_true_positive, num_ground_truth)
+    return (precision * np.diff(recall, prepend=0)).sum()
+
+
+@area       # of the smoothed curve
+def _(scores, is_true_positive, num_ground_truth):
+    precision, recall = _curve(scores, is_true_positive, num_ground_truth)
+    return (np.maximum.accumulate(precision[::-1])[::-1] * np.diff(recall, prepend=0)).sum()
 
 
 @right.average_precision.mistake("At each recall it is the first precision that reaches it. Take the *best* one at "

@@ -23,8 +23,8 @@ def _(marked):
     return row, column, column, row
 
 
-@right.marked_pixel.mistake("Row and column have changed places, and x and y with them. In `marked[row, column]`, and "
-                            "in what `np.nonzero` gives, the row comes first.")
+@right.marked_pixel.mistake("Row and column have changed places. The row comes first, in `marked[row, column]` and in "
+                            "what `np.nonzero` gives.")
 def _(marked):
     row, column, x, y = right.marked_pixel.reference(marked)
     return column, row, y, x
@@ -64,10 +64,19 @@ def _(boxes, padded, resized, given):
     return right.to_image_frame.reference(boxes, padded, resized[::-1], given[::-1])
 
 
-@right.to_image_frame.mistake("The ratio of the heights serves both axes. Sizes are whole pixels, so the two ratios "
-                              "differ a little: x needs that of the widths.")
+one_ratio = right.to_image_frame.mistake(
+    "One ratio serves both axes. Sizes are whole pixels, so the two differ a little: take that of the widths for "
+    "x, that of the heights for y.")
+
+
+@one_ratio
 def _(boxes, padded, resized, given):
     return boxes * (given[0] / resized[0])
+
+
+@one_ratio
+def _(boxes, padded, resized, given):
+    return boxes * (given[1] / resized[1])
 
 
 @right.to_image_frame.mistake("Half of the padding is subtracted first. The image is not in the middle: all padding "
@@ -92,10 +101,19 @@ def _(layers):
     return 1 + sum(kernel - 1 for kernel, _ in layers)
 
 
-@right.receptive_field.mistake("The kernels are added up whole. One of a kernel's cells is seen already: a layer adds "
-                               "kernel - 1 of its input's cells.")
+whole_kernels = right.receptive_field.mistake(
+    "The kernels are added up whole. One of a kernel's cells is seen already: a layer adds kernel - 1 of its "
+    "input's cells.")
+
+
+@whole_kernels
 def _(layers):
-    return right.receptive_field.reference([(kernel + 1, stride) for kernel, stride in layers]) - 1
+    return right.receptive_field.reference([(kernel + 1, stride) for kernel, stride in layers])
+
+
+@whole_kernels
+def _(layers):
+    return sum(kernel for kernel, _ in layers)
 
 
 @right.receptive_field.mistake("A layer's stride counts for its own kernel already. It is between this layer's "

@@ -12,7 +12,7 @@ from .. import proposals as right
                                "have a fitting proposal.")
 def _(proposals, scores, objects, number, iou_threshold):
     best = np.argsort(-scores, kind="stable")[:number]
-    return (ops.box_iou(proposals[best], objects).max(axis=1) >= iou_threshold).mean()
+    return (ops.box_iou(proposals[best], objects).max(axis=1) >= iou_threshold).sum() / max(len(best), 1)
 
 
 @right.proposal_recall.mistake("Fitting proposals are counted, and divided by the number of objects. An object that "

@@ -89,10 +89,19 @@ def _(feature, box, size):
     return right.roi_align_forward.reference(feature, box - 0.5, size)
 
 
-@right.roi_align_forward.mistake("Each point reads the cell that it is in. Between cells it takes its four neighbors, "
-                                 "each the more the nearer it is.")
+one_cell = right.roi_align_forward.mistake(
+    "Each point reads one cell alone. Between cells it takes its four neighbors, each the more the nearer it is.")
+
+
+@one_cell
 def _(feature, box, size):
     rows, columns = (points.astype(int) for points in _points(box, size, feature.shape))
+    return _mean_of(feature[np.ix_(rows, columns)], size)
+
+
+@one_cell
+def _(feature, box, size):
+    rows, columns = (np.round(points).astype(int) for points in _points(box, size, feature.shape))
     return _mean_of(feature[np.ix_(rows, columns)], size)
 
 
