@@ -52,8 +52,8 @@ def _(boxes, padded, resized, given):
     return right.to_image_frame.reference(boxes, padded, padded, given)
 
 
-@right.to_image_frame.mistake("The boxes go the other way, from the given image to the network. On the way back they "
-                              "are multiplied by given / resized.")
+@right.to_image_frame.mistake("The ratios are upside down. They take boxes of the given image to the network's input; "
+                              "you want to come back.")
 def _(boxes, padded, resized, given):
     return right.to_image_frame.reference(boxes, padded, given, resized)
 
