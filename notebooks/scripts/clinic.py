@@ -1,6 +1,6 @@
 """Train the clinic's patients, each with its fault, and the healthy one: the stored runs of `npmaskrcnn.clinic`.
 
-    OPENBLAS_NUM_THREADS=1 python notebooks/scripts/clinic.py               # all: about half an hour on one core
+    OPENBLAS_NUM_THREADS=1 python notebooks/scripts/clinic.py               # all: 12 minutes on one core
     python notebooks/scripts/clinic.py --only anna healthy                  # some of them
 
 All are the same training but for their faults: version 2 of the tiny model, the recipe of ``npmaskrcnn train shapes``
