@@ -770,7 +770,9 @@ def test_clinic_shows_a_patient_and_tells_the_diagnosis_only_when_asked(capsys, 
     assert PATIENTS["emma"].complaint in out and "hint 2 of 4" in out and "hint 3" not in out
     assert PATIENTS["emma"].diagnosis not in out
     with Image.open(tmp_path / "new" / "emma.png") as picture:
-        assert picture.size == (1100, 660)
+        assert picture.size == (1100, 960)
+    assert "shipped.trained_tiny().trace(image, target, 0)" in out
+    assert "trained_tiny" not in run(capsys, "clinic", "clara", "--hints", 1, "--out", tmp_path)[1]     # shows nothing
     code, out, _ = run(capsys, "clinic", "emma", "--diagnosis", "--out", tmp_path)
     assert code == 0 and PATIENTS["emma"].diagnosis in out and PATIENTS["emma"].cure in out
 

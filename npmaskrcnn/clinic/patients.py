@@ -1,8 +1,9 @@
 """The patients of the clinic: what the owners complain of, what was found, in which order one would look, and the cure.
 
 The findings are hints. Their numbers are not written here: each is a text with places for those of the stored runs,
-`ill` and `well`, which are filled in when a patient is called. What the words around them say holds of those runs, each
-of which was made once; another seed has other numbers.
+`ill` and `well`, which are filled in when a patient is called. Where a hint names arrays of a trace, the numbers beside
+them are of a trace of the picture by the patient's own weights, at the end of its training; the weights are not stored.
+What the words around them say holds of those runs, each of which was made once; another seed has other numbers.
 """
 
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from ..datasets import ShapesDataset
 from . import faults
 
 CLASS_NAMES = list(ShapesDataset(1).class_names)
+ONLY_IN_TRAINING = "learning rate", "second gradients", "mirrored masks"    # stages that a trace does not go through
 
 
 class Case(NamedTuple):
@@ -39,7 +41,7 @@ PATIENTS = {
          "({well.end[loss_mask]:.2f}). At the first step the mask loss is {ill.first[loss_mask]:.2f} already "
          "({well.first[loss_mask]:.2f}), while the others begin alike: what differs was there before anything was "
          "learned.",
-         "Only what it is told is left. In `trace(image, target).training`, hold `gt_boxes` against the extents of "
+         "Only what it is told is left. In its trace of the picture, hold `training.gt_boxes` against the extents of "
          "the masks: their mean IoU is {ill.readings[gt_iou]:.2f}, and it should be {well.readings[gt_iou]:.2f}. "
          "Which corner of the picture do they lie in?",
          "The test is one of the data, not of the model: draw `gt_boxes` over the image, for pictures that are not "
@@ -65,12 +67,13 @@ PATIENTS = {
         "I was in a hurry. It learned something at once, faster than any other, and then nothing more.",
         faults.rate_too_high, "learning rate",
         "The learning rate is too high, tenfold, and has neither warm-up nor decay.",
-        ("Curves, of the first rows already: at step 1 a step changes {ill.first[update_ratio_body]:.3f} of the "
-         "body's weights; the healthy one changes {well.first[update_ratio_body]:.5f}. A thousandth is usual.",
+        ("Curves: how much of the body's weights a step changes. At step 30, where the healthy one changes most "
+         "({well.log[update_ratio_body][3]:.3f}), it is {ill.log[update_ratio_body][3]:.3f}, and never less than the "
+         "healthy one's. And it begins with its largest, {ill.first[update_ratio_body]:.2f}, where the healthy one "
+         "begins with next to nothing.",
          "Losses: they do not explode. The objectness falls sooner than the healthy one's; but the class loss stays"
-         " at {ill.end[loss_classifier]:.2f} ({well.end[loss_classifier]:.2f}), the mask loss at "
-         "{ill.end[loss_mask]:.2f} ({well.end[loss_mask]:.2f}), and the RPN's box loss is "
-         "{ill.end[loss_rpn_box_reg]:.3f} ({well.end[loss_rpn_box_reg]:.3f}).",
+         " at {ill.end[loss_classifier]:.2f} ({well.end[loss_classifier]:.2f}), and the mask loss at "
+         "{ill.end[loss_mask]:.2f} ({well.end[loss_mask]:.2f}).",
          "Gradients: their norm falls to {ill.end[grad_norm]:.1f} (healthy: {well.end[grad_norm]:.1f}). The weights"
          " have been pushed so far that the gradients have grown small; this is no calm of a training that is done.",
          "Nothing is found at the end ({ill.readings[found]:.0f} objects), box AP {ill.ap[bbox_AP]:.3f}. The column "
@@ -90,26 +93,28 @@ PATIENTS = {
          "({well.end[loss_classifier]:.2f}).",
          "AP disagrees: box AP {ill.ap[bbox_AP]:.3f} against {well.ap[bbox_AP]:.3f}, mask AP "
          "{ill.ap[segm_AP]:.3f} against {well.ap[segm_AP]:.3f}.",
-         "So which questions was it asked? `trace(image, target).training.rois`: the heads learn from "
+         "So which questions was it asked? `training.rois` of its trace of the picture: the heads learn from "
          "{ill.readings[sampled_rois]:.0f} regions of the picture, {ill.readings[positive_rois]:.0f} of them objects; "
          "in the healthy one from {well.readings[sampled_rois]:.0f}, {well.readings[positive_rois]:.0f} of them "
          "objects.",
-         "One stage before: `trace.proposals` has {ill.readings[proposals]:.0f} rows (healthy: "
+         "One stage before: `proposals` of the same trace has {ill.readings[proposals]:.0f} rows (healthy: "
          "{well.readings[proposals]:.0f}), with a best IoU of {ill.readings[proposal_iou]:.2f} "
-         "({well.readings[proposal_iou]:.2f}). Look at the smallest of `trace.proposal_scores`, in several pictures."),
+         "({well.readings[proposal_iou]:.2f}). Look at the smallest of `proposal_scores`, in several pictures."),
         "Leave `rpn_score_thresh` at 0: proposals are ranked, not judged."),
     "emma": Case(
         "Boxes and names are right. The outlines are not, though their loss fell as it should.",
         faults.masks_of_the_class_before, "found masks",
-        "The mask that is read is not of the object's class but of the channel before it, which was not taught what"
-        " to say about this object.",
+        "The mask that is read is not of the object's class but of the channel before it. For squares that is the "
+        "circles' channel, for triangles the squares': these draw what lies in the middle, if not as well. For circles "
+        "it is the background's, which was taught nothing.",
         ("Curves: identical to the healthy ones, to the last digit ({ill.end[loss_mask]:.4f} and "
          "{well.end[loss_mask]:.4f} of the mask loss). The training is in order, so the fault comes after it.",
          "AP: boxes {ill.ap[bbox_AP]:.3f} ({well.ap[bbox_AP]:.3f}), masks {ill.ap[segm_AP]:.3f} "
          "({well.ap[segm_AP]:.3f}). Between the two stand two steps only: choosing a mask, and pasting it.",
          "Pictures: of each object the mask overlaps the true one by {ill.readings[mask_iou]:.2f} "
-         "({well.readings[mask_iou]:.2f}). Pasting would shift or stretch it; do these look shifted?",
-         "`trace.mask_logits` is (D, 28, 28, K): draw all K of one detection (`plots.class_masks`), and see which "
+         "({well.readings[mask_iou]:.2f}). Pasting would shift or stretch it; do these look shifted? Square and "
+         "triangle are nearly right, and the circles fill their boxes. What is special about the circles' label?",
+         "`mask_logits` of a trace is (D, 28, 28, K): draw all K of one detection (`plots.class_masks`), and see which "
          "of them was taken. The same weights in healthy hands have mask AP {ill.readings[outside_segm_AP]:.3f}."),
         "Index masks with the label itself: background has a mask of its own, number 0, which nobody uses."),
     "felix": Case(
@@ -162,7 +167,7 @@ PATIENTS = {
          "At step 1, before anything was learned, the mask loss is {ill.first[loss_mask]:.2f} "
          "({well.first[loss_mask]:.2f}) and all other losses are equal. So what the masks are asked for is another "
          "thing.",
-         "`trace(image, target)` shows nothing: `mask_targets` are right. What is between the dataset and the "
+         "A trace shows nothing: its `mask_targets` are right. What is between the dataset and the "
          "model in training only? Draw a few items as the trainer shows them, more than one, with their masks."),
         "Mirror image, boxes and masks together; test that a mirrored target's boxes are the extents of its masks."),
     "iris": Case(
@@ -170,15 +175,16 @@ PATIENTS = {
         faults.labels_from_zero, "told labels",
         "Its labels begin with 0, which is the background: to the model circles are background, squares class 1, "
         "triangles class 2.",
-        ("Pictures: {ill.readings[found]:.0f} objects are found at the end, {well.readings[found]:.0f} by the "
-         "healthy one. Which are missing? They have one thing in common. And the names of the others are wrong.",
+        ("Pictures: two of {well.readings[found]:.0f} objects are found at the end, and a third detection, hardly "
+         "sure, lies on a part of another and much beside it. What do the two that are missing have in common? And the "
+         "names of those that are found are wrong.",
          "AP of boxes, class by class: circle {ill.readings[AP_circle]:.3f} ({well.readings[AP_circle]:.3f}), square "
          "{ill.readings[AP_square]:.3f} ({well.readings[AP_square]:.3f}), triangle {ill.readings[AP_triangle]:.3f} "
          "({well.readings[AP_triangle]:.3f}).",
          "Curves: class and box loss are lower than the healthy ones ({ill.end[loss_classifier]:.2f} and "
          "{well.end[loss_classifier]:.2f}; {ill.end[loss_box_reg]:.2f} and {well.end[loss_box_reg]:.2f}): there is "
          "one class less to tell, and fewer boxes to refine.",
-         "`trace(image, target).training`: `gt_labels`, and beside it `roi_labels`, where 0 has a meaning of its "
+         "`training` of a trace: `gt_labels`, and beside it `roi_labels`, where 0 has a meaning of its "
          "own. What is the smallest label that an object can have?"),
         "Count classes from 1. `Target` refuses label 0; do not go around it."),
     "jonas": Case(
@@ -191,14 +197,15 @@ PATIENTS = {
          "of circles, {ill.readings[AP_square]:.2f} of squares, {ill.readings[AP_triangle]:.2f} of triangles. These "
          "two are also the smallest, and the farthest to the left. Size, or *where* they are? One picture cannot tell.",
          "Curves: the RPN's box loss is {ill.end[loss_rpn_box_reg]:.3f} (healthy: "
-         "{well.end[loss_rpn_box_reg]:.3f}), and was twice as high at step 1 ({ill.first[loss_rpn_box_reg]:.3f} and"
-         " {well.first[loss_rpn_box_reg]:.3f}). The heads' class and box losses are lower: they get fewer objects "
-         "to see.",
-         "`trace`: the best proposal of each object has a mean IoU of {ill.readings[proposal_iou]:.2f} "
+         "{well.end[loss_rpn_box_reg]:.3f}), twice the healthy one's, as it was at step 1 already "
+         "({ill.first[loss_rpn_box_reg]:.3f} and {well.first[loss_rpn_box_reg]:.3f}). The heads' class and box losses "
+         "are lower: they get fewer objects to see.",
+         "Its trace of the picture: the best proposals of the objects have a mean IoU of "
+         "{ill.readings[proposal_iou]:.2f} "
          "({well.readings[proposal_iou]:.2f}); only {ill.readings[positive_rois]:.0f} of "
          "{ill.readings[sampled_rois]:.0f} regions are objects ({well.readings[positive_rois]:.0f}). It is the RPN,"
          " or what it stands on.",
-         "Draw `trace.anchors` of one level over the image, or take the least and the largest of their centers. "
+         "Draw `anchors` of a trace, of one level, over the image, or take the least and the largest of their centers. "
          "They should begin at 0 and end one stride before the image's side (at 124 of 128 on the finest level)."),
         "Anchors begin at the image's corner: position times stride, and nothing added."),
 }

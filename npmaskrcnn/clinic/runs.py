@@ -16,7 +16,7 @@ from ..files import read_json
 from ..shipped import data_file
 from ..structures import Detections
 
-PICTURE_SEED, PICTURE = 95, 43      # four objects, one in each corner, of all three classes
+PICTURE_SEED, PICTURE = 95, 43      # four objects of all three classes, the center of one in each quarter
 SHOWN_SCORE, MOST_SHOWN = 0.5, 12   # of what was found, so much is stored
 LAST = 5                            # rows of the log, fifty steps, over which a loss at the end is a mean
 
@@ -36,7 +36,7 @@ class Run:
     ap : dict of str to float
         ``bbox_AP``, ``segm_AP75`` and so on, on test images, predicted as the patient predicts.
     readings : dict of str to float
-        Other numbers, taken at the end; see ``notebooks/scripts/clinic.py``.
+        Other numbers, taken at the end, some of them of a trace of the picture; see ``notebooks/scripts/clinic.py``.
     settings : dict
         Steps, images a step, seed, test images.
     """

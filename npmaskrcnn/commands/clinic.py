@@ -2,25 +2,27 @@
 
 Without NAME it lists the patients and what their owners complain of. With NAME it shows one: the complaint, numbers
 beside those of a healthy training, and a figure, NAME.png, with the losses, a picture at three moments and average
-precision. --hints N gives the first N hints, in the order in which one would look; --diagnosis says what it is.
+precision. --hints N gives the first N hints, in the order in which one would look, with numbers of the stored training;
+--diagnosis says what it is.
 
 example: npmaskrcnn clinic anna --hints 1
 """
 
 from ..clinic import PATIENTS, patient
-from ..clinic.patients import CLASS_NAMES
+from ..clinic.patients import CLASS_NAMES, ONLY_IN_TRAINING
 from ..files import make_folder
 from ..judge import judge_number
 from ..network import LOSS_NAMES
 from .common import add_out
 
-FIGURES = ("bbox_AP", "segm_AP")
+SOURCE = "\n(numbers in hints: of the stored training, its log, and a trace of the picture by its weights at the end)"
 LOOK = """
-to look for yourself, in Python and without a training:
+to see the fault at work, in Python and without a training. The weights are those of the shipped model, which is healthy
+and not the patient's: so you will see what the fault does, and other numbers than in the hints.
   from npmaskrcnn import clinic, shipped
   image, target = clinic.the_picture()
   with clinic.infect("{name}"):
-      trace = shipped.trained_tiny().trace(image, target, 0)"""
+      trace = shipped.trained_tiny().trace(image, target, 0)      # 0: the seed of the samples"""
 
 
 def add_arguments(parser):
@@ -44,15 +46,19 @@ def run(options):
 
 def _show(ill, path, options):
     from ..plots import save_figure
+    from ..plots.case import APS, CURVES
 
-    print(f"{ill}\n\n{'at the end':<20}{ill.name:>9}{'healthy':>9}")
-    ends = [(name, ill.run.end[name], ill.healthy.end[name]) for name in LOSS_NAMES]
-    ends += [(name.replace("_", " "), ill.run.ap[name], ill.healthy.ap[name]) for name in FIGURES]
-    for name, own, healthy in ends:
-        print(f"{name:<20}{own:9.3f}{healthy:9.3f}")
+    print(f"{ill}\n\n{'at the end':<40}{ill.name:>9}{'healthy':>9}")
+    ends = [(f"{title:<22}{name}", ill.run.end[name], ill.healthy.end[name]) for name, title in CURVES.items()
+            if name in LOSS_NAMES]
+    ends += [(title, ill.run.ap[name], ill.healthy.ap[name]) for name, title in APS.items()]
+    for title, own, healthy in ends:
+        print(f"{title:<40}{own:9.3f}{healthy:9.3f}")
+    if options.hints:
+        print(SOURCE)
     for number in range(min(options.hints, len(ill.hints))):
         print(f"\nhint {number + 1} of {len(ill.hints)}: {ill.next_hint()}")
-    if options.hints:
+    if options.hints and ill.stage not in ONLY_IN_TRAINING:
         print(LOOK.format(name=ill.name))
     if options.diagnosis:
         print(f"\ndiagnosis: {ill.diagnosis} ({ill.stage})\ncure: {ill.cure}")
