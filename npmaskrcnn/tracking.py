@@ -36,7 +36,9 @@ from .structures import MaskSequence
 from .words import count
 
 MASK_THRESHOLD = 0.5    # of a predicted probability, as everywhere
-STEADINESS = 0.5        # part of the old velocity in the new one: the box of an object that is being hidden shrinks
+# Part of the old velocity in the new one, which is the way of the box's center: while an object is being hidden its box
+# shrinks, and so the center goes another way than the object.
+STEADINESS = 0.5
 
 
 @dataclass(eq=False, repr=False)

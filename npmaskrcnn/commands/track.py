@@ -115,7 +115,8 @@ def _report(tracker, film, folder, frames, model, options):
     if film is not None:
         figures = measure_tracks(tracks, [film.target(i) for i in range(done)], film.identities[:done])
         print(f"{count(figures.switches, 'identity switch')}; of {count(figures.num_objects, 'object')} in all frames "
-              f"{figures.misses} missed, {figures.false_alarms} false alarms; MOTA {figures.MOTA:.3f}")
+              f"{figures.misses} missed, {figures.false_alarms} false alarms; "
+              f"MOTA (1 minus all these errors per object) {figures.MOTA:.3f}")
     progress = ProgressLine("drawing", done)
 
     def drawn():

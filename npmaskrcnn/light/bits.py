@@ -5,9 +5,9 @@ the file: NumPy's arithmetic with such numbers is slow, so the model goes on in 
 of eight bits in their place (`nn.quantized`). For inputs, it has to know how large they become: it lets the model look
 at a few images and listens (`nn.listening`).
 
-On a processor with products of int8 (most since about 2019: VNNI, dot products of ARM, tensor cores) such a model can
-be two to four times as quick, because a register holds four times as many numbers and a quarter of the bytes are
-fetched. NumPy has no such product. Here the bytes are saved, and with inputs of int8 time is lost.
+On a processor with products of int8 (VNNI, dot products of ARM, tensor cores) such a model can be quicker, because a
+register holds four times as many numbers and a quarter of the bytes are fetched; by how much was not measured here,
+for NumPy has no such product. Here the bytes are saved, and with inputs of int8 time is lost.
 """
 
 import numpy as np

@@ -10,8 +10,9 @@ stay.
 **Computed in integers.** With inputs of eight bits the products are exact. NumPy has no product of int8, but a float
 holds every whole number up to 2**24 (float32), or 2**53 (float64), and sums and products of them are exact as long as
 no sum exceeds that. No partial sum exceeds ``127 * sum of |q|`` over a channel's weights; where this is below 2**24
-the product is made in float32, else in float64. Winograd's fractions are no whole numbers, so that convolutions are
-done as their definition says. With weights of eight bits alone, they are turned back into float32 when they are
+the product is made in float32, else in float64. Winograd's way to a 3x3 convolution, which saves multiplications by
+sums beforehand (`fast.winograd`), has fractions in these sums, so that convolutions are done as their definition says.
+With weights of eight bits alone, they are turned back into float32 when they are
 needed, and the rest is as ever.
 
 A quantized model predicts and does not learn. Source: Jacob et al. 2018, "Quantization and training of neural networks
@@ -52,7 +53,7 @@ def exact_dtype(q):
     >>> exact_dtype(np.full((1040, 2), 127, np.int8)), exact_dtype(np.full((1041, 2), 127, np.int8))
     (dtype('float32'), dtype('float64'))
     """
-    if q.size // max(q.shape[-1], 1) * 128 * MOST_STEPS < 2**24:     # without looking at them
+    if q.size // max(q.shape[-1], 1) * 128 * MOST_STEPS < 2**24:     # without looking at them: no int8 is beyond 128
         return np.dtype(np.float32)
     largest = MOST_STEPS * int(np.abs(q.astype(np.int32)).reshape(-1, q.shape[-1]).sum(axis=0).max(initial=0))
     return next(dtype for dtype, limit in LARGEST_WHOLE.items() if largest <= limit)

@@ -33,9 +33,9 @@ from .detector import Detector
 from .prototypes import assemble, inside_boxes, mask_loss_backward, mask_loss_forward, mask_sample, shrink_masks
 
 SMOOTH_L1_BETA = 1
-NEGATIVES, FEWEST_NEGATIVES = 3, 12     # for each positive anchor; in an image, which may have no object
-MASKS_PER_IMAGE = 32                    # of which a step learns, so that a large object does not drown the others
-CANDIDATES = 200                        # anchors of an image that NMS looks at
+NEGATIVES, FEWEST_NEGATIVES = 3, 12     # anchors of background in the class loss: for each positive one; in any image
+MASKS_PER_IMAGE = 32                    # positive anchors of an image, drawn at random, whose masks a step learns from
+CANDIDATES = 200                        # of an image's anchors, the surest, which go into non-maximum suppression
 
 
 class DenseHead(nn.Module):
@@ -113,7 +113,7 @@ def choose_anchors(matches, class_logits, negatives=NEGATIVES, fewest=FEWEST_NEG
     matches : (T,) int ndarray
         Of `match_boxes`.
     class_logits : (T, K) ndarray
-        The surer an anchor is that its background is an object, the harder it is.
+        An anchor of background is the harder, the less its logits say so (the larger its cross-entropy with class 0).
     negatives : int
         For each positive.
     fewest : int
@@ -268,7 +268,7 @@ class OneStage(Detector):
         """Choose the detections of one image, as the box head of Mask R-CNN does it, with anchors for proposals."""
         logits = trunk.class_logits[i]
         rows = top_k_indices(ops.softmax(logits)[:, 1:].max(axis=1), CANDIDATES)
-        deltas = np.broadcast_to(trunk.deltas[i][rows, None], (len(rows), self.num_classes, 4))     # all classes' own
+        deltas = np.broadcast_to(trunk.deltas[i][rows, None], (len(rows), self.num_classes, 4))   # one for all classes
         found = select_detections(logits[rows], deltas, trunk.anchors[rows], image_size, self.config.bbox_reg_weights,
                                   score_threshold, iou_threshold, self.config.box_detections_per_img)
         keep = found.keep

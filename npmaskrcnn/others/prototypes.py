@@ -7,7 +7,8 @@ map can be taken away), through a sigmoid, and cropped to the object's box. All 
 of matrices (in the loss; an answer's are mixed one at a time, to save memory). Nobody tells the prototypes what to be;
 learning finds maps that serve all objects. In the paper (Fig. 5) some tell left from right, and some trace edges.
 
-The crop is what tells two objects of one kind apart, as long as the boxes do. Source: Bolya et al. 2019 (YOLACT), 3.1
+Two objects of one kind are told apart by their coefficients, if there are such maps, and by the crop, as far as their
+boxes keep apart; which does more was not measured here. Source: Bolya et al. 2019 (YOLACT), 3.1
 and 3.2. Legend: N images, (h, w) the size of the prototypes, k their number, Q objects whose masks are wanted.
 """
 

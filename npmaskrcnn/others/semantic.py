@@ -8,7 +8,9 @@ together are taken for one object.
 
 That is all that is needed where objects of one class keep apart, or where nobody asks for objects (road, sky, tissue);
 and the outline is as fine as the map. Where two objects of a class touch they become one, and an object that another
-one cuts in two becomes two: no learning helps, because the question was never asked.
+one cuts in two becomes two, because the question was never asked: on the toy shapes a fifth of the objects were merged
+with another (notebooks/results/others.md). A network can learn to leave a seam between those that touch, if the loss
+weighs the seams (U-Net, section 3); this one does not.
 
 Sources: Long et al. 2015 (fully convolutional networks); Ronneberger et al. 2015 (U-Net); the head on a pyramid is that
 of Kirillov et al. 2019 (Panoptic FPN, 3.1), simplified: each level is enlarged in one go, and summed, before the
@@ -48,8 +50,8 @@ class SemanticHead(nn.Module):
         self.conv = nn.Sequential(*[
             nn.ConvNormReLU(nn.Conv2d(channels, channels, 3, padding=1, bias=False, rng=rng), norm(channels))
             for _ in range(depth)])
-        # Unit gain, not the usual tiny numbers: with weights of spread .01 a training of 500 steps learned to tell
-        # objects from background and nothing else. Of three classes it then knew as much as chance does.
+        # Unit gain, not the tiny numbers that a last layer often begins with: the gradient of all that lies before is
+        # multiplied by these weights.
         self.cls_logits = nn.Conv2d(channels, num_classes, 1, init=nn.init.kaiming_uniform, rng=rng)
 
     def forward(self, features, notes):

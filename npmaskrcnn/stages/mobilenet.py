@@ -43,8 +43,8 @@ MOBILENET_V3_LARGE = [
 def stages_of_inverted_blocks(blocks, widths):
     """Make the rows of a small body: so many blocks and so many channels a stage, each of which halves the map.
 
-    The first stage looks at nothing wide: at its size, expanding would cost most. The later ones expand threefold and
-    weigh their channels; hardswish comes in the last two, where maps are small, as in the paper.
+    The first stage has kernels of 3x3 and does not expand: at its size that would cost most. The later ones have 5x5,
+    expand threefold and weigh their channels; hardswish comes from the third on, where maps are small, as in the paper.
 
     Returns
     -------
