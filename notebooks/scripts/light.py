@@ -118,16 +118,16 @@ def make(name, seed, settings, recipe, full, test_set):
 
 def table(rows):
     """Return the measurements as a table in Markdown."""
-    lines = ["| model | kept | steps | box AP | mask AP | kB | 10^6 multiply-adds | ms | of full's |",
-             "|---|---|---|---|---|---|---|---|---|"]
+    lines = ["| model | kept | steps | box AP | mask AP | kB | 10^6 multiply-adds | time, of full's |",
+             "|---|---|---|---|---|---|---|---|"]
     for row in rows:
         lines.append(f"| {row['kind']} | {row['kept']:g} | {row['steps'] or ''} | {row['bbox_AP']:.3f} | "
                      f"{row['segm_AP']:.3f} | {row['bytes'] / 1e3:,.0f} | {row['million_multiply_adds']:.0f} | "
-                     f"{row['milliseconds']:.1f} | {row['milliseconds'] / row['milliseconds_full']:.2f} |")
+                     f"{row['milliseconds'] / row['milliseconds_full']:.2f} |")
     images = rows[0]["settings"]["test_images"]
     return "\n".join([*lines, "", f"Each once, measured on {images} images that no training sees; steps of four "
-                      "images. Bytes are those of the uncompressed file, milliseconds those of one image with one "
-                      "thread; the last column is the ratio to the full model, which predicted in turn."]) + "\n"
+                      "images. Bytes are those of the uncompressed file; the time is that of one image with one "
+                      "thread, as a ratio to the full model's, which predicted in turn."]) + "\n"
 
 
 def gathered(names, folder):

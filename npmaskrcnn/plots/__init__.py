@@ -12,7 +12,7 @@ function              takes                      what one sees
 `provenance`          trace, detection           one detection followed back to the cell it was born on
 `instances`           image, Detections, ...     an image with masks, boxes, labels and scores, or its truth
 `gallery`             images, detections, ...    many of them in a grid, found and there
-`side_by_side`        images, answers by name    every object in a color of its own, as each source has it
+`side_by_side`        images, answers by name    which pixel is whose, as each source has it
 `features`            trace                      C2..C5 and P2..P6 in false colors
 `anchors`             image, anchors, grids      the grid of each level and the anchors of one cell
 `matches`             image, anchors, matches    positive, ignored and negative anchors

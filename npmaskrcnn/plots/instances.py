@@ -124,16 +124,17 @@ def gallery(images, detections=None, targets=None, class_names=None, min_score=0
 
 @styled
 def side_by_side(images, answers, min_score=0.5, size=2.2, titles=None):
-    """Draw images, a row each, and beside each what several sources say, with every object in a color of its own.
+    """Draw images, a row each, and beside each what several sources say, colored by the objects of the first.
 
     Where all objects are of one class and touch each other, it matters which pixel is whose, and not of what class.
+    There are eighteen colors; in an image of more objects they come round again.
 
     Parameters
     ----------
     images : list of (H, W, 3) arrays
     answers : dict of str to list
         For each source by its name a list of Detections or Targets with masks, one for each image. An object has the
-        color of that of the first source which it covers most.
+        color of that of the first source which it covers most: two that share a color are parts of one.
     min_score : float
         Detections that score less are not drawn and not counted.
     size : float
@@ -167,8 +168,8 @@ def side_by_side(images, answers, min_score=0.5, size=2.2, titles=None):
             ax.set_title(f"{name}: {len(one)}")
     if not len(images):
         say_nothing(axes[0, 0], "no image")
-    figure.set_label(f"{count(len(images), 'image')} in rows, and beside each, every object in a color of its own: "
-                     f"{', '.join(answers) or 'nothing'}.".capitalize())
+    figure.set_label(f"{count(len(images), 'image').capitalize()} in rows, and beside each, objects in the colors of "
+                     f"those of the first that they cover: {', '.join(answers) or 'nothing'}.")
     return figure
 
 

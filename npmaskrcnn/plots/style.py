@@ -30,9 +30,10 @@ from ..words import printable
 CLASS_COLORS = ("#E69F00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 BACKGROUND_COLOR = "#8C8C8C"
 # Tracks of a film by their number: from Kelly (1965), "Twenty-two colors of maximum contrast", the lively ones, in his
-# order, in which each stands out from those before. They come round again; the number tells who is who.
+# order, in which each stands out from those before; and eight for crowds. They come round again; in a film the number
+# tells who is who.
 TRACK_COLORS = ("#FFB300", "#803E75", "#FF6800", "#A6BDD7", "#C10020", "#007D34", "#F6768E", "#00538A", "#93AA00",
-                "#7F180D")
+                "#7F180D", "#00B5AD", "#5B3FD6", "#E6E600", "#593315", "#D63FD6", "#CEA262", "#1A1A5E", "#7CFC7C")
 POSITIVE, NEGATIVE, IGNORED = "#009E73", "#D55E00", "#5A5A5A"
 GROUND_TRUTH = "#111111"
 LEVEL_COLORS = ("#5B1A8B", "#2F6FD0", "#1FA187", "#6CC04A", "#F0B400")   # P2, P3, P4, P5, P6

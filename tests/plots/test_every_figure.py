@@ -42,7 +42,8 @@ def measured_models():
     return [{"kind": kind, "kept": kept, "steps": steps, "segm_AP": kept * (0.8 if steps else 0.5),
              "milliseconds": 9 * kept, "milliseconds_full": 9, "bytes": int(4e6 * kept)}
             for steps in (0, 600) for kept in (0.25, 0.5)
-            for kind in ("full", "weights set to zero", "channels taken out", "float16", "int8 weights")]
+            for kind in ("full", "full, trained on", "weights set to zero", "channels taken out", "float16",
+                         "int8 weights")]
 
 
 def grid_sizes(trace):
