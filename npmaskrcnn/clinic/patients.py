@@ -68,8 +68,8 @@ PATIENTS = {
         faults.rate_too_high, "learning rate",
         "The learning rate is too high, tenfold, and has neither warm-up nor decay.",
         ("Curves: how much of the body's weights a step changes. At step 30, where the healthy one changes most "
-         "({well.log[update_ratio_body][3]:.3f}), it is {ill.log[update_ratio_body][3]:.3f}, and never less than the "
-         "healthy one's. And it begins with its largest, {ill.first[update_ratio_body]:.2f}, where the healthy one "
+         "({well.log[update_ratio_body][3]:.3f}), it is {ill.log[update_ratio_body][3]:.3f} here, and it is more at "
+         "every other. And it begins with its largest, {ill.first[update_ratio_body]:.2f}, where the healthy one "
          "begins with next to nothing.",
          "Losses: they do not explode. The objectness falls sooner than the healthy one's; but the class loss stays"
          " at {ill.end[loss_classifier]:.2f} ({well.end[loss_classifier]:.2f}), and the mask loss at "

@@ -36,8 +36,9 @@ def light_models(rows):
                 own = sorted((row["kept"], value(row), row["segm_AP"]) for row in rows
                              if row["kind"] == kind and (row["steps"] > 0) == trained)
                 ax.plot([x for _, x, _ in own], [max(ap, LOWEST) for *_, ap in own], color=color, marker="o",
-                        markersize=4, markerfacecolor=color if trained else "white", clip_on=not own,
+                        markersize=4, markerfacecolor=color if trained else "white",
                         linestyle="solid" if trained else "dotted",
+                        clip_on=not own,        # an empty line that is not clipped would have no place
                         label=f"{kind}{', trained on' if trained else ''}")
         for row in rows:
             if row["kind"] in SINGLE and ax is not axes[0]:
