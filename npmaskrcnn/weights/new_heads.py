@@ -5,15 +5,17 @@ last layers are about the classes that it was trained for. So one who has few pi
 those last layers anew for other classes, and trains from there (transfer learning; Girshick et al. 2014, 3).
 """
 
-
 from .. import models
 from ..errors import InputError
 from ..judge import judge_known
 from ..light.pruning import judge_trainable
 from .model_files import load
+from .rebuild import HOMES
 
+# Mask R-CNN's three, that of a variant with masks from linear layers, and that of the models in `others`
 CLASS_LAYERS = ("roi_heads.box_predictor.cls_score", "roi_heads.box_predictor.bbox_pred",
-                "roi_heads.mask_predictor.mask_fcn_logits")
+                "roi_heads.mask_predictor.mask_fcn_logits", "roi_heads.mask_predictor.mask_fc_logits",
+                "head.cls_logits")
 
 
 def load_with_new_heads(path, num_classes, rng=None, **config):
@@ -32,7 +34,7 @@ def load_with_new_heads(path, num_classes, rng=None, **config):
 
     Returns
     -------
-    model : MaskRCNN
+    model : MaskRCNN, or what else the file's is
         Without class names: a training gives it the dataset's.
 
     Raises
@@ -46,7 +48,7 @@ def load_with_new_heads(path, num_classes, rng=None, **config):
     builder, settings = stored.architecture["builder"], stored.architecture["config"]
     judge_known(config, settings, f"option of {builder}")
     options = {**settings, **models.with_room(builder, config)}
-    model = getattr(models, builder)(num_classes=num_classes, rng=rng, **options)
+    model = getattr(HOMES[builder], builder)(num_classes=num_classes, rng=rng, **options)
     kept = {key: array for key, array in stored.state_dict().items() if not key.startswith(CLASS_LAYERS)}
     report = model.load_state_dict(kept, strict=False)
     if (report.wrong_shape or report.unexpected

@@ -8,6 +8,8 @@ import pytest
 
 from npmaskrcnn import models
 from npmaskrcnn.errors import InputError, InputWarning
+from npmaskrcnn.others import one_stage_tiny, semantic_tiny
+from npmaskrcnn.variants import maskrcnn_variant
 from npmaskrcnn.weights import (
     CLASS_LAYERS,
     export,
@@ -311,10 +313,23 @@ def test_new_heads_keep_everything_but_the_layers_that_name_classes(tmp_path, mo
     assert twin.config.box_score_thresh == 0.25 and twin.architecture["num_classes"] == 6
     old, new = model.state_dict(), twin.state_dict()
     differ = [key for key in new if not np.array_equal(new[key], old[key])]
-    assert [key.rsplit(".", 1)[0] for key in differ[::2]] == list(CLASS_LAYERS) and len(differ) == 6
-    assert all(new[f"{layer}.weight"].std() > 0 for layer in CLASS_LAYERS)      # drawn, not zero
+    assert [key.rsplit(".", 1)[0] for key in differ[::2]] == list(CLASS_LAYERS[:3]) and len(differ) == 6
+    assert all(new[f"{layer}.weight"].std() > 0 for layer in CLASS_LAYERS[:3])      # drawn, not zero
     with pytest.warns(InputWarning, match="its last layers, have not been trained"):
         twin.predict(np.zeros((32, 32, 3)))
+
+
+@pytest.mark.parametrize("build, layers", [
+    (lambda: maskrcnn_variant("roi_pool"), CLASS_LAYERS[:3]),
+    (lambda: maskrcnn_variant("mlp_masks"), (*CLASS_LAYERS[:2], CLASS_LAYERS[3])),
+    (one_stage_tiny, CLASS_LAYERS[4:]), (semantic_tiny, CLASS_LAYERS[4:])])
+def test_new_heads_of_every_builder_that_a_file_may_name(tmp_path, build, layers):
+    save(old := build(), tmp_path / "m.npz")
+    new = load_with_new_heads(tmp_path / "m.npz", 6, np.random.default_rng(1), min_size=96)
+    assert type(new) is type(old) and new.num_classes == 6 and new.config.max_size == 192
+    before = old.state_dict()
+    differ = [key for key, value in new.state_dict().items() if not np.array_equal(value, before[key])]
+    assert [key.rsplit(".", 1)[0] for key in differ[::2]] == list(layers)
 
 
 def test_new_heads_take_no_option_that_the_model_does_not_have(tmp_path, model):
