@@ -22,7 +22,7 @@ Two deviations from torchvision, both on purpose: a pyramid level's scale is its
 
 __version__ = "0.1.0"
 
-from . import light
+from . import begin, light     # begin comes first
 from .costs import cost
 from .errors import InputError, InputWarning
 from .mask_rcnn import MaskRCNN

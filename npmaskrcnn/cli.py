@@ -15,12 +15,13 @@ import sys
 import warnings
 
 from . import __version__
+from .begin import INTERRUPTED, begun
 from .errors import InputError
 from .fast.threads import limit_threads
 from .judge import judge_count
 from .words import printable
 
-MISTAKE, FAILED, INTERRUPTED = 2, 1, 130
+MISTAKE, FAILED = 2, 1
 # arguments that the command line calls otherwise
 PYTHON_NAMES = {"num_steps": "steps", "rng": "seed", "images": "int8_inputs"}
 
@@ -154,6 +155,7 @@ def run(options):
           contextlib.redirect_stderr(Output(sys.stderr)), warnings.catch_warnings()):
         warnings.showwarning = show
         try:
+            begun()
             if options.threads is not None and not limit_threads(judge_count(options.threads, "--threads")):
                 one_line("warning: --threads has no effect, because NumPy's products are not made by OpenBLAS here; "
                          "set the variable that their library reads, such as OMP_NUM_THREADS, beforehand")

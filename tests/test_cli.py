@@ -26,6 +26,7 @@ from npmaskrcnn.datasets import (CellsDataset, CocoDataset, ShapesDataset, Shape
 from npmaskrcnn.fast import threads
 from npmaskrcnn.images import read_image
 from npmaskrcnn.ops import box_iou
+from npmaskrcnn.others import one_stage_tiny
 from npmaskrcnn.shipped import data_file
 
 SAMPLE = data_file("shapes/instances.json")
@@ -309,6 +310,16 @@ def test_weights_of_other_classes_are_trained_on_with_new_heads(capsys, tmp_path
     assert model.class_names == ["background", "ring", "star"] and model.config.min_size == 64
 
 
+def test_models_of_other_builders_are_trained_on_with_new_heads_too(capsys, tmp_path, no_curves):
+    annotations = write_coco(ShapesDataset(2, seed=1, kinds=("ring", "star")), tmp_path / "data")
+    save(one_stage_tiny(), tmp_path / "stored.npz")
+    code, out, errors = run(capsys, "train", "coco", "--annotations", annotations, "--images", tmp_path / "data",
+                            "--steps", 1, "--batch-size", 1, "--out", tmp_path / "run", "--weights",
+                            tmp_path / "stored.npz", "--new-heads", "--min-size", 64)
+    assert code == 0 and "random at first, for 2 classes: head.cls_logits; all else" in out, errors
+    assert load(tmp_path / "run" / "model.npz").class_names == ["background", "ring", "star"]
+
+
 def test_what_detect_wrote_belongs_to_its_pictures_whatever_their_order(capsys, tmp_path):
     pictures = [data_file("shapes/000004.png"), data_file("shapes/000001.png")]
     assert run(capsys, "detect", *pictures, "--out", tmp_path)[0] == 0
@@ -373,6 +384,17 @@ def test_a_reader_that_leaves_does_not_stop_the_work(tmp_path):
     assert process.wait(timeout=300) == 0, process.stderr.read()
     process.stderr.close()
     assert (tmp_path / "detections.json").exists()
+
+
+@pytest.mark.parametrize("door", ["-m", "script"])
+def test_an_interruption_during_the_imports_is_one_line(tmp_path, heeds_interrupts, door):
+    (tmp_path / "numpy.py").write_text("import signal, time\nsignal.raise_signal(signal.SIGINT)\ntime.sleep(9)\n")
+    (tmp_path / "npmaskrcnn").write_text("import sys\nfrom npmaskrcnn.cli import main\nsys.exit(main())\n")
+    words = ["-m", "npmaskrcnn"] if door == "-m" else [str(tmp_path / "npmaskrcnn")]    # as pip writes it
+    places = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])])
+    result = subprocess.run([sys.executable, *words, "demo"], capture_output=True, text=True,
+                            env={**os.environ, "PYTHONPATH": places})
+    assert result.returncode == 130 and result.stderr == "npmaskrcnn: interrupted\n" and not result.stdout
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")

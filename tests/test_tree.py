@@ -29,8 +29,8 @@ from npmaskrcnn.training.progress import SHORT
 ROOT = Path(npmaskrcnn.__file__).resolve().parent
 GROUND_FLOOR = ["errors", "words", "judge"]
 # From the ground up; a name stands for a module or for a folder with all that is in it.
-FLOORS = [*GROUND_FLOOR, "files", "interrupt", "progress", "rle", "images", "plain", "fast", "ops", "config", "nn",
-          "stages", "trace", "network", "target_checks", "structures", "detection_checks", "mask_rcnn", "models",
+FLOORS = [*GROUND_FLOOR, "begin", "files", "interrupt", "progress", "rle", "images", "plain", "fast", "ops", "config",
+          "nn", "stages", "trace", "network", "target_checks", "structures", "detection_checks", "mask_rcnn", "models",
           "variants", "others", "reference", "light", "weights", "zoo", "classical", "datasets", "costs", "evaluation",
           "tracking", "plots", "training", "shipped", "exercises", "notebook", "clinic", "commands", "cli", "__main__"]
 # Operations of light bodies, which the standard models do not run through: further reading, beside the path.
