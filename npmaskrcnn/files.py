@@ -170,6 +170,16 @@ def atomic_writer(path):
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
+def judge_writable(path):
+    """Raise the `InputError` of an `atomic_writer` that could not write there; what is there stays."""
+    with contextlib.suppress(_Enough), atomic_writer(path):
+        raise _Enough
+
+
+class _Enough(Exception):
+    """Nothing is to be written."""
+
+
 def judge_replacing(paths, sources, overwrite, elsewhere="another folder", how="overwrite=True"):
     """Raise `InputError` if a file to be written is one of those that are read, or is there and must not be replaced.
 

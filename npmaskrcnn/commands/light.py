@@ -12,13 +12,16 @@ import os
 from .. import light
 from ..datasets import ShapesDataset
 from ..errors import InputError
+from ..files import judge_writable
 from ..images import read_image
-from ..judge import judge_count, judge_fraction, judge_number
+from ..judge import MAX_COUNT, judge_fraction, judge_number
+from ..light.pruning import not_quantized
 from ..training import train
+from ..training.options import judge_classes
 from ..weights import load, model_bytes, save
 from .common import add_overwrite, judge_file
 
-SEED = 5000     # of the shapes of a fine-tuning
+SEED, BATCH_SIZE = 5000, 4     # of the shapes of a fine-tuning
 
 
 def add_arguments(parser):
@@ -42,22 +45,24 @@ def run(options):
     judge_file(options.destination, options.source, options.overwrite)
     keep = judge_number(options.keep_channels, "--keep-channels", above=0, highest=1, optional=True)
     zeros = judge_fraction(options.zero_weights, "--zero-weights", optional=True)
-    steps = judge_count(options.fine_tune, "--fine-tune", optional=True)
+    steps = judge_number(options.fine_tune, "--fine-tune", 1, MAX_COUNT // BATCH_SIZE, whole=True, optional=True)
     if keep is zeros is options.int8_inputs is None and not options.int8 and not options.half:
         raise InputError("nothing is to become lighter; say --keep-channels, --zero-weights, --int8, "
                          "--int8-inputs or --half")
     images = None if options.int8_inputs is None else [read_image(path) for path in options.int8_inputs]
     model = load(options.source)
+    if not keep is zeros is steps is images is None or options.int8:        # what is left is --half alone
+        not_quantized(model.architecture.get("light", {}), options.source)
+    shapes = None if steps is None else ShapesDataset(BATCH_SIZE * steps, seed=SEED)
+    if shapes is not None:
+        judge_classes(model, shapes, f"--fine-tune of {options.source} on toy shapes", some_suffice=True)
+        judge_writable(options.destination)
     if keep is not None:
         model = light.prune_channels(model, keep)
     if zeros is not None:
         model = light.zero_small_weights(model, zeros)
-    if steps is not None:
-        save(model, options.destination)    # if it cannot be written, that is said before the training
-        try:
-            train(model, ShapesDataset(4 * steps, seed=SEED), steps, optimizer="muon", keep_zeros=zeros is not None)
-        finally:                            # Ctrl-C, pictures that turn out not to suit: what took long is not lost
-            save(model, options.destination)
+    if shapes is not None:
+        _fine_tune(model, shapes, steps, zeros is not None, options.destination)
     if options.int8 or images is not None:
         model = light.quantize(model, images)
     if options.half:
@@ -66,3 +71,14 @@ def run(options):
     before, after = (model_bytes(path) for path in (options.source, options.destination))
     print(f"wrote {options.destination}: {after:,} bytes of weights, {100 * after / before:.0f} % of the {before:,} in "
           f"{options.source} (both uncompressed)")
+
+
+def _fine_tune(model, shapes, steps, keep_zeros, path):
+    """Train, and write what came out: pictures may turn out not to suit, and what took long must not be lost."""
+    try:
+        train(model, shapes, steps, optimizer="muon", batch_size=BATCH_SIZE, keep_zeros=keep_zeros)
+    except KeyboardInterrupt:
+        save(model, path)
+        print(f"{path} holds the model with what it has learned so far, not rounded")
+        raise
+    save(model, path)

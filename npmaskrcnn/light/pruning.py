@@ -26,14 +26,18 @@ def light_copy(model):
         raise refusal("model", "a MaskRCNN", model)
     if model.architecture is None:
         raise InputError("model: was built by hand, so no file could say what it is; use a builder")
+    for name, value in model.named_arrays():
+        if not np.isfinite(value.data).all():
+            raise InputError(f"model: {name!r} holds NaN or infinity; expected finite numbers")
     copy = model.astype(model.dtype)
     return copy, copy.architecture.setdefault("light", {})
 
 
-def not_quantized(done):
+def not_quantized(done, name="model"):
     """Raise `InputError` if a model has weights of int8 already."""
     if "int8" in done:
-        raise InputError("model: is quantized already; prune first, then quantize")
+        raise InputError(f"{name}: is quantized already; begin with the model that it was made of: prune first, then "
+                         "quantize")
 
 
 def judge_trainable(model, name):

@@ -304,5 +304,5 @@ class Trainer(Loop):
                       "weights are not finite": first_bad_weight(self.model)}
         hindrance = next((words for words, holds in hindrances.items() if holds), None)
         self.progress.say(f"{how} after step {self.step}; "
-                          + (f"nothing is saved, because {hindrance}" if hindrance
+                          + (f"no checkpoint is written, because {hindrance}" if hindrance
                              else f"to go on: npmaskrcnn train ... --resume {self.save()}"))

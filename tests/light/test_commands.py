@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from npmaskrcnn import cli, light, load
+from npmaskrcnn import cli, light, load, maskrcnn_tiny, save
 from npmaskrcnn.shipped import data_file
 
 TINY, PICTURES = data_file("tiny-2.npz"), [data_file(f"shapes/{i:06d}.png") for i in range(3)]
@@ -68,12 +68,29 @@ def test_a_destination_that_cannot_be_written_is_said_before_the_training(capsys
     assert code == 2 and "cannot be written" in errors[-1]
 
 
+@pytest.mark.parametrize("kind", ["int8", "classes"])
+def test_a_model_that_cannot_be_trained_on_shapes_costs_no_file(capsys, tmp_path, kind):
+    (tmp_path / "small.npz").write_bytes(b"mine")
+    if kind == "int8":
+        model, says = light.quantize(load(TINY)), "is quantized already; begin with the model that it was made of"
+    else:
+        model, says = maskrcnn_tiny(2), "on toy shapes: the classes are circle, square, triangle; the model's"
+        model.class_names = ["background", "cell"]
+    save(model, tmp_path / "from.npz")
+    code, _, errors = run(capsys, "light", tmp_path / "from.npz", tmp_path / "small.npz", "--half", "--fine-tune", 1,
+                          "--overwrite")
+    assert code == 2 and len(errors) == 1 and says in errors[0] and str(tmp_path / "from.npz") in errors[0]
+    assert ("--fine-tune" in errors[0]) == (kind == "classes")
+    assert (tmp_path / "small.npz").read_bytes() == b"mine" and len(list(tmp_path.iterdir())) == 2
+
+
 def test_an_interrupted_training_leaves_what_it_has_learned(capsys, tmp_path, monkeypatch):
     def interrupted(model, *_, **__):
         model.rpn.head.cls_logits.bias.data[:] = 7
         raise KeyboardInterrupt
     monkeypatch.setattr("npmaskrcnn.commands.light.train", interrupted)
-    run(capsys, "light", TINY, tmp_path / "small.npz", "--keep-channels", 0.5, "--fine-tune", 5)
+    code, out, _ = run(capsys, "light", TINY, tmp_path / "small.npz", "--keep-channels", 0.5, "--fine-tune", 5)
+    assert code == 130 and "small.npz holds the model with what it has learned so far" in out
     assert (load(tmp_path / "small.npz").rpn.head.cls_logits.bias.data == 7).all()
 
 

@@ -139,7 +139,7 @@ def test_what_cannot_be_is_refused_in_one_line(models):
         models["weights"].loss_and_grads([image], [target], np.random.default_rng(0))
     with pytest.raises(InputError, match="quantized already"):
         light.quantize(models["weights"])
-    with pytest.raises(InputError, match="quantized already; prune first"):
+    with pytest.raises(InputError, match="quantized already; .* prune first"):
         light.prune_channels(models["weights"])
     with pytest.raises(InputError, match="nothing in them reaches roi_heads.mask_head.0.0"):
         light.quantize(models["full"], [np.full((64, 96, 3), 128, np.uint8)])
@@ -151,6 +151,10 @@ def test_what_cannot_be_is_refused_in_one_line(models):
     large.backbone.body.bn1.running_var.data[0] = 1e5
     with pytest.raises(InputError, match="backbone.body.bn1.running_var has numbers above 65,504"):
         light.half(large)
+    large.rpn.head.cls_logits.bias.data[0] = np.nan
+    for make in (light.half, light.quantize, light.prune_channels, lambda model: light.zero_small_weights(model, 0.5)):
+        with pytest.raises(InputError, match="model: 'rpn.head.cls_logits.bias' holds NaN or infinity"):
+            make(large)
 
 
 @pytest.mark.parametrize("build", [

@@ -399,7 +399,7 @@ def test_a_run_interrupted_before_its_first_step_leaves_nothing_that_blocks_the_
     dataset.interrupt_at = 1
     with pytest.raises(KeyboardInterrupt):
         make(dataset=dataset, out_dir=tmp_path, stream=stream, log_every=1).run(2)
-    assert stream.getvalue().endswith("nothing is saved, because no step was done\n")
+    assert stream.getvalue().endswith("no checkpoint is written, because no step was done\n")
     make(out_dir=tmp_path).run(1)
 
 
