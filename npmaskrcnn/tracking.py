@@ -21,6 +21,7 @@ the other.
 D detections in a frame, K living tracks, T rows of the table of a film.
 """
 
+import inspect
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,7 @@ from .datasets.results import encoded_masks
 from .detection_checks import judge_detections
 from .errors import InputError
 from .evaluation.overlap import mask_overlap
-from .judge import judge_count, judge_flag, judge_fraction, judge_number, refusal
+from .judge import judge_count, judge_flag, judge_fraction, judge_known, judge_number, refusal
 from .structures import MaskSequence
 from .words import count
 
@@ -59,6 +60,8 @@ class Tracks:
 
     def __getitem__(self, index):
         """The rows that `index` picks (a slice, indices or a bool array), as Tracks."""
+        if np.ndim(index) == 0 and not isinstance(index, slice):
+            index = [index]
         masks = None if self.masks is None else self.masks[index]
         return Tracks(self.frames[index], self.numbers[index], self.labels[index], self.scores[index],
                       self.boxes[index], masks)
@@ -101,7 +104,8 @@ class Tracker:
         self.birth_score = judge_fraction(birth_score, "birth_score")
         self.patience = judge_count(patience, "patience", 0)
         self.moving = judge_flag(moving, "moving")
-        self._living, self._num_tracks, self._size = [], 0, None
+        self._living, self._num_tracks = [], 0
+        self._with_masks, self._size = None, None       # unknown before the first detection
         self._rows, self.num_frames = [], 0
 
     def update(self, detections):
@@ -120,7 +124,8 @@ class Tracker:
         Raises
         ------
         InputError
-            If they are no detections, or their masks have another size than those of the frames before.
+            If they are no detections, or have masks of another size than those of the frames before, or, unlike them,
+            none.
         """
         name = f"detections of frame {self.num_frames}"
         found = judge_detections(detections, name, needs_masks=getattr(detections, "masks", None) is not None)
@@ -149,7 +154,14 @@ class Tracker:
 
     def _masks_of(self, found, name):
         """The masks of a frame as bools, each None if there are none."""
-        if found.masks is None or not len(found):
+        if not len(found):
+            return []
+        with_masks = found.masks is not None
+        self._with_masks = with_masks if self._with_masks is None else self._with_masks
+        if with_masks != self._with_masks:
+            raise InputError(f"{name}: {'has' if with_masks else 'has no'} masks, unlike the frames before; expected "
+                             "them in all frames of a film, or in none")
+        if not with_masks:
             return [None] * len(found)
         self._size = self._size or found.masks.shape[1:]
         if found.masks.shape[1:] != self._size:
@@ -213,6 +225,7 @@ def track(detections_per_frame, **options):
     -------
     Tracks
     """
+    judge_known(options, list(inspect.signature(Tracker).parameters), "option of Tracker")
     tracker = Tracker(**options)
     if not hasattr(detections_per_frame, "__iter__"):
         raise refusal("detections_per_frame", "an iterable of Detections, one for each frame", detections_per_frame)

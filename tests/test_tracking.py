@@ -115,6 +115,9 @@ def test_the_table_has_every_row_with_its_mask():
     np.testing.assert_array_equal(tracks.masks, [bar(3), bar(30), bar(32)])
     assert tracks.boxes[2].tolist() == [32, 4, 40, 10] and "2 tracks, 3 detections" in repr(tracks)
     assert track([frame(bar(3), with_masks=False)]).masks is None
+    one = tracks[1]
+    assert len(one) == 1 and one.numbers.tolist() == [1]
+    np.testing.assert_array_equal(one.masks, [bar(30)])
 
 
 def test_probabilities_are_masks_above_one_half():
@@ -130,6 +133,10 @@ def test_probabilities_are_masks_above_one_half():
     (lambda: track([frame(bar(3)), Detections(np.ones((1, 4)), np.ones(1, int), np.ones(1), np.ones((1, 24, 61)))]),
      r"detections of frame 1: has masks of \(24, 61\), the frames before of \(24, 60\)"),
     (lambda: measure_tracks(track([]), [], [], iou_threshold=0), "iou_threshold must be"),
+    (lambda: track([frame(bar(3)), frame(), frame(bar(3), with_masks=False)]),
+     "detections of frame 2: has no masks, unlike the frames before"),
+    (lambda: track([frame(bar(3), with_masks=False), frame(bar(3))]), "detections of frame 1: has masks, unlike"),
+    (lambda: track([], min_iuo=0.5), "'min_iuo' is no option of Tracker; the nearest is 'min_iou'"),
     (lambda: track(None), "detections_per_frame must be an iterable"),
     (lambda: measure_tracks(None, [], []), "tracks must be Tracks"),
     (lambda: measure_tracks(track([]), None, []), "targets must be a list"),
