@@ -68,8 +68,7 @@ class CellsDataset(DrawnDataset):
 
     def __init__(self, num_images, image_size=(128, 128), seed=0, min_objects=5, max_objects=18, min_visible=20):
         super().__init__(num_images, image_size, seed, ("cell",))
-        self.min_objects = judge_count(min_objects, "min_objects", 0)
-        self.max_objects = judge_count(max_objects, "max_objects", self.min_objects)
+        self._judge_objects(min_objects, max_objects)
         self.min_visible = judge_count(min_visible, "min_visible", 0)
 
     @property

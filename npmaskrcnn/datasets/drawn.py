@@ -10,6 +10,7 @@ import numpy as np
 
 from ..judge import judge_array, judge_count, judge_number, judge_size, refusal
 from ..structures import Target, mask_extents
+from .label_maps import MAX_MASK_BYTES
 
 # Of every world's test set, on which average precision is quoted, and which no training should use.
 TEST_SEED = 20170320
@@ -64,6 +65,13 @@ class DrawnDataset:
     def size(self, index):
         """``(height, width)`` of image `index`."""
         return self._start(index)[0]
+
+    def _judge_objects(self, lowest, highest):
+        """Keep how many objects an image may have; `InputError` if the masks of so many would not fit into memory."""
+        self.min_objects = judge_count(lowest, "min_objects", 0)
+        highest = judge_count(highest, "max_objects", self.min_objects)
+        height, width = self.largest_size
+        self.max_objects = judge_number(highest, "max_objects", highest=MAX_MASK_BYTES // (height * width), whole=True)
 
     def _start(self, index):
         """The size of image `index`, and its generator after the size was drawn."""

@@ -81,8 +81,7 @@ class ShapesDataset(DrawnDataset):
         if not kinds or any(kind not in list(SHAPES) or kinds.count(kind) > 1 for kind in kinds):
             raise refusal("kinds", f"one or more different of {', '.join(SHAPES)}", kinds)
         super().__init__(num_images, image_size, seed, kinds)
-        self.min_objects = judge_count(min_objects, "min_objects", 0)
-        self.max_objects = judge_count(max_objects, "max_objects", self.min_objects)
+        self._judge_objects(min_objects, max_objects)
         self.min_visible = judge_count(min_visible, "min_visible", 0)
         self.noise = judge_fraction(noise, "noise")
 

@@ -88,7 +88,8 @@ def test_the_test_set_stays_what_it_is():
 
 @pytest.mark.parametrize("options, message", [
     ({"num_images": -1}, "num_images"), ({"image_size": (0, 5)}, "image_size"), ({"seed": -1}, "seed"),
-    ({"min_objects": 5, "max_objects": 4}, "max_objects")])
+    ({"min_objects": 5, "max_objects": 4}, "max_objects"),
+    ({"max_objects": 10**6}, "max_objects must be a whole number at most 131,072")])
 def test_what_cannot_be_is_refused(options, message):
     with pytest.raises(InputError, match=message):
         CellsDataset(**{"num_images": 2, **options})
