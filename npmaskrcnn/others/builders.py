@@ -69,9 +69,9 @@ def one_stage_tiny(num_classes=4, rng=None, **config):
 
 def _checked(names, defaults, options, rng, num_classes):
     """Return settings, generator and number of classes, judged."""
+    judge_known(options, list(names), "option of this model")
     usual = {name: models.TINY_DEFAULTS[name] for name in names if name in models.TINY_DEFAULTS}
     settings = make_config({**usual, **defaults}, **options)
-    judge_known(options, list(names), "option of this model")
     return settings, models.as_generator(rng), models._checked_classes(num_classes)
 
 

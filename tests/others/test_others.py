@@ -358,6 +358,7 @@ def test_a_loop_without_a_trainer_will_do(kind):
 @pytest.mark.parametrize(("call", "message"), [
     (lambda: semantic_tiny(box_nms_thresh=0.5), "'box_nms_thresh' is no option of this model"),
     (lambda: one_stage_tiny(rpn_nms_thresh=0.5), "'rpn_nms_thresh' is no option of this model"),
+    (lambda: semantic_tiny(foo=3), "'foo' is no option of this model; there are min_size, .*, box_detections_per_img$"),
     (lambda: one_stage_tiny(box_nms_tresh=0.5), "the nearest is 'box_nms_thresh'"),
     (lambda: one_stage_tiny(box_nms_thresh=7), "box_nms_thresh must be"),
     (lambda: semantic_tiny(1), "num_classes"),
