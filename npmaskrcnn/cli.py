@@ -183,10 +183,16 @@ def run(options):
 def _as_typed(message, options):
     """Begin the message with the option as it was typed, where Python's name of the argument stands there.
 
+    What stands there may also be a file, whose name begins like an argument.
+
     >>> _as_typed("num_steps must be a whole number", argparse.Namespace(steps=0))
     '--steps must be a whole number'
+    >>> _as_typed("steps 1.npz: no such file", argparse.Namespace(steps=0, weights="steps 1.npz"))
+    'steps 1.npz: no such file'
     """
-    name = re.match(r"\w*", message)[0]
-    typed = PYTHON_NAMES.get(name, name)
-    known = isinstance(vars(options).get(typed), (int, float, list))
-    return f"--{typed.replace('_', '-')}{message[len(name):]}" if known else message
+    name = re.match(r"(\w+(?=[ :[]))?", message)[0]
+    typed, values = PYTHON_NAMES.get(name, name), list(vars(options).values())
+    texts = [text for value in values for text in (value if isinstance(value, list) else [value])
+             if isinstance(text, str) and len(text) >= len(name)]
+    is_argument = isinstance(vars(options).get(typed), (int, float, list)) and not message.startswith(tuple(texts))
+    return f"--{typed.replace('_', '-')}{message[len(name):]}" if is_argument else message

@@ -19,7 +19,7 @@ import numpy as np
 
 from . import nn
 from .errors import InputWarning
-from .judge import judge_count, judge_numbers, refusal
+from .judge import checked_image, judge_count, judge_numbers, judge_size, refusal
 from .nn.listening import listening
 from .stages.transform import resized_size
 
@@ -120,14 +120,17 @@ def cost(model, size=None, image=None, repeats=REPEATS, tell=None):
         raise refusal("model", "a MaskRCNN", model)
     if size is not None and image is not None:
         raise refusal("size", "left out where an image is given", size)
+    if tell is not None and not callable(tell):
+        raise refusal("tell", "a function of the number of predictions that are done", tell)
     repeats = judge_count(repeats, "repeats")
     if image is None:
         from .datasets import ShapesDataset     # only then: reading pictures takes Pillow
 
         height, width = judge_numbers((128, 128) if size is None else size, "size", 2, lowest=1, whole=True)
+        judge_size((height, width), "size")
         image = ShapesDataset(1, image_size=(height, width), seed=1)[0][0]
-    elif not isinstance(image, np.ndarray) or image.ndim not in (2, 3):
-        raise refusal("image", "an (H, W, 3) array", image)
+    else:
+        checked_image(image)
     runs, tell = [], tell or (lambda done: None)
     tell(0)
     while len(runs) <= repeats:

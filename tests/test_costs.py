@@ -100,7 +100,10 @@ def test_what_cannot_be_is_refused_in_one_line():
     model = maskrcnn_tiny()
     for arguments, message in [((3,), "model must be a MaskRCNN, got 3"), ((model, (0, 5)), "size"),
                                ((model, 7), "size"), ((type(model),), "model must be a MaskRCNN"),
-                               ((model, None, [IMAGE, IMAGE]), "image must be an"),
+                               ((model, None, [IMAGE, IMAGE]), "image: expected an .H, W, 3. array, got list"),
+                               ((model, None, IMAGE.astype(float)), "^image: float values up to"),
+                               ((model, (10**5, 10**5)), "^size: 100000 x 100000 pixels"),
+                               ((model, None, None, 1, 3), "tell must be"),
                                ((model, (64, 96), IMAGE), "size must be left out where an image is given"),
                                ((model, (64, 96), None, 0), "repeats must be")]:
         with pytest.raises(InputError, match=message):

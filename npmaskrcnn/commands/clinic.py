@@ -10,6 +10,7 @@ example: npmaskrcnn clinic anna --hints 1
 
 from ..clinic import PATIENTS, patient
 from ..clinic.patients import CLASS_NAMES, ONLY_IN_TRAINING
+from ..errors import InputError
 from ..files import make_folder
 from ..judge import judge_number
 from ..network import LOSS_NAMES
@@ -36,6 +37,9 @@ def add_arguments(parser):
 def run(options):
     """List or show."""
     judge_number(options.hints, "--hints", 0, whole=True)
+    if options.name is None and (options.hints or options.diagnosis):
+        raise InputError(f"{'--hints' if options.hints else '--diagnosis'} goes with NAME, a patient; without options "
+                         "they are listed")
     if options.name is None:
         for name, case in PATIENTS.items():
             print(f"{name:<7}{case.complaint}")
