@@ -14,10 +14,13 @@ TERMINATIONS = ("SIGTERM", "SIGHUP")
 
 @contextlib.contextmanager
 def uninterrupted():
-    """Let a ``with`` block finish; an interruption that came meanwhile is raised after it."""
+    """Let a ``with`` block finish; an interruption that came meanwhile is raised after it.
+
+    Yields a list, which is empty until one comes: for a block that can hurry then.
+    """
     pending = []
     with _handlers(lambda *_: pending.append(True), ("SIGINT", *TERMINATIONS), callable):
-        yield
+        yield pending
     if pending:
         raise KeyboardInterrupt
 

@@ -26,6 +26,7 @@ from npmaskrcnn.datasets import (CellsDataset, CocoDataset, ShapesDataset, Shape
 from npmaskrcnn.fast import threads
 from npmaskrcnn.images import read_image
 from npmaskrcnn.ops import box_iou
+from npmaskrcnn.plots.film import film_frame
 from npmaskrcnn.others import one_stage_tiny
 from npmaskrcnn.shipped import data_file
 
@@ -766,6 +767,23 @@ def test_track_keeps_what_is_done_when_it_is_interrupted(capsys, tmp_path, frame
     assert code == 130 and "2 tracks in 4 frames" in out and "interrupted" in errors[-1]
     assert len(film_of(tmp_path / "out" / "tracks.gif")) == 4 and {row[0] for row in table_of(tmp_path / "out")} == {
         "0", "1", "2", "3"}
+
+
+def test_an_interruption_while_a_film_is_drawn_leaves_the_frames_that_are_drawn(capsys, tmp_path, frames, monkeypatch,
+                                                                                heeds_interrupts):
+    def interrupted(image, tracks):
+        if len(drawn) == 2:
+            signal.raise_signal(signal.SIGINT)
+        drawn.append(tracks)
+        return film_frame(image, tracks)
+
+    drawn = []
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "tracks.gif").write_bytes(b"old")
+    monkeypatch.setattr("npmaskrcnn.plots.film.film_frame", interrupted)
+    code, out, errors = run(capsys, "track", frames, "--out", tmp_path / "out", "--overwrite")
+    assert code == 130 and "interrupted" in errors[-1] and "tracks.gif (its first 3 frames) and" in out
+    assert len(film_of(tmp_path / "out" / "tracks.gif")) == 3 and len(table_of(tmp_path / "out")) == 10
 
 
 def test_track_says_what_is_wrong_with_a_film_before_it_begins(capsys, tmp_path, frames):

@@ -80,7 +80,8 @@ def run(options):
         _follow(model, tracker, read_frames(), num_frames, options)
     finally:                                # Ctrl-C, a full disk: what is done is not lost
         if tracker.num_frames:
-            _report(tracker, film, folder, read_frames(), model, options)
+            with uninterrupted() as interrupted:        # table and film belong together
+                _report(tracker, film, folder, read_frames(), model, options.fps, interrupted)
 
 
 def _follow(model, tracker, frames, num_frames, options):
@@ -97,10 +98,8 @@ def _follow(model, tracker, frames, num_frames, options):
         progress.update(tracker.num_frames)
 
 
-def _report(tracker, film, folder, frames, model, options):
-    """Say who was where, and write film and table."""
-    from ..plots.film import film_frame, write_film
-
+def _report(tracker, film, folder, frames, model, fps, interrupted):
+    """Say who was where, and write table and film."""
     tracks, done = tracker.tracks(), tracker.num_frames
     names = model.class_names or [f"class {i}" for i in range(model.num_classes)]
     _write_table(folder / TABLE_FILE, tracks, names)
@@ -117,15 +116,29 @@ def _report(tracker, film, folder, frames, model, options):
         print(f"{count(figures.switches, 'identity switch')}; of {count(figures.num_objects, 'object')} in all frames "
               f"{figures.misses} missed, {figures.false_alarms} false alarms; "
               f"MOTA (1 minus all these errors per object) {figures.MOTA:.3f}")
-    progress = ProgressLine("drawing", done)
+    num_drawn = _draw(folder / FILM_FILE, tracks, itertools.islice(frames, done), done, fps, interrupted)
+    less = f" (its first {count(num_drawn, 'frame')})" if num_drawn < done else ""
+    print(f"wrote {folder / FILM_FILE}{less} and {folder / TABLE_FILE}")
+
+
+def _draw(path, tracks, frames, num_frames, fps, interrupted):
+    """Write the film, as far as it gets before something is in `interrupted`; return how many frames it has."""
+    from ..plots.film import film_frame, write_film
+
+    progress, num_drawn = ProgressLine("drawing", num_frames), 0
 
     def drawn():
-        for i, image in enumerate(itertools.islice(frames, done)):
-            progress.update(i)
-            yield film_frame(image, tracks[tracks.frames == i])
-        progress.update(done)
-    write_film(folder / FILM_FILE, drawn(), options.fps)
-    print(f"wrote {folder / FILM_FILE} and {folder / TABLE_FILE}")
+        nonlocal num_drawn
+        for image in frames:
+            progress.update(num_drawn)
+            yield film_frame(image, tracks[tracks.frames == num_drawn])
+            num_drawn += 1
+            if interrupted:
+                break
+        progress.update(num_drawn)
+
+    write_film(path, drawn(), fps)
+    return num_drawn
 
 
 def _write_table(path, tracks, names):
