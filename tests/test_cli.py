@@ -273,6 +273,14 @@ def test_train_cells_makes_room_for_the_fullest_picture(capsys, tmp_path, no_cur
     assert model.class_names == ["background", "cell"] and model.config.rpn_post_nms_top_n_test == 144
 
 
+@pytest.mark.parametrize("words, says", [
+    (["--steps", 0], "--steps must be"), (["--lr", -1], "--lr must be"), (["--optimizer", "adam"], "no optimizer"),
+    (["--resume", data_file("tiny.npz")], "tiny.npz: holds a model but no state of a training")])
+def test_nothing_is_said_of_a_training_before_its_options_are_judged(capsys, tmp_path, words, says):
+    code, out, errors = run(capsys, "train", "cells", "--out", tmp_path, *words)
+    assert code == 2 and not out and len(errors) == 1 and says in errors[0]
+
+
 @pytest.mark.parametrize("faulty", ["train", "val"])
 def test_pictures_and_outlines_of_both_sets_are_judged_before_the_first_step(capsys, tmp_path, faulty):
     files = {name: write_coco(ShapesDataset(4, seed=len(name)), tmp_path / name) for name in ("train", "val")}

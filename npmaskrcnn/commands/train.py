@@ -87,34 +87,38 @@ def _add_common(parser, steps, mask_weight):
 def run(options):
     """Train."""
     from ..training import train
+    from ..training.checkpoint import read_checkpoint
 
     judge_number(options.seed, "--seed", 0, whole=True)
     judge_number(options.mask_weight, "--mask-weight", 0, optional=True)
     _judge_model_options(options)
     if late := [step for step in options.checkpoint_at if step > options.steps]:
         raise InputError(f"--checkpoint-at {late[0]} comes after the last of {options.steps} steps (--steps)")
+    if options.resume is not None:
+        read_checkpoint(options.resume)         # a model alone would be refused for its classes, perhaps
     stored = load_model(options.weights or options.resume) if options.weights or options.resume else None
     if stored is not None:
         options.boxes_only = "segm" not in iou_types(stored)    # nobody can have typed it
     dataset, validation = options.datasets(options)
-    model = _model(options, stored, len(dataset.class_names), np.random.default_rng(options.seed))
+    lines = []          # to be said when all options are judged
+    model = _model(options, stored, len(dataset.class_names), np.random.default_rng(options.seed), lines.append)
     if options.mask_weight is not None and "loss_mask" not in model.loss_names:
         raise InputError("--mask-weight is of the mask loss, and the model has no mask branch")
     judge_classes(model, dataset, options.annotations or f"the {options.source}")
     if options.source != "shapes" and options.resume is None:
-        _make_room(model, dataset.most_objects)
+        _make_room(model, dataset.most_objects, lines.append)
     if options.source == "coco" and options.resume is None:
-        _tell_size(model.config, dataset)
+        _tell_size(model.config, dataset, lines.append)
     mask_weight = options.usual_mask_weight if options.mask_weight is None else options.mask_weight
     train(model, dataset, num_steps=options.steps, out_dir=options.out, optimizer=options.optimizer, lr=options.lr,
           resume=options.resume, batch_size=options.batch_size, rng=options.seed, validation=validation,
           eval_every=options.eval_every, checkpoint_every=options.checkpoint_every,
           checkpoint_at=options.checkpoint_at, flip=not options.no_flip, scale_jitter=options.scale_jitter,
-          quarter_turns=options.quarter_turns,
+          quarter_turns=options.quarter_turns, ready=lambda: print(*lines, sep="\n", end="\n" * bool(lines)),
           loss_weights={"loss_mask": mask_weight} if "loss_mask" in model.loss_names else {})
 
 
-def _make_room(model, most):
+def _make_room(model, most, say):
     """Let a model propose enough for the fullest picture, of `most` objects."""
     config = model.config
     wanted = {"rpn_pre_nms_top_n_train": 20 * most, "rpn_pre_nms_top_n_test": 20 * most,
@@ -127,15 +131,15 @@ def _make_room(model, most):
         said = {"rpn_post_nms_top_n_test": "proposals", "box_detections_per_img": "detections"}
         said = [f"at most {more[name]:,} {what} (instead of {getattr(config, name):,})"
                 for name, what in said.items() if name in more]
-        print(f"up to {count(most, 'object')} in a picture: {', '.join(said) or 'more proposals in training'}")
+        say(f"up to {count(most, 'object')} in a picture: {', '.join(said) or 'more proposals in training'}")
 
 
-def _tell_size(config, dataset):
+def _tell_size(config, dataset, say):
     """Say at which size a model will see the pictures."""
     size = sorted(dataset.sizes, key=np.prod)[len(dataset) // 2]
     shown = resized_size(size, np.max(config.min_size), config.max_size)
     if shown != size:
-        print(f"a picture of {size[1]} x {size[0]} pixels is resized to {shown[1]} x {shown[0]} (--min-size)")
+        say(f"a picture of {size[1]} x {size[0]} pixels is resized to {shown[1]} x {shown[0]} (--min-size)")
 
 
 def _judge_model_options(options):
@@ -179,14 +183,14 @@ def _coco(options):
     return dataset, validation
 
 
-def _model(options, stored, num_classes, rng):
+def _model(options, stored, num_classes, rng, say):
     """Build the model that was asked for, or take the one of the file that was named."""
     size = {} if options.min_size is None else {"min_size": options.min_size}
     if options.new_heads:
         model = load_with_new_heads(options.weights, num_classes, rng, **size)
         new = [layer for layer in CLASS_LAYERS if f"{layer}.bias" in model.state_dict()]
-        print(f"random at first, for {count(num_classes - 1, 'class')}: {', '.join(new)}; all else is from "
-              f"{options.weights}")
+        say(f"random at first, for {count(num_classes - 1, 'class')}: {', '.join(new)}; all else is from "
+            f"{options.weights}")
         return model
     if stored is not None:
         return stored

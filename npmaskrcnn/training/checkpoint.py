@@ -66,6 +66,15 @@ def save_checkpoint(trainer, path):
     write_npz(path, arrays, meta)
 
 
+def read_checkpoint(path):
+    """Return what `read_npz` returns; raise `InputError` if it is no checkpoint."""
+    arrays, meta = read_npz(path)
+    if not isinstance(meta.get("training"), dict) or not isinstance(meta.get("model_keys"), list):
+        raise InputError(f"{path}: holds a model but no state of a training, so there is nothing to resume; load it as "
+                         "a model (--weights) and train that")
+    return arrays, meta
+
+
 def load_checkpoint(trainer, path):
     """Put a stored state into a `Trainer` that was built in the same way; all of it fits, or nothing changes.
 
@@ -84,12 +93,9 @@ def load_checkpoint(trainer, path):
     InputWarning
         If schedule, batch size or the like differ: the run goes on with the new ones, but is not the old run.
     """
-    arrays, meta = read_npz(path)
-    facts, keys = meta.get("training"), meta.get("model_keys")
+    arrays, meta = read_checkpoint(path)
+    facts, keys = meta["training"], meta["model_keys"]
     with naming(path):
-        if not isinstance(facts, dict) or not isinstance(keys, list):
-            raise InputError("holds a model but no state of a training, so there is nothing to resume; "
-                             "load it as a model and train that")
         if facts.get("version") != VERSION:
             raise InputError(f"its training state is of version {facts.get('version')}, "
                              f"this npmaskrcnn reads version {VERSION}")

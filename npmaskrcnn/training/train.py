@@ -13,7 +13,7 @@ OPTIMIZERS = {"adamw": (AdamW, 2e-3), "sgd": (SGD, 2e-2), "muon": (Muon, 2e-2)} 
 
 
 def train(model, dataset, num_steps=800, out_dir=None, optimizer="adamw", lr=None, warmup=50,
-          weight_decay=1e-4, resume=None, judge_first=True, **options):
+          weight_decay=1e-4, resume=None, judge_first=True, ready=None, **options):
     """Train a model: AdamW, a warm-up, a cosine, gradients clipped at 10.
 
     Parameters
@@ -37,6 +37,8 @@ def train(model, dataset, num_steps=800, out_dir=None, optimizer="adamw", lr=Non
     judge_first : bool
         Look at every image and target of both sets before the first step; see `Trainer`. On two slow cores 10,000
         photographs of COCO's kind take three minutes.
+    ready : callable, optional
+        ``ready()`` is called when all options are judged, before the images are looked at.
     **options
         Those of `Trainer`: ``batch_size``, ``rng``, ``validation``, ``eval_every``, ``weight_average``, ...
 
@@ -74,6 +76,8 @@ def train(model, dataset, num_steps=800, out_dir=None, optimizer="adamw", lr=Non
         if trainer.step > num_steps:
             raise InputError(f"{resume}: has {count(trainer.step, 'step')} behind it already, "
                              f"and {count(num_steps, 'step')} in all wanted; ask for more")
+    if ready is not None:
+        ready()
     trainer.run(num_steps - trainer.step)
     if trainer.average is not None:
         trainer.average.put_in_place()
