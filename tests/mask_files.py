@@ -3,9 +3,11 @@
 import numpy as np
 from PIL import Image
 
+WHITE = np.uint8(255)
 
-def write_mask_folders(dataset, folder, mode="RGBA", dim=1):
-    """Write drawn cells in the layout of BBBC038, pictures `dim` times as bright; in the order of their names."""
+
+def write_mask_folders(dataset, folder, mode="RGBA", dim=1, white=WHITE):
+    """Write drawn cells in the layout of BBBC038, pictures `dim` times as bright, in the order of their names."""
     for i in range(len(dataset)):
         image, target = dataset[i]
         place = folder / f"{'cab'[i % 3]}{i:03d}"
@@ -13,4 +15,4 @@ def write_mask_folders(dataset, folder, mode="RGBA", dim=1):
         (place / "masks").mkdir()
         Image.fromarray((image * dim).astype(np.uint8)).convert(mode).save(place / "images" / f"{place.name}.png")
         for k, mask in enumerate(target.masks):
-            Image.fromarray(np.uint8(255) * mask).save(place / "masks" / f"{k:03d}.png")
+            Image.fromarray(white * mask).save(place / "masks" / f"{k:03d}.png")

@@ -37,7 +37,7 @@ def run(capsys, *arguments):
 
 def test_what_convert_writes_can_be_measured_and_trained_on(capsys, tmp_path, folders, no_curves):
     code, out, errors = run(capsys, "convert", folders, "--class-name", "nucleus", "--val-every", 3, "--out", tmp_path)
-    assert code == 0 and "train: 5 pictures" in out and "val: 2 pictures" in out, errors
+    assert code == 0 and "train: 5 pictures with " in out and "val: 2 pictures with " in out, errors
     val = CocoDataset(tmp_path / "val" / "instances.json", tmp_path / "val")
     assert val.class_names == ["background", "nucleus"] and val.num_objects > 4
 
@@ -67,21 +67,36 @@ def test_convert_writes_both_parts_or_none(capsys, tmp_path):
     words = ["convert", tmp_path / "in", "--val-every", 2, "--out", tmp_path / "out"]
     code, _, errors = run(capsys, *words)
     assert code == 2 and "000.png" in errors[-1]
-    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert not list((tmp_path / "out").iterdir())
     mask.write_bytes(whole)
     code, out, _ = run(capsys, *words)
-    assert code == 0 and f"val: 1 picture, {tmp_path / 'out' / 'val' / 'instances.json'}" in out
+    assert code == 0 and f" objects, {tmp_path / 'out' / 'val' / 'instances.json'}" in out
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["train", "val"]
 
 
 def test_mistakes_of_convert_are_one_line(capsys, tmp_path, folders):
     for arguments, says in (([tmp_path / "gone"], "gone: is no folder"), ([folders, "--val-every", 1], "--val-every"),
                             ([folders, "--val-every", 9], "has 7 pictures, and --val-every 9 needs as many"),
+                            ([folders, "--class-name", "background"], "--class-name must be a name in one line"),
+                            ([folders, "--class-name", "two\nlines"], "--class-name must be a name in one line"),
                             ([folders, "--only-size", 3, 4], "no picture of 4 x 3"),
                             ([folders, "--min-area", 0], "--min-area")):
         code, _, errors = run(capsys, "convert", *arguments, "--out", tmp_path / "out")
         assert code == 2 and len(errors) == 1 and says in errors[0], errors
     assert not (tmp_path / "out").exists()
+
+
+def test_convert_reads_masks_of_0_and_1_and_warns_once_if_no_object_is_left(capsys, tmp_path):
+    cells = CellsDataset(2, (64, 80), seed=5)
+    write_mask_folders(cells, tmp_path / "in", white=np.uint16(1))
+    words = ["convert", tmp_path / "in", "--val-every", 2, "--out", tmp_path / "out"]
+    code, out, errors = run(capsys, *words)
+    assert code == 0 and f"train: 1 picture with {len(cells.target(1))} objects" in out
+    assert not any("warning" in line for line in errors)
+    code, out, errors = run(capsys, *words, "--min-area", 5000, "--overwrite")
+    warnings = [line for line in errors if "warning" in line]
+    assert code == 0 and "train: 1 picture with no object" in out
+    assert len(warnings) == 1 and "all have fewer pixels than --min-area 5000" in warnings[0]
 
 
 def test_a_higher_mask_threshold_makes_smaller_masks_in_every_command(capsys, tmp_path):

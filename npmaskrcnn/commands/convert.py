@@ -13,13 +13,13 @@ import tempfile
 from pathlib import Path
 
 from ..datasets import MaskFolders, write_coco
-from ..datasets.coco_write import files_of
-from ..errors import InputError
-from ..files import make_folder
-from ..judge import judge_count
+from ..datasets.coco_write import LIST_NAME, files_of
+from ..errors import InputError, warn
+from ..files import make_folder, read_json
+from ..judge import judge_count, refusal
 from ..progress import ProgressLine
-from ..words import count
-from .common import add_out, add_overwrite, judge_writing
+from ..words import count, printable
+from .common import add_out, add_overwrite, add_white, judge_writing
 
 
 def add_arguments(parser):
@@ -35,6 +35,7 @@ def add_arguments(parser):
                         help="make the darkest of each picture black and its brightest white")
     parser.add_argument("--val-every", type=int, default=5, metavar="N",
                         help="one picture of so many is to measure on (default: %(default)s)")
+    add_white(parser)
     add_out(parser, "npmaskrcnn-coco")
     add_overwrite(parser)
 
@@ -42,7 +43,10 @@ def add_arguments(parser):
 def run(options):
     """Read, split, write."""
     every = judge_count(options.val_every, "--val-every", 2)
-    whole = MaskFolders(options.folder, options.class_name, options.stretch, options.only_size, options.min_area)
+    name = options.class_name
+    if name == "background" or name != printable(name):
+        raise refusal("--class-name", "a name in one line, other than 'background'", name)
+    whole = MaskFolders(options.folder, name, options.stretch, options.only_size, options.min_area, options.white)
     if len(whole) < every:
         raise InputError(f"{options.folder}: has {count(len(whole), 'picture')}, and --val-every {every} needs as many")
     val = range(every - 1, len(whole), every)
@@ -51,11 +55,19 @@ def run(options):
     folder = make_folder(options.out, "--out")
     judge_writing(folder, names, map(whole.path, range(len(whole))), options.overwrite)
     for name in parts:
-        make_folder(folder / name, "--out")
+        if os.path.lexists(folder / name):      # else it is made when there is something to put into it
+            make_folder(folder / name, "--out")
     with tempfile.TemporaryDirectory(prefix=".", dir=folder) as waiting:    # both parts appear, or none
         for name, part in parts.items():
             write_coco(part, Path(waiting) / name, tell=ProgressLine(f"{name}: pictures", len(part)).update)
+        objects = {name: len(read_json(Path(waiting) / name / LIST_NAME)["annotations"]) for name in parts}
+        for name in parts:
+            make_folder(folder / name, "--out")
         for name in reversed(names):        # the lists last
             os.replace(Path(waiting) / name, folder / name)
     for name, part in parts.items():
-        print(f"{name}: {count(len(part), 'picture')}, {folder / name / 'instances.json'}")
+        print(f"{name}: {count(len(part), 'picture')} with {count(objects[name], 'object')}, "
+              f"{folder / name / LIST_NAME}")
+    if not any(objects.values()):
+        warn(f"{options.folder}: no object is in the pictures: they have no masks, all masks are black, or all have "
+             f"fewer pixels than --min-area {options.min_area}")

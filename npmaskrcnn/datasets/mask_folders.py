@@ -1,9 +1,9 @@
 """Pictures whose objects were outlined one file each: a folder a picture, in it one picture and a folder of masks.
 
 Whoever outlines with a program of the laboratory often gets this: ``NAME/images/NAME.png`` and, for every object, a
-file of its own in ``NAME/masks/``, white where the object is. The nuclei of the Data Science Bowl 2018 (the Broad
-Institute's set BBBC038) are the best-known set of the kind. Nothing else has to be told: the masks say where the boxes
-are, and all are of one class. `write_coco` makes one annotation file of it, which can be trained on.
+file of its own in ``NAME/masks/``, white where the object is, be white 255 or 1. The nuclei of the Data Science Bowl
+2018 (the Broad Institute's set BBBC038) are the best-known set of the kind. Nothing else has to be told: the masks say
+where the boxes are, and all are of one class. `write_coco` makes one annotation file of it, which can be trained on.
 
 N objects, H, W height and width.
 """
@@ -17,10 +17,10 @@ import numpy as np
 from ..errors import InputError, warn
 from ..files import as_path
 from ..images import open_image, read_image, stretch_contrast
-from ..judge import judge_class_names, judge_count, judge_flag, judge_numbers
+from ..judge import judge_array, judge_class_names, judge_count, judge_flag, judge_numbers, judge_white, refusal
 from ..structures import Target, mask_extents
 from ..words import count, printable
-from .label_maps import judge_mask_memory
+from .label_maps import judge_mask_memory, read_label_map
 
 
 class MaskFolders:
@@ -37,7 +37,10 @@ class MaskFolders:
     only_size : (height, width), optional
         Leave out pictures of other sizes: in a mixed collection those of one microscope.
     min_area : int
-        Leave out objects of fewer pixels, slivers at the border for example.
+        Leave out objects of fewer pixels, slivers at the border for example. (One without a pixel, whose file is all
+        black, is none.)
+    white : number, optional
+        Of pictures (not of masks) of 16 or 32 bits; see `read_image`.
 
     Attributes
     ----------
@@ -51,12 +54,14 @@ class MaskFolders:
         another size than its picture.
     """
 
-    def __init__(self, folder, class_name="object", stretch=False, only_size=None, min_area=1):
+    def __init__(self, folder, class_name="object", stretch=False, only_size=None, min_area=1,
+                 white=None):
         self.folder = Path(as_path(folder, "folder"))
         if not self.folder.is_dir():
             raise InputError(f"{self.folder}: is no folder; expected one with a folder for every picture")
         self.class_names, self.category_ids = judge_class_names(["background", class_name], "class_name"), (None, 1)
         self.stretch, self.min_area = judge_flag(stretch, "stretch"), judge_count(min_area, "min_area")
+        self.white = judge_white(white, "white")
         if only_size is not None:
             only_size = judge_numbers(only_size, "only_size", 2, lowest=1, whole=True)
         found = [_picture_in(place) for place in sorted(self.folder.iterdir()) if (place / "images").is_dir()]
@@ -81,18 +86,28 @@ class MaskFolders:
 
     def part(self, indices):
         """The images of these indices alone, as another `MaskFolders`."""
+        expected = f"a list of numbers of the {count(len(self), 'image')}"
+        chosen = judge_array(indices, "indices", expected, "iu").astype(int)
+        if chosen.ndim != 1 or not (-len(self) <= chosen).all() or not (chosen < len(self)).all():
+            raise refusal("indices", expected, indices)
         part = copy.copy(self)
-        part._paths, part.sizes = ([values[i] for i in indices] for values in (self._paths, self.sizes))
+        part._paths, part.sizes = ([values[i] for i in chosen] for values in (self._paths, self.sizes))
         part._number()
         return part
 
     def path(self, index):
         """Where the picture of image `index` is."""
-        return self._paths[operator.index(index)]
+        return self._paths[self._index(index)]
 
     def size(self, index):
         """``(height, width)`` of image `index`."""
-        return self.sizes[operator.index(index)]
+        return self.sizes[self._index(index)]
+
+    def _index(self, index):
+        index = operator.index(index)
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"image {index} of {len(self)}")
+        return index
 
     def __getitem__(self, index):
         """Image `index` and its target.
@@ -103,7 +118,7 @@ class MaskFolders:
         target : Target
             In the order of the masks' file names. A pixel in several masks is in all of them.
         """
-        image = read_image(self.path(index))
+        image = read_image(self.path(index), self.white)
         return stretch_contrast(image, least=1) if self.stretch else image, self.target(index)
 
     def target(self, index):
@@ -136,8 +151,11 @@ def _size(path):
 
 
 def _read_mask(path, size):
-    """A mask, (H, W) bool: white is the object."""
-    mask = read_image(path)[:, :, 0] > 127
+    """A mask, (H, W) bool: what is nearer to the brightest than to black is the object."""
+    with open_image(path) as image:
+        deep = image.mode.startswith(("I", "F"))    # as numbers: white need not be the largest of 16 bits
+    values = read_label_map(path) if deep else read_image(path)[:, :, 0]
+    mask = values > values.max() / 2
     if mask.shape != size:
         raise InputError(f"{path}: has {mask.shape[1]} x {mask.shape[0]} pixels, but its picture {size[1]} x {size[0]}")
     return mask

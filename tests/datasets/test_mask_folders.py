@@ -33,6 +33,25 @@ def test_pictures_and_masks_are_read_in_the_order_of_their_names(tmp_path, cells
     np.testing.assert_array_equal(part[0][0], cells[3][0])
 
 
+@pytest.mark.parametrize("white", [(1, np.uint8), (1, np.uint16), (4095, np.uint16), (65535, np.uint16)])
+def test_white_of_a_mask_may_be_any_number(tmp_path, cells, white, recwarn):
+    write_mask_folders(cells, tmp_path, white=white[1](white[0]))
+    np.testing.assert_array_equal(MaskFolders(tmp_path).target(0).masks, cells.target(1).masks)
+    assert not recwarn.list
+
+
+def test_images_that_are_not_there_are_named(tmp_path, cells):
+    write_mask_folders(cells, tmp_path)
+    read = MaskFolders(tmp_path)
+    for ask in (read.__getitem__, read.size, read.path, read.target):
+        with pytest.raises(IndexError, match="image 99 of 4"):
+            ask(99)
+    for wrong in ([99], [-5], ["a"], [1.5], 3):
+        with pytest.raises(InputError, match="indices must be"):
+            read.part(wrong)
+    assert len(list(read)) == 4 and len(read.part([])) == 0 and read.part([-1]).file_names == ["c003.png"]
+
+
 def test_what_is_written_as_coco_is_read_back_the_same(tmp_path, cells):
     write_mask_folders(cells, tmp_path / "in")
     read = MaskFolders(tmp_path / "in", "nucleus")
@@ -51,6 +70,15 @@ def test_dark_pictures_are_stretched_if_wanted(tmp_path, cells):
     image = MaskFolders(tmp_path, stretch=True)[0][0]
     assert image.min() == 0 and image.max() == 255
     assert np.corrcoef(image.ravel(), cells[1][0].ravel())[0, 1] > 0.99
+
+
+def test_a_picture_of_12_bits_is_read_with_the_white_that_is_told(tmp_path, cells, recwarn):
+    write_mask_folders(cells, tmp_path)
+    deep = cells[1][0][:, :, 0].astype(np.uint16) * 16
+    Image.fromarray(deep).save(tmp_path / "a001" / "images" / "a001.png")
+    assert abs(MaskFolders(tmp_path, white=4080)[0][0].astype(int) - cells[1][0]).max() <= 1 and not recwarn.list
+    with pytest.warns(InputWarning, match="--white 4095"):
+        MaskFolders(tmp_path)[0]
 
 
 def test_small_objects_and_pictures_of_other_sizes_are_left_out_if_wanted(tmp_path):
