@@ -23,7 +23,11 @@ def _end(*_):
     os._exit(INTERRUPTED)       # an exception could be caught by what is being imported
 
 
-# while Python looks for the module of -m, that is what stands in the place of the program's name
-if (os.path.splitext(os.path.basename("".join(sys.argv[:1])))[0] in ("-m", "npmaskrcnn")
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler):
+def _is_the_command():
+    """Whether this process is ``npmaskrcnn`` or ``python -m npmaskrcnn``, and not a program that imports the package."""
+    script = os.path.splitext(os.path.basename("".join(sys.argv[:1])))[0]
+    return script == "npmaskrcnn" or ("-m", "npmaskrcnn") in zip(sys.orig_argv, sys.orig_argv[1:])
+
+
+if _is_the_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, _end)
