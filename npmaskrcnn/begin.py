@@ -24,7 +24,7 @@ def _end(*_):
 
 
 def _is_the_command():
-    """Whether this process is ``npmaskrcnn`` or ``python -m npmaskrcnn``, and not a program that imports the package."""
+    """Whether this process is ``npmaskrcnn`` or ``python -m npmaskrcnn``, not a program that imports the package."""
     script = os.path.splitext(os.path.basename("".join(sys.argv[:1])))[0]
     return script == "npmaskrcnn" or ("-m", "npmaskrcnn") in zip(sys.orig_argv, sys.orig_argv[1:])
 
