@@ -21,7 +21,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from PIL import Image, PngImagePlugin
 
-from .datasets import ShapesDataset
+from .datasets.shapes import the_image  # noqa: F401  (lessons find it here)
 from .plots.style import INK, LARGE, MUTED, NORMAL, SMALL, STYLE, ink_on, new_figure, styled
 
 HERE, ELSEWHERE = "#E69F00", "#EDEFF2"     # on the map: where this lesson is, and the rest
@@ -31,15 +31,6 @@ COLORS = 256                               # of a stored picture
 # ---- what all lessons look at ----
 
 THE_OBJECT = 2      # row of the followed object in the target: the triangle
-
-
-def the_image():
-    """Return the image that all lessons follow, (96, 128, 3) uint8, and its `Target`.
-
-    Two squares touch, a circle is partly hidden, and the triangle, whose row is `THE_OBJECT`, is followed from its
-    pixels to its loss. No training has seen it.
-    """
-    return ShapesDataset(12, image_size=(96, 128), seed=90003)[11]
 
 
 # ---- showing ----

@@ -132,6 +132,15 @@ def shapes_test_set(num_images=200):
     return ShapesDataset(num_images, seed=TEST_SEED)
 
 
+def the_image():
+    """Return the image that all lessons follow, (96, 128, 3) uint8, and its `Target`.
+
+    Two squares touch, a circle is partly hidden, and the triangle, row 2 of the target, is followed from its pixels to
+    its loss. No training has seen it.
+    """
+    return ShapesDataset(12, image_size=(96, 128), seed=90003)[11]
+
+
 # ---- what is seen ----
 
 def contrasting_color(background, rng):

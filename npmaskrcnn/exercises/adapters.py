@@ -123,12 +123,14 @@ def _upsample_backward(mine, dy, cache):
 @adapter("anchors_of_cell")
 @stage(AnchorGenerator, "__call__")
 def _anchors_of_cell(mine, generator, grid_sizes, padded_size, dtype=np.float32):
+    levels = all_anchors(generator, grid_sizes, padded_size, dtype)
     steps = generator.strides(grid_sizes, padded_size)
-    if any(len(sizes) > 1 for sizes in generator.sizes) or any(along_y != along_x for along_y, along_x in steps):
-        return all_anchors(generator, grid_sizes, padded_size, dtype)
-    levels = zip(grid_sizes, steps, generator.sizes, generator.aspect_ratios)
-    return [np.concatenate([mine(row, column, stride, size, ratios) for row, column in np.ndindex(*grid)]).astype(dtype)
-            for grid, (stride, _), (size,), ratios in levels]
+    parts = zip(grid_sizes, steps, generator.sizes, generator.aspect_ratios)
+    for level, (grid, (along_y, along_x), sizes, ratios) in enumerate(parts):
+        if along_y == along_x and len(sizes) == 1:
+            own = [mine(row, column, along_x, sizes[0], ratios) for row, column in np.ndindex(*grid)]
+            levels[level] = np.concatenate(own).astype(dtype)
+    return levels
 
 
 @adapter("iou")

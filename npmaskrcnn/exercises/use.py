@@ -1,7 +1,7 @@
 """What you write, used: the real model predicts and trains with the reader's functions in it.
 
-``use(nms=my_nms)`` lets the trained tiny model predict an image and train three steps twice, once as it is and once
-with the given functions in their places. Each of their calls is compared with the package's answer to the same
+``use(nms=my_nms)`` lets the trained tiny model predict the lessons' image and train three steps twice, once as it is
+and once with the given functions in their places. Each of their calls is compared with the package's answer to the same
 question, and what comes out in the end with what would have come out. All numbers are of double precision, so that
 equal means equal to the last digits, and all other work is done by the plain operations.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import ops
-from ..datasets import shapes_test_set
+from ..datasets.shapes import the_image
 from ..errors import InputError
 from ..judge import judge_count, judge_number
 from ..shipped import trained_tiny
@@ -21,7 +21,7 @@ from ..words import count
 from .adapters import ADAPTERS, in_their_places
 from .watch import Watch
 
-SECONDS, STEPS, IMAGE = 40.0, 3, 7      # for all functions together; of training; which one of the test set
+SECONDS, STEPS = 40.0, 3     # for all functions together; of training
 MIN_SCORE = 0.5
 
 
@@ -103,7 +103,7 @@ def use(*, steps=STEPS, seconds=SECONDS, **functions):
     judge_number(seconds, "seconds", above=0)
     for name, function in functions.items():
         _judge(name, function)
-    image, target = shapes_test_set(IMAGE + 1)[IMAGE]
+    image, target = the_image()
     watches = {name: Watch(EXERCISES[name], function, seconds / len(functions)) for name, function in functions.items()}
     packages = _run(image, target, steps, {})
     yours = _run(image, target, steps, watches)
