@@ -51,7 +51,7 @@ def run(options):
                          "--int8-inputs or --half")
     images = None if options.int8_inputs is None else [read_image(path) for path in options.int8_inputs]
     model = load(options.source)
-    if not keep is zeros is steps is images is None or options.int8:        # what is left is --half alone
+    if options.int8 or any(wanted is not None for wanted in (keep, zeros, steps, images)):     # more than --half
         not_quantized(model.architecture.get("light", {}), options.source)
     shapes = None if steps is None else ShapesDataset(BATCH_SIZE * steps, seed=SEED)
     if shapes is not None:
