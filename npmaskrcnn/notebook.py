@@ -167,50 +167,65 @@ def _display(png, alt, other=None):
 
 # ---- the map at the head of each lesson ----
 
-# name -> (text, lesson, x, y, width) of a box, in tenths of an inch of a 9 x 1.7 inch strip, y upwards
+# name -> (text, lessons, x, y, width) of a box, in tenths of an inch of a 9 x 1.7 inch strip, y upwards
 _BOXES = {
-    "shapes": ("image", "01", 1, 8, 9),
-    "backbone": ("backbone", "03", 13, 8, 11),
-    "fpn": ("FPN", "04", 27, 8, 8),
-    "anchors": ("anchors", "05", 25, 1, 10),
-    "rpn": ("RPN", "06", 40, 1, 8),
-    "roi_align": ("RoIAlign", "07", 51, 8, 11),
-    "box_head": ("box head", "08", 66, 11, 11.5),
-    "mask_head": ("mask head", "09", 66, 5, 11.5),
-    "result": ("objects", "", 80.5, 8, 9),
+    "image": ("image", "01", 1, 8, 9),
+    "body": ("backbone", "02 to 04", 13, 8, 11),
+    "fpn": ("FPN", "05", 27, 8, 8),
+    "anchors": ("anchors", "06, 07", 25, 1, 10),
+    "rpn": ("RPN", "08", 40, 1, 8),
+    "roi_align": ("RoIAlign", "09", 51, 8, 11),
+    "box_head": ("box head", "10", 66, 11, 11.5),
+    "mask_head": ("mask head", "11", 66, 5, 11.5),
+    "result": ("objects", "14", 80.5, 8, 9),
 }
-_ARROWS = (("shapes", "backbone"), ("backbone", "fpn"), ("fpn", "rpn"), ("anchors", "rpn"), ("rpn", "roi_align"),
+_ARROWS = (("image", "body"), ("body", "fpn"), ("fpn", "rpn"), ("anchors", "rpn"), ("rpn", "roi_align"),
            ("fpn", "roi_align"), ("roi_align", "box_head"), ("roi_align", "mask_head"), ("box_head", "result"),
            ("mask_head", "result"))
-# A lesson about something that is everywhere lights several boxes, and says what it is about.
+_ALL, _LEARN = tuple(_BOXES), ("body", "fpn", "rpn", "box_head", "mask_head")
+# lesson -> (boxes that it lights, what is said of it where that does not say it)
 _LESSONS = {
-    "map": (tuple(_BOXES), "all of it; 02: convolution, 10 and 11: how it learns, 12: how good it is"),
-    "convolution": (("backbone", "fpn", "rpn", "mask_head"), "02: these are made of convolutions"),
-    "losses": (("rpn", "box_head", "mask_head"), "10: the five losses sit here, and gradients flow back"),
-    "training": (("backbone", "fpn", "rpn", "box_head", "mask_head"), "11: these learn"),
-    "evaluation": (("result",), "12: how good are they?"),
+    "00_map": (_ALL, "all of it; 12 and 13: how it learns, 15 to 19: what one does with it"),
+    "01_shapes": (("image",), ""),
+    "02_convolution": (("body", "fpn", "rpn", "mask_head"), "02: these are made of convolutions"),
+    "03_residual": (("body",), "03: how it can be deep"),
+    "04_field": (("body",), "04: what a cell of it sees"),
+    "05_pyramid": (("fpn",), ""),
+    "06_anchors": (("anchors",), "06: boxes to start from"),
+    "07_matching": (("anchors",), "07: which box must find which object"),
+    "08_proposals": (("rpn",), ""),
+    "09_roi_align": (("roi_align",), ""),
+    "10_box_head": (("box_head",), ""),
+    "11_mask_head": (("mask_head",), ""),
+    "12_losses": (("rpn", "box_head", "mask_head"), "12: the five losses sit here, and gradients flow back"),
+    "13_training": (_LEARN, "13: these learn"),
+    "14_evaluation": (("result",), "14: how good are they?"),
+    "15_clinic": (_LEARN, "15: what can go wrong with any of these"),
+    "16_parts": (("body", "fpn", "anchors", "roi_align", "mask_head"), "16: what each is worth"),
+    "17_light": (("body", "fpn", "rpn", "box_head", "mask_head"), "17: where time and memory go"),
+    "18_real": (("image", "result"), "18: other images, films, and when to take something else"),
+    "19_yours": (_ALL, "19: all of it, with your functions in it"),
 }
-STAGES = tuple(name for name in _BOXES if name != "result") + tuple(_LESSONS)
+STAGES = tuple(_LESSONS)
 
 
 @styled
-def you_are_here(stage):
+def you_are_here(lesson):
     """Draw the pipeline as a strip, with the part that a lesson is about in orange.
 
     Parameters
     ----------
-    stage : str
-        One of `STAGES`: "map", "shapes", "convolution", "backbone", "fpn", "anchors", "rpn", "roi_align",
-        "box_head", "mask_head", "losses", "training" or "evaluation".
+    lesson : str
+        One of `STAGES`, which are the names of the lessons' files: "09_roi_align".
 
     Returns
     -------
     figure : matplotlib Figure
         9 x 1.7 inches.
     """
-    if stage not in STAGES:
-        raise ValueError(f"you_are_here: no stage {stage!r}; there are {', '.join(STAGES)}")
-    lit, note = _LESSONS.get(stage, ((stage,), ""))
+    if lesson not in STAGES:
+        raise ValueError(f"you_are_here: no lesson {lesson!r}; there are {', '.join(STAGES)}")
+    lit, note = _LESSONS[lesson]
     figure = new_figure(9.1, 1.7, layout=None)
     ax = figure.add_axes([0, 0, 1, 1])
     ax.set(xlim=(0, 91), ylim=(0, 17))
@@ -220,16 +235,15 @@ def you_are_here(stage):
         _, _, x2, y2, _ = _BOXES[end]
         ax.add_patch(FancyArrowPatch((x1 + width, y1 + 2), (x2, y2 + 2), arrowstyle="-|>", mutation_scale=9,
                                      color=MUTED, linewidth=1, shrinkA=1, shrinkB=1))
-    for name, (text, lesson, x, y, width) in _BOXES.items():
+    for name, (text, numbers, x, y, width) in _BOXES.items():
         color = HERE if name in lit else ELSEWHERE
         ax.add_patch(FancyBboxPatch((x, y), width, 4, boxstyle="round,pad=0,rounding_size=0.8", facecolor=color,
                                     edgecolor=MUTED, linewidth=0.8))
         ax.text(x + width / 2, y + 2, text, ha="center", va="center", fontsize=NORMAL, color=INK,
                 fontweight="bold" if name in lit else "normal")
-        ax.text(x + width / 2, y + 4.3, lesson, ha="center", va="bottom", fontsize=SMALL, color=MUTED)
+        ax.text(x + width / 2, y + 4.3, numbers, ha="center", va="bottom", fontsize=SMALL, color=MUTED)
     ax.text(1, 16.6, "You are here" + (f"  ({note})" if note else ""), va="top", fontsize=NORMAL, color=INK)
-    where = "everywhere" if stage == "map" else " and ".join(
-        ", ".join(_BOXES[name][0] for name in lit).rsplit(", ", 1))
+    where = "everywhere" if lit == _ALL else " and ".join(", ".join(_BOXES[name][0] for name in lit).rsplit(", ", 1))
     figure.set_label("The pipeline of Mask R-CNN: image, backbone, FPN, RPN with its anchors, RoIAlign, box head "
                      f"and mask head, objects. This lesson is about: {where}.")
     return figure
