@@ -8,8 +8,8 @@ turns (A B, B A, ...); the ratio is taken turn by turn. The tiny model makes a t
 training step of all layers, both of one image of `--size` (a batch of two would take twice as long and say the
 same). Then the peak memory of each task, in fresh processes. At the end, what the plain hand of this checkout takes
 beside the fast one, for a training step of the tiny model. The other revision needs only what all have: `load`,
-`predict`, `loss_and_grads` and `AdamW`. Both have to read the weights: one of before the tiny model's version 2 needs
-`--weights data/tiny.npz`. Needs no torch; 15 turns take a quarter of an hour.
+`predict`, `loss_and_grads` and `AdamW`. Both have to read the weights: beside a revision that does not know this tiny
+model, give `--weights` of its own. Needs no torch; 15 turns take a quarter of an hour.
 """
 
 import argparse

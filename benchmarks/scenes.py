@@ -15,7 +15,7 @@ from scene_file import read, write  # noqa: F401  (who imports the scenes reads 
 import npmaskrcnn
 from npmaskrcnn import InputError
 from npmaskrcnn.datasets import ShapesDataset
-from npmaskrcnn.shipped import TRAINED_TINY, data_file
+from npmaskrcnn.shipped import data_file
 from npmaskrcnn.structures import Target
 
 
@@ -25,7 +25,7 @@ def tiny(folder, batch_size=4, weights=None):
         builder = npmaskrcnn.load(weights).architecture["builder"]
         if builder != "maskrcnn_tiny":
             raise InputError(f"{weights}: is a {builder}; expected a maskrcnn_tiny")
-    weights = Path(weights) if weights else data_file(f"{TRAINED_TINY[max(TRAINED_TINY)]}.npz")
+    weights = Path(weights) if weights else data_file("tiny.npz")
     dataset = ShapesDataset(batch_size, seed=7)
     images, targets = zip(*(dataset[i] for i in range(batch_size)))
     scene = Path(folder) / "tiny-scene.npz"

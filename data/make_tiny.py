@@ -17,7 +17,7 @@ from npmaskrcnn.evaluation import evaluate
 from npmaskrcnn.weights import write_npz
 
 HERE = Path(__file__).resolve().parent
-NAME = "tiny-2"         # of version 2 of the tiny model
+NAME = "tiny"
 EARLY = (100, 400)
 
 

@@ -78,7 +78,7 @@ def maskrcnn_tiny(num_classes=4, rng=None, dimensions=None, version=2, body="res
         Other sizes than those of `TINY_DIMENSIONS`, by name: ``blocks`` and ``widths`` (channels) of the body's four
         stages, ``fpn_channels``, ``representation_size`` (of the box head), ``mask_layers`` (channels of each).
     version : {1, 2}
-        1 is the model of the lessons as they are: one block a stage (16, 32, 64, 128 channels), a pyramid of 64, a mask
+        1 is what it was at first, for old files: one block a stage (16, 32, 64, 128 channels), a pyramid of 64, a mask
         head of two convolutions of 64.
     body : {"resnet", "mobilenet"}
         The second is of inverted residual blocks with squeeze and excitation, as many a stage and as wide: with

@@ -10,7 +10,6 @@ from .errors import InputError
 from .judge import judge_known, judge_number
 from .weights import load
 
-TRAINED_TINY = {1: "tiny", 2: "tiny-2"}     # by version
 EARLY_STEPS = (100, 400)
 TRAINED_VARIANTS = ("roi_pool", "unaligned", "softmax", "no_top_down")
 
@@ -35,15 +34,13 @@ def data_file(name):
     raise InputError(f"data/{name} is not where it should be, beside or inside {here}; install the package again")
 
 
-def trained_tiny(step=None, version=2):
+def trained_tiny(step=None):
     """Load the tiny model that was trained on toy shapes.
 
     Parameters
     ----------
     step : int, optional
         One of the early checkpoints of the same training, 100 or 400; the finished model if absent.
-    version : {1, 2}
-        Of the model, see `maskrcnn_tiny`; the lessons as they are look at 1.
 
     Returns
     -------
@@ -52,13 +49,12 @@ def trained_tiny(step=None, version=2):
     Raises
     ------
     InputError
-        If there is no such step or version.
+        If there is no such step.
     """
-    name = TRAINED_TINY[judge_number(version, "version", 1, max(TRAINED_TINY), whole=True)]
     step = judge_number(step, "step", whole=True, optional=True)
     if step not in (None, *EARLY_STEPS):
         raise InputError(f"step must be 100 or 400, or left out for the finished model, got {step!r}")
-    return load(data_file(f"{name}.npz" if step is None else f"{name}-step-{step}.npz"))
+    return load(data_file("tiny.npz" if step is None else f"tiny-step-{step}.npz"))
 
 
 def trained_variant(name):

@@ -142,7 +142,7 @@ def test_options_that_cannot_be_are_refused_before_anything_is_measured(monkeypa
 def test_a_revision_that_cannot_read_the_weights_is_noticed(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import bench_revisions
-    weights = npmaskrcnn.shipped.data_file("tiny-2.npz")
+    weights = npmaskrcnn.shipped.data_file("tiny.npz")
     assert bench_revisions.can_read(BENCHMARKS.parent, weights)
     (tmp_path / "npmaskrcnn").mkdir()
     (tmp_path / "npmaskrcnn" / "__init__.py").write_text("def load(path): raise ValueError")

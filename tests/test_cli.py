@@ -343,7 +343,7 @@ def test_what_detect_wrote_belongs_to_its_pictures_whatever_their_order(capsys, 
 def test_export_there_and_back_keeps_every_bit(capsys, tmp_path):
     there, back = tmp_path / "model.safetensors", tmp_path / "model.npz"
     assert run(capsys, "export", data_file("tiny.npz"), there)[0] == 0
-    line = error_line(capsys, "export", data_file("tiny-2.npz"), there)
+    line = error_line(capsys, "export", data_file("tiny-step-400.npz"), there)
     assert "model.safetensors: is there already" in line and "--overwrite" in line
     assert "is what is read" in error_line(capsys, "export", there, there, "--overwrite")
     assert run(capsys, "export", data_file("tiny.npz"), there, "--overwrite")[0] == 0

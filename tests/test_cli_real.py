@@ -50,7 +50,7 @@ def test_what_convert_writes_can_be_measured_and_trained_on(capsys, tmp_path, fo
     assert tables[0] != tables[1]
 
     code, _, errors = run(capsys, "train", "coco", "--annotations", tmp_path / "train" / "instances.json", "--images",
-                          tmp_path / "train", "--weights", data_file("tiny-2.npz"), "--new-heads", "--min-size", 64,
+                          tmp_path / "train", "--weights", data_file("tiny.npz"), "--new-heads", "--min-size", 64,
                           "--steps", 1, "--batch-size", 2, "--out", tmp_path / "run")
     assert code == 0 and load(tmp_path / "run" / "model.npz").class_names == ["background", "nucleus"], errors
 

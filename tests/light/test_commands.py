@@ -7,7 +7,7 @@ from PIL import Image
 from npmaskrcnn import cli, light, load, maskrcnn_tiny, save
 from npmaskrcnn.shipped import data_file
 
-TINY, PICTURES = data_file("tiny-2.npz"), [data_file(f"shapes/{i:06d}.png") for i in range(3)]
+TINY, PICTURES = data_file("tiny.npz"), [data_file(f"shapes/{i:06d}.png") for i in range(3)]
 
 
 def run(capsys, *arguments):
