@@ -1,4 +1,4 @@
-"""Two probes of a feature map: what lies there ready to be read? Lesson 03 explains them; lesson 04 uses them again.
+"""Two probes of a feature map: what lies there ready to be read? Lesson 04 explains them.
 
 A probe is a weighted sum of a cell's numbers, fitted by least squares on the first 240 of the images and tested on
 the others. `what` asks for the class of the object, from the one cell at its center; `where` asks of each cell

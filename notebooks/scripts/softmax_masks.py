@@ -12,7 +12,7 @@ from the same random weights, on the same RoIs of crowded toy images (4 to 7 sha
 
 Then all three draw the masks of the same detections in 100 other crowded images. Writes
 notebooks/results/softmax_masks.npz: average precision, the mask IoU of every object when its true box is the RoI, and
-all masks of a few of them. Lesson 09 shows it.
+all masks of a few of them. Lesson 11 shows it.
 """
 
 import copy
@@ -104,7 +104,7 @@ def class_shares(targets, rois):
 
 def train_branches(model):
     """Train the three branches side by side on the same RoIs."""
-    fresh = maskrcnn_tiny(NUM_CLASSES, rng=np.random.default_rng(1), version=1).roi_heads
+    fresh = maskrcnn_tiny(NUM_CLASSES, rng=np.random.default_rng(1)).roi_heads
     branches = {name: Branch(fresh) for name in BRANCHES}
     dataset, rng = ShapesDataset(STEPS * BATCH_SIZE, seed=9, **CROWDED), np.random.default_rng(9)
     for step in range(STEPS):
@@ -171,7 +171,7 @@ def test_branches(model, branches):
 
 
 def main():
-    model = trained_tiny(version=1)
+    model = trained_tiny()
     branches = train_branches(model)
     precision, rows, crops = test_branches(model, branches)
     ious = np.array([row[4] for row in rows], np.float32)                       # (objects, branches, classes 1..3)
