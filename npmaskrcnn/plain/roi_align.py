@@ -8,8 +8,8 @@ bin's points, averaged, are one row of a small matrix with a column for each cel
 y and one for x; forward is ``weight_y @ features @ weight_x.T``, backward the same with both transposed.
 
 RoIPool is what RoIAlign replaced, and is here to be compared with. It rounds the region to whole cells, rounds every
-bin to whole cells again, and takes the maximum. Classification hardly notices; a mask is shifted by up to a cell
-of the map, which is 4 to 32 pixels of the image. Slow twins: `reference.roi_align`, `reference.roi_pool`.
+bin to whole cells again, and takes the maximum. So boxes and masks are shifted by up to a cell of the map, which
+is 4 to 32 pixels of the image. Slow twins: `reference.roi_align`, `reference.roi_pool`.
 
 Legend: R regions, P x Q bins per region, g sample points per bin and axis; maps are (N, H, W, C).
 """

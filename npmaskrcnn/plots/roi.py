@@ -46,7 +46,7 @@ def roi_levels(trace, max_rois=40, canonical_scale=None):
     side = np.sqrt(ops.box_area(boxes))
     spread = 0.16 * (np.arange(len(side)) % 7 - 3) / 3          # points of one level side by side
     rule_ax.scatter(side, levels + spread, s=14, color=colors, alpha=0.8, zorder=3)
-    explaining = [scale for scale in (56, 224, 112) if np.array_equal(assign_levels(boxes, scale), levels)]
+    explaining = [scale for scale in (112, 224, 56) if np.array_equal(assign_levels(boxes, scale), levels)]
     scale = canonical_scale or next(iter(explaining), None)
     ends = [max(1.0, 0.8 * side.min(initial=8.0)), max(1.2 * side.max(initial=0.0), 2 * (scale or 56))]
     if scale:
