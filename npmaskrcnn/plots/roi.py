@@ -28,7 +28,7 @@ def roi_levels(trace, max_rois=40, canonical_scale=None):
     max_rois : int
         Of the proposals so many are drawn on the image, best first; all of them in the diagram.
     canonical_scale : float, optional
-        Size in pixels that goes to P4; by default 56 or 224, whichever explains the trace.
+        Size in pixels that goes to P4; by default 112, 224 or 56, whichever explains the trace.
 
     Returns
     -------
