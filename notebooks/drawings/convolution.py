@@ -8,7 +8,7 @@ from matplotlib.patches import Rectangle
 
 from npmaskrcnn import ops
 from npmaskrcnn.notebook import draw_cells, heading
-from npmaskrcnn.plots.style import CURVE, INK, MUTED, NEGATIVE, SMALL, new_figure, show_image
+from npmaskrcnn.plots.style import CURVE, INK, MUTED, NEGATIVE, NORMAL, SMALL, new_figure, show_image
 
 SIGNED = {"cmap": "RdBu_r", "limits": (-750, 750)}
 FEW_BLUES, FEW_SIGNED = (matplotlib.colormaps[name].resampled(n) for name, n in (("Blues", 12), ("RdBu_r", 15)))
@@ -97,8 +97,8 @@ def steps(setting, size=(5, 7), kernel=3):
     draw_cells(ax, np.full(out, 3.0), fmt="", cmap="Purples", limits=(0, 9), origin=(1, 11),
                frame=[(0, 0, 1, 1), (out[0] - 1, out[1] - 1, 1, 1)], frame_color=(INK, NEGATIVE))
     ax.set(xlim=(-0.1, 20.1), ylim=(7.1, -0.1))
-    ax.set_title("image 5x7, paler: padding, white: under no window", loc="left")
-    ax.set_title(f"output {out[0]}x{out[1]}", loc="right")
+    for left, text in ((0, "image 5x7; paler: padding, white: under no window"), (11, f"output {out[0]}x{out[1]}")):
+        ax.text(left, -0.3, text, fontsize=NORMAL)
     heading(figure, f"Stride {stride}, padding {padding}: one dot, one window, one output number")
     return figure
 
