@@ -95,7 +95,8 @@ def show_frames(draw, values, alt, label, still=0, form="{:g}"):
     frames = [base64.b64encode(as_png(draw(value))).decode() for value in values]
     page = FRAMES.format(
         name="frames-" + hashlib.sha256("".join(frames).encode()).hexdigest()[:12], alt=html.escape(alt), still=still,
-        label=html.escape(label), last=len(frames) - 1, first=frames[still], frames=json.dumps(frames),
+        label=html.escape(label), last=len(frames) - 1, first=frames[still],
+        others=json.dumps([frame if i != still else "" for i, frame in enumerate(frames)]),
         texts=json.dumps([form.format(value) for value in values]))
     _display(None, alt, {"text/html": page})
 
@@ -108,11 +109,13 @@ FRAMES = """<div id="{name}">
 </div>
 <script>
 (function begin() {{
-  const box = document.getElementById("{name}"), frames = {frames}, texts = {texts};
+  const box = document.getElementById("{name}"), others = {others}, texts = {texts};
   if (!box) {{ setTimeout(begin, 100); return; }}
-  const slider = box.querySelector("input"), said = box.querySelector("output");
+  const slider = box.querySelector("input"), said = box.querySelector("output"), image = box.querySelector("img");
+  const first = image.src;
   slider.oninput = function () {{
-    box.querySelector("img").src = "data:image/png;base64," + frames[slider.value];
+    const other = others[slider.value];
+    image.src = other ? "data:image/png;base64," + other : first;
     said.textContent = texts[slider.value];
     slider.setAttribute("aria-valuetext", texts[slider.value]);
   }};
