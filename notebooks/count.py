@@ -16,7 +16,7 @@ from execute import lessons, tags
 
 import nbformat
 
-MOST_WORDS, MOST_FIGURES, MOST_LINES, MOST_LINES_OF_CELL = 1800, 6, 120, 12
+MOST_WORDS, MOST_FIGURES, MOST_LINES, MOST_LINES_OF_CELL, MOST_MINUTES = 1800, 6, 120, 12, 20
 END_OF_CORE = re.compile(r"^## (Exercises|Deeper)", re.MULTILINE)
 
 
@@ -35,7 +35,8 @@ class Core(NamedTuple):
 
     def excess(self):
         """Say in which respects this is too much."""
-        bounds = zip(self._fields, self, (MOST_WORDS, MOST_FIGURES, MOST_LINES, MOST_LINES_OF_CELL))
+        bounds = zip((*self._fields, "minutes"), (*self, self.minutes),
+                     (MOST_WORDS, MOST_FIGURES, MOST_LINES, MOST_LINES_OF_CELL, MOST_MINUTES))
         return [f"{name.replace('longest', 'lines in a cell')} {number}, at most {most}"
                 for name, number, most in bounds if number > most]
 

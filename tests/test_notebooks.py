@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from npmaskrcnn import exercises
+from npmaskrcnn.notebook import STAGES
 from tests.scripts import script
 
 nbformat = pytest.importorskip("nbformat")
@@ -146,12 +147,15 @@ def test_a_lesson_is_small(path):
 def test_core_is_what_one_sitting_holds_and_says_its_minutes(path, count):
     notebook = read(path)
     said = re.search(r"Core: (\d+) minutes", notebook.cells[0].source)
-    if not said:
-        pytest.skip("not in this form yet")
     found = count.core(notebook)
     assert not found.excess()
     assert int(said.group(1)) == found.minutes
+    assert f"({path.name}) | {found.minutes} |" in (NOTEBOOKS / "README.md").read_text()
     assert len(count.core_cells(notebook)) < len(notebook.cells), "has neither exercises nor a part named Deeper"
+
+
+def test_the_map_has_all_lessons():
+    assert [path.stem for path in LESSONS] == list(STAGES)
 
 
 def test_all_lessons_together_are_small():
