@@ -33,7 +33,7 @@ def who_pays(shares, whose, training):
             width = share[whose[loss] == number].sum() / share.sum()
             bars.barh(line, width, 0.7, left=left, color=class_color(label), edgecolor="white", linewidth=1)
             if width > 0.1:
-                name = OBJECTS[number].replace(" ", "\n") if number >= 0 else "background"
+                name = OBJECTS[number] if number >= 0 else "background"
                 bars.text(left + width / 2, line, f"{name}\n{width:.0%}", ha="center", va="center", fontsize=SMALL,
                           color=ink_on(class_color(label)), linespacing=0.95)
             left += width
