@@ -153,9 +153,9 @@ def the_log(log):
         ax.minorticks_off()
         ax.grid(**GRID)
     heading(figure, "The log of 1,000 steps")
-    figure.set_label("Left, five losses over 1,000 steps on logarithmic axes with their chance levels: objectness "
-                     "falls first; class and box loss fall, rise near step 100 and fall. Right, update-to-weight "
-                     "ratios of five parts, which rise and fall with the learning rate.")
+    figure.set_label("Left, five losses over 1,000 steps on logarithmic axes with their chance levels: the class "
+                     "loss falls first, rises again until step 100 and falls; the box loss rises until then. Right, "
+                     "update-to-weight ratios of five parts, which rise and fall with the learning rate.")
     return figure
 
 
