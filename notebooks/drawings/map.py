@@ -12,13 +12,15 @@ from npmaskrcnn.plots.pyramid import feature_picture, input_image, show_answers
 from npmaskrcnn.plots.style import (INK, MUTED, SMALL, TRACK_COLORS, class_color, draw_boxes, faded, level_color,
                                     new_figure, panels, show_image, styled)
 
+OBJECT_COLORS = TRACK_COLORS[1], TRACK_COLORS[3], TRACK_COLORS[6], TRACK_COLORS[8]      # unlike those of classes
+
 
 @styled
 def questions(image, found):
     """The image, and the answers of detection, semantic and instance segmentation, side by side."""
     semantic, instance = faded(image), faded(image)
     for number, (mask, label) in enumerate(zip(found.masks > 0.5, found.labels)):
-        semantic[mask], instance[mask] = to_rgb(class_color(label)), to_rgb(TRACK_COLORS[number])
+        semantic[mask], instance[mask] = to_rgb(class_color(label)), to_rgb(OBJECT_COLORS[number])
     figure, axes = panels(1, 4, width=2.25, height=1.95)
     titles = ("the image", "detection: where?", "semantic: which class?", "instance: which object?")
     for ax, title, picture in zip(axes[0], titles, (image, image, semantic, instance)):
@@ -83,23 +85,25 @@ def _draw_heads(page, panel, trace, detection, roi):
 def stations(trace):
     """Boxes on the image at five stations of their journey, and their numbers as bars."""
     anchors, levels = np.concatenate(trace.anchors), np.repeat(np.arange(5), [len(boxes) for boxes in trace.anchors])
-    few = np.random.default_rng(0).permutation(len(anchors))[:25]
-    best = trace.top_k_scores.argsort()[::-1][:25]
-    panels_of = (("anchors (25 of them)", anchors[few], levels[few], level_color),
-                 ("best boxes (25)", trace.top_k_boxes[best], trace.top_k_levels[best], level_color),
-                 ("proposals", trace.proposals, trace.top_k_levels[trace.proposal_rows], level_color),
-                 ("candidates", trace.candidate_boxes, trace.candidate_labels, class_color),
-                 ("detections", trace.detection_boxes, trace.detections.labels, class_color))
+    any_order = np.random.default_rng(0).permutation(len(anchors))
+    panels_of = (("anchors", anchors, any_order, levels, level_color),
+                 ("best boxes", trace.top_k_boxes, trace.top_k_scores.argsort()[::-1], trace.top_k_levels, level_color),
+                 ("proposals", trace.proposals, trace.proposal_scores.argsort()[::-1],
+                  trace.top_k_levels[trace.proposal_rows], level_color),
+                 ("candidates", trace.candidate_boxes, trace.candidate_scores.argsort()[::-1], trace.candidate_labels,
+                  class_color),
+                 ("detections", trace.detection_boxes, np.arange(11), trace.detections.labels, class_color))
     figure = new_figure(9, 3.9)
     grid = figure.add_gridspec(2, 5, height_ratios=[1, 1.15])
-    for column, (name, boxes, kinds, color) in enumerate(panels_of):
-        ax = figure.add_subplot(grid[0, column], title=name)
+    for column, (name, boxes, order, kinds, color) in enumerate(panels_of):
+        drawn = order[:12]
+        ax = figure.add_subplot(grid[0, column], title=f"{len(drawn)} of {len(boxes):,} {name}")
         show_image(ax, faded(input_image(trace)), axis_labels=False)
-        draw_boxes(ax, boxes, [color(kind) for kind in kinds], 0.7, halo=False)
+        draw_boxes(ax, boxes[drawn], [color(kind) for kind in kinds[drawn]], 1, halo=False)
     plots.funnel(trace, ax=figure.add_subplot(grid[1, :]))
     notebook.heading(figure, "From thousands of boxes to a few; only the classes can add any")
-    figure.set_label("Five panels with fewer and fewer boxes over the image, and bars of their numbers, from 3,072 "
-                     "anchors to 11 detections.")
+    figure.set_label("Five panels, each with at most twelve boxes over the image: scattered anchors, then boxes "
+                     "that lie on objects. Below, bars of their numbers, from 3,072 to 11.")
     return figure
 
 
