@@ -44,11 +44,12 @@ def growth(image, target, names, fields, number):
     layers = np.arange(1, len(fields) + 1)
     right.bar(layers, [w for w, _ in fields], color="#D5D9DE")
     right.bar(layers[:number], [w for w, _ in fields[:number]], color=CURVE)
-    for height, what in ((96, "height of the image"), (128, "its width")):
+    for height, what in ((96, "its height"), (128, "width of the image")):
         right.axhline(height, color=INK, linewidth=0.8, linestyle=DASHED)
         right.text(0.5, height + 3, what, fontsize=SMALL, va="bottom")
     for last, level in zip((6, 10, 14, 18), LEVELS):
-        right.annotate(level, (last, fields[last - 1][0]), (0, 2), textcoords="offset points", ha="center")
+        right.annotate(level, (last, fields[last - 1][0]), (0, 4), textcoords="offset points", ha="center",
+                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
     right.set(xlabel="layers", ylabel="width of the field (px)", xticks=[1, 2, 6, 10, 14, 18], ylim=(0, 470))
     right.set_title(f"layer {number}, {names[number - 1]}: cells {jump} px apart")
     return figure
@@ -141,7 +142,7 @@ def offsets(stored):
     ax.axhline(0, color=INK, linewidth=1)
     ax.text(-0.4, -0.5, "0 is the corner, where anchors stand", va="top", fontsize=SMALL)
     ax.set(xticks=range(len(names)), xticklabels=names, ylabel="px right of and below the corner", xlim=(-0.5, 7.5))
-    ax.legend(loc="lower left")
+    ax.legend(loc="lower left", handlelength=4)
     heading(figure, "Where the influence is centered, on average over 60 images")
     return figure
 
