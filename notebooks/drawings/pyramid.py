@@ -9,36 +9,37 @@ import numpy as np
 from npmaskrcnn import nn, ops
 from npmaskrcnn.datasets import RingsDataset
 from npmaskrcnn.notebook import THE_OBJECT, heading
-from npmaskrcnn.plots.style import (CLASS_COLORS, INK, MUTED, NORMAL, as_picture, draw_boxes, new_figure, panels,
-                                    show_image, styled)
+from npmaskrcnn.plots.style import (CURVE, INK, MUTED, NEGATIVE, NORMAL, as_picture, draw_boxes, level_color,
+                                    new_figure, panels, show_image, styled)
 
-FORWARD, BACKWARD = CLASS_COLORS[1], "#D55E00"
+FORWARD, BACKWARD = CURVE, NEGATIVE
 TAG = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
 BLUES, BOTH_SIGNS = (matplotlib.colormaps[name].resampled(steps) for name, steps in (("Blues", 20), ("RdBu_r", 29)))
 CELL = 17, 15                       # of P2: where the anchor stands from which the triangle is found
+ANCHOR = 1678
 
 
 # ---- what a cell sees ----
 
 
-def gradient_by_pixels(model, trace, level, cell, through="C", draws=8):
-    """How strongly one cell's vector depends on each pixel, (H, W): root mean square over random sums of its numbers.
+def influence(model, trace, level, cell, through="C", every=1):
+    """How much each pixel counts for one cell's vector, (H, W), as in lesson 04: the sizes of the gradients of its
+    numbers (of all, or of every eighth), added up; all pixels together have 1.
 
     Of the backbone's map ("C"), of the pyramid's ("P"), or of the pyramid's through the level's own map alone ("own").
     """
-    body, fpn, notes = model.backbone.body, model.backbone.fpn, nn.Notes(batch_statistics=False)
-    rng, squares = np.random.default_rng(0), 0
+    body, fpn, notes, total = model.backbone.body, model.backbone.fpn, nn.Notes(batch_statistics=False), 0
     features = body.forward(trace.batch, notes.of("body"))
     maps = features if through == "C" else fpn.forward(features, notes.of("fpn"))
-    for _ in range(draws):
+    for channel in range(0, maps[level].shape[3], every):
         dmaps = [np.zeros_like(one) for one in maps]
-        dmaps[level][0][cell] = rng.standard_normal(maps[level].shape[3])
+        dmaps[level][0][cell][channel] = 1
         if through != "C":
             dmaps = fpn.backward(dmaps, notes["fpn"])
         if through == "own":
             dmaps = [d if k == level else np.zeros_like(d) for k, d in enumerate(dmaps)]
-        squares = squares + body.backward(dmaps, notes["body"], need_dx=True)[0] ** 2
-    return np.sqrt(squares.mean(axis=2) / draws)
+        total = total + np.abs(body.backward(dmaps, notes["body"], need_dx=True)[0]).sum(axis=2)
+    return total / total.sum()
 
 
 def extent(strength):
@@ -55,7 +56,7 @@ def what_a_cell_sees(model, trace):
     triangle, picture = trace.training.gt_boxes[THE_OBJECT], as_picture(trace.image)
     for k, ax in enumerate(axes[0]):
         stride, (y, x) = 4 * 2 ** k, (CELL[0] >> k, CELL[1] >> k)
-        x1, y1, x2, y2 = extent(gradient_by_pixels(model, trace, k, (y, x)))
+        x1, y1, x2, y2 = extent(influence(model, trace, k, (y, x), every=8))
         shown = 0.8 + 0.2 * picture
         shown[y1:y2, x1:x2] = picture[y1:y2, x1:x2]
         show_image(ax, shown, axis_labels=False)
@@ -76,20 +77,20 @@ def what_a_cell_sees(model, trace):
 def where_it_looks(model, trace):
     """What a cell depends on, pixel by pixel: of C2, of P2 if nothing came from above, and of P2 as it is."""
     figure, axes = panels(1, 3, 3, 3.2)
-    strengths = [gradient_by_pixels(model, trace, 0, CELL, through) for through in ("C", "own", "P")]
+    strengths = [influence(model, trace, 0, CELL, through) for through in ("C", "own", "P")]
     titles = "C2's cell (17, 15)", "P2's, if nothing came from above", "P2's cell (17, 15)"
-    left, top, right, bottom = trace.training.gt_boxes[THE_OBJECT].astype(int)
+    left, top, right, bottom = trace.anchors[0][ANCHOR].astype(int)
     for ax, strength, title in zip(axes[0], strengths, titles):
         show_image(ax, strength / strength.max(), axis_labels=False, cmap=BLUES, vmin=0, vmax=0.5)
-        draw_boxes(ax, [[left, top, right, bottom]], CLASS_COLORS[2], halo=False)
+        draw_boxes(ax, [[left, top, right, bottom]], level_color(0), halo=False)
         x1, y1, x2, y2 = extent(strength)
-        share = strength / strength.sum()
-        center_x, center_y = share.sum(axis=0) @ np.arange(share.shape[1]), share.sum(axis=1) @ np.arange(len(share))
+        rows, columns = np.indices(strength.shape) + 0.5        # the pixels' centers
+        x, y = (strength * columns).sum(), (strength * rows).sum()
         ax.set_title(title)
-        ax.set_xlabel(f"reaches {x2 - x1} × {y2 - y1} px; center at x {center_x:.0f}, y {center_y:.0f};\n"
-                      f"{100 * share[top:bottom, left:right].sum():.0f} % of it in the triangle's box")
+        ax.set_xlabel(f"reaches {x2 - x1} × {y2 - y1} px; center at ({x:.1f}, {y:.1f});\n"
+                      f"{100 * strength[top:bottom, left:right].sum():.0f} % of it in the anchor's box")
     heading(figure, "What comes from above lets a cell of P2 see the whole image")
-    figure.set_label("How strongly a cell depends on each pixel. C2's cell: a spot in the triangle's box. P2's through "
+    figure.set_label("How strongly a cell depends on each pixel. C2's cell: a spot in the anchor's box. P2's through "
                      "C2 alone: a little more. P2's: the same spot, and a pale cloud over the lower half of the image.")
     return figure
 
@@ -99,7 +100,7 @@ def where_it_looks(model, trace):
 
 @styled
 def wiring():
-    """C2 to C5 on the left, P2 to P6 on the right, with the way forward (blue) and back (vermilion)."""
+    """C2 to C5 on the left, P2 to P6 on the right, with the way forward (dark blue) and back (vermilion)."""
     figure = new_figure(9, 3.7)
     ax = figure.subplots()
     for y in range(4):
@@ -179,7 +180,7 @@ def seen_around_the_dots(dataset, answers, radius):
     `answers` are its detections by the image's number. The images are drawn without the noise that the model sees.
     """
     clean = RingsDataset(len(dataset), seed=dataset.seed, noise=0)
-    figure, axes = panels(1, len(answers), 3, 3.9)
+    figure, axes = panels(1, len(answers), 3, 3.75)
     for ax, (index, found) in zip(axes[0], answers.items()):
         image, target = clean[index]
         y, x = np.mgrid[:image.shape[0], :image.shape[1]] + 0.5
