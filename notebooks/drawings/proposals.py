@@ -7,8 +7,8 @@ from npmaskrcnn import ops
 from npmaskrcnn.datasets import ShapesDataset
 from npmaskrcnn.notebook import heading
 from npmaskrcnn.plots.pyramid import show_answers
-from npmaskrcnn.plots.style import (CURVE, DASHED, GROUND_TRUTH, INK, LEVEL_NAMES, MUTED, NEGATIVE, POSITIVE, SMALL,
-                                    draw_boxes, faded, level_color, new_figure, panels, show_image, zoom)
+from npmaskrcnn.plots.style import (CURVE, DASHED, GROUND_TRUTH, INK, LEVEL_NAMES, MUTED, NEGATIVE, SMALL, draw_boxes,
+                                    faded, level_color, new_figure, panels, show_image, zoom)
 
 AROUND = (34, 40, 86, 92)       # the piece of the image around the triangle, in pixels
 THRESHOLDS = (0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -35,7 +35,7 @@ def one_cell(true_box, anchor, proposal, cell=(17, 15), stride=4):
     draw_boxes(axes[1], anchor, MUTED, 2)
     draw_boxes(axes[1], proposal, level_color(0), 2)
     zoom(axes[1], (40, 48, 80, 86))
-    axes[1].set_title("answered: gray the anchor, purple where it is to go")
+    axes[1].set_title("answered: gray the anchor, purple the proposal")
     return figure
 
 
@@ -67,9 +67,9 @@ def smooth_l1(errors, beta=1 / 9):
         for ax, values in zip(axes, (cost, slope)):
             ax.plot(d, values, linestyle=style, color=color, label=name, linewidth=2 if color == CURVE else 1.4)
     for ax, base, label in ((axes[0], -0.25, "cost"), (axes[1], -3.3, "slope: how hard it pulls")):
-        ax.plot(errors, np.full(len(errors), base), "|", color=POSITIVE, markersize=9)
+        ax.plot(errors, np.full(len(errors), base), "|", color=INK, markersize=9)
         ax.set(xlabel="error d = delta answered - delta wanted", ylabel=label)
-    axes[0].annotate("the 24 errors of this image", (0, -0.25), (0.9, -0.32), fontsize=SMALL, color=POSITIVE)
+    axes[0].annotate("the 24 errors of this image", (0, -0.25), (0.9, -0.32), fontsize=SMALL, color=INK)
     axes[0].set(ylim=(-0.5, 4.6))
     axes[0].legend(loc="upper center")
     heading(figure, "Far out a parabola pulls ever harder, smooth L1 never harder than 1")
@@ -126,10 +126,11 @@ def at_threshold(threshold, trace, true_box, curves):
     zoom(left, AROUND)
     left.set_title(f"of {len(kept)} proposals {len(on_it)} on the triangle")
     at = THRESHOLDS.index(threshold)
-    for values, style, name in zip(curves.T, ("o--", "o-"), ("the best 10 proposals", "the best 40")):
+    for values, style, name, above in zip(curves.T, ("o--", "o-"), ("the best 10 proposals", "the best 40"), (-17, 7)):
         right.plot(THRESHOLDS, values, style, color=CURVE, markersize=3, label=name)
         right.plot(threshold, values[at], "o", color=INK, markersize=7)
-        right.annotate(f"{values[at]:.2f}", (threshold, values[at]), (0, 7), textcoords="offset points", ha="center")
+        right.annotate(f"{values[at]:.2f}", (threshold, values[at]), (0, above), textcoords="offset points",
+                       ha="center")
     right.set(ylim=(0.75, 1), xlim=(0.05, 1.05), xlabel="NMS threshold (1: none)", ylabel="recall at IoU 0.7",
               title=f"threshold {threshold:g}: {curves[at, 2]:.0f} boxes left in an image (mean)")
     right.legend(loc="upper left")
