@@ -147,10 +147,10 @@ def fates(image, target, trace):
 # ---- two shapes, one over the other ----
 
 
-def two_shapes(image, target, kind, shift):
+def two_shapes(image, target, kind, shift, seed=0):
     """A square and, `shift` pixels further right and down, a square or circle in front, in the colors of the image.
 
-    Returns the picture with the image's noise level, the picture without noise, and both boxes.
+    Returns the picture with noise as strong as the image's, drawn with `seed`, the picture without it, and both boxes.
     """
     y, x = np.mgrid[:96, :128] + 0.5
     colors = [image[mask].mean(axis=0) for mask in (~target.masks.any(axis=0), target.masks[1], target.masks[3])]
@@ -161,7 +161,7 @@ def two_shapes(image, target, kind, shift):
         inside = dx ** 2 + dy ** 2 < (SIDE / 2) ** 2 if is_round else np.maximum(abs(dx), abs(dy)) < SIDE / 2
         picture[inside] = color
         boxes.append([*corner, *(corner + SIDE)])
-    noise = np.random.default_rng(0).standard_normal(picture.shape) * 255 * 0.03
+    noise = np.random.default_rng(seed).standard_normal(picture.shape) * 255 * 0.03
     noisy = np.clip(picture + noise, 0, 255).astype(np.uint8)
     return noisy, picture.astype(np.uint8), np.array(boxes, float)
 
@@ -183,6 +183,15 @@ def best_behind(found, boxes):
     behind, before = ops.box_iou(boxes, found.candidate_boxes)
     fit = np.where((found.candidate_scores > 0.5) & (behind > before), behind, 0)
     return fit.argmax(), fit.max()
+
+
+def lost_from(model, image, target, seed):
+    """Push a square over a square, 12 pixels apart and then nearer: the first shift at which one of them is lost."""
+    for shift in range(12, 0, -1):
+        found = model.trace(two_shapes(image, target, "square", shift, seed)[0])
+        if (found.detections.scores > 0.5).sum() < 2:
+            return shift
+    return None
 
 
 def overlap_frames(model, image, target):
@@ -235,7 +244,7 @@ def templates(own, of_classes, apart):
     axes = figure.subplots(2, 4)
     axes[1, 0].axis("off")
     axes[1, 0].text(0, 0.5, "Above: for the class,\nagainst background.\n\nBelow: what tells two\nclasses apart.\n\n"
-                    "Red: for it.\nGray: against it.", va="center", transform=axes[1, 0].transAxes)
+                    "Red: for it (below: for\nthe first). Gray: against.", va="center", transform=axes[1, 0].transAxes)
     panels = [(axes[0, 0], own, 0.4, "RoI 3, for triangle")]
     panels += [(ax, values, 0.4, f"mean, for {NAMES[label]}") for ax, (label, values) in
                zip(axes[0, 1:], of_classes.items())]
