@@ -53,3 +53,30 @@ def test_the_lesson_that_the_glossary_names_has_the_word(name, where):
         assert lesson in SAID, f"there is no lesson {lesson}"
         for word in re.sub(r"\(.*?\)", "", name).split(","):
             assert is_said(word, SAID[lesson]), f"lesson {lesson} does not say {word.strip()!r}"
+
+
+# ---- docs/claims.md: each row's last column names lesson and heading ----
+
+CLAIMS = (ROOT / "docs/claims.md").read_text(encoding="utf-8")
+ROWS = [line for line in CLAIMS.splitlines() if line.startswith("| ") and not line.startswith("| what is said")]
+
+
+def headings_of(path):
+    return re.findall(r"^#{2,3} (.+)$", markdown_of(path), re.MULTILINE)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=range(1, len(ROWS) + 1))
+def test_a_claim_has_a_source_and_leads_to_a_heading_or_a_page(row):
+    said, measured, where = row.strip("| ").split(" | ")
+    assert said.count("(") >= 1 and re.search(r"\d", measured)
+    places = re.findall(r"\[(.+?)\]\((.+?)\)", where)
+    assert places
+    for name, link in places:
+        if link.endswith(".ipynb"):
+            lesson, heading = name.split(", ", 1)
+            path = ROOT / "docs" / link
+            assert path.name.startswith(lesson) and heading in headings_of(path), name
+
+
+def test_the_table_of_claims_can_be_read():
+    assert len(ROWS) <= 90
