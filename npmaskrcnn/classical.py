@@ -42,8 +42,8 @@ def otsu_threshold(gray, bins=256):
         Brighter pixels are above it. Of a picture of one value it is that value.
     """
     low, high = float(gray.min()), float(gray.max())
-    if low == high:
-        return low
+    if high - low < 1e-6:       # one gray, but for what rounding the three channels' sum leaves
+        return high
     number, edges = np.histogram(gray, bins, (low, high))
     value = (edges[:-1] + edges[1:]) / 2
     dark, dark_sum = np.cumsum(number)[:-1], np.cumsum(number * value)[:-1]
