@@ -26,6 +26,7 @@ from npmaskrcnn.plots.style import (
 )
 
 NAMES = ("background", "circle", "square", "triangle")
+OBJECT_COLORS = TRACK_COLORS[1], TRACK_COLORS[3], TRACK_COLORS[6], TRACK_COLORS[8]      # unlike those of classes
 HIDDEN, SEEN = 0.82, 0.35       # gray of what is hidden of an object, and of its mask
 
 
@@ -77,7 +78,7 @@ def merged(target):
     one, classes, objects = (np.ones((*target.masks.shape[1:], 3)) for _ in range(3))
     one[target.masks.any(axis=0)] = SEEN
     for k, mask in enumerate(target.masks):
-        classes[mask], objects[mask] = to_rgb(class_color(target.labels[k])), to_rgb(TRACK_COLORS[k])
+        classes[mask], objects[mask] = to_rgb(class_color(target.labels[k])), to_rgb(OBJECT_COLORS[k])
     figure, axes = panels(1, 3, width=3, height=2.5)
     titles = ("all masks in one: two pieces", "one map of classes: three pieces", "a mask for each object: four")
     for ax, picture, title in zip(axes[0], (one, classes, objects), titles):
@@ -85,14 +86,15 @@ def merged(target):
         ax.set_title(title)
     for k, mask in enumerate(target.masks):
         y, x = np.argwhere(mask).mean(axis=0) + 0.5
-        axes[0, 2].text(x, y, k, ha="center", va="center", fontweight="bold", fontsize=11)
+        axes[0, 2].text(x, y, k, ha="center", va="center", fontweight="bold", fontsize=11,
+                        color=ink_on(OBJECT_COLORS[k]))
     figure.set_label("Left: the union of all masks, gray: two pieces. Middle: each pixel in the color of its class; "
                      "the two squares are one piece. Right: each object in a color of its own, numbered 0 to 3.")
     return figure
 
 
 PASSING = ("Left: an orange circle, a gray cover in front of it, and the dashed box of what is seen. Right: the box's "
-           "left and right edge for each place of the cover. Only at the sides does the cover change the box.")
+           "left and right edge for each place of the cover: they move only while the cover hides a side.")
 
 
 def seen_of(layer, left, width=16):
@@ -156,8 +158,9 @@ def sizes(sides, areas):
         ax.hist(values, bins=np.arange(0, 61, 3), color=CURVE)
         ax.set(xlabel=f"square root of the {name}'s area (px)", xlim=(0, 60))
         ax.axvline(np.median(values), color=MUTED, linestyle=DASHED)
-        ax.text(np.median(values) + 0.7, ax.get_ylim()[1], f"median {np.median(values):.0f}", va="top", fontsize=SMALL,
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
+        ax.text(np.median(values) + 0.7, 0.98, f"median {np.median(values):.0f}", va="top", fontsize=SMALL,
+                transform=ax.get_xaxis_transform())
+        ax.margins(y=0.12)
     axes[0].set_ylabel("objects")
     figure.set_label("Two histograms. Roots of box areas lie mostly between 20 and 48 pixels, with a thin tail below; "
                      "roots of mask areas are smaller, because circles and triangles do not fill their boxes.")
