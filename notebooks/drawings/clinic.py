@@ -2,20 +2,23 @@
 it, and faults put alive into a healthy model, first in what it is told and then in what it finds."""
 
 import numpy as np
+from matplotlib.patches import Rectangle
 
+from npmaskrcnn import ops
 from npmaskrcnn.clinic.patients import CLASS_NAMES
 from npmaskrcnn.clinic.runs import MOST_SHOWN, PICTURE, PICTURE_SEED
 from npmaskrcnn.datasets import ShapesDataset
 from npmaskrcnn.notebook import heading
 from npmaskrcnn.plots.case import HEALTHY, ILL
 from npmaskrcnn.plots.instances import draw_instances
-from npmaskrcnn.plots.style import (DASHED, GROUND_TRUTH, SMALL, class_color, class_name, draw_boxes, faded, ink_on,
-                                    new_figure, panels, say_nothing, show_image)
+from npmaskrcnn.plots.style import (DASHED, GROUND_TRUTH, INK, SMALL, class_color, class_name, draw_boxes,
+                                    faded, ink_on, new_figure, panels, say_nothing, show_image)
 
 LOSSES = {"loss_objectness": "objectness", "loss_rpn_box_reg": "RPN boxes", "loss_classifier": "classes",
           "loss_box_reg": "boxes", "loss_mask": "masks"}
 MOST_NAMES = 6      # detections whose names are written in
 SURE = 0.5          # the score of what counts as found
+NAME_SIZE = 28, 10  # pixels of the image that a name takes
 
 
 def picture():
@@ -24,10 +27,22 @@ def picture():
     return faded(image), target
 
 
+def rightly_found(run):
+    """How many objects of the picture are covered at the end, with an IoU above one half, under their own name."""
+    target, found = picture()[1], run.pictures[-1]
+    right = (ops.box_iou(target.boxes, found.boxes) > 0.5) & (target.labels[:, None] == found.labels)
+    return int(right.any(axis=1).sum())
+
+
 def names_in(ax, boxes, labels):
-    """Write each box's class into its middle."""
+    """Write each box's class into its middle, or below a name that is there already."""
+    written = []
     for box, label in zip(boxes, labels):
-        ax.text((box[0] + box[2]) / 2, (box[1] + box[3]) / 2, class_name(label, CLASS_NAMES), fontsize=SMALL,
+        x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+        while any(abs(x - other_x) < NAME_SIZE[0] and abs(y - other_y) < NAME_SIZE[1] for other_x, other_y in written):
+            y += 1
+        written.append((x, y))
+        ax.text(x, y, class_name(label, CLASS_NAMES), fontsize=SMALL,
                 ha="center", va="center", color=ink_on(class_color(label)),
                 bbox=dict(facecolor=class_color(label), edgecolor="none", pad=1.2))
 
@@ -119,11 +134,23 @@ def alive(told, traces, target):
         names_in(ax, found.boxes, found.labels)
         ax.set_title(f"{name} finds {sure}" + f", {len(found)} drawn" * (len(found) < sure))
         if not sure:
-            say_nothing(ax, "nothing")
+            show_anchors(ax, trace)
     figure.set_label("Upper row: boxes mirrored at the diagonal, names of other classes, a circle called background, "
                      "masks that were not mirrored. Lower row: what the same healthy weights find without a fault and "
-                     "with three faults in the prediction.")
+                     "with three faults in the prediction; the anchors of the last stand in the lower right "
+                     "quarter only.")
     return figure
+
+
+def show_anchors(ax, trace):
+    """Where the finest anchors' centers are, as far as that is inside the image."""
+    centers = (trace.anchors[0][:, :2] + trace.anchors[0][:, 2:]) / 2
+    (left, top), (right, bottom) = centers.min(axis=0), centers.max(axis=0)
+    height, width = trace.image.shape[:2]
+    ax.add_patch(Rectangle((left, top), min(right, width) - left, min(bottom, height) - top, facecolor="none",
+                           edgecolor=INK, hatch="...", linewidth=0.8))
+    ax.text((left + width) / 2, (top + height) / 2, "its anchors", ha="center", va="center", fontsize=SMALL,
+            bbox=dict(facecolor="white", edgecolor="none", pad=1.2))
 
 
 def same_regions(trace, regions):
