@@ -1,10 +1,10 @@
 """The exercises of the lessons: a stub to fill in, and a check that says what is wrong and on which input.
 
 ``stub("iou")`` prints what to start from; ``check("iou", iou)`` runs your function on small inputs first
-and shows the first one on which it differs from the truth: what went in, what should have come out, what
-came out, and where the two differ most. A check reports and never raises, whatever the function does, so
-a notebook with unsolved exercises runs through. The truth is the package's own operation; solutions that
-do without it are in ``notebooks/solutions/``.
+and shows the first one on which it differs from the truth: which common mistake that is, or what to think
+about, where the two differ most, what should have come out, what came out, and what went in. A check reports
+and never raises, whatever the function does, so a notebook with unsolved exercises runs through. The truth is
+the package's own operation; solutions that do without it are in ``notebooks/solutions/``.
 
 ``use(iou=iou, nms=my_nms)`` goes on from there: the trained model predicts and trains with your functions in it.
 
@@ -66,6 +66,8 @@ def check(name, function):
     report : Report
         `.passed` says whether all cases came out right, `.text` is what was printed.
     """
+    if callable(name) and isinstance(function, str):
+        name, function = function, name     # meant is meant
     if not _is_known(name):
         report = Report(str(name), False, 0, 0, _unknown(name))
     else:

@@ -210,15 +210,22 @@ def decode_boxes(deltas, anchors):
 def _():
     rng = np.random.default_rng(2)
     anchor = floats([0, 0, 10, 20])
-    yield case("deltas of zero: the anchor stays", "exp(0) is 1", deltas=floats([0, 0, 0, 0]), anchors=anchor)
-    yield case("half a width to the right", "tx moves the center", deltas=floats([0.5, 0, 0, 0]), anchors=anchor)
-    yield case("twice as high", "the box grows about its center, up and down alike",
+    yield case("deltas of zero: the anchor stays",
+               "exp(0) is 1, so size and center are the anchor's; half the size lies to either side of the center",
+               deltas=floats([0, 0, 0, 0]), anchors=anchor)
+    yield case("half a width to the right", "tx moves the center along x, by tx times the anchor's width",
+               deltas=floats([0.5, 0, 0, 0]), anchors=anchor)
+    yield case("twice as high", "th = log(2) doubles the height, about the center, up and down alike",
                deltas=floats([0, 0, 0, math.log(2)]), anchors=anchor)
-    yield case("four random ones", "from center and size back to corners: x1 = x - w / 2",
+    yield case("four random ones",
+               "tx and ty are in units of the anchor's width and height, not of the new ones; x1 = x - w / 2",
                deltas=rng.standard_normal((4, 4)) * 0.5, anchors=random_boxes(rng, 4))
     yield case("an untrained network that says tw = 100",
                "exp(100) is out of the question: tw and th are cut off at log(1000 / 16) before exp",
                deltas=floats([0, 0, 100, 0]), anchors=anchor)
+    yield case("a box far away, and very narrow: tx = 9, tw = -9",
+               "only tw and th are cut off, and only above: exp(-9) is a size like others, and tx may be anything",
+               deltas=floats([9, 0, -9, 0]), anchors=anchor)
     yield case("no box at all", "an empty input gives (0, 4)", deltas=np.zeros((0, 4)), anchors=np.zeros((0, 4)))
 
 
@@ -232,7 +239,7 @@ def match(iou, high, low):
     Give every anchor the object that it must find. `iou` is `(objects, anchors)`. An anchor whose best IoU is at least
     `high` gets the row of that object; below `low` it is background, `-1`; in between it is ignored, `-2`. Then
     objects are helped that might go empty: all anchors that reach an object's best IoU are matched however low that
-    is, each to the object that is best for the anchor.
+    is, each to the object that is best for the anchor. With no object, `(0, anchors)`, everything is background.
 
     Hints
     -----
@@ -249,20 +256,27 @@ def _():
                "at least high: the object's row; below low: -1; in between: -2, ignored",
                iou=floats([0.9, 0.5, 0.1]), high=0.7, low=0.3)
     yield case("two objects: each anchor takes the one it overlaps most",
-               "anchor 0 overlaps both enough; the better one wins",
-               iou=floats([0.8, 0.1, 0.0], [0.7, 0.9, 0.0]), high=0.7, low=0.3)
+               "anchor 1 overlaps both by at least high; the better one wins, which is object 0",
+               iou=floats([0.9, 0.8, 0.0], [0.0, 0.75, 0.9]), high=0.7, low=0.3)
     yield case("an object that no anchor overlaps enough",
                "object 1's best anchor is anchor 1; it is matched although 0.5 is below 0.7: no object goes empty",
                iou=floats([0.9, 0.0, 0.1], [0.0, 0.5, 0.2]), high=0.7, low=0.3)
+    yield case("an object whose best IoU is below both thresholds",
+               "however low that is: anchor 1 is object 1's best, so it is matched, with 0.2",
+               iou=floats([0.9, 0.0, 0.1], [0.0, 0.2, 0.1]), high=0.7, low=0.3)
     yield case("two anchors that are equally good for such an object", "all anchors that reach the object's best count",
                iou=floats([0.4, 0.4, 0.2]), high=0.7, low=0.3)
     yield case("the best anchor of an object belongs to another object",
                "a rescued anchor still goes to the object that the *anchor* overlaps most",
                iou=floats([0.6, 0.1], [0.5, 0.2]), high=0.7, low=0.3)
+    yield case("the best anchor of each of two objects",
+               "anchor 0 is object 0's best and goes to object 1; object 1 keeps its own best anchor all the same",
+               iou=floats([0.2, 0.0], [0.25, 0.5]), high=0.7, low=0.3)
     yield case("exactly on a threshold", "high itself is a match, low itself is already ignored",
                iou=floats([0.7, 0.3, 0.9]), high=0.7, low=0.3)
     yield case("no object in the image", "everything is background: -1", iou=np.zeros((0, 4)), high=0.7, low=0.3)
-    yield case("5 objects, 60 anchors", iou=rng.random((5, 60)) ** 2, high=0.7, low=0.3)
+    yield case("5 objects, 60 anchors", "each anchor takes the object that it overlaps most",
+               iou=rng.random((5, 60)) ** 2, high=0.7, low=0.3)
 
 
 @exercise("keep")
@@ -287,13 +301,18 @@ def _():
     pair = floats([0, 0, 10, 10], [20, 20, 30, 30], [0, 0, 10, 9])
     yield case("one box", "it is kept", boxes=floats([0, 0, 4, 4]), scores=floats(0.5), iou_threshold=0.5)
     yield case("two boxes on one object and one elsewhere, not in order of their scores",
-               "the best score goes first; the indices refer to the boxes as they came, best score first",
+               "box 2 goes first and drops box 0; the indices refer to the boxes as they came, best score first",
                boxes=pair, scores=floats(0.6, 0.5, 0.9), iou_threshold=0.5)
     yield case("a chain: A overlaps B, B overlaps C, A does not overlap C",
                "a box that has been dropped does not drop others: C stays",
                boxes=floats([0, 0, 10, 10], [4, 0, 14, 10], [8, 0, 18, 10]), scores=floats(0.9, 0.8, 0.7),
                iou_threshold=0.3)
-    yield case("an overlap that equals the threshold", "dropped is only what overlaps by more than the threshold",
+    yield case("a box that overlaps the first one kept, not the last",
+               "compare with every box that was kept so far",
+               boxes=floats([0, 0, 10, 10], [50, 0, 60, 10], [0, 0, 10, 9]), scores=floats(0.9, 0.8, 0.7),
+               iou_threshold=0.5)
+    yield case("an overlap that equals the threshold",
+               "the IoU is 1/2: 1 shared, 2 + 1 - 1 covered. Dropped is only what overlaps by more than the threshold",
                boxes=floats([0, 0, 2, 1], [0, 0, 1, 1]), scores=floats(0.9, 0.8), iou_threshold=0.5)
     yield case("equal scores",
                "among equals the earlier one goes first: a stable sort, np.argsort(-scores, kind='stable')",

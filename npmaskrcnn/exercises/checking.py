@@ -3,6 +3,9 @@
 The function may do anything, so every way of going wrong has a sentence of its own: it raises, it never
 ends, it returns nothing, or something that is not numbers, or of another shape; it writes into what it was
 given; or it is simply wrong somewhere, and then the place is shown. Nothing here raises.
+
+A common mistake is named only where it gives the very answers, on all cases; else a case has a hint, which is said
+where numbers are wrong, and not where something else is, such as a missing `return`.
 """
 
 import contextlib
@@ -19,7 +22,8 @@ import numpy as np
 
 TIME_LIMIT = 20     # seconds a case; they take milliseconds
 PATIENCE = 1        # seconds a case, where the function runs once more to be compared with common mistakes
-MAX_SHOWN = 60      # numbers; of larger arrays only what is around the worst place is shown
+MAX_SHOWN, MAX_LINES = 60, 12       # numbers, in lines; of larger arrays only what is around the worst place is shown
+SINGLE = 1e-5       # tolerance where an answer is float32; what is nearer than that may have been rounded on the way
 
 
 @dataclass(frozen=True)
@@ -31,15 +35,20 @@ class Report:
     num_right: int      # cases before the first wrong one
     num_cases: int
     text: str
+    named: str = ""     # the common mistake that gives these answers
 
     def _ipython_display_(self):
         """Show nothing: the text has been printed already."""
 
 
 class Wrong(Exception):
-    """What is wrong with an answer, in words; how far off its numbers are, or they themselves, if too many or few."""
+    """What is wrong with an answer, in words; how far off its numbers are, or they themselves, if too many or few.
+
+    `hint_helps` where it has to do with the numbers of the case, and not with how the function is written.
+    """
 
     difference = answer = None
+    hint_helps = False
 
 
 def examine(exercise, function):
@@ -56,28 +65,49 @@ def examine(exercise, function):
             worst = max(worst, _try(exercise, case, function))
         except Wrong as wrong:
             named = recognize(exercise, function, cases, i)
-            return Report(name, False, i, len(cases), _complaint(name, cases, i, wrong, named))
-    text = (f"{name}: right on all {len(cases)} cases. Largest difference: "
-            + ("none." if worst == 0 else f"below {exercise.tolerance:.0e} of the largest number, as asked for."))
+            return Report(name, False, i, len(cases), _complaint(name, cases, i, wrong, named), named)
+    text = f"{name}: right on all {len(cases)} cases. Largest difference: "
+    if worst == 0:
+        text += "none."
+    elif worst <= exercise.tolerance:
+        text += f"below {exercise.tolerance:.0e} of the largest number, as asked for."
+    else:
+        text += (f"below {SINGLE:.0e} of the largest number, as asked for where an answer is float32 (the inputs are "
+                 "float64).")
     return Report(name, True, len(cases), len(cases), text)
 
 
 def recognize(exercise, function, cases, i):
-    """Say which common mistake gives what is wrong in case `i`; of several the one that gives most of all answers."""
+    """Say which common mistake gives the answers of a function that is wrong in case `i`; "" if none does.
+
+    It has to give them on all cases, in each of the outputs that it changes. Cases in which one of the two raises or
+    has no finite number, and those with an empty input, decide nothing, unless it is case `i`. Of several mistakes it
+    is the one that gives most of all answers.
+    """
     answer = _raw_answer(exercise, function, cases[i].inputs)
     if answer[0] is None:
         return ""       # it raises, or does not end: once is enough
     found, truth = ([_raw_answer(exercise, one, case.inputs) for case in cases]
                     for one in (function, exercise.reference))
     best, named = 0, ""
-    for about, mistaken in exercise.mistakes:
+    for about, mistaken in itertools.chain(exercise.mistakes, _other_orders(exercise)):
         given = [_raw_answer(exercise, mistaken, case.inputs) for case in cases]
-        explains = any(_equal(own, other) and not _equal(own, right)
-                       for own, other, right in zip(answer, given[i], truth[i]))
+        changed = [k for k in range(len(answer))
+                   if any(not _equal(one[k], right[k]) for one, right in zip(given, truth))]
+        explains = any(_equal(answer[k], given[i][k]) and not _equal(answer[k], truth[i][k]) for k in changed)
+        agrees = all(_equal(found[j][k], given[j][k]) for k in changed for j, case in enumerate(cases)
+                     if j == i or _decides(case, found[j][k], given[j][k]))
         shared = sum(map(_equal, itertools.chain(*found), itertools.chain(*given)))
-        if explains and shared > best:
+        if explains and agrees and shared > best:
             best, named = shared, about
     return named
+
+
+def _other_orders(exercise):
+    """Yield the right answers in every wrong order, as mistakes."""
+    about = f"The right answers, but in another order. It must be: `return {', '.join(exercise.outputs)}`."
+    for order in list(itertools.permutations(range(len(exercise.outputs))))[1:]:
+        yield about, lambda *inputs, order=order: [exercise.reference(*inputs)[k] for k in order]
 
 
 def _raw_answer(exercise, function, inputs):
@@ -86,22 +116,33 @@ def _raw_answer(exercise, function, inputs):
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():      # they have been seen before
             warnings.simplefilter("ignore")
             answer = _run(function, list(copy.deepcopy(inputs).values()), PATIENCE)
-        return [np.asarray(value, np.float64) for value in _unpack(answer, exercise.outputs)]
+        arrays = [np.asarray(value) for value in _unpack(answer, exercise.outputs)]
+        return [array if array.dtype == np.float32 else array.astype(np.float64) for array in arrays]
     except Exception:       # also of an object that only pretends to be an array
         return [None] * len(exercise.outputs)
 
 
+def _decides(case, one, two):
+    return (one is not None and two is not None and np.isfinite(one).all() and np.isfinite(two).all()
+            and all(np.size(value) for value in case.inputs.values()))
+
+
 def _equal(one, two):
-    return (one is not None and two is not None and one.shape == two.shape
-            and np.allclose(one, two, rtol=1e-6, atol=1e-9, equal_nan=True))
+    if one is None or two is None or one.shape != two.shape:
+        return False
+    if np.float32 in (one.dtype, two.dtype):
+        return np.allclose(one, two, rtol=SINGLE, atol=SINGLE * np.abs(two).max(initial=0), equal_nan=True)
+    return np.allclose(one, two, rtol=1e-6, atol=1e-9, equal_nan=True)
 
 
 def _complaint(name, cases, i, wrong, named):
     case = cases[i]
-    lines = [f"{name}: not yet. Case {i + 1} of {len(cases)} is wrong: {case.about}.", str(wrong), "The input was:"]
-    lines.append(show_inputs(case.inputs))
-    if named or case.hint:
-        lines.append(f"This looks familiar: {named}" if named else f"To think about: {case.hint}")
+    lines = [f"{name}: not yet. Case {i + 1} of {len(cases)} is wrong: {case.about}."]
+    if named:
+        lines.append(f"This looks familiar: {named}")
+    elif case.hint and wrong.hint_helps and (i > 0 or wrong.__cause__ is None):     # what raises from the start raises
+        lines.append(f"To think about: {case.hint}")                                # for another reason
+    lines += [str(wrong), "The input was:", show_inputs(case.inputs)]
     return "\n".join(lines)
 
 
@@ -148,7 +189,9 @@ def _run(function, arguments, seconds):
         raise Wrong(f"It did not end within {seconds} seconds. "
                     "Is there a loop whose end is never reached?") from None
     except (Exception, SystemExit) as error:
-        raise Wrong(f"It raised {type(error).__name__}: {_said(error)}{_place(error)}") from error
+        wrong = Wrong(f"It raised {type(error).__name__}: {_said(error)}{_place(error)}")
+        wrong.hint_helps = isinstance(error, (ValueError, LookupError, ArithmeticError))
+        raise wrong from error
 
 
 def _said(error):
@@ -217,15 +260,23 @@ def _as_numbers(value, right, name):
     if array.dtype.kind not in "bfiu":
         raise Wrong(f"{name} should hold numbers; what came back is of type {_kind(value)}, dtype {array.dtype}.")
     if array.shape != right.shape:
-        wrong = Wrong(f"{name} has shape {array.shape}; expected {right.shape}."
-                      f"{_show_both(name, array, right) if max(array.size, right.size) <= MAX_SHOWN else ''}")
-        wrong.answer = array if array.ndim == right.ndim == 1 else None
-        raise wrong
+        raise _wrong_shape(name, array, right)
     if right.dtype.kind in "iu" and array.dtype.kind not in "iu" and array.size:
         raise Wrong(f"{name} should hold integers; its dtype is {array.dtype}.")
     if right.dtype.kind == "f" and array.dtype.kind == "b":
         raise Wrong(f"{name} should hold real numbers; its dtype is bool.")
     return array
+
+
+def _wrong_shape(name, array, right):
+    has = f"has shape {array.shape}" if array.ndim else "is one number"
+    is_turned = array.ndim == 2 and array.shape == right.shape[::-1]
+    turned = " Rows and columns have changed places." if is_turned else ""
+    both = "" if 0 in (array.ndim, right.ndim) else _show_both(name, array, right)
+    wrong = Wrong(f"{name} {has}; expected {right.shape or 'one number'}.{turned}{both}")
+    wrong.answer = array if array.ndim == right.ndim == 1 else None
+    wrong.hint_helps = not is_turned and (array.ndim == right.ndim or right.size == 0)
+    return wrong
 
 
 def _kind(value):
@@ -248,39 +299,69 @@ def _compare(array, right, name, tolerance):
     with np.errstate(all="ignore"):
         off = np.where(np.isfinite(found), np.abs(found - truth), np.inf)
     largest = max(float(np.abs(truth).max()), 1e-4)     # where 0 is right, rounding may leave 1e-16
-    wrong = off > (tolerance * largest if right.dtype.kind == "f" else 0)
+    is_float = right.dtype.kind == "f"
+    allowed = is_float * largest * (SINGLE if array.dtype == np.float32 else tolerance)
+    wrong, difference = off > allowed, float(off.max())
     if not wrong.any():
-        return float(off.max()) / largest
-    index = np.unravel_index(int(off.argmax()), off.shape)
+        return difference / largest
+    index = np.unravel_index(int((off if is_float else wrong).argmax()), off.shape)
     place = f"{name}[{', '.join(map(str, index))}]" if index else name
-    share = f"{wrong.sum()} of {off.size} numbers are wrong; the worst is " if off.size > 1 else ""
-    wrong = Wrong(f"{share}{place}: expected {_number(truth[index])}, got {_number(found[index])}."
-                  f"{_show_both(name, array, right, index)}")
-    wrong.difference = float(off.max()) / largest
+    share = (f"{wrong.sum()} of {off.size} numbers {'is' if wrong.sum() == 1 else 'are'} wrong; "
+             f"the {'worst' if is_float else 'first'} is " if off.size > 1 else "")
+    is_near = is_float and difference <= SINGLE * largest
+    expected, got = (_number(a[index], 12 if is_near else 6) for a in (truth, found))
+    more = (f" They are {difference:.0e} apart, where {float(allowed):.0e} is allowed. Was something made float32 "
+            "on the way?" if is_near else _show_both(name, array, right, index, difference))
+    wrong = Wrong(f"{share}{place}: expected {expected}, got {got}.{more}")
+    wrong.difference, wrong.hint_helps = difference / largest, not is_near
     raise wrong
 
 
 # ---- showing numbers ----
 
 
-def _number(value):
-    return f"{float(value):.6g}"
+def _number(value, digits=6):
+    return f"{float(value):.{digits}g}"
 
 
-def _text(array, indent=2):
-    text = np.array2string(array, precision=4, suppress_small=True, max_line_width=100, threshold=200)
+def _text(array, scale, indent=2):
+    """The numbers of an array, with as many decimals as differences of this size need."""
+    with np.errstate(all="ignore"):
+        decimals = 3 - np.floor(np.log10(scale))
+    text = np.array2string(array, precision=int(np.clip(decimals, 4, 16)) if np.isfinite(decimals) else 4,
+                           suppress_small=True, max_line_width=100, threshold=200)
     return "\n".join(" " * indent + line for line in text.split("\n"))
 
 
-def _show_both(name, array, right, index=None):
+def _is_short(array):
+    return array.size <= MAX_SHOWN and _text(array, 1.0).count("\n") < MAX_LINES
+
+
+def _show_both(name, array, right, index=None, difference=1.0):
+    """What was expected and what came, whole or, where that is long, around an index; nothing of a single number."""
     if right.ndim == 0:
         return ""
-    note = ""
-    if max(array.size, right.size) > MAX_SHOWN and index is not None:
-        around = tuple(slice(max(i - 1, 0), i + 2) for i in index)
-        array, right, note = array[around], right[around], " around it"
-    array, right = (np.atleast_1d(np.squeeze(a)) for a in (array, right))     # of one number: [0], not 0
-    return f"\nExpected {name}{note}:\n{_text(right)}\nGot {name}{note}:\n{_text(array)}"
+    if index is not None:
+        flat = [np.atleast_1d(np.squeeze(a)) for a in (array, right)]     # of one number: [0], not 0
+        if _is_short(flat[1]):
+            array, right = flat
+        else:
+            part = _around(index, right.shape)
+            array, right, name = array[part], right[part], f"{name}[{', '.join(map(_written, part))}]"
+    elif not (_is_short(array) and _is_short(right)):
+        return ""
+    return f"\nExpected {name}:\n{_text(right, difference)}\nGot {name}:\n{_text(array, difference)}"
+
+
+def _around(index, shape):
+    """What is shown of a long array: three numbers each way about an index, along its two longest axes."""
+    longest = sorted(range(len(shape)), key=lambda axis: -shape[axis])[:2]
+    return tuple((slice(0, n) if n <= 4 else slice(max(i - 1, 0), min(i + 2, n))) if axis in longest else i
+                 for axis, (i, n) in enumerate(zip(index, shape)))
+
+
+def _written(part):
+    return f"{part.start}:{part.stop}" if isinstance(part, slice) else str(part)
 
 
 def show_inputs(inputs):
@@ -293,9 +374,9 @@ def _show_value(name, value):
         return f"  {name} = {value!r}"
     if value.size == 0:
         return f"  {name}: empty, shape {value.shape}"
-    if value.size > MAX_SHOWN:
-        return (f"  {name}: shape {value.shape}, {value.dtype}, between {_number(value.min())} "
-                f"and {_number(value.max())}")
     squeezed = ", shown without its axes of length 1" if 1 in value.shape and value.ndim > 2 else ""
     shown = np.atleast_1d(np.squeeze(value)) if squeezed else value
-    return f"  {name}: shape {value.shape}{squeezed}\n{_text(shown, indent=4)}"
+    if not _is_short(shown):
+        return (f"  {name}: shape {value.shape}, {value.dtype}, between {_number(value.min())} "
+                f"and {_number(value.max())}")
+    return f"  {name}: shape {value.shape}{squeezed}\n{_text(shown, np.abs(shown).max(), indent=4)}"

@@ -98,7 +98,8 @@ def _():
                "with one window y = sum(x * weight) + bias: so dx is dy times the weight, and dweight is dy times x",
                dy=_map([[10]]), x=_map([[1, 2], [3, 4]]), weight=_kernel([[5, 6], [7, 8]]), stride=1, padding=0)
     yield case("a 3x3 image under a 2x2 kernel: windows overlap",
-               "the pixel in the middle is seen by four windows; what they send back adds up (`+=`, not `=`)",
+               "the pixel in the middle is seen by four windows; what they send back adds up (`+=`, not `=`), for "
+               "each weight and the bias as well",
                dy=_map([[1, 1], [1, 1]]), x=_map(square), weight=powers, stride=1, padding=0)
     yield case("the same with a different gradient for each output", "each window takes its own number dy[n, i, j]",
                dy=_map([[1, 2], [3, 4]]), x=_map(square), weight=powers, stride=1, padding=0)
@@ -106,10 +107,11 @@ def _():
                "dx has the shape of x; pixels that no window saw get 0",
                dy=_map([[1, 2], [3, 4]]), x=_map(np.arange(20).reshape(4, 5)), weight=powers, stride=2, padding=0)
     yield case("padding of one pixel",
-               "compute the gradient of the padded image, then cut the border off: zeros do not learn",
+               "the windows lie on the padded image, for dweight as well; of its gradient, cut the border off on all "
+               "four sides: zeros do not learn",
                dy=_map(np.arange(20).reshape(4, 5)), x=_map(COUNTING), weight=powers, stride=1, padding=1)
     yield case("two images, three channels in, two out, a 3x2 kernel, stride 2, padding 1",
-               "dweight and dbias sum over all images too",
+               "dweight and dbias are sums, over all images too",
                dy=rng.standard_normal((2, 3, 3, 2)), x=rng.standard_normal((2, 6, 5, 3)),
                weight=rng.standard_normal((3, 2, 3, 2)), stride=2, padding=1)
 
@@ -169,7 +171,8 @@ def batch_norm_backward(dy, x, weight, eps):
 def _():
     rng = np.random.default_rng(3)
     yield case("one channel of four pixels, gradient at one of them",
-               "moving one pixel also moves the mean and the variance, and with them every other output",
+               "moving one pixel also moves the mean and the (biased) variance, over all four pixels, and with them "
+               "every other output",
                dy=_map([[1, 0], [0, 0]]), x=_map([[-1, 1], [-1, 1]]), weight=np.ones(1), eps=0.0)
     yield case("the same gradient everywhere: nothing should change",
                "the mean of dy is taken away: adding one number to a whole channel is invisible after the norm",

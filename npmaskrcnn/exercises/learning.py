@@ -115,7 +115,7 @@ def _():
                "log(sigmoid(-800)) is log(0): use max(x, 0) - x * t + log1p(exp(-|x|)) instead",
                logits=np.full((1, 1, 1, 2), -800.0), labels=np.array([1]), targets=np.ones((1, 1, 1)))
     yield case("four RoIs, 3x5 pixels, four classes, targets with fractions",
-               "the mean over RoIs and pixels, not over classes",
+               "the mean over RoIs and pixels, not over classes; targets are not rounded",
                logits=rng.standard_normal((4, 3, 5, 4)), labels=np.array([3, 1, 1, 2]), targets=rng.random((4, 3, 5)))
 
 
@@ -216,7 +216,7 @@ def _():
                weight=floats(1, 2), gradient=zero, velocity=floats(1, -1), lr=0.1, momentum=0.9, weight_decay=0.0)
     yield case("with weight decay", "decay adds weight_decay * weight to the gradient",
                weight=floats(10, -10), gradient=zero, velocity=zero, lr=0.1, momentum=0.9, weight_decay=0.01)
-    yield case("everything together",
+    yield case("everything together", "momentum * velocity + gradient + weight_decay * weight is the new velocity",
                weight=rng.standard_normal((2, 3)), gradient=rng.standard_normal((2, 3)),
                velocity=rng.standard_normal((2, 3)), lr=0.02, momentum=0.9, weight_decay=1e-4)
 
@@ -285,10 +285,11 @@ def average_precision(scores, is_true_positive, num_ground_truth):
 def _():
     rng = np.random.default_rng(3)
     yield case("everything found, nothing else",
-               "precision 1 at every recall: 1; it is read at 101 recalls, it is not the area between your points",
+               "precision 1 at every recall: 1",
                scores=floats(0.9, 0.8), is_true_positive=np.array([True, True]), num_ground_truth=2)
     yield case("half of the objects found",
-               "recalls 0, 0.01, ... 0.5 are reached with precision 1, that is 51 of 101; beyond it counts as 0",
+               "recall is 1 / 2; recalls 0, 0.01, ... 0.5 are reached with precision 1, that is 51 of 101; beyond it "
+               "counts as 0",
                scores=floats(0.9), is_true_positive=np.array([True]), num_ground_truth=2)
     yield case("a false positive between two true ones",
                "precision 1, 1/2, 2/3 at recall 1/2, 1/2, 1: beyond recall 0.5 it is 2/3",

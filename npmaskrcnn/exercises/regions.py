@@ -56,7 +56,8 @@ def roi_align_forward(feature, box, size):
     RoIAlign for one channel and one region. Cut the box into `size = (P, Q)` bins of equal size. In each bin put 2x2
     sample points at a quarter and three quarters of its height and width. Read the map at each point by bilinear
     interpolation, where the value of cell `(i, j)` sits at the point `y = i, x = j`, and average the four. The box is
-    in cells of the map, and at least one cell wide and high.
+    in cells of the map; one that is narrower or lower than a cell counts as one cell wide or high, from `x1` or `y1`
+    on.
 
     Hints
     -----
@@ -72,14 +73,14 @@ def _():
     rng = np.random.default_rng(0)
     ramp = np.tile(np.arange(6.0), (4, 1))
     yield case("a ramp f(x) = x, one bin: the answer is the middle of the box",
-               "sample points of a bin from 1 to 3 are at 1.5 and 2.5, not at its ends; an answer that is half a cell "
-               "too low has subtracted 0.5 from the box (aligned=True)",
+               "the sample points of a bin from 1 to 3 are at 1.5 and 2.5, and the answer is the mean of the four",
                feature=ramp, box=floats(1, 0, 3, 2), size=(1, 1))
     yield case("f(x) = x * x, which is steeper to the right, 1x2 bins",
                "size is (rows, columns); a bin is 4 / 2 = 2 cells wide. The first has its points at x = 1.5 and 2.5, "
                "where the map is 2.5, halfway from 1 to 4, and 6.5, halfway from 4 to 9",
                feature=ramp ** 2, box=floats(1, 0, 5, 3), size=(1, 2))
-    yield case("a ramp downwards, 2x1 bins", "y is the row",
+    yield case("a ramp downwards, 2x1 bins",
+               "y is the row; the box reaches from 0.5 to 2.5, and no part of it is rounded",
                feature=np.tile(np.arange(0.0, 40.0, 10.0)[:, None], (1, 6)), box=floats(0, 0.5, 4.4, 2.5), size=(2, 1))
     yield case("a single cell that is 1 among zeros",
                "a point between four cells takes each of them times the area of the rectangle opposite",
@@ -158,17 +159,18 @@ def paste_mask(mask, box, image_size):
 @paste_mask.tried_on
 def _():
     rng = np.random.default_rng(2)
-    yield case("a 2x2 mask of ones, its box 8x8 pixels",
-               "the box grows to (M + 2) / M = 2 times its size: x from 0 to 16; and the last column counts: 17 pixels",
-               mask=np.ones((2, 2)), box=floats(4, 4, 12, 12), image_size=(16, 18))
+    yield case("a 2x2 mask of ones, its box 4x4 pixels in the middle of the image",
+               "the box grows to (M + 2) / M = 2 times its size: from 4 to 12; both ends count, so it is 9 pixels wide",
+               mask=np.ones((2, 2)), box=floats(6, 6, 10, 10), image_size=(16, 18))
     yield case("a box that is wider than high", "image_size is (height, width); the box is x1, y1, x2, y2",
-               mask=np.ones((2, 2)), box=floats(4, 4, 16, 8), image_size=(10, 24))
+               mask=np.ones((2, 2)), box=floats(6, 5, 14, 9), image_size=(14, 24))
     yield case("a mask with a gradient", "bilinear: output pixel i reads at (i + 0.5) * in / out - 0.5, not below 0",
-               mask=floats([0, 1], [0, 1]), box=floats(2, 2, 8, 6), image_size=(9, 11))
+               mask=floats([0, 1], [0, 1]), box=floats(5, 4, 11, 8), image_size=(12, 16))
     yield case("coordinates with fractions", "the grown box is cut to whole numbers toward zero (int), not rounded",
-               mask=np.ones((2, 2)), box=floats(3.3, 2.6, 9.9, 7.2), image_size=(12, 14))
+               mask=np.ones((2, 2)), box=floats(4.3, 3.6, 9.9, 7.4), image_size=(12, 14))
     yield case("a box that leaves the image",
-               "what falls outside is cut off; mind that a negative index counts from the end",
+               "first stretch, then cut off what falls outside; a negative index would count from the end, and int "
+               "cuts -5.25 to -5",
                mask=rng.random((4, 4)), box=floats(-3, 5, 6, 14), image_size=(10, 12))
     yield case("a 28x28 mask in a 40x60 image",
                mask=rng.random((28, 28)), box=floats(10.4, 3.9, 47.2, 33.1), image_size=(40, 60))

@@ -5,6 +5,8 @@ import numpy as np
 from ... import ops
 from .. import boxes as right
 
+LARGEST = np.log(1000 / 16)     # tw and th are cut off at it
+
 # ---- an anchor's place in the long list ----
 
 
@@ -82,6 +84,19 @@ def _(mask):
     return right.box_from_mask.reference(mask)[[0, 2, 1, 3]]
 
 
+@right.box_from_mask.mistake("The box goes from the first pixel to the last, row by row. Others reach further left or "
+                             "right: ask for the first and the last *column* with a pixel.")
+def _(mask):
+    (y1, x1), (y2, x2) = np.argwhere(mask)[[0, -1]]
+    return np.array([x1, y1, x2 + 1, y2 + 1])
+
+
+@right.box_from_mask.mistake("y is measured from the lower edge. In an image it begins at the upper edge and grows "
+                             "downward, as the rows do.")
+def _(mask):
+    return right.box_from_mask.reference(mask[::-1])
+
+
 # ---- overlap ----
 
 
@@ -136,6 +151,49 @@ def _(box1, box2):
 def _(box1, box2):
     around = np.maximum(box1[2:], box2[2:]) - np.minimum(box1[:2], box2[:2])
     return _areas(box1, box2)[0].clip(0).prod() / around.prod()
+
+
+one_area = right.iou.mistake(
+    "The overlap is divided by the area of one box. Divide it by the area that at least one of the two covers: "
+    "area1 + area2 - intersection.")
+
+
+@one_area
+def _(box1, box2):
+    sides, *areas = _areas(box1, box2)
+    return sides.clip(0).prod() / min(areas)
+
+
+@one_area
+def _(box1, box2):
+    sides, *areas = _areas(box1, box2)
+    return sides.clip(0).prod() / max(areas)
+
+
+@right.iou.mistake("It is twice the overlap by the sum of the areas (the Dice score). IoU divides the overlap itself "
+                   "by area1 + area2 - intersection.")
+def _(box1, box2):
+    sides, area1, area2 = _areas(box1, box2)
+    return 2 * sides.clip(0).prod() / (area1 + area2)
+
+
+@right.iou.mistake("The last two numbers of a box are taken for width and height. They are its right and lower edge: "
+                   "a width is x2 - x1.")
+def _(box1, box2):
+    return right.iou.reference(*(np.concatenate([box[:2], box[:2] + box[2:]]) for box in (box1, box2)))
+
+
+@right.iou.mistake("The sides of the overlap have lost their sign. Where min(x2) - max(x1) is negative the boxes are "
+                   "apart: let each side be at least 0.")
+def _(box1, box2):
+    sides, area1, area2 = _areas(box1, box2)
+    shared = np.abs(sides).prod()
+    return shared / (area1 + area2 - shared)
+
+
+@right.iou.mistake("It is the area of the overlap alone. Divide it by the area that at least one of the two covers.")
+def _(box1, box2):
+    return _areas(box1, box2)[0].clip(0).prod()
 
 
 # ---- anchors ----
@@ -258,8 +316,99 @@ def _(deltas, anchors):
 @right.decode_boxes.mistake("tw and th are not cut off. An untrained network can say 100, and exp(100) is no size: "
                             "let them be at most log(1000 / 16), before exp.")
 def _(deltas, anchors):
+    return _stretched(deltas, anchors, np.exp(deltas[:, 2:]))
+
+
+one_plus = right.decode_boxes.mistake(
+    "The factor is 1 + t. tw and th are logarithms: the factor is exp(tw), which is 1 + tw for small ones only.")
+
+
+@one_plus
+def _(deltas, anchors):
+    return _stretched(deltas, anchors, 1 + np.minimum(deltas[:, 2:], LARGEST))
+
+
+@one_plus
+def _(deltas, anchors):
+    return _stretched(deltas, anchors, 1 + deltas[:, 2:])
+
+
+@right.decode_boxes.mistake("tx and ty are multiplied by the new width and height. They are in units of the "
+                            "*anchor's*.")
+def _(deltas, anchors):
+    scale = np.exp(np.minimum(deltas[:, 2:], LARGEST))
+    return right.decode_boxes.reference(np.concatenate([deltas[:, :2] * scale, deltas[:, 2:]], axis=1), anchors)
+
+
+@right.decode_boxes.mistake("The whole width and height lie to either side of the center. Only half of them does.")
+def _(deltas, anchors):
+    center, size = _center_and_size(deltas, anchors)
+    return np.concatenate([center - size, center + size], axis=1)
+
+
+@right.decode_boxes.mistake("tw and th have changed places. The third delta is that of the width, the fourth that of "
+                            "the height.")
+def _(deltas, anchors):
+    return right.decode_boxes.reference(deltas[:, [0, 1, 3, 2]], anchors)
+
+
+@right.decode_boxes.mistake("Each pair has changed places: ty comes first. The order is tx, ty, tw, th, the x axis "
+                            "before the y axis.")
+def _(deltas, anchors):
+    return right.decode_boxes.reference(deltas[:, [1, 0, 3, 2]], anchors)
+
+
+@right.decode_boxes.mistake("The anchor's width and height have changed places. x2 - x1 is the width and goes with tx "
+                            "and tw.")
+def _(deltas, anchors):
+    center, half = (anchors[:, :2] + anchors[:, 2:]) / 2, (anchors[:, 2:] - anchors[:, :2])[:, ::-1] / 2
+    return right.decode_boxes.reference(deltas, np.concatenate([center - half, center + half], axis=1))
+
+
+@right.decode_boxes.mistake("tx and ty are counted from the anchor's upper left corner. They move its center, which is "
+                            "(x1 + x2) / 2.")
+def _(deltas, anchors):
+    return right.decode_boxes.reference(deltas, anchors) - np.tile((anchors[:, 2:] - anchors[:, :2]) / 2, 2)
+
+
+other_limit = right.decode_boxes.mistake(
+    "tw and th are cut off at another number. It is tw that is at most log(1000 / 16), so exp(tw) is at most 62.5.")
+
+
+@other_limit        # the logarithm is missing
+def _(deltas, anchors):
+    return _stretched(deltas, anchors, np.exp(np.minimum(deltas[:, 2:], 1000 / 16)))
+
+
+@other_limit        # the factor is cut off
+def _(deltas, anchors):
+    return _stretched(deltas, anchors, np.minimum(np.exp(deltas[:, 2:]), LARGEST))
+
+
+@right.decode_boxes.mistake("tw and th are cut off below as well. Only exp of large numbers is a danger: exp(-9) is a "
+                            "size like others.")
+def _(deltas, anchors):
+    return _stretched(deltas, anchors, np.exp(np.clip(deltas[:, 2:], -LARGEST, LARGEST)))
+
+
+all_four = right.decode_boxes.mistake(
+    "tx and ty are cut off as well. They go into no exp: a box may be as far away as it likes. Cut tw and th only, "
+    "above.")
+
+
+@all_four
+def _(deltas, anchors):
+    return right.decode_boxes.reference(np.minimum(deltas, LARGEST), anchors)
+
+
+@all_four
+def _(deltas, anchors):
+    return right.decode_boxes.reference(np.clip(deltas, -LARGEST, LARGEST), anchors)
+
+
+def _stretched(deltas, anchors, factors):
     center, _ = _center_and_size(deltas, anchors)
-    half = (anchors[:, 2:] - anchors[:, :2]) * np.exp(deltas[:, 2:]) / 2
+    half = (anchors[:, 2:] - anchors[:, :2]) * factors / 2
     return np.concatenate([center - half, center + half], axis=1)
 
 
@@ -308,6 +457,68 @@ def _(iou, high, low):
     return np.where(matches < 0, -3 - matches, matches)
 
 
+@right.match.mistake("An IoU that equals `low` is taken for background. Only *below* `low` it is: `<`.")
+def _(iou, high, low):
+    return right.match.reference(iou, high, np.nextafter(low, 1))
+
+
+@right.match.mistake("What is between the thresholds is background. It is neither: ignored, -2.")
+def _(iou, high, low):
+    return np.maximum(right.match.reference(iou, high, low), -1)
+
+
+@right.match.mistake("An object is helped only by anchors of at least `low`. All that reach its best IoU are matched, "
+                     "however low that is.")
+def _(iou, high, low):
+    return np.where(iou.max(axis=0, initial=-1) < low, -1, right.match.reference(iou, high, low))
+
+
+@right.match.mistake("An object that has an anchor already is not helped. All anchors that reach its best IoU are "
+                     "matched, whatever else it has.")
+def _(iou, high, low):
+    matches = _by_thresholds(iou, high, low)
+    for row, overlaps in enumerate(iou):
+        if row not in matches:
+            is_best = overlaps == overlaps.max()
+            matches[is_best] = iou[:, is_best].argmax(axis=0)
+    return matches
+
+
+last_object = right.match.mistake(
+    "An anchor that several objects overlap by `high` goes to the last of them. It goes to the one that it overlaps "
+    "most.")
+
+
+@last_object
+def _(iou, high, low):
+    return np.where(_by_thresholds(iou, high, low) >= 0, _last(iou, high), right.match.reference(iou, high, low))
+
+
+@last_object        # but for the anchors that are some object's best
+def _(iou, high, low):
+    matches, is_best = right.match.reference(iou, high, low), (iou == iou.max(axis=1, keepdims=True)).any(axis=0)
+    return np.where((_by_thresholds(iou, high, low) >= 0) & ~is_best, _last(iou, high), matches)
+
+
+def _last(iou, high):
+    return len(iou) - 1 - (iou[::-1] >= high).argmax(axis=0) if len(iou) else 0
+
+
+wrong_axis = right.match.mistake(
+    "Each object is asked for its best anchor. Ask each *anchor* for its best object: there is an answer for every "
+    "column, `iou.argmax(axis=0)`.")
+
+
+@wrong_axis
+def _(iou, high, low):
+    return _by_thresholds(iou.T, high, low)
+
+
+@wrong_axis
+def _(iou, high, low):
+    return right.match.reference(iou.T, high, low)
+
+
 @right.match.mistake("An IoU that equals `high` is no match yet. At least `high` is enough: `>=`.")
 def _(iou, high, low):
     return right.match.reference(iou, np.nextafter(high, 1), low)
@@ -344,6 +555,71 @@ def _(boxes, scores, iou_threshold):
                    "earlier one goes first.")
 def _(boxes, scores, iou_threshold):
     return len(boxes) - 1 - ops.nms(boxes[::-1], scores[::-1], iou_threshold)
+
+
+def _suppress(boxes, scores, iou_threshold, overlap, rivals=slice(None)):
+    """Suppression by another overlap of two boxes, or against some of the boxes kept."""
+    keep = []
+    for i in np.argsort(-scores, kind="stable"):
+        if all(overlap(boxes[i], boxes[j]) <= iou_threshold for j in keep[rivals]):
+            keep.append(i)
+    return np.array(keep, int)
+
+
+@right.nms.mistake("In the IoU, sides are one pixel too long. A width is x2 - x1, without + 1.")
+def _(boxes, scores, iou_threshold):
+    def overlap(box1, box2):
+        sides, area1, area2 = _areas(box1, box2, more=1)
+        return sides.clip(0).prod() / (area1 + area2 - sides.clip(0).prod())
+    return _suppress(boxes, scores, iou_threshold, overlap)
+
+
+@right.nms.mistake("The overlap is divided by the area of the smaller box. IoU divides it by the union of the two: "
+                   "area1 + area2 - intersection.")
+def _(boxes, scores, iou_threshold):
+    return _suppress(boxes, scores, iou_threshold,
+                     lambda box1, box2: _areas(box1, box2)[0].clip(0).prod() / min(_areas(box1, box2)[1:]))
+
+
+@right.nms.mistake("Boxes that are apart drop each other: the overlap has two negative sides, whose product is "
+                   "positive. Let each side be at least 0.")
+def _(boxes, scores, iou_threshold):
+    def overlap(box1, box2):
+        sides, area1, area2 = _areas(box1, box2)
+        return sides.prod() / (area1 + area2 - sides.prod())
+    return _suppress(boxes, scores, iou_threshold, overlap)
+
+
+@right.nms.mistake("A box is compared with the last one kept only. It must not overlap *any* of those kept so far.")
+def _(boxes, scores, iou_threshold):
+    return _suppress(boxes, scores, iou_threshold, right.iou.reference, slice(-1, None))
+
+
+@right.nms.mistake("All boxes are compared with the very first one only. Whoever is kept drops others in turn.")
+def _(boxes, scores, iou_threshold):
+    return _suppress(boxes, scores, iou_threshold, right.iou.reference, slice(1))
+
+
+@right.nms.mistake("The boxes are gone through as they come. Begin with the best score: `np.argsort(-scores, "
+                   "kind='stable')`.")
+def _(boxes, scores, iou_threshold):
+    return ops.nms(boxes, np.zeros(len(scores)), iou_threshold)
+
+
+@right.nms.mistake("The right boxes, but in the order of their indices. The best score comes first.")
+def _(boxes, scores, iou_threshold):
+    return np.sort(ops.nms(boxes, scores, iou_threshold))
+
+
+@right.nms.mistake("These are the boxes themselves. Return their indices, the rows in `boxes`.")
+def _(boxes, scores, iou_threshold):
+    return boxes[ops.nms(boxes, scores, iou_threshold)]
+
+
+@right.nms.mistake("It says of each box whether it is kept. Return the indices of those that are, the best score "
+                   "first.")
+def _(boxes, scores, iou_threshold):
+    return np.isin(np.arange(len(boxes)), ops.nms(boxes, scores, iou_threshold))
 
 
 # ---- detections ----

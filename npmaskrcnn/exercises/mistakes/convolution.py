@@ -90,6 +90,35 @@ def _(dy, x, weight, stride, padding):
     return right.conv2d_backward.reference(dy, padded, weight, stride, 0)
 
 
+@right.conv2d_backward.mistake("dx is cut to the right size, but at its lower right. The border is on all four sides: "
+                               "the part without it begins at row and column `padding`.")
+def _(dy, x, weight, stride, padding):
+    padded = np.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    dpadded, dweight, dbias = right.conv2d_backward.reference(dy, padded, weight, stride, 0)
+    return dpadded[:, :x.shape[1], :x.shape[2]], dweight, dbias
+
+
+@right.conv2d_backward.mistake("dweight is made with x without its border. Window (i, j) begins at row i * stride of "
+                               "the *padded* image.")
+def _(dy, x, weight, stride, padding):
+    shifted = np.pad(x, ((0, 0), (0, 2 * padding), (0, 2 * padding), (0, 0)))
+    dx, _, dbias = right.conv2d_backward.reference(dy, x, weight, stride, padding)
+    return dx, right.conv2d_backward.reference(dy, shifted, weight, stride, 0)[1], dbias
+
+
+@right.conv2d_backward.mistake("dbias is the mean of dy. The bias was added to every output, so it gets the sum, over "
+                               "images, rows and columns.")
+def _(dy, x, weight, stride, padding):
+    return *right.conv2d_backward.reference(dy, x, weight, stride, padding)[:2], dy.mean(axis=(0, 1, 2))
+
+
+@right.conv2d_backward.mistake("dweight and dbias are divided by the number of images. They are sums: if the loss is a "
+                               "mean, dy knows that already.")
+def _(dy, x, weight, stride, padding):
+    dx, dweight, dbias = right.conv2d_backward.reference(dy, x, weight, stride, padding)
+    return dx, dweight / len(x), dbias / len(x)
+
+
 # ---- transposed convolution ----
 
 
@@ -171,6 +200,66 @@ def _(dy, x, weight, eps):
     return dx, (dy * xhat).sum(axis=(0, 1, 2)), dy.sum(axis=(0, 1, 2))
 
 
+def _with_statistics(dy, x, weight, eps, axes=(0, 1, 2), ddof=0, gather=np.mean):
+    """All three answers, with the statistics over some axes only, and the two terms of dx gathered in another way."""
+    std = np.sqrt(x.var(axis=axes, ddof=ddof, keepdims=True) + eps)
+    xhat = (x - x.mean(axis=axes, keepdims=True)) / std
+    shift, stretch = (gather(terms, axis=axes, keepdims=True) for terms in (dy, dy * xhat))
+    return weight / std * (dy - shift - xhat * stretch), (dy * xhat).sum(axis=(0, 1, 2)), dy.sum(axis=(0, 1, 2))
+
+
+unbiased = right.batch_norm_backward.mistake(
+    "The variance is the unbiased one, divided by the number of pixels less 1. A batch norm divides by their number: "
+    "`x.var(...)` as it is.")
+
+
+@unbiased
+def _(dy, x, weight, eps):
+    return _with_statistics(dy, x, weight, eps, ddof=1)
+
+
+@unbiased       # the gradient of such a norm
+def _(dy, x, weight, eps):
+    dx, dweight, dbias = _with_statistics(dy, x, weight, eps, ddof=1)
+    num, axes = x.size / len(weight), (0, 1, 2)
+    std = np.sqrt(x.var(axis=axes, ddof=1) + eps)
+    xhat = (x - x.mean(axis=axes)) / std
+    return dx - weight / std * xhat * (dy * xhat).mean(axis=axes) / (num - 1), dweight, dbias
+
+
+@right.batch_norm_backward.mistake("In dx, sums are taken away where means belong: the mean of dy, and xhat times the "
+                                   "mean of dy * xhat.")
+def _(dy, x, weight, eps):
+    return _with_statistics(dy, x, weight, eps, gather=np.sum)
+
+
+other_axes = right.batch_norm_backward.mistake(
+    "The statistics are not those of a whole channel. Mean and variance, and the means in dx, are over images, rows "
+    "and columns: axis=(0, 1, 2).")
+
+
+@other_axes
+def _(dy, x, weight, eps):
+    return _with_statistics(dy, x, weight, eps, axes=0)
+
+
+@other_axes
+def _(dy, x, weight, eps):
+    return _with_statistics(dy, x, weight, eps, axes=(1, 2))
+
+
+@other_axes
+def _(dy, x, weight, eps):
+    return _with_statistics(dy, x, weight, eps, axes=(0, 1, 2, 3))
+
+
+@right.batch_norm_backward.mistake("dweight and dbias are means. Weight and bias take part in every output of their "
+                                   "channel, and what comes back adds up: sums.")
+def _(dy, x, weight, eps):
+    dx, dweight, dbias = right.batch_norm_backward.reference(dy, x, weight, eps)
+    return dx, dweight * len(weight) / x.size, dbias * len(weight) / x.size
+
+
 # ---- the pyramid ----
 
 
@@ -208,6 +297,55 @@ def _(c3, c4, c5, w3, w4, w5):
                          "first: merged3, merged4, merged5.")
 def _(c3, c4, c5, w3, w4, w5):
     return right.fpn_merge.reference(c3, c4, c5, w3, w4, w5)[::-1]
+
+
+@right.fpn_merge.mistake("Nothing goes down: these are the laterals alone. Add to each the enlarged merged map of the "
+                         "level above it.")
+def _(c3, c4, c5, w3, w4, w5):
+    return c3 @ w3, c4 @ w4, c5 @ w5
+
+
+bottom_up = right.fpn_merge.mistake(
+    "The maps are added from the finest up. The pyramid goes top-down: begin with level 5, enlarge it, and add it to "
+    "level 4.")
+
+
+@bottom_up
+def _(c3, c4, c5, w3, w4, w5):
+    return _from_below(lambda x: x[::2, ::2], c3 @ w3, c4 @ w4, c5 @ w5)
+
+
+@bottom_up
+def _(c3, c4, c5, w3, w4, w5):
+    return _from_below(lambda x: _blocks(x).max(axis=(1, 3)), c3 @ w3, c4 @ w4, c5 @ w5)
+
+
+@bottom_up
+def _(c3, c4, c5, w3, w4, w5):
+    return _from_below(lambda x: _blocks(x).mean(axis=(1, 3)), c3 @ w3, c4 @ w4, c5 @ w5)
+
+
+def _blocks(x):
+    return x.reshape(len(x) // 2, 2, x.shape[1] // 2, 2, -1)
+
+
+def _from_below(smaller, lateral3, lateral4, lateral5):
+    merged4 = lateral4 + smaller(lateral3)
+    return lateral3, merged4, lateral5 + smaller(merged4)
+
+
+@right.fpn_merge.mistake("A lateral and what comes from above are averaged. They are added.")
+def _(c3, c4, c5, w3, w4, w5):
+    merged4 = (c4 @ w4 + _twice(c5 @ w5)) / 2
+    return (c3 @ w3 + _twice(merged4)) / 2, merged4, c5 @ w5
+
+
+@right.fpn_merge.mistake("Enlarged maps are interpolated. Each cell is copied to 2x2 cells, as it is.")
+def _(c3, c4, c5, w3, w4, w5):
+    def larger(x):
+        return ops.resize_bilinear(x, (2 * len(x), 2 * x.shape[1]))
+    merged4 = c4 @ w4 + larger(c5 @ w5)
+    return c3 @ w3 + larger(merged4), merged4, c5 @ w5
 
 
 # ---- upsampling backward ----

@@ -16,11 +16,20 @@ def _(logits, labels):
     return loss, dlogits * len(labels)
 
 
-@right.softmax_cross_entropy.mistake("The regions' losses are added up. The loss is their mean; both it and its "
-                                     "gradient are divided by their number.")
+added_up = right.softmax_cross_entropy.mistake(
+    "The regions' losses are added up. The loss is their mean; both it and its gradient are divided by their number.")
+
+
+@added_up
 def _(logits, labels):
     loss, dlogits = right.softmax_cross_entropy.reference(logits, labels)
     return loss * len(labels), dlogits * len(labels)
+
+
+@added_up       # the gradient is right
+def _(logits, labels):
+    loss, dlogits = right.softmax_cross_entropy.reference(logits, labels)
+    return loss * len(labels), dlogits
 
 
 @right.softmax_cross_entropy.mistake("The gradient is softmax alone, so every class is pushed down. The right class "
@@ -49,11 +58,35 @@ def _(logits, labels):
 # ---- smooth L1 ----
 
 
-@right.smooth_l1.mistake("The loss is the mean over the elements. Here it is their sum: what it is divided by is the "
-                         "caller's business.")
+averaged = right.smooth_l1.mistake(
+    "The loss is the mean over the elements. Here it is their sum: what it is divided by is the caller's business.")
+
+
+@averaged
 def _(pred, target, beta):
     loss, dpred = right.smooth_l1.reference(pred, target, beta)
     return loss / max(pred.size, 1), dpred / max(pred.size, 1)
+
+
+@averaged       # the gradient is right
+def _(pred, target, beta):
+    loss, dpred = right.smooth_l1.reference(pred, target, beta)
+    return loss / max(pred.size, 1), dpred
+
+
+@right.smooth_l1.mistake("The gradient is that of the mean over the elements. Here the loss is their sum, and each "
+                         "element has its own slope.")
+def _(pred, target, beta):
+    loss, dpred = right.smooth_l1.reference(pred, target, beta)
+    return loss, dpred / max(pred.size, 1)
+
+
+@right.smooth_l1.mistake("The parabola is d**2 / 2 with slope d, whatever beta is. Divide both by beta, or they do not "
+                         "meet the line.")
+def _(pred, target, beta):
+    (loss, dpred), d = right.smooth_l1.reference(pred, target, beta), pred - target
+    small = np.abs(d) < beta
+    return loss + (d[small] ** 2).sum() * (1 - 1 / beta) / 2, np.where(small, d, dpred)
 
 
 @right.smooth_l1.mistake("beta plays no part: the answer is that of beta = 1. It says where the parabola ends and how "
@@ -93,11 +126,91 @@ def _(logits, labels, targets):
     return loss * len(labels), dlogits * len(labels)
 
 
-@right.mask_bce.mistake("The loss is summed over RoIs and pixels. It is their mean: divide it, and its gradient, by "
-                        "the number of pixels in all RoIs.")
+summed = right.mask_bce.mistake("The loss is summed over RoIs and pixels. It is their mean: divide it, and its "
+                                "gradient, by the number of pixels in all RoIs.")
+
+
+@summed
 def _(logits, labels, targets):
     loss, dlogits = right.mask_bce.reference(logits, labels, targets)
     return loss * targets.size, dlogits * targets.size
+
+
+@summed         # the gradient is right
+def _(logits, labels, targets):
+    loss, dlogits = right.mask_bce.reference(logits, labels, targets)
+    return loss * targets.size, dlogits
+
+
+@right.mask_bce.mistake("The loss is averaged over the RoIs, but summed over their pixels. Divide by the number of "
+                        "pixels too, in the gradient as well.")
+def _(logits, labels, targets):
+    loss, dlogits = right.mask_bce.reference(logits, labels, targets)
+    return loss * targets[0].size, dlogits * targets[0].size
+
+
+undivided = right.mask_bce.mistake(
+    "The loss is a mean, but its gradient is not: divide it by the number of pixels in all RoIs as well.")
+
+
+@undivided
+def _(logits, labels, targets):
+    loss, dlogits = right.mask_bce.reference(logits, labels, targets)
+    return loss, dlogits * targets.size
+
+
+@undivided      # by the number of RoIs alone
+def _(logits, labels, targets):
+    loss, dlogits = right.mask_bce.reference(logits, labels, targets)
+    return loss, dlogits * targets[0].size
+
+
+@undivided      # by the number of pixels in a RoI alone
+def _(logits, labels, targets):
+    loss, dlogits = right.mask_bce.reference(logits, labels, targets)
+    return loss, dlogits * len(labels)
+
+
+@right.mask_bce.mistake("The gradient has the wrong sign. It is sigmoid(logit) - target: where the target is 1 the "
+                        "logit must rise, so its gradient is negative.")
+def _(logits, labels, targets):
+    loss, dlogits = right.mask_bce.reference(logits, labels, targets)
+    return loss, -dlogits
+
+
+binary = right.mask_bce.mistake(
+    "Targets are rounded to 0 or 1. A pixel at an edge is inside by a fraction: use `targets` as they are.")
+
+
+@binary
+def _(logits, labels, targets):
+    return right.mask_bce.reference(logits, labels, (targets >= 0.5).astype(float))
+
+
+@binary
+def _(logits, labels, targets):
+    return right.mask_bce.reference(logits, labels, (targets > 0.5).astype(float))
+
+
+@right.mask_bce.mistake("A RoI reads the mask of the class before its own. Labels are columns already: "
+                        "`logits[np.arange(P), :, :, labels]`, without - 1.")
+def _(logits, labels, targets):
+    return right.mask_bce.reference(logits, labels - 1, targets)
+
+
+@right.mask_bce.mistake("The gradient is multiplied by p * (1 - p), as for a squared error. With the logarithm that "
+                        "cancels: it is p - t, divided.")
+def _(logits, labels, targets):
+    loss, dlogits = right.mask_bce.reference(logits, labels, targets)
+    p = 1 / (1 + np.exp(-logits))
+    return loss, dlogits * p * (1 - p)
+
+
+@right.mask_bce.mistake("The gradient is that by the RoIs' own masks. Put it into zeros of the shape of `logits`: "
+                        "other classes have a gradient, which is 0.")
+def _(logits, labels, targets):
+    loss, dlogits = right.mask_bce.reference(logits, labels, targets)
+    return loss, dlogits[np.arange(len(labels)), :, :, labels]
 
 
 all_masks = right.mask_bce.mistake(
@@ -188,11 +301,62 @@ def _(weight, gradient, velocity, lr, momentum, weight_decay):
     return weight - lr * velocity, new
 
 
-@right.sgd_step.mistake("The decay is taken off the weight after the step. It belongs to the gradient, so it goes "
-                        "through the velocity.")
+apart = right.sgd_step.mistake("The decay is taken off the weight beside the step. It belongs to the gradient, so it "
+                               "goes through the velocity.")
+
+
+@apart
 def _(weight, gradient, velocity, lr, momentum, weight_decay):
     moved, new = right.sgd_step.reference(weight, gradient, velocity, lr, momentum, 0.0)
     return moved - lr * weight_decay * weight, new
+
+
+@apart
+def _(weight, gradient, velocity, lr, momentum, weight_decay):
+    moved, new = right.sgd_step.reference(weight, gradient, velocity, lr, momentum, 0.0)
+    return moved * (1 - lr * weight_decay), new
+
+
+@apart
+def _(weight, gradient, velocity, lr, momentum, weight_decay):
+    moved, new = right.sgd_step.reference(weight, gradient, velocity, lr, momentum, 0.0)
+    return moved - weight_decay * weight, new
+
+
+@right.sgd_step.mistake("There is no decay. Add `weight_decay * weight` to the gradient.")
+def _(weight, gradient, velocity, lr, momentum, weight_decay):
+    return right.sgd_step.reference(weight, gradient, velocity, lr, momentum, 0.0)
+
+
+@right.sgd_step.mistake("The decay has the wrong sign, so weights grow. `weight_decay * weight` is *added* to the "
+                        "gradient, against which the weight moves.")
+def _(weight, gradient, velocity, lr, momentum, weight_decay):
+    return right.sgd_step.reference(weight, gradient, velocity, lr, momentum, -weight_decay)
+
+
+@right.sgd_step.mistake("The old velocity is forgotten. `momentum` times of it stays in the new one.")
+def _(weight, gradient, velocity, lr, momentum, weight_decay):
+    return right.sgd_step.reference(weight, gradient, velocity, lr, 0.0, weight_decay)
+
+
+@right.sgd_step.mistake("The old velocity is taken away. `momentum * velocity` is added, so that steps in one "
+                        "direction grow.")
+def _(weight, gradient, velocity, lr, momentum, weight_decay):
+    return right.sgd_step.reference(weight, gradient, velocity, lr, -momentum, weight_decay)
+
+
+@right.sgd_step.mistake("The velocity points downhill. As in torch it gathers gradients, with their sign, and the "
+                        "weight moves by - lr * velocity.")
+def _(weight, gradient, velocity, lr, momentum, weight_decay):
+    _, new = right.sgd_step.reference(weight, -gradient, velocity, lr, momentum, -weight_decay)
+    return weight + lr * new, new
+
+
+@right.sgd_step.mistake("The momentum counts twice, as Nesterov's does. The weight moves by lr times the new velocity, "
+                        "and that is all.")
+def _(weight, gradient, velocity, lr, momentum, weight_decay):
+    _, new = right.sgd_step.reference(weight, gradient, velocity, lr, momentum, weight_decay)
+    return weight - lr * (gradient + weight_decay * weight + momentum * new), new
 
 
 lr_inside = right.sgd_step.mistake(
@@ -318,3 +482,80 @@ def _(scores, is_true_positive, num_ground_truth):
                                  "score.")
 def _(scores, is_true_positive, num_ground_truth):
     return right.average_precision.reference(np.zeros(len(scores)), is_true_positive, num_ground_truth)
+
+
+lowest_first = right.average_precision.mistake(
+    "The detections are sorted with the lowest score first. `np.argsort` sorts in ascending order: sort by `-scores`.")
+
+
+@lowest_first
+def _(scores, is_true_positive, num_ground_truth):
+    return right.average_precision.reference(-scores, is_true_positive, num_ground_truth)
+
+
+@right.average_precision.mistake("It is the share of right ones among all detections, one precision. AP averages the "
+                                 "precisions that are reached at 101 recalls.")
+def _(scores, is_true_positive, num_ground_truth):
+    return is_true_positive.mean() if len(scores) else 0.0
+
+
+mean_of_points = right.average_precision.mistake(
+    "It is the mean of the precisions at your own points. COCO reads the curve at 101 recalls; those never reached "
+    "count as 0.")
+
+
+@mean_of_points
+def _(scores, is_true_positive, num_ground_truth):
+    precision, _ = _curve(scores, is_true_positive, num_ground_truth)
+    return precision.mean() if len(precision) else 0.0
+
+
+@mean_of_points     # where an object was found
+def _(scores, is_true_positive, num_ground_truth):
+    precision, _ = _curve(scores, is_true_positive, num_ground_truth)
+    right_ones = precision[is_true_positive[np.argsort(-scores, kind="stable")]]
+    return right_ones.mean() if len(right_ones) else 0.0
+
+
+@right.average_precision.mistake("Recall is divided by the number of right detections, so that it always ends at 1. "
+                                 "Divide by the number of objects, found or not.")
+def _(scores, is_true_positive, num_ground_truth):
+    return right.average_precision.reference(scores, is_true_positive, max(is_true_positive.sum(), 1))
+
+
+@right.average_precision.mistake("Recall is divided by the number of detections. Divide by the number of objects, "
+                                 "`num_ground_truth`.")
+def _(scores, is_true_positive, num_ground_truth):
+    return right.average_precision.reference(scores, is_true_positive, max(len(scores), 1))
+
+
+@right.average_precision.mistake("Precision is divided by the number of objects. It is the share of right ones among "
+                                 "the detections so far: divide by 1, 2, 3, ...")
+def _(scores, is_true_positive, num_ground_truth):
+    _, recall = _curve(scores, is_true_positive, num_ground_truth)
+    return interpolate_precision(recall, recall).mean()
+
+
+other_recalls = right.average_precision.mistake(
+    "The curve is read at other recalls than COCO's. They are the 101 of `np.linspace(0, 1, 101)`: 0, 0.01, ... 1.")
+
+
+@other_recalls      # as in Pascal VOC
+def _(scores, is_true_positive, num_ground_truth):
+    return _read_at(np.linspace(0, 1, 11), *_curve(scores, is_true_positive, num_ground_truth))
+
+
+@other_recalls
+def _(scores, is_true_positive, num_ground_truth):
+    return _read_at(np.linspace(0, 1, 100), *_curve(scores, is_true_positive, num_ground_truth))
+
+
+def _read_at(points, precision, recall):
+    return np.mean([precision[recall >= point].max(initial=0) for point in points])
+
+
+@right.average_precision.mistake("Between your points precision is drawn as a straight line. Take the best precision "
+                                 "at this recall or a greater one.")
+def _(scores, is_true_positive, num_ground_truth):
+    precision, recall = _curve(scores, is_true_positive, num_ground_truth)
+    return np.interp(RECALL_POINTS, recall, precision, right=0).mean() if len(recall) else 0.0

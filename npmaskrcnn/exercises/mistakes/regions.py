@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ... import ops
+from ... import ops, reference
 from .. import regions as right
 
 # ---- levels ----
@@ -47,10 +47,10 @@ def _(box, canonical_scale):
 # ---- RoIAlign ----
 
 
-def _points(box, size, shape, places=(0.25, 0.75)):
+def _points(box, size, shape, places=(0.25, 0.75), least=1):
     """Rows and columns of the sample points, which are at these places of each bin, moved onto the map."""
     for low, high, bins, cells in zip(box[[1, 0]], box[[3, 2]], size, shape):
-        bin_size = max(high - low, 1) / bins
+        bin_size = max(high - low, least) / bins
         yield np.clip([low + (k + place) * bin_size for k in range(bins) for place in places], 0, cells - 1)
 
 
@@ -77,10 +77,18 @@ def _(feature, box, size):
     return _mean_of(_read(feature, *_points(box, size, feature.shape, (0.5,))), size)
 
 
-@right.roi_align_forward.mistake("x and y of the box have changed places. A box is (x1, y1, x2, y2); x is the column "
-                                 "of the map, its second index.")
+transposed = right.roi_align_forward.mistake(
+    "x and y of the box have changed places. A box is (x1, y1, x2, y2); x is the column of the map, its second index.")
+
+
+@transposed
 def _(feature, box, size):
     return right.roi_align_forward.reference(feature, box[[1, 0, 3, 2]], size)
+
+
+@transposed
+def _(feature, box, size):
+    return right.roi_align_forward.reference(feature.T, box, size)
 
 
 @right.roi_align_forward.mistake("Half a cell is subtracted from the points (aligned=True). Here cell (i, j) sits at "
@@ -103,6 +111,79 @@ def _(feature, box, size):
 def _(feature, box, size):
     rows, columns = (np.round(points).astype(int) for points in _points(box, size, feature.shape))
     return _mean_of(feature[np.ix_(rows, columns)], size)
+
+
+rounded = right.roi_align_forward.mistake(
+    "The box is rounded to whole cells, as RoIPool does. RoIAlign rounds nothing: its points lie where the box's "
+    "fractions put them.")
+
+
+@rounded
+def _(feature, box, size):
+    return right.roi_align_forward.reference(feature, np.round(box), size)
+
+
+@rounded
+def _(feature, box, size):
+    return right.roi_align_forward.reference(feature, np.floor(box), size)
+
+
+@rounded
+def _(feature, box, size):
+    return right.roi_align_forward.reference(feature, np.concatenate([np.floor(box[:2]), np.ceil(box[2:])]), size)
+
+
+@rounded
+def _(feature, box, size):
+    return reference.roi_pool(feature[None, :, :, None], np.array([[0, *box]]), size)[0, :, :, 0]
+
+
+@right.roi_align_forward.mistake("A bin is the largest of its four samples. It is their mean.")
+def _(feature, box, size):
+    return _samples(feature, box, size).max(axis=(1, 3))
+
+
+@right.roi_align_forward.mistake("The four samples of a bin are added up. A bin is their mean: divide by 4.")
+def _(feature, box, size):
+    return _samples(feature, box, size).sum(axis=(1, 3))
+
+
+def _samples(feature, box, size):
+    return _read(feature, *_points(box, size, feature.shape)).reshape(size[0], 2, size[1], 2)
+
+
+@right.roi_align_forward.mistake("The sample points are at thirds of a bin. They are at a quarter and three quarters "
+                                 "of its height and width.")
+def _(feature, box, size):
+    return _mean_of(_read(feature, *_points(box, size, feature.shape, (1 / 3, 2 / 3))), size)
+
+
+@right.roi_align_forward.mistake("A narrow box keeps its width. One that is narrower or lower than a cell counts as "
+                                 "one cell: `max(x2 - x1, 1)`.")
+def _(feature, box, size):
+    return _mean_of(_read(feature, *_points(box, size, feature.shape, least=0)), size)
+
+
+@right.roi_align_forward.mistake("A bin's height is the box's height / Q. `size` is (P, Q), rows and columns: P goes "
+                                 "with the height, Q with the width.")
+def _(feature, box, size):
+    wide_and_high = np.maximum(_sides(box), 1) * np.divide(size[::-1], size)
+    points = _points(np.concatenate([box[:2], box[:2] + wide_and_high]), size, feature.shape, least=0)
+    return _mean_of(_read(feature, *points), size)
+
+
+@right.roi_align_forward.mistake("The nearer a cell is, the less it counts. The weights are the wrong way round: the "
+                                 "row above has 1 - fy, the one below fy.")
+def _(feature, box, size):
+    rows, columns = _points(box, size, feature.shape)
+    rows, columns = (2 * np.floor(points) + 1 - points for points in (rows, columns))
+    return _mean_of(_read(np.pad(feature, ((0, 1), (0, 1)), mode="edge"), rows, columns), size)
+
+
+@right.roi_align_forward.mistake("Beyond the last row or column there are zeros. Points that lie there are moved onto "
+                                 "it: min(y, H - 1), min(x, W - 1).")
+def _(feature, box, size):
+    return right.roi_align_forward.reference(np.pad(feature, ((0, 1), (0, 1))), box, size)
 
 
 # ---- RoIAlign backward ----
@@ -154,12 +235,16 @@ def _(dy, shape, box):
 # ---- pasting ----
 
 
-def _pasted(mask, box, image_size, beyond=1):
+def _stretched(mask, size):
+    return ops.resize_bilinear(mask[:, :, None], size)[:, :, 0]
+
+
+def _pasted(mask, box, image_size, beyond=1, stretch=_stretched):
     """The mask stretched over a box of whole numbers, `beyond` of them after the last, in an image of zeros."""
     (x1, y1, x2, y2), edge = box.astype(int), 100
     image = np.zeros(np.add(image_size, 2 * edge))
-    image[edge + y1:edge + y2 + beyond, edge + x1:edge + x2 + beyond] = ops.resize_bilinear(
-        mask[:, :, None], (y2 - y1 + beyond, x2 - x1 + beyond))[:, :, 0]
+    image[edge + y1:edge + y2 + beyond, edge + x1:edge + x2 + beyond] = stretch(
+        mask, (y2 - y1 + beyond, x2 - x1 + beyond))
     return image[edge:-edge, edge:-edge]
 
 
@@ -196,3 +281,76 @@ def _(mask, box, image_size):
                           "does.")
 def _(mask, box, image_size):
     return _pasted(np.pad(mask, 1), np.round(_grown(mask, box)), image_size)
+
+
+@right.paste_mask.mistake("The grown box is rounded down. It is cut toward zero, as `int` does: -5.25 becomes -5.")
+def _(mask, box, image_size):
+    return _pasted(np.pad(mask, 1), np.floor(_grown(mask, box)), image_size)
+
+
+@right.paste_mask.mistake("The box grows from its upper left corner. It grows about its center, to all sides alike.")
+def _(mask, box, image_size):
+    return _pasted(np.pad(mask, 1), _grown(mask, box) + np.tile(box[:2] - _grown(mask, box)[:2], 2), image_size)
+
+
+@right.paste_mask.mistake("The box is cut to the image first, and the mask is squeezed into what is left. Stretch it "
+                          "over the whole grown box, then leave off what falls outside.")
+def _(mask, box, image_size):
+    return _pasted(np.pad(mask, 1), _within(_grown(mask, box).astype(int), np.array(image_size) - 1), image_size)
+
+
+@right.paste_mask.mistake("The box is cut to the image before it grows. Let it grow as it is, stretch the mask over "
+                          "it, and leave off at the end what falls outside.")
+def _(mask, box, image_size):
+    return _pasted(np.pad(mask, 1), _grown(mask, _within(box, image_size)), image_size)
+
+
+def _within(box, limits):
+    return np.clip(box, 0, [*limits[::-1], *limits[::-1]])
+
+
+turned = right.paste_mask.mistake(
+    "The image is as wide as it should be high. image_size is (height, width), as an array's shape is.")
+
+
+@turned
+def _(mask, box, image_size):
+    return right.paste_mask.reference(mask, box, image_size[::-1])
+
+
+@turned
+def _(mask, box, image_size):
+    return right.paste_mask.reference(mask, box, image_size).T
+
+
+binary = right.paste_mask.mistake(
+    "The pasted mask holds only 0 and 1. It keeps its probabilities: a threshold comes later, and is the caller's.")
+
+
+@binary
+def _(mask, box, image_size):
+    return right.paste_mask.reference(mask, box, image_size) >= 0.5
+
+
+@binary
+def _(mask, box, image_size):
+    return right.paste_mask.reference(mask, box, image_size) > 0.5
+
+
+nearest = right.paste_mask.mistake(
+    "Each pixel takes the nearest of the mask's numbers. The mask is stretched bilinearly: between two, both count.")
+
+
+@nearest
+def _(mask, box, image_size):
+    return _pasted(np.pad(mask, 1), _grown(mask, box), image_size, stretch=_nearest)
+
+
+@nearest
+def _(mask, box, image_size):
+    return _pasted(np.pad(mask, 1), _grown(mask, box), image_size, stretch=lambda mask, size: _nearest(mask, size, 0))
+
+
+def _nearest(mask, size, middle=0.5):
+    rows, columns = (((np.arange(n) + middle) * len(mask) / n).astype(int) for n in size)
+    return mask[np.ix_(rows, columns)]
