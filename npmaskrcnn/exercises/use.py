@@ -6,7 +6,10 @@ question, and what comes out in the end with what would have come out. All numbe
 equal means equal to the last digits, and all other work is done by the plain operations.
 """
 
+import contextlib
 import difflib
+import io
+import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,10 +22,13 @@ from ..shipped import trained_tiny
 from ..training.optimizers import SGD
 from ..words import count
 from .adapters import ADAPTERS, in_their_places
+from .checking import Report, examine
 from .watch import Watch
 
 SECONDS, STEPS = 40.0, 3     # for all functions together; of training
 MIN_SCORE = 0.5
+FAR, FAR_SINGLE = 1e-6, 1e-3    # no further apart are the same boxes (in pixels), scores, masks; if answers are float32
+WEIGHTS = 1e-3                  # times that are the same weights
 
 
 @dataclass
@@ -94,7 +100,7 @@ def use(*, steps=STEPS, seconds=SECONDS, **functions):
     >>> from npmaskrcnn import reference
     >>> used = use(iou=lambda a, b: float(reference.box_iou(a[None], b[None])[0, 0]), steps=1,
     ...            seconds=0.2)                                                                # doctest: +ELLIPSIS
-    iou: ... calls yours...; as the package's to the last digit.
+    iou: ... calls yours...; equal to the package's.
     ...
     """
     from . import EXERCISES
@@ -107,8 +113,12 @@ def use(*, steps=STEPS, seconds=SECONDS, **functions):
     watches = {name: Watch(EXERCISES[name], function, seconds / len(functions)) for name, function in functions.items()}
     packages = _run(image, target, steps, {})
     yours = _run(image, target, steps, watches)
-    lines = [_line(watch) for watch in watches.values()] + _results(yours, packages)
-    same = not yours.error and not any(watch.trouble for watch in watches.values()) and _agree(yours, packages)
+    far = FAR_SINGLE if any(map(_is_single, watches.values())) else FAR
+    lines = [_line(watch) for watch in watches.values()]
+    if watches and not any(watch.own for watch in watches.values()):
+        lines.append("Nothing of yours was used, so all that follows is the package's.")
+    lines += _results(yours, packages, far)
+    same = not yours.error and not any(watch.trouble for watch in watches.values()) and _agree(yours, packages, far)
     used = Use(same, "\n".join(lines), image, yours, packages)
     print(used.text)
     return used
@@ -149,46 +159,107 @@ def _run(image, target, steps, watches):
 
 
 def _line(watch):
+    """How a function did: whose answers were used, which was the first wrong one, and which mistake that is."""
     name = watch.exercise.name
     if not watch.calls:
         return f"{name}: was not called."
-    whose = f"{count(watch.own, 'call')} yours"
-    if watch.is_done:
-        slow = "" if watch.is_broken else f" in {watch.spent:.1f} s"
-        whose += f"{slow}, then the package's"
-    return (f"{name}: {whose}; {watch.trouble}" if watch.trouble else
-            f"{name}: {whose}; as the package's to {_digits(watch.worst)}.")
+    whose = f"{count(watch.own, 'call')} yours" if watch.own else "yours was not used, the package's did all the work"
+    if watch.own and watch.is_done:
+        whose += ", then the package's" if watch.is_broken else f" in {watch.spent:.1f} s, then the package's"
+    report = _checked(watch)
+    if watch.trouble:
+        first, *more = watch.trouble.split("\n")
+        named = [f"This looks familiar: {report.named}"] if report.named else []
+        return "\n".join([f"{name}: {whose}; {first}", *named, *more, "The input was:", watch.given])
+    right = f"as the package's to {watch.worst:.0e} of the largest number" if watch.worst else "equal to the package's"
+    single = ", as near as float32 comes" if _is_single(watch) else ""
+    missed = "" if report.passed else f' Nothing came up here that tells them apart; check("{name}", {name}) does.'
+    return f"{name}: {whose}; {right}{single}.{missed}"
 
 
-def _results(yours, packages):
-    lines = []
-    if yours.detections is not None:
-        own, theirs = (found.detections for found in (yours, packages))
-        counts = [int((found.scores >= MIN_SCORE).sum()) for found in (own, theirs)]
-        lines.append(f"prediction: the same {counts[0]} objects." if _same_detections(own, theirs) else
-                     f"prediction: not the same; {counts[0]} objects that score {MIN_SCORE} or more, and the package "
-                     f"finds {counts[1]}.")
+def _checked(watch):
+    """What `check` says of a function; of one that raises or returns no answer, nothing."""
+    if watch.is_broken:
+        return Report(watch.exercise.name, False, 0, 0, "")
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return examine(watch.exercise, watch.function)
+
+
+def _is_single(watch):
+    return not watch.trouble and watch.worst > watch.exercise.tolerance
+
+
+def _results(yours, packages, far):
+    lines = [] if yours.detections is None else _prediction(yours.detections, packages.detections, far)
     for step, (own, theirs) in enumerate(zip(yours.losses, packages.losses)):
         lines.append(f"training, step {step + 1}: loss {own:.6f}, the package's {theirs:.6f}.")
+    apart = _weights_apart(yours, packages)
     if yours.error:
         lines.append(f"Then it ended with {yours.error}")
+    elif apart == 0:
+        lines.append("weights afterwards: the same.")
+    elif np.isnan(apart):
+        lines.append("weights afterwards: not the same, some are no numbers any more.")
     else:
-        lines.append(f"weights afterwards: as the package's to {_digits(_weights_apart(yours, packages))}.")
+        words = "the same but for" if apart < far * WEIGHTS else "not the same, they differ by up to"
+        lines.append(f"weights afterwards: {words} {apart:.0e}.")
     return lines
 
 
-def _digits(difference):
-    return "the last digit" if difference == 0 else f"{difference:.0e}"
+def _prediction(own, theirs, far):
+    """Say what is otherwise in a prediction: which object, and by how much."""
+    if _same_detections(own, theirs, far):
+        return [f"prediction: the same {count(int((own.scores >= MIN_SCORE).sum()), 'object')}."]
+    own, theirs = (found[found.scores >= MIN_SCORE] for found in (own, theirs))
+    rest, lines = list(range(len(own))), []
+    for i in range(len(theirs)):
+        overlaps = [(ops.box_iou(own.boxes[j, None], theirs.boxes[i, None])[0, 0], j) for j in rest
+                    if own.labels[j] == theirs.labels[i]]
+        overlap, best = max(overlaps, default=(0, None))
+        if overlap > 0.5:
+            rest.remove(best)
+            changes = _changes(own[best], theirs[i], far)
+        else:
+            changes = ["is not found"]
+        lines += [f"  {_object(theirs, i)} {', '.join(changes)}."] if changes else []
+    if rest:
+        more = f", and {len(rest) - 3} more" if len(rest) > 3 else ""
+        lines.append(f"  Found besides: {', '.join(_object(own, j) for j in rest[:3])}{more}.")
+    return [f"prediction: not the same. The package finds {count(len(theirs), 'object')} that score {MIN_SCORE} or "
+            f"more, and with yours there {'is' if len(own) == 1 else 'are'} {len(own) or 'none'}:",
+            *(lines or ["  they are the same, but not those that score less."])]
+
+
+def _changes(own, right, far):
+    """What is otherwise about an object that both have found."""
+    box, score, mask = (float(np.abs(getattr(own, name) - getattr(right, name)).max())
+                        for name in ("boxes", "scores", "masks"))
+    pixels = int(((own.masks > 0.5) != (right.masks > 0.5)).sum())
+    changes = [f"has a box that is up to {box:.2g} pixels off"] if box > far else []
+    if pixels:
+        changes.append(f"has another mask in {count(pixels, 'pixel')}")
+    elif mask > far:
+        changes.append(f"has a mask whose probabilities are up to {mask:.2g} off")
+    if score > far:
+        changes.append(f"has a score that is {score:.2g} off")
+    return changes
+
+
+def _object(found, i):
+    x1, y1, x2, y2 = found.boxes[i]
+    return f"the {found.class_names[found.labels[i]]} around ({(x1 + x2) / 2:.0f}, {(y1 + y2) / 2:.0f})"
 
 
 def _weights_apart(yours, packages):
     return float(np.abs(yours.weights - packages.weights).max())
 
 
-def _same_detections(own, theirs):
+def _same_detections(own, theirs, far):
     arrays = [(getattr(own, name), getattr(theirs, name)) for name in ("labels", "boxes", "scores", "masks")]
-    return len(own) == len(theirs) and all(np.allclose(ours, right, rtol=0, atol=1e-6) for ours, right in arrays)
+    return len(own) == len(theirs) and all(np.allclose(ours, right, rtol=0, atol=far) for ours, right in arrays)
 
 
-def _agree(yours, packages):
-    return _same_detections(yours.detections, packages.detections) and _weights_apart(yours, packages) < 1e-9
+def _agree(yours, packages, far):
+    return (_same_detections(yours.detections, packages.detections, far)
+            and _weights_apart(yours, packages) < far * WEIGHTS)

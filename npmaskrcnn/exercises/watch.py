@@ -58,8 +58,8 @@ class Watch:
         How often it was called, and how often its answer was used.
     worst : float
         Largest difference from the truth, relative to the largest number of the right answer.
-    trouble : str
-        About the first call whose answer is wrong: which, what, on what input. "" if all are right.
+    trouble, given : str
+        About the first call whose answer is wrong: which and what, and on what input. "" if all are right.
     """
 
     def __init__(self, exercise, function, seconds):
@@ -67,7 +67,7 @@ class Watch:
         self.names = list(inspect.signature(exercise.reference).parameters)
         self.calls = self.own = 0
         self.spent = self.worst = 0.0
-        self.trouble, self.is_broken = "", False
+        self.trouble, self.given, self.is_broken = "", "", False
 
     @property
     def is_done(self):
@@ -106,4 +106,4 @@ class Watch:
 
     def _remember(self, wrong, inputs):
         if not self.trouble:
-            self.trouble = f"call {self.calls} is wrong. {wrong}\nThe input was:\n{show_inputs(inputs)}"
+            self.trouble, self.given = f"call {self.calls} is wrong. {wrong}", show_inputs(inputs)
