@@ -163,10 +163,21 @@ def test_zero_is_met_by_what_rounding_leaves_of_it():
     assert report.passed, report.text
 
 
-def test_a_float32_answer_to_float64_questions_is_wrong():
+def test_a_float32_answer_is_right_to_the_precision_of_float32_and_told_so():
     right = EXERCISES["encode_boxes"].reference
     report = exercises.check("encode_boxes", lambda boxes, anchors: right(boxes, anchors).astype(np.float32))
+    assert report.passed and "below 1e-05 of the largest number, as asked for where an answer is float32" in report.text
+    report = exercises.check("encode_boxes", lambda *inputs: (right(*inputs) * (1 + 1e-4)).astype(np.float32))
     assert not report.passed
+
+
+def test_what_was_float32_on_the_way_is_shown_with_the_digits_in_which_it_differs():
+    right = EXERCISES["encode_boxes"].reference
+    report = exercises.check("encode_boxes", lambda *inputs: right(*inputs).astype(np.float32).astype(float))
+    assert not report.passed and "Was something made float32 on the way?" in report.text
+    assert re.search(r"They are \de-\d\d apart, where \de-\d\d is allowed", report.text)
+    expected, got = re.search(r"expected (\S+), got (\S+)\. ", report.text).groups()
+    assert expected != got and "To think about" not in report.text and "Expected deltas" not in report.text
 
 
 def test_the_report_says_where_the_function_raised():
@@ -185,8 +196,90 @@ def test_a_large_array_is_shown_around_its_worst_place_only():
 
     report = exercises.check("paste_mask", wrong_in_large_images)
     assert report.num_right == num_cases - 1
-    assert "pasted[20, 30]" in report.text and "around it" in report.text
+    assert "pasted[20, 30]" in report.text and "Expected pasted[19:22, 29:32]:" in report.text
     assert len(report.text) < 1500
+
+
+@pytest.mark.parametrize("name", exercises.names())
+def test_what_to_think_about_comes_second_and_arrays_are_short(name):
+    right, tried = EXERCISES[name].reference, EXERCISES[name].cases()
+    for i, wanted in enumerate(tried):
+        def wrong(*inputs, wanted=wanted):
+            answer = right(*inputs)
+            first, *others = answer if isinstance(answer, tuple) else (answer,)
+            if all(np.array_equal(given, value) for given, value in zip(inputs, wanted.inputs.values(), strict=True)):
+                first = np.array(first) + 1 if np.size(first) else np.zeros((1, *np.shape(first)[1:]), int)
+            return (first, *others) if others else first
+
+        report = examine(EXERCISES[name], wrong)
+        lines = report.text.split("\n")
+        assert report.num_right == i and len(lines) <= 70
+        if wanted.hint:
+            assert lines[1] == f"To think about: {wanted.hint}" or lines[1].startswith("This looks familiar: ")
+
+
+def test_small_differences_are_shown_with_enough_decimals():
+    with pytest.raises(checking.Wrong) as wrong:
+        checking.compare([np.array([[1.2e-5, 3e-5]])], np.array([[1.25e-5, 3e-5]]), EXERCISES["encode_boxes"])
+    assert "[0.0000125 0.00003  ]" in str(wrong.value) and "[0.000012 0.00003 ]" in str(wrong.value)
+
+
+@pytest.mark.parametrize("function, says", [
+    (lambda *_: None, "returns nothing"), (lambda boxes, scores, threshold: boxes + None, "raised TypeError"),
+    (lambda *_: unknown, "raised NameError"), (lambda *_: np.zeros(1), "integers"),  # noqa: F821
+    (lambda *_: "text", "numbers"), (lambda *_: np.zeros((1, 1, 1), int), "expected (1,)"),
+    (lambda boxes, scores, threshold: boxes @ boxes, "raised ValueError")])
+def test_a_hint_is_only_given_where_it_has_to_do_with_the_numbers(function, says):
+    report = exercises.check("nms", function)
+    assert says in report.text and "To think about" not in report.text
+
+
+def test_no_hint_follows_a_changed_input_or_a_loop_without_end(monkeypatch):
+    monkeypatch.setattr(checking, "TIME_LIMIT", 0.1)
+
+    def changes(logits, labels, targets):
+        answer = EXERCISES["mask_bce"].reference(logits, labels, targets)
+        logits += 1
+        return answer
+
+    def endless(*_):
+        while True:
+            pass
+
+    for function in (changes, endless):
+        report = exercises.check("mask_bce", function)
+        assert not report.passed and "To think about" not in report.text
+
+
+def test_a_hint_follows_where_only_this_case_raises():
+    def no_empty(boxes, scores, iou_threshold):
+        assert_some = scores.max()      # of nothing: ValueError
+        return EXERCISES["nms"].reference(boxes, scores, iou_threshold) + 0 * int(assert_some)
+
+    report = exercises.check("nms", no_empty)
+    assert "raised ValueError" in report.text and "To think about: an empty array of integers" in report.text
+
+
+def test_a_shape_is_told_in_words():
+    right = EXERCISES["decode_boxes"].reference
+    text = exercises.check("decode_boxes", lambda *inputs: right(*inputs).T).text
+    assert "boxes has shape (4, 1); expected (1, 4). Rows and columns have changed places." in text
+    assert "Expected boxes:\n  [[ 0.  0. 10. 20.]]" in text and "Got boxes:\n  [[ 0.]\n" in text
+    assert "iou has shape (1,); expected one number." in exercises.check("iou", lambda *_: np.zeros(1)).text
+    assert "keep is one number; expected (1,)." in exercises.check("nms", lambda *_: 0).text
+
+
+def test_integers_have_a_first_wrong_one_and_others_a_worst():
+    text = exercises.check("nms", lambda *inputs: EXERCISES["nms"].reference(*inputs) + 1).text
+    assert "keep[0]: expected 0, got 1" in text
+    text = exercises.check("match", lambda *inputs: np.zeros(inputs[0].shape[1], int)).text
+    assert "2 of 3 numbers are wrong; the first is matches[1]: expected -2, got 0." in text
+    text = exercises.check("box_from_mask", lambda mask: [2, 1, 3, 7]).text
+    assert "1 of 4 numbers is wrong; the worst is box[3]: expected 2, got 7." in text
+
+
+def test_name_and_function_may_change_places():
+    assert exercises.check(solution("iou"), "iou").passed
 
 
 def test_an_unknown_name_lists_the_known_ones(capsys):

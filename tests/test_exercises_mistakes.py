@@ -2,17 +2,20 @@
 
 import warnings
 
+import numpy as np
 import pytest
 
 from npmaskrcnn import exercises
+from npmaskrcnn.exercises.checking import examine
+from npmaskrcnn.exercises.exercise import case, exercise
 
 MISTAKES = [(name, about, function) for name, exercise in exercises.EXERCISES.items()
             for about, function in exercise.mistakes]
 
 
 @pytest.mark.parametrize("name", exercises.names())
-def test_every_exercise_knows_three_to_five_mistakes(name):
-    assert 3 <= len({about for about, _ in exercises.EXERCISES[name].mistakes}) <= 5
+def test_every_exercise_knows_three_mistakes_or_more(name):
+    assert len({about for about, _ in exercises.EXERCISES[name].mistakes}) >= 3
 
 
 @pytest.mark.parametrize("name", exercises.names())
@@ -25,6 +28,59 @@ def test_what_is_said_about_a_mistake_is_short(name):
 def test_mistake_is_told_in_its_own_words(name, about, function, capsys):
     assert not exercises.check(name, function).passed
     assert f"This looks familiar: {about}" in capsys.readouterr().out
+
+
+@exercise("largest", "total")
+def of_numbers(numbers):
+    """numbers (N,) -> the largest, the sum.
+
+    What is the largest of some numbers, and what is their sum?
+    """
+    return float(numbers.max(initial=-1)), float(numbers.sum())
+
+
+@of_numbers.tried_on
+def _():
+    yield case("one", "hint 1", numbers=np.array([2.0]))
+    yield case("two", "hint 2", numbers=np.array([3.0, 5.0]))
+    yield case("three", "hint 3", numbers=np.array([1.0, 4.0, 9.0]))
+    yield case("none", "hint 4", numbers=np.array([]))
+
+
+@of_numbers.mistake("It is the first.")
+def _(numbers):
+    return numbers[0] if len(numbers) else -1.0, numbers.sum()
+
+
+@of_numbers.mistake("It is the first, twice.")
+def _(numbers):
+    return (numbers[0], numbers[0]) if len(numbers) else (-1.0, 0.0)
+
+
+@pytest.mark.parametrize(("function", "named"), [
+    (lambda x: (x[0], x.sum()), "It is the first."),                                    # raises for no number
+    (lambda x: (x[0] if len(x) else np.nan, x.sum()), "It is the first."),
+    (lambda x: (x[0] if len(x) else 7, x.sum()), "It is the first."),                   # empty cases decide nothing
+    (lambda x: (x[0] if len(x) else -1, x.mean()), "It is the first."),                 # besides, another output
+    (lambda x: (x[0], x[0]) if len(x) else (-1, 0), "It is the first, twice."),
+    (lambda x: (np.float32(x[0]) if len(x) else -1, np.float32(x.sum())), "It is the first."),
+    (lambda x: (x[0] if len(x) < 3 else x[1], x.sum()), ""),                            # not on all cases
+    (lambda x: (x[0] if len(x) < 3 else x.max(), x.sum()), ""),
+    (lambda x: (x.max(initial=-1), x[0] if len(x) else 0), ""),                         # not all that it changes
+    (lambda x: (x.max(initial=-1), x.mean() if len(x) else 0), ""),
+    (lambda x: (x.sum(), x.max(initial=-1)), "in another order. It must be: `return largest, total`.")])
+def test_mistake_is_named_only_where_it_gives_the_answers_on_all_cases(function, named):
+    report = examine(of_numbers, function)
+    assert not report.passed and named in report.named and bool(named) == bool(report.named)
+    verdict = f"This looks familiar: {report.named}" if named else f"To think about: hint {report.num_right + 1}"
+    assert report.text.split("\n")[1] == verdict
+
+
+@pytest.mark.parametrize("name", ["conv2d_backward", "fpn_merge", "locate_anchor", "mask_bce", "sgd_step"])
+def test_outputs_in_another_order_are_noticed(name):
+    wanted = exercises.EXERCISES[name]
+    report = examine(wanted, lambda *inputs: (*wanted.reference(*inputs)[1:], wanted.reference(*inputs)[0]))
+    assert f"`return {', '.join(wanted.outputs)}`" in report.named
 
 
 def test_mistake_that_nobody_knows_gets_the_hint_of_its_case(capsys):

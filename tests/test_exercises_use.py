@@ -27,7 +27,9 @@ def test_wrong_function_is_named_with_its_call_and_what_comes_of_it():
     used = exercises.use(nms=lambda boxes, scores, threshold: np.argsort(-scores, kind="stable"), steps=1)
     assert not used.same
     assert "nms: 3 calls yours; call 1 is wrong. keep has shape (347,); expected (244,)." in used.text
-    assert "prediction: not the same" in used.text
+    assert ("prediction: not the same. The package finds 4 objects that score 0.5 or more, and with yours there are "
+            "27:\n  Found besides: the square around (87, 28)") in used.text and ", and 20 more." in used.text
+    assert "weights afterwards: not the same, they differ by up to" in used.text
 
 
 def test_function_that_raises_gives_way_and_says_where():
@@ -35,8 +37,46 @@ def test_function_that_raises_gives_way_and_says_where():
         raise IndexError("too far")
     used = exercises.use(match=match, steps=1)
     assert not used.same
-    assert "match: no call yours, then the package's" in used.text and "IndexError: too far" in used.text
-    assert "prediction: the same" in used.text
+    assert "match: yours was not used, the package's did all the work; call 1 is wrong. It raised IndexE" in used.text
+    assert "IndexError: too far" in used.text
+    assert "Nothing of yours was used, so all that follows is the package's.\nprediction: the same 4 obj" in used.text
+
+
+def test_common_mistake_is_named_and_what_it_does_to_each_object_is_told():
+    def rounded(feature, box, size):
+        return exercises.EXERCISES["roi_align_forward"].reference(feature, np.round(box), size)
+
+    lines = exercises.use(roi_align_forward=rounded, steps=1, seconds=10).text.split("\n")
+    assert lines[1].startswith("This looks familiar: The box is rounded to whole cells")
+    circle = next(line for line in lines if line.startswith("  the circle around (32, 53) has a box that is up to 1."))
+    assert "pixels off, has another mask in" in circle and "has a score that is 0.0" in circle
+
+
+def test_objects_that_are_not_found_are_told():
+    text = exercises.use(decode_boxes=lambda deltas, anchors: 0 * anchors, steps=1).text
+    assert "with yours there are none:" in text and "  the triangle around (58, 67) is not found." in text
+
+
+def test_what_differs_below_the_scores_or_in_probabilities_only_is_told():
+    paste = exercises.EXERCISES["paste_mask"].reference
+    text = exercises.use(paste_mask=lambda *inputs: np.minimum(paste(*inputs), 0.9), steps=1).text
+    assert "  the triangle around (58, 67) has a mask whose probabilities are up to 0." in text
+    unsure = exercises.use(paste_mask=lambda mask, *others: paste(mask, *others) * (mask.max() > 0.9), steps=1)
+    assert not unsure.same and "  they are the same, but not those that score less." in unsure.text
+
+
+def test_mistake_of_which_nothing_is_seen_in_the_model_is_left_to_the_check():
+    def with_equal(boxes, scores, iou_threshold):
+        return ops.nms(boxes, scores, np.nextafter(iou_threshold, 0))
+    used = exercises.use(nms=with_equal, steps=1)
+    assert used.same
+    assert 'equal to the package\'s. Nothing came up here that tells them apart; check("nms", nms) does.' in used.text
+
+
+def test_float32_answers_are_the_same_as_far_as_float32_goes():
+    decode = exercises.EXERCISES["decode_boxes"].reference
+    used = exercises.use(decode_boxes=lambda *inputs: decode(*inputs).astype(np.float32), steps=1)
+    assert used.same and "as near as float32 comes." in used.text and "prediction: the same 4 objects." in used.text
 
 
 def test_answer_of_another_shape_gives_way():

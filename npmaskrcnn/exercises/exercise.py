@@ -24,7 +24,7 @@ first, and a case's own hint says what a wrong answer on it usually comes from::
         yield case("a box of one pixel", "1 - 0 is 1 already, there is no + 1", box=floats(0, 0, 1, 1))
         yield case("a box wider than high", "x1 goes with x2, not with y1", box=floats(2, 3, 7, 5))
 
-Wrong answers that many give are in ``mistakes/``; who gives one is told so, in its words, in place of the case's hint::
+Wrong answers that many give are in ``mistakes/``; who gives the same on all cases is told so, in place of a hint::
 
     @box_area.mistake("The right edge is exclusive: a width is x2 - x1, without + 1.")
     def _(box):
