@@ -1,5 +1,5 @@
 """The pictures of the lesson on trainings that go wrong: a patient's sheet beside a healthy training, a smaller card of
-it, and faults put alive into a healthy model, first in what it is told and then in what it finds."""
+it, and faults put into a healthy model: what it is then told, and what it then finds."""
 
 import numpy as np
 from matplotlib.patches import Rectangle
@@ -114,18 +114,30 @@ def card(ill):
     return figure
 
 
-def alive(told, traces, target):
-    """Faults put into one image and one model: above what the model is told, below what it finds."""
-    ground = faded(ShapesDataset(12, image_size=(96, 128), seed=90003, noise=0)[11][0])     # the image, without noise
-    figure, axes = panels(2, 4, width=2.1, height=1.95)
-    straight = next(iter(told.values()))[0]
-    for ax, (name, (image, boxes, labels, masks)) in zip(axes[0], told.items()):
+def plain_image():
+    """The lessons' image, pale and without its noise."""
+    return faded(ShapesDataset(12, image_size=(96, 128), seed=90003, noise=0)[11][0])
+
+
+def entering(told):
+    """What four faults make of one image and its target, before the model sees them."""
+    figure, axes = panels(2, 2, width=3.4, height=2.7)
+    ground, straight = plain_image(), next(iter(told.values()))[0]
+    for ax, (name, (image, boxes, labels, masks)) in zip(axes.flat, told.items()):
         show_image(ax, ground if np.array_equal(image, straight) else ground[:, ::-1], axis_labels=False)
         draw_instances(ax, boxes, labels, masks=masks)
         names_in(ax, boxes, labels)
         ax.set_title(f"{name} is told")
-    regions = ()
-    for ax, (name, trace) in zip(axes[1], traces.items()):
+    figure.set_label("Boxes mirrored at the diagonal, names of other classes, a circle called background, and masks "
+                     "that were not mirrored with their image and boxes.")
+    return figure
+
+
+def leaving(traces, target):
+    """What one model finds in one image without a fault, and with faults in the way to its answer."""
+    figure, axes = panels(2, 2, width=3.4, height=2.7)
+    ground, regions = plain_image(), ()
+    for ax, (name, trace) in zip(axes.flat, traces.items()):
         show_image(ax, ground, axis_labels=False)
         draw_boxes(ax, target.boxes, GROUND_TRUTH, 1, linestyle=DASHED, halo=False)
         rows, regions = same_regions(trace, regions)
@@ -135,10 +147,9 @@ def alive(told, traces, target):
         ax.set_title(f"{name} finds {sure}" + f", {len(found)} drawn" * (len(found) < sure))
         if not sure:
             show_anchors(ax, trace)
-    figure.set_label("Upper row: boxes mirrored at the diagonal, names of other classes, a circle called background, "
-                     "masks that were not mirrored. Lower row: what the same healthy weights find without a fault and "
-                     "with three faults in the prediction; the anchors of the last stand in the lower right "
-                     "quarter only.")
+    figure.set_label("What the same healthy weights find without a fault and with three: emma's circle fills its box, "
+                     "felix's boxes lie beside their objects, jonas's anchors stand in the lower right quarter only "
+                     "and nothing is found.")
     return figure
 
 
