@@ -42,10 +42,13 @@ class Core(NamedTuple):
 
 
 def core_cells(notebook):
-    """List the cells before the heading of the exercises, or of the first part named Deeper."""
+    """List the cells before the heading of the exercises, or of the first part named Deeper, which begins a cell."""
     cells = []
     for cell in notebook.cells:
-        if cell.cell_type == "markdown" and END_OF_CORE.search(cell.source):
+        end = END_OF_CORE.search(cell.source) if cell.cell_type == "markdown" else None
+        if end and end.start():
+            raise ValueError(f"the heading {end.group()!r} does not begin its cell, so what is before it is not counted")
+        if end:
             break
         cells.append(cell)
     return cells

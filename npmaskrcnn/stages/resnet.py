@@ -1,8 +1,8 @@
 """Stage 2, the body: a residual network that turns the image into feature maps C2, C3, C4, C5.
 
 The stem, a convolution and a max-pool, shrinks the image fourfold, so that C2 has one cell per 4x4 pixels; each of
-the three later stages halves the resolution again (C5: one cell per 32x32) and widens the channels. The maps say less
-and less about where, more and more about what. The net is made of residual blocks: a few convolutions compute a
+the three later stages halves the resolution again (C5: one cell per 32x32) and widens the channels: a coarser grid,
+whose cells see more of the image. The net is made of residual blocks: a few convolutions compute a
 correction, which is added to the block's input. Because of that addition the gradient has a direct way back through
 the whole depth; in the backward pass it shows as a join of two gradients, one through the convolutions and one around
 them.
