@@ -1,0 +1,163 @@
+"""The glossary's words: a page of entries, and in each lesson a link from the first use of a word to its entry.
+
+The link carries the definition, so that a reader who has forgotten a word need not leave the page. Words that people
+use every day mean what the glossary says only where it says so: "step", "cell" or "window" is linked in the lessons
+that the entry names, and nowhere else.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+from bs4 import NavigableString
+
+from . import texts
+
+GLOSSARY = "docs/glossary.md"
+ENTRY = re.compile(r"^- \*\*(?P<name>.+?)\*\*: (?P<text>.+?)(?: \((?P<where>[^()]*(?:\([^()]*\))?[^()]*)\))?$", re.MULTILINE)
+EVERYDAY = set("""
+aligned annotation background baseline box cell channel compete decision detection double exclusive fork frame influence
+instance join jump kernel kink label length level loose loss mask matching missed nearest negative normalized notes
+padding parameters patience patient pixel plan positive precision probe right sample score seed share shortcut size smoothing
+spread stage stamp step target template trace track variant weights window bias batch bin cache candidate
+""".split())
+PLACES = ["p", "li", "td", "dd"]        # text that is read
+NOT_IN = {"a", "code", "pre", "h1", "h2", "h3", "h4", "summary", "svg", "script", "th", "label", "figure"}
+
+
+@dataclass(eq=False)
+class Entry:
+    """An entry of the glossary."""
+
+    name: str
+    text: str           # in Markdown
+    where: str          # what stands in the parentheses at its end, in Markdown
+
+    @property
+    def anchor(self):
+        """Where it stands in the glossary's page."""
+        return texts.slug(re.sub(r"\(.*?\)", "", self.name))
+
+    @property
+    def lessons(self):
+        """Numbers of the lessons that it names."""
+        return re.findall(r"\b\d\d\b", self.where) if self.where.startswith("lesson") else []
+
+    @property
+    def plain(self):
+        """The definition without marks."""
+        return re.sub(r"[*`$]|\[([^\]]*)\]\([^)]*\)", lambda match: match[1] or "", self.text)
+
+    @property
+    def forms(self):
+        """How it is written: "C2 to C5" is also C3, and "average precision (AP)" also AP."""
+        base, _, added = self.name.partition(" (")
+        found = base.split(", ")
+        if re.search("[A-Z]", added) and " " not in added:
+            found.append(added.rstrip(")"))
+        span = re.fullmatch(r"([A-Z])(\d) to \1(\d)", base)
+        return found + [f"{span[1]}{i}" for i in range(int(span[2]), int(span[3]) + 1)] if span else found
+
+    @cached_property
+    def pattern(self):
+        """What finds the entry in a text: any of its forms as whole words, also in the plural."""
+        forms = []
+        for form in sorted(self.forms, key=len, reverse=True):
+            words = [re.escape(word) + ("(?:e?s)?" if word[-1:].isalpha() else "") for word in form.split()]
+            if form[0].islower() and not re.search("[A-Z]", form):       # may begin a sentence
+                words[0] = f"[{form[0]}{form[0].upper()}]{words[0][1:]}"
+            forms.append(r"\s+".join(words))
+        return re.compile(rf"(?<![\w-])(?:{'|'.join(forms)})(?![\w-])")
+
+    @property
+    def is_particular(self):
+        """Whether the word has this meaning only where the glossary says so."""
+        _, _, added = self.name.partition(" (")
+        return self.name.partition(" (")[0] in EVERYDAY or (bool(added) and not re.search("[A-Z]", added))
+
+
+def entries(text):
+    """The entries in the Markdown of the glossary."""
+    return [Entry(*match.group("name", "text", "where")) for match in
+            (re.match(ENTRY, line) for line in text.splitlines()) if match]
+
+
+def page(text, lesson_links):
+    """The glossary's page.
+
+    Parameters
+    ----------
+    text : str
+        Markdown.
+    lesson_links : dict of str to str
+        The link of each lesson, by its number.
+    """
+    found = entries(text)
+    before = text.split("\n- **")[0]
+    rows, letters = [], []
+    for entry in found:
+        letter = re.sub(r"[^A-Z]", "#", entry.name[0].upper())
+        where = re.sub(r"\b(\d\d)\b", lambda match: f"[{match[1]}]({lesson_links[match[1]]})"
+                       if match[1] in lesson_links else match[1], entry.where or "") if entry.lessons else entry.where
+        first = f' id="letter-{letter}"' if letter not in letters and letter != "#" else ""
+        letters += [letter] * (letter not in letters)
+        rows.append(f'<div{first}><dt id="{entry.anchor}">{inline(entry.name)}</dt>\n<dd>{inline(entry.text)}'
+                    + (f' <span class="where">{inline(where)}</span>' if where else "") + "</dd></div>")
+    jump = " ".join(f'<a href="#letter-{letter}">{letter}</a>' for letter in letters if letter != "#")
+    return texts.parsed(f'{texts.markdown(before)}<nav class="letters" aria-label="Letters">{jump}</nav>\n'
+                        f'<dl class="glossary">\n{chr(10).join(rows)}\n</dl>')
+
+
+def inline(markdown):
+    """Markdown of one line, without a paragraph around it."""
+    return re.sub(r"^<p>|</p>$", "", texts.markdown(markdown).strip())
+
+
+def link_words(body, number, found, address):
+    """Link the first use of each of the glossary's words in a lesson.
+
+    Parameters
+    ----------
+    body : BeautifulSoup
+        Of the lesson; changed in place.
+    number : str
+        Of the lesson: "03".
+    found : list of Entry
+    address : str
+        Of the glossary's page, as seen from the lesson.
+
+    Returns
+    -------
+    count : int
+        Of the links.
+    """
+    open_entries = [entry for entry in found if not entry.is_particular or number in entry.lessons]
+    before = len(open_entries)
+    strings = [string for string in body.find_all(string=True) if is_prose(string)]
+    while strings and open_entries:
+        string = strings.pop(0)
+        match, entry = first_use(string, open_entries)
+        if match is None:
+            continue
+        link = body.new_tag("a", href=f"{address}#{entry.anchor}", title=entry.plain, attrs={"class": "term"})
+        link.string = match[0]
+        rest = NavigableString(string[match.end():])
+        string.replace_with(NavigableString(string[:match.start()]), link, rest)
+        strings.insert(0, rest)
+        open_entries.remove(entry)
+    return before - len(open_entries)
+
+
+def is_prose(string):
+    """Whether a piece of text is read as a sentence, and may hold a link."""
+    parents = [parent.name for parent in string.parents]
+    return type(string) is NavigableString and bool(string.strip()) and not NOT_IN.intersection(parents) \
+        and any(name in PLACES for name in parents)
+
+
+def first_use(string, found):
+    """The first match in a string of any entry, and the entry; of two at one place the longer."""
+    text = str(string)
+    best = min(((match.start(), -len(match[0]), i, match) for i, entry in enumerate(found)
+                if (match := entry.pattern.search(text))), default=None)
+    return (None, None) if best is None else (best[3], found[best[2]])

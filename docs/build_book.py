@@ -1,0 +1,150 @@
+"""Make the book: the executed lessons, the glossary and what they link to, as a site of plain files.
+
+    python docs/build_book.py --out site
+
+Then open site/index.html. Nothing is loaded from anywhere else, so the folder can be read where it lies, copied to a
+phone, or put on any server. It needs what `pip install -e '.[notebooks]'` brings along, and executes nothing. Links
+and anchors are followed before a file is written; one that leads nowhere is named, and nothing is written.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+try:
+    from book import BookError, check, glossary, pages, search, shelf
+except ImportError as missing:
+    if missing.name is None or missing.name.split(".")[0] in ("book", "npmaskrcnn"):
+        raise
+    sys.exit(f"build_book: needs {missing.name}, which Jupyter brings along: pip install -e '.[notebooks]'")
+
+MANIFEST = "made-by-build_book.txt"         # lists what the command wrote, and so may replace
+ASSETS = ("book.css", "book.js", "theme.js")
+# Pages that stand in the contents beside the lessons, if they exist, and what they are called there.
+BESIDE = {"docs/glossary.md": "Glossary", "docs/claims.md": "What is often said",
+          "docs/worth.md": "What each part is worth", "README.md": "The package"}
+EXPLORER = "explore"                        # a folder of this name in the site gets a link in the contents
+
+
+def add_folder(files, folder, name):
+    """Put all files of a folder into the site, as they are, under ``name/``.
+
+    Parameters
+    ----------
+    files : dict of str to bytes
+        The site; changed in place.
+    folder : Path
+    name : str
+    """
+    for path in sorted(Path(folder).rglob("*")):
+        if path.is_file():
+            files[f"{name}/{path.relative_to(folder).as_posix()}"] = path.read_bytes()
+
+
+def build(out, root=ROOT, is_draft=False, folders=()):
+    """Make the book of a repository.
+
+    Parameters
+    ----------
+    out : Path
+        A folder that is new, empty or an earlier book.
+    root : Path
+        Of the repository.
+    is_draft : bool
+        Whether links to files that are not there yet become plain text.
+    folders : sequence of (Path, str)
+        Further folders and their names in the site; the one named ``explore`` gets a link in the contents.
+
+    Returns
+    -------
+    site : dict of str to bytes
+        All that was written.
+    missing : list of (page, link)
+        What a draft left out.
+    """
+    out, root = Path(out), Path(root)
+    judge_out(out)
+    site, missing = make(root, is_draft, folders, (out / EXPLORER / "index.html").is_file())
+    write(site, out)
+    return site, missing
+
+
+def make(root, is_draft=False, folders=(), has_explorer=False):
+    """Make all files of the site; nothing is written."""
+    shelves = shelf.Shelf(root, is_draft)
+    lessons = sorted(path.relative_to(root).as_posix() for path in root.glob("notebooks/[0-9][0-9]_*.ipynb"))
+    beside = [path for path in BESIDE if (root / path).is_file()]
+    shelves.fill([shelf.START, *lessons, *beside])
+    files = shelves.files
+    for folder, name in folders:
+        add_folder(files, folder, name)
+    for asset in ASSETS:
+        files[asset] = (HERE / "book" / asset).read_bytes()
+    has_explorer = has_explorer or f"{EXPLORER}/index.html" in files
+    link_words(shelves)
+    order = [shelves.pages[path] for path in (shelf.START, *lessons, *beside)]
+    chapters = [(page, BESIDE.get(page.path, page.title)) for page in order]
+    files["search-index.js"] = search.index(shelves.pages.values()).encode()
+    written = pages.write(shelves, chapters, f"{EXPLORER}/index.html" if has_explorer else None)
+    others = {*files, *([f"{EXPLORER}/index.html"] if has_explorer else [])}
+    check.check(written, others, {page.address: page.path for page in shelves.pages.values()})
+    return {**files, **{address: markup.encode() for address, markup in written.items()}}, shelves.missing
+
+
+def link_words(shelves):
+    """Link the glossary's words in every lesson."""
+    if glossary.GLOSSARY not in shelves.pages:
+        return
+    entries = glossary.entries((shelves.root / glossary.GLOSSARY).read_text(encoding="utf-8"))
+    target = shelves.pages[glossary.GLOSSARY].address
+    for page in shelves.pages.values():
+        if page.is_lesson:
+            glossary.link_words(page.body, page.path.split("/")[-1][:2], entries, shelf.relative(target, page.address))
+
+
+def judge_out(out):
+    """Refuse a folder that holds anything but an earlier book."""
+    if out.exists() and not out.is_dir():
+        raise BookError(f"--out {out} is a file; it must be a folder")
+    if out.is_dir() and not (out / MANIFEST).is_file() and any(out.iterdir()):
+        raise BookError(f"--out {out} holds other files; name a new or an empty folder")
+
+
+def write(site, out):
+    """Write the site, and take away what an earlier book left that is no longer in it."""
+    manifest = out / MANIFEST
+    earlier = manifest.read_text(encoding="utf-8").split("\n") if manifest.is_file() else []
+    for name in set(earlier) - set(site) - {""}:
+        path = out / name
+        if out.resolve() in path.resolve().parents and path.is_file():
+            path.unlink()
+    for name, content in site.items():
+        path = out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    manifest.write_text("\n".join(sorted(site)) + "\n", encoding="utf-8")
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0], prog="build_book")
+    parser.add_argument("--out", required=True, type=Path, help="folder to write the site into: new, empty, or a book")
+    parser.add_argument("--draft", action="store_true", help="leave links to files that do not exist yet as text")
+    options, start = parser.parse_args(arguments), time.perf_counter()
+    try:
+        site, missing = build(options.out, is_draft=options.draft)
+    except BookError as error:
+        parser.exit(2, f"build_book: {error}\n")
+    except OSError as error:
+        parser.exit(2, f"build_book: {options.out} cannot be written ({error.strerror})\n")
+    for page, link in missing:
+        print(f"{page}: {link} does not exist yet")
+    size = sum(len(content) for content in site.values()) / 1e6
+    print(f"{options.out}: {sum(name.endswith('.html') for name in site)} pages, {size:.1f} MB, "
+          f"{time.perf_counter() - start:.0f} s. Open {options.out / 'index.html'}")
+
+
+if __name__ == "__main__":
+    main()
