@@ -187,6 +187,31 @@ for (const box of document.querySelectorAll(".frames")) {
   }
 }
 
+// ---- figures that a small window has shrunk: a touch shows them in full size, to be moved sideways ----
+
+function shrunk() {
+  for (const box of document.querySelectorAll("article figure, article .frames")) {
+    const image = box.querySelector("img"), button = box.querySelector(".enlarge");
+    const isSmall = image.naturalWidth > 1.25 * box.clientWidth;
+    box.classList.toggle("shrunk", isSmall);
+    if (!isSmall) box.classList.remove("large");
+    if (button) button.hidden = !isSmall;
+    if (button || !isSmall) continue;
+    const made = document.createElement("button");
+    made.type = "button";
+    made.className = "enlarge";
+    made.textContent = "⤢";
+    made.setAttribute("aria-label", "Figure in full size");
+    made.setAttribute("aria-pressed", "false");
+    const turn = () => made.setAttribute("aria-pressed", box.classList.toggle("large"));
+    made.addEventListener("click", turn);
+    image.addEventListener("click", () => { if (box.classList.contains("shrunk")) turn(); });
+    box.prepend(made);
+  }
+}
+addEventListener("load", shrunk);
+addEventListener("resize", shrunk);
+
 // ---- what is wider than the page can be reached with the arrow keys ----
 
 function reach() {

@@ -7,7 +7,6 @@ that the entry names, and nowhere else.
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
 
 from bs4 import NavigableString
 
@@ -57,17 +56,6 @@ class Entry:
             found.append(added.rstrip(")"))
         span = re.fullmatch(r"([A-Z])(\d) to \1(\d)", base)
         return found + [f"{span[1]}{i}" for i in range(int(span[2]), int(span[3]) + 1)] if span else found
-
-    @cached_property
-    def pattern(self):
-        """What finds the entry in a text: any of its forms as whole words, also in the plural."""
-        forms = []
-        for form in sorted(self.forms, key=len, reverse=True):
-            words = [re.escape(word) + ("(?:e?s)?" if word[-1:].isalpha() else "") for word in form.split()]
-            if form[0].islower() and not re.search("[A-Z]", form):       # may begin a sentence
-                words[0] = f"[{form[0]}{form[0].upper()}]{words[0][1:]}"
-            forms.append(r"\s+".join(words))
-        return re.compile(rf"(?<![\w-])(?:{'|'.join(forms)})(?![\w-])")
 
     @property
     def is_particular(self):
@@ -131,33 +119,43 @@ def link_words(body, number, found, address):
     count : int
         Of the links.
     """
-    open_entries = [entry for entry in found if not entry.is_particular or number in entry.lessons]
-    before = len(open_entries)
-    strings = [string for string in body.find_all(string=True) if is_prose(string)]
-    while strings and open_entries:
-        string = strings.pop(0)
-        match, entry = first_use(string, open_entries)
-        if match is None:
-            continue
-        link = body.new_tag("a", href=f"{address}#{entry.anchor}", title=entry.plain, attrs={"class": "term"})
-        link.string = match[0]
-        rest = NavigableString(string[match.end():])
-        string.replace_with(NavigableString(string[:match.start()]), link, rest)
-        strings.insert(0, rest)
-        open_entries.remove(entry)
-    return before - len(open_entries)
+    known = [entry for entry in found if not entry.is_particular or number in entry.lessons]
+    pattern, owners, linked = *finder(known), set()
+    for string in [string for string in body.find_all(string=True) if known and is_prose(string)]:
+        pieces, end = [], 0
+        for match in pattern.finditer(string):
+            entry = owners[match.lastindex]
+            if entry in linked:         # found all the same, so that no shorter term is linked within a longer one
+                continue
+            linked.add(entry)
+            link = body.new_tag("a", href=f"{address}#{entry.anchor}", title=entry.plain, attrs={"class": "term"})
+            link.string = match[0]
+            pieces += [NavigableString(string[end:match.start()]), link]
+            end = match.end()
+        if pieces:
+            string.replace_with(*pieces, NavigableString(string[end:]))
+    return len(linked)
+
+
+def finder(found):
+    """What finds any form of any entry as whole words, the longest first, and whose form each group is."""
+    forms = sorted(((form, entry) for entry in found for form in entry.forms), key=lambda pair: -len(pair[0]))
+    owners = {i: entry for i, (_, entry) in enumerate(forms, start=1)}
+    return re.compile(rf"(?<![\w-])(?:{'|'.join(f'({as_pattern(form)})' for form, _ in forms)})(?![\w-])"), owners
+
+
+def as_pattern(form):
+    """A form as a pattern: at the beginning of a sentence, too, and in the plural of any of its words."""
+    words = [re.escape(word) + ("(?:e?s)?" if word[-1].isalpha() else "") for word in form.split()]
+    if form.islower() and form[0].isalpha():
+        words[0] = f"[{form[0]}{form[0].upper()}]{words[0][1:]}"
+    return r"\s+".join(words)
 
 
 def is_prose(string):
     """Whether a piece of text is read as a sentence, and may hold a link."""
     parents = [parent.name for parent in string.parents]
+    if "Core: " in string.parent.get_text()[:6]:        # what a lesson holds, before it begins
+        return False
     return type(string) is NavigableString and bool(string.strip()) and not NOT_IN.intersection(parents) \
         and any(name in PLACES for name in parents)
-
-
-def first_use(string, found):
-    """The first match in a string of any entry, and the entry; of two at one place the longer."""
-    text = str(string)
-    best = min(((match.start(), -len(match[0]), i, match) for i, entry in enumerate(found)
-                if (match := entry.pattern.search(text))), default=None)
-    return (None, None) if best is None else (best[3], found[best[2]])

@@ -1,6 +1,7 @@
 """An executed lesson becomes a page: its texts, its code, and what the code printed and drew.
 
-A cell tagged `folded` holds what asserts and what draws; here it is folded, too, and what it shows is not. Pictures
+A cell tagged `folded` holds what asserts and what draws; here it is folded, too, and what it shows is not, and so are
+the imports above the map with which a lesson begins. Pictures
 leave the notebook and become files with their alternative texts beside them. Frames with a slider are HTML that needs
 no kernel, and stay as they are.
 """
@@ -67,9 +68,10 @@ def code_cell(cell, pictures):
     """A cell of code with what it showed."""
     tags = cell.metadata.get("tags", [])
     code = texts.code_block(cell.source)
-    if "folded" in tags:
+    what = "Imports" if "notebook.you_are_here(" in cell.source else \
+        "" if "folded" not in tags else "What is said above, checked" if "assert" in cell.source else "Code"
+    if what:
         lines = sum(bool(line.strip()) for line in cell.source.split("\n"))
-        what = "What is said above, checked" if "assert" in cell.source else "Code, folded"
         code = f'<details class="folded"><summary>{what} ({lines} line{"s" * (lines > 1)})</summary>\n{code}</details>'
     kind = "cell exercise" if "exercise" in tags else "cell"
     shown = "\n".join(shown_as(output, pictures) for output in cell.outputs)

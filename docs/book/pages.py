@@ -39,7 +39,7 @@ def write(shelf, chapters, explorer):
         at = places.get(page)
         prepare(page)
         written[page.address] = template.render(
-            book=BOOK, page=page, root="../" * page.address.count("/"), kind=kind(page), trail=trail(page),
+            book=BOOK, page=page, root="../" * page.address.count("/"), kind=kind(page),
             body=Markup(as_html(page.body) + page.code), contents=contents(page, chapters, explorer),
             headings=[(tag["id"], heading_text(tag)) for tag in page.body.find_all("h2")],
             before=entry(*chapters[at - 1], page) if at else None,
@@ -50,11 +50,6 @@ def write(shelf, chapters, explorer):
 def kind(page):
     """The class of a page, for its looks."""
     return "lesson" if page.is_lesson else "source-page" if page.is_source else "text"
-
-
-def trail(page):
-    """Where a page lies that is not in the contents: for source files, the folders above."""
-    return " / ".join(page.path.split("/")[:-1]) if page.is_source else ""
 
 
 def entry(page, title, here):

@@ -128,6 +128,9 @@ class Shelf:
                 self.missing.append((page.path, tag[attribute]))
             elif self.kind(file) == "picture":
                 self.files[path] = file.read_bytes()
+                width, height = lessons.png_size(self.files[path])
+                if tag.name == "img" and width and not tag.get("width"):
+                    tag["width"], tag["height"] = width, height
             elif tag.name == "img":
                 raise BookError(f"{page.path}: {tag[attribute]} is not a picture")
             elif self.kind(file) == "page":

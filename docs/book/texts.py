@@ -42,7 +42,8 @@ def markdown(text):
 
 
 def parsed(markup):
-    """Parse the HTML of a page; headings get ids as GitHub makes them, and a table a frame that scrolls."""
+    """Parse the HTML of a page; headings get ids as GitHub makes them, a table a frame that scrolls, and a picture that
+    stands by itself is a figure."""
     soup = BeautifulSoup(markup, "html.parser")
     taken = {tag["id"] for tag in soup.find_all(id=True)}
     for heading in soup.find_all(HEADINGS):
@@ -53,6 +54,9 @@ def parsed(markup):
         taken.add(name)
     for table in soup.find_all("table"):
         table.wrap(soup.new_tag("div", attrs={"class": "scroll"}))
+    for paragraph in soup.find_all("p"):
+        if paragraph.find("img") and not paragraph.get_text().strip() and len(paragraph.find_all(True)) == 1:
+            paragraph.name = "figure"
     for cell in soup.find_all(["td", "th"], style=True):         # text-align of a column, which HTML has as style
         cell["class"] = [cell["style"].replace("text-align:", "").strip(" ;")]
         del cell["style"]
