@@ -44,7 +44,7 @@ def add_folder(files, folder, name):
             files[f"{name}/{path.relative_to(folder).as_posix()}"] = path.read_bytes()
 
 
-def build(out, root=ROOT, is_draft=False, folders=()):
+def build(out, root=ROOT, folders=()):
     """Make the book of a repository.
 
     Parameters
@@ -53,8 +53,6 @@ def build(out, root=ROOT, is_draft=False, folders=()):
         A folder that is new, empty or an earlier book.
     root : Path
         Of the repository.
-    is_draft : bool
-        Whether links to files that are not there yet become plain text.
     folders : sequence of (Path, str)
         Further folders and their names in the site; the one named ``explore`` gets a link in the contents.
 
@@ -62,19 +60,17 @@ def build(out, root=ROOT, is_draft=False, folders=()):
     -------
     site : dict of str to bytes
         All that was written.
-    missing : list of (page, link)
-        What a draft left out.
     """
     out, root = Path(out), Path(root)
     judge_out(out)
-    site, missing = make(root, is_draft, folders, (out / EXPLORER / "index.html").is_file())
+    site = make(root, folders, (out / EXPLORER / "index.html").is_file())
     write(site, out)
-    return site, missing
+    return site
 
 
-def make(root, is_draft=False, folders=(), has_explorer=False):
+def make(root, folders=(), has_explorer=False):
     """Make all files of the site; nothing is written."""
-    shelves = shelf.Shelf(root, is_draft)
+    shelves = shelf.Shelf(root)
     lessons = sorted(path.relative_to(root).as_posix() for path in root.glob("notebooks/[0-9][0-9]_*.ipynb"))
     beside = [path for path in BESIDE if (root / path).is_file()]
     shelves.fill([shelf.START, *lessons, *beside])
@@ -91,7 +87,7 @@ def make(root, is_draft=False, folders=(), has_explorer=False):
     written = pages.write(shelves, chapters, f"{EXPLORER}/index.html" if has_explorer else None)
     others = {*files, *([f"{EXPLORER}/index.html"] if has_explorer else [])}
     check.check(written, others, {page.address: page.path for page in shelves.pages.values()})
-    return {**files, **{address: markup.encode() for address, markup in written.items()}}, shelves.missing
+    return {**files, **{address: markup.encode() for address, markup in written.items()}}
 
 
 def link_words(shelves):
@@ -131,16 +127,13 @@ def write(site, out):
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0], prog="build_book")
     parser.add_argument("--out", required=True, type=Path, help="folder to write the site into: new, empty, or a book")
-    parser.add_argument("--draft", action="store_true", help="leave links to files that do not exist yet as text")
     options, start = parser.parse_args(arguments), time.perf_counter()
     try:
-        site, missing = build(options.out, is_draft=options.draft)
+        site = build(options.out)
     except BookError as error:
         parser.exit(2, f"build_book: {error}\n")
     except OSError as error:
         parser.exit(2, f"build_book: {options.out} cannot be written ({error.strerror})\n")
-    for page, link in missing:
-        print(f"{page}: {link} does not exist yet")
     size = sum(len(content) for content in site.values()) / 1e6
     print(f"{options.out}: {sum(name.endswith('.html') for name in site)} pages, {size:.1f} MB, "
           f"{time.perf_counter() - start:.0f} s. Open {options.out / 'index.html'}")

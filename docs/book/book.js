@@ -45,7 +45,8 @@
     script.src = root + "search-index.js";
     script.onload = () => {
       places = window.bookIndex.flatMap(([address, title, sections]) => sections.map(([anchor, heading, text]) =>
-        ({ address, title, anchor, heading, text, low: text.toLowerCase(), head: (heading || title).toLowerCase() })));
+        ({ address, title, anchor, heading, text, low: text.toLowerCase(), head: (heading || title).toLowerCase(),
+          isSource: title.includes("/") })));
       search();
     };
     script.onerror = () => { found.textContent = "The index could not be loaded."; script.remove(); };
@@ -63,7 +64,8 @@
       if (new RegExp("(^|[^\\p{L}\\p{N}_])" + word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&") + "($|[^\\p{L}\\p{N}_])", "u")
         .test(place.head + " " + place.low)) sum += 6;
     }
-    return words.length > 1 && (place.head + " " + place.low).includes(words.join(" ")) ? sum + 15 : sum;
+    if (words.length > 1 && (place.head + " " + place.low).includes(words.join(" "))) sum += 15;
+    return place.isSource ? sum / 3 : sum;
   }
 
   function marked(text, words) {

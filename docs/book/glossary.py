@@ -15,10 +15,9 @@ from . import texts
 GLOSSARY = "docs/glossary.md"
 ENTRY = re.compile(r"^- \*\*(?P<name>.+?)\*\*: (?P<text>.+?)(?: \((?P<where>[^()]*(?:\([^()]*\))?[^()]*)\))?$", re.MULTILINE)
 EVERYDAY = set("""
-aligned annotation background baseline box cell channel compete decision detection double exclusive fork frame influence
-instance join jump kernel kink label length level loose loss mask matching missed nearest negative normalized notes
-padding parameters patience patient pixel plan positive precision probe right sample score seed share shortcut size smoothing
-spread stage stamp step target template trace track variant weights window bias batch bin cache candidate
+aligned background baseline bin candidate cell compete decision double exclusive fork frame influence instance join jump
+kink length level loose missed nearest notes patience patient pixel plan precision probe right sample score seed share
+size smoothing spread stage stamp step target template trace track variant weights window
 """.split())
 PLACES = ["p", "li", "td", "dd"]        # text that is read
 NOT_IN = {"a", "code", "pre", "h1", "h2", "h3", "h4", "summary", "svg", "script", "th", "label", "figure"}
@@ -35,7 +34,7 @@ class Entry:
     @property
     def anchor(self):
         """Where it stands in the glossary's page."""
-        return texts.slug(re.sub(r"\(.*?\)", "", self.name))
+        return texts.slug(self.name)
 
     @property
     def lessons(self):
@@ -139,7 +138,8 @@ def link_words(body, number, found, address):
 
 def finder(found):
     """What finds any form of any entry as whole words, the longest first, and whose form each group is."""
-    forms = sorted(((form, entry) for entry in found for form in entry.forms), key=lambda pair: -len(pair[0]))
+    forms = sorted(((form, entry) for entry in found for form in entry.forms),
+                   key=lambda pair: (-len(pair[0]), pair[0] != pair[1].name))      # "P6" before "P2 to P6", which has it
     owners = {i: entry for i, (_, entry) in enumerate(forms, start=1)}
     return re.compile(rf"(?<![\w-])(?:{'|'.join(f'({as_pattern(form)})' for form, _ in forms)})(?![\w-])"), owners
 
@@ -155,7 +155,7 @@ def as_pattern(form):
 def is_prose(string):
     """Whether a piece of text is read as a sentence, and may hold a link."""
     parents = [parent.name for parent in string.parents]
-    if "Core: " in string.parent.get_text()[:6]:        # what a lesson holds, before it begins
-        return False
+    if string.parent.get_text().startswith("Core: ") or (string.parent.name == "em" and " " in string):
+        return False            # what a lesson holds, before it begins; the title of a paper
     return type(string) is NavigableString and bool(string.strip()) and not NOT_IN.intersection(parents) \
         and any(name in PLACES for name in parents)

@@ -5,6 +5,8 @@ import posixpath
 from pathlib import Path
 
 import jinja2
+from bs4.dammit import EntitySubstitution
+from bs4.formatter import HTMLFormatter
 from markupsafe import Markup
 
 from . import glossary, texts
@@ -12,6 +14,7 @@ from .shelf import START, relative
 
 BOOK = "npmaskrcnn"
 HERE = Path(__file__).resolve().parent
+PLAIN = HTMLFormatter(entity_substitution=EntitySubstitution.substitute_xml, void_element_close_prefix="")     # <br>
 
 
 def write(shelf, chapters, explorer):
@@ -105,4 +108,4 @@ def cards(body):
 
 def as_html(body):
     """A body as text. The parser writes all attributes in small letters, SVG wants one of them otherwise."""
-    return str(body).replace(" viewbox=", " viewBox=")
+    return body.decode(formatter=PLAIN).replace(" viewbox=", " viewBox=")

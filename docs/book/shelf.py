@@ -63,15 +63,12 @@ class Shelf:
     ----------
     root : Path
         Of the repository.
-    is_draft : bool
-        Whether a link to a file that does not exist yet becomes plain text; it is an error otherwise.
     """
 
-    def __init__(self, root, is_draft=False):
-        self.root, self.is_draft = Path(root).resolve(), is_draft
+    def __init__(self, root):
+        self.root = Path(root).resolve()
         self.pages = {}         # path in the repository -> Page
         self.files = {}         # address in the site -> bytes
-        self.missing = []       # (page, link), of a draft
 
     def fill(self, paths):
         """Take in pages, and all that they link to."""
@@ -95,6 +92,8 @@ class Shelf:
                 body = glossary.page(file.read_text(encoding="utf-8"), links)
             elif path.endswith(".md"):
                 body = texts.parsed(texts.markdown(file.read_text(encoding="utf-8")))
+                if not body.find("h1"):
+                    body.insert(0, sources.heading(path))
             elif file.is_dir():
                 body = sources.folder_page(file, path, lambda child: not child.is_dir() and self.kind(child) != "other")
             else:
@@ -123,10 +122,8 @@ class Shelf:
                 continue
             file = self.root / path
             if not file.exists():
-                if not self.is_draft:
-                    raise BookError(f"{page.path}: the link {tag[attribute]} leads nowhere")
-                self.missing.append((page.path, tag[attribute]))
-            elif self.kind(file) == "picture":
+                raise BookError(f"{page.path}: the link {tag[attribute]} leads nowhere")
+            if self.kind(file) == "picture":
                 self.files[path] = file.read_bytes()
                 width, height = lessons.png_size(self.files[path])
                 if tag.name == "img" and width and not tag.get("width"):
@@ -166,7 +163,7 @@ class Shelf:
             elif path in self.files:
                 tag[attribute] = relative(path, page.address)
             else:
-                tag.unwrap() if tag.name == "a" else tag.decompose()
+                tag.unwrap()
 
     def anchor(self, target, fragment, text, page, link):
         """The anchor in a page that a link means, with its "#".

@@ -8,12 +8,14 @@ import html
 import re
 
 from bs4 import BeautifulSoup
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbconvert.filters.markdown_mistune import MISTUNE_V3, IPythonRenderer, MarkdownWithMath, import_plugin
 from pygments import lexers, token
 from pygments.util import ClassNotFound
 
 from . import formulas
 
+TABLES_IN_LISTS = ("mistune.plugins.table.table_in_list",) if MISTUNE_V3 else ()      # which GitHub and Jupyter show
+SHORT, LONG = 24, 120       # letters: code that stays on one line; a table's cell that is a text
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 # token type -> class in book.css; what is not named is not marked
 MARKS = ((token.Comment, "c"), (token.String, "s"), (token.Keyword, "k"), (token.Operator.Word, "k"),
@@ -38,7 +40,8 @@ class Renderer(IPythonRenderer):
 
 def markdown(text):
     """Render Markdown as a string of HTML."""
-    return MarkdownWithMath(renderer=Renderer(escape=False, exclude_anchor_links=True)).render(text)
+    plugins = [import_plugin(name) for name in (*MarkdownWithMath.DEFAULT_PLUGINS, *TABLES_IN_LISTS)]
+    return MarkdownWithMath(renderer=Renderer(escape=False, exclude_anchor_links=True), plugins=plugins).render(text)
 
 
 def parsed(markup):
@@ -53,14 +56,31 @@ def parsed(markup):
         heading["id"] = name
         taken.add(name)
     for table in soup.find_all("table"):
-        table.wrap(soup.new_tag("div", attrs={"class": "scroll"}))
+        finish_table(soup, table)
+    for code in soup.find_all("code"):
+        if code.parent.name != "pre" and len(code.get_text()) <= SHORT:
+            code["class"] = ["short"]
     for paragraph in soup.find_all("p"):
         if paragraph.find("img") and not paragraph.get_text().strip() and len(paragraph.find_all(True)) == 1:
             paragraph.name = "figure"
-    for cell in soup.find_all(["td", "th"], style=True):         # text-align of a column, which HTML has as style
+    return soup
+
+
+def finish_table(soup, table):
+    """Give a table a frame that scrolls; one of texts can be shown row by row where there is no room for columns."""
+    table.wrap(soup.new_tag("div", attrs={"class": "scroll"}))
+    heads = [cell.get_text().strip() for cell in table.find_all("th")]
+    cells = table.find_all("td")
+    for cell in table.find_all("th"):
+        if not cell.get_text().strip():
+            cell.name = "td"                # a heading that says nothing is none
+    for cell in table.find_all(["td", "th"], style=True):       # text-align of a column, which Markdown has as style
         cell["class"] = [cell["style"].replace("text-align:", "").strip(" ;")]
         del cell["style"]
-    return soup
+    if any(len(cell.get_text()) > LONG for cell in cells):
+        table["class"] = ["long"]
+        for i, cell in enumerate(cells):
+            cell["data-head"] = heads[i % len(heads)] if heads else ""
 
 
 def slug(text):
