@@ -54,7 +54,8 @@ def build(out, root=ROOT, folders=()):
     root : Path
         Of the repository.
     folders : sequence of (Path, str)
-        Further folders and their names in the site; the one named ``explore`` gets a link in the contents.
+        Further folders and their names in the site. One named ``explore`` gets a link in the contents, and so does a
+        folder of this name that somebody has put into `out`.
 
     Returns
     -------
@@ -63,7 +64,8 @@ def build(out, root=ROOT, folders=()):
     """
     out, root = Path(out), Path(root)
     judge_out(out)
-    site = make(root, folders, (out / EXPLORER / "index.html").is_file())
+    explorer = f"{EXPLORER}/index.html"
+    site = make(root, folders, (out / explorer).is_file() and explorer not in earlier_files(out))
     write(site, out)
     return site
 
@@ -111,9 +113,7 @@ def judge_out(out):
 
 def write(site, out):
     """Write the site, and take away what an earlier book left that is no longer in it."""
-    manifest = out / MANIFEST
-    earlier = manifest.read_text(encoding="utf-8").split("\n") if manifest.is_file() else []
-    for name in set(earlier) - set(site) - {""}:
+    for name in set(earlier_files(out)) - set(site):
         path = out / name
         if out.resolve() in path.resolve().parents and path.is_file():
             path.unlink()
@@ -121,7 +121,13 @@ def write(site, out):
         path = out / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    manifest.write_text("\n".join(sorted(site)) + "\n", encoding="utf-8")
+    (out / MANIFEST).write_text("\n".join(sorted(site)) + "\n", encoding="utf-8")
+
+
+def earlier_files(out):
+    """List what an earlier book wrote into a folder."""
+    manifest = out / MANIFEST
+    return manifest.read_text(encoding="utf-8").splitlines() if manifest.is_file() else []
 
 
 def main(arguments=None):
@@ -132,6 +138,8 @@ def main(arguments=None):
         site = build(options.out)
     except BookError as error:
         parser.exit(2, f"build_book: {error}\n")
+    except KeyboardInterrupt:
+        parser.exit(130, "build_book: interrupted\n")
     except OSError as error:
         parser.exit(2, f"build_book: {options.out} cannot be written ({error.strerror})\n")
     size = sum(len(content) for content in site.values()) / 1e6

@@ -87,10 +87,13 @@ def what_is_wrong(link, is_loaded, address, read, others):
     parts = urlsplit(link)
     if parts.scheme == "data" and is_loaded:
         return ""
+    if (parts.scheme or parts.netloc) and is_loaded:
+        return "would be loaded from another host"
     if parts.scheme or parts.netloc:
-        return "would be loaded from another host" if is_loaded else \
-            "" if parts.scheme in ("http", "https", "mailto") else "is not of the web"
-    path = posixpath.normpath(posixpath.join(posixpath.dirname(address), unquote(parts.path))) if parts.path else address
+        return "" if parts.scheme in ("http", "https", "mailto") else "is not of the web"
+    path = address
+    if parts.path:
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(address), unquote(parts.path)))
     if path not in read and path not in others:
         return "leads nowhere"
     if parts.fragment and path in read and unquote(parts.fragment) not in read[path].ids:

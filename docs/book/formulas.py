@@ -7,7 +7,7 @@ them. For those who hear the page there are the same formula's words.
 
 import html
 import re
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from matplotlib.font_manager import FontProperties
@@ -27,14 +27,15 @@ IN_OTHER_WORDS = (
     (r"\\sqrt\s+(\w)", r"\\sqrt{\1}"), (r"\\operatorname(?![a-z])", r"\\mathrm"),
 )
 SPOKEN = {
-    r"\cdot": " times ", r"\leftarrow": " becomes ", r"\to": " to ", r"\varepsilon": " epsilon ", r"\pm": " plus or minus ",
+    r"\cdot": " times ", r"\leftarrow": " becomes ", r"\to": " to ", r"\varepsilon": " epsilon ",
+    r"\pm": " plus or minus ",
     r"\leq": " at most ", r"\le": " at most ", r"\geq": " at least ", r"\ge": " at least ", r"\approx": " about ",
     r"\lfloor": " floor of ", r"\rfloor": " ", r"\left": "", r"\right": "", r"\qquad": " ", r"\quad": " ", "=": " is ",
     "-": " minus ", "+": " plus ", "<": " less than ", ">": " more than ", "_": " ", "&": " ",
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def svg(tex, is_display=False):
     """Draw a formula.
 
@@ -51,9 +52,10 @@ def svg(tex, is_display=False):
         An ``<svg>``, in a ``<span>`` that scrolls if it stands on a line of its own.
     """
     size = 1.15 if is_display else 1.03      # em; a little larger than the text, whose letters are wider
+    formula = f"${for_matplotlib(tex)}$"
     try:
-        points, codes = TextToPath().get_text_path(FONT, f"${for_matplotlib(tex)}$", ismath=True)
-        width, _, _ = TextToPath().get_text_width_height_descent(f"${for_matplotlib(tex)}$", FONT, ismath=True)
+        points, codes = TextToPath().get_text_path(FONT, formula, ismath=True)
+        width, _, _ = TextToPath().get_text_width_height_descent(formula, FONT, ismath=True)
     except ValueError as error:
         reason = str(error).strip().splitlines()[-1]
         raise BookError(f"matplotlib cannot draw the formula ${tex}$: {reason}") from None
@@ -71,7 +73,7 @@ def for_matplotlib(tex):
     """Write a formula with the commands that matplotlib knows."""
     for pattern, replacement in IN_OTHER_WORDS:
         tex = re.sub(pattern, replacement, tex)
-    tex = re.sub(r"\\text\{([^{}]*)\}", lambda match: r"\mathrm{%s}" % match[1].replace(" ", r"\ "), tex)
+    tex = re.sub(r"\\text\{([^{}]*)\}", lambda match: r"\mathrm{" + match[1].replace(" ", r"\ ") + "}", tex)
     return " ".join(tex.split())
 
 
@@ -95,7 +97,8 @@ def spoken(tex):
     before = None
     while tex != before:        # from the innermost braces outwards
         before = tex
-        tex = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", lambda match: f" {grouped(match[1])} over {grouped(match[2])} ", tex)
+        tex = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}",
+                     lambda match: f" {grouped(match[1])} over {grouped(match[2])} ", tex)
         tex = re.sub(r"\\sqrt\{([^{}]*)\}", lambda match: f" root of {grouped(match[1])} ", tex)
         tex = re.sub(r"\\hat\{([^{}]*)\}", r" \1 hat ", tex)
         tex = re.sub(r"\\(?:text|mathrm)\{([^{}]*)\}", r" \1 ", tex)

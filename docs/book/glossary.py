@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from bs4 import NavigableString
 
-from . import texts
+from . import BookError, texts
 
 GLOSSARY = "docs/glossary.md"
-ENTRY = re.compile(r"^- \*\*(?P<name>.+?)\*\*: (?P<text>.+?)(?: \((?P<where>[^()]*(?:\([^()]*\))?[^()]*)\))?$", re.MULTILINE)
+ENTRY = re.compile(r"- \*\*(.+?)\*\*: (.+?) \(((?:[^()]|\([^()]*\))*)\)")      # name, text, where it is explained
 EVERYDAY = set("""
 aligned background baseline bin candidate cell compete decision double exclusive fork frame influence instance join jump
 kink length level loose missed nearest notes patience patient pixel plan precision probe right sample score seed share
@@ -65,8 +65,14 @@ class Entry:
 
 def entries(text):
     """The entries in the Markdown of the glossary."""
-    return [Entry(*match.group("name", "text", "where")) for match in
-            (re.match(ENTRY, line) for line in text.splitlines()) if match]
+    found = []
+    for line in text.splitlines():
+        match = ENTRY.fullmatch(line)
+        if line.startswith("- ") and not match:
+            raise BookError(f"{GLOSSARY}: an entry reads '- **name**: text (lesson 00)', not {line[:50]!r}")
+        if match:
+            found.append(Entry(*match.groups()))
+    return found
 
 
 def page(text, lesson_links):
@@ -79,19 +85,19 @@ def page(text, lesson_links):
     lesson_links : dict of str to str
         The link of each lesson, by its number.
     """
-    found = entries(text)
-    before = text.split("\n- **")[0]
     rows, letters = [], []
-    for entry in found:
-        letter = re.sub(r"[^A-Z]", "#", entry.name[0].upper())
-        where = re.sub(r"\b(\d\d)\b", lambda match: f"[{match[1]}]({lesson_links[match[1]]})"
-                       if match[1] in lesson_links else match[1], entry.where or "") if entry.lessons else entry.where
-        first = f' id="letter-{letter}"' if letter not in letters and letter != "#" else ""
-        letters += [letter] * (letter not in letters)
-        rows.append(f'<div{first}><dt id="{entry.anchor}">{inline(entry.name)}</dt>\n<dd>{inline(entry.text)}'
-                    + (f' <span class="where">{inline(where)}</span>' if where else "") + "</dd></div>")
-    jump = " ".join(f'<a href="#letter-{letter}">{letter}</a>' for letter in letters if letter != "#")
-    return texts.parsed(f'{texts.markdown(before)}<nav class="letters" aria-label="Letters">{jump}</nav>\n'
+    for entry in entries(text):
+        letter = entry.name[0].upper()
+        first = f' id="letter-{letter}"' if letter.isalpha() and letter not in letters else ""
+        letters += [letter] * bool(first)
+        where = entry.where
+        if entry.lessons:
+            where = re.sub(r"\b\d\d\b", lambda match: f"[{match[0]}]({lesson_links.get(match[0], match[0])})", where)
+        rows.append(f'<div{first}><dt id="{entry.anchor}">{inline(entry.name)}</dt>\n'
+                    f'<dd>{inline(entry.text)} <span class="where">{inline(where)}</span></dd></div>')
+    jumps = " ".join(f'<a href="#letter-{letter}">{letter}</a>' for letter in letters)
+    before = texts.markdown(text.split("\n- **")[0])
+    return texts.parsed(f'{before}<nav class="letters" aria-label="Letters">{jumps}</nav>\n'
                         f'<dl class="glossary">\n{chr(10).join(rows)}\n</dl>')
 
 
@@ -112,11 +118,6 @@ def link_words(body, number, found, address):
     found : list of Entry
     address : str
         Of the glossary's page, as seen from the lesson.
-
-    Returns
-    -------
-    count : int
-        Of the links.
     """
     known = [entry for entry in found if not entry.is_particular or number in entry.lessons]
     pattern, owners, linked = *finder(known), set()
@@ -133,13 +134,12 @@ def link_words(body, number, found, address):
             end = match.end()
         if pieces:
             string.replace_with(*pieces, NavigableString(string[end:]))
-    return len(linked)
 
 
 def finder(found):
     """What finds any form of any entry as whole words, the longest first, and whose form each group is."""
-    forms = sorted(((form, entry) for entry in found for form in entry.forms),
-                   key=lambda pair: (-len(pair[0]), pair[0] != pair[1].name))      # "P6" before "P2 to P6", which has it
+    forms = [(form, entry) for entry in found for form in entry.forms]
+    forms.sort(key=lambda pair: (-len(pair[0]), pair[0] != pair[1].name))      # "P6" before "P2 to P6", which has it
     owners = {i: entry for i, (_, entry) in enumerate(forms, start=1)}
     return re.compile(rf"(?<![\w-])(?:{'|'.join(f'({as_pattern(form)})' for form, _ in forms)})(?![\w-])"), owners
 

@@ -1,7 +1,5 @@
-"""The finished pages: each body in its frame of contents, search, and the way to the page before and after.
-"""
+"""The finished pages: each body in its frame of contents, search, and the way to the page before and after."""
 
-import posixpath
 from pathlib import Path
 
 import jinja2
@@ -9,7 +7,7 @@ from bs4.dammit import EntitySubstitution
 from bs4.formatter import HTMLFormatter
 from markupsafe import Markup
 
-from . import glossary, texts
+from . import texts
 from .shelf import START, relative
 
 BOOK = "npmaskrcnn"

@@ -39,5 +39,6 @@ def sections(body):
 
 def opening(page):
     """Of a source file only what it says about itself, its first paragraph."""
-    text = re.match(r'<div class="source"><pre class="code"><code><span class="s">r?"""(.*?)(?:\n\n|""")', page.code, re.S)
+    text = re.match(r'<div class="source"><pre class="code"><code><span class="s">r?"""(.*?)(?:\n\n|""")', page.code,
+                    re.DOTALL)
     return [["", "", " ".join(html.unescape(text[1]).split()) if text else ""]]

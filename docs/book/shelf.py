@@ -69,6 +69,7 @@ class Shelf:
         self.root = Path(root).resolve()
         self.pages = {}         # path in the repository -> Page
         self.files = {}         # address in the site -> bytes
+        self.addresses = {}     # address in the site -> path of the page that lies there
 
     def fill(self, paths):
         """Take in pages, and all that they link to."""
@@ -77,6 +78,8 @@ class Shelf:
             path = waiting.pop(0)
             if path not in self.pages:
                 self.pages[path] = page = self.read(path)
+                if self.addresses.setdefault(page.address, path) != path:
+                    raise BookError(f"{path} and {self.addresses[page.address]} would both become {page.address}")
                 waiting += self.follow(page)
         for page in self.pages.values():
             self.write_links(page)
@@ -88,7 +91,8 @@ class Shelf:
             if path.endswith(".ipynb"):
                 body, minutes, pictures = lessons.render(file, path)
             elif path == glossary.GLOSSARY:
-                links = {lesson.name[:2]: f"../notebooks/{lesson.name}" for lesson in self.root.glob("notebooks/*.ipynb")}
+                found = self.root.glob("notebooks/*.ipynb")
+                links = {lesson.name[:2]: f"../notebooks/{lesson.name}" for lesson in found}
                 body = glossary.page(file.read_text(encoding="utf-8"), links)
             elif path.endswith(".md"):
                 body = texts.parsed(texts.markdown(file.read_text(encoding="utf-8")))
