@@ -29,9 +29,9 @@ TEXT = """# 00 The map
 Core: 7 minutes. Deeper: nothing.
 
 A convolution and its kernel: $\\frac{1}{2} k$ is half. The `anchor` is code. An anchor has deltas; anchors of a
-low-quality match (another low-quality match) are not good matches. See [the code](../npmaskrcnn/a.py), its [test](../tests/test_a.py), [the
-folder](../npmaskrcnn/parts), [Muon](01_next.ipynb#Deeper:-Muon), [01, What it is not](01_next.ipynb),
-[web](https://example.org/x).
+low-quality match (another low-quality match) are not good matches. See [the code](../npmaskrcnn/a.py), its
+[test](../tests/test_a.py), [the folder](../npmaskrcnn/parts), [Muon](01_next.ipynb#Deeper:-Muon),
+[01, What it is not](01_next.ipynb), [web](https://example.org/x). Mask R-CNN has masks.
 
 <details><summary>Guess first?</summary>
 
@@ -49,6 +49,7 @@ Terms of the [lessons](../notebooks/README.md).
 - **convolution**: a small map. (lesson 01)
 - **deltas**: four numbers. (lesson 00)
 - **low-quality match**: a match nonetheless. (lesson 01)
+- **mask**: where it is. (lesson 00)
 - **match**: who must find whom. (lesson 01)
 - **step**: one round. (lesson 01)
 """
@@ -186,11 +187,11 @@ def test_the_start_page_shows_lessons_as_cards_and_tables_in_lists(site):
 def test_links_lead_to_pages_or_become_text(site):
     lesson = body_of(site["notebooks/00_map.html"])
     assert '<a href="../npmaskrcnn/a.py.html">the code</a>' in lesson
-    assert "its test," in lesson                                             # is run in a clone
+    assert "its\ntest," in lesson                                           # is run in a clone
     assert '<a href="01_next.html#deeper-muon">Muon</a>' in lesson           # Jupyter's anchor
     assert '<a href="01_next.html#what-it-is-not">01, What it is not</a>' in lesson
     assert '<a href="https://example.org/x">web</a>' in lesson
-    assert re.search(r'<a href="\.\./npmaskrcnn/parts/index\.html">the\s+folder</a>', lesson)
+    assert '<a href="../npmaskrcnn/parts/index.html">the folder</a>' in lesson
     folder = body_of(site["npmaskrcnn/parts/index.html"])
     assert '<a href="b.py.html">b.py</a>' in folder and "<li>c.npz</li>" in folder
     assert "&lt;b&gt;" in body_of(site["npmaskrcnn/a.py.html"])
@@ -292,7 +293,7 @@ def test_the_first_use_of_a_word_is_linked_with_its_meaning(site):
     assert terms(site["notebooks/00_map.html"]) == [
         ("convolution", "a small map.", "convolution"), ("anchor", "a box to begin with, see stages.", "anchor"),
         ("deltas", "four numbers.", "deltas"), ("low-quality-match", "a match nonetheless.", "low-quality match"),
-        ("match", "who must find whom.", "matches")]
+        ("match", "who must find whom.", "matches"), ("mask", "where it is.", "masks")]
     assert "The <code class=\"short\">anchor</code> is code. An <a class" in site["notebooks/00_map.html"]
 
 

@@ -141,7 +141,8 @@ def finder(found):
     forms = [(form, entry) for entry in found for form in entry.forms]
     forms.sort(key=lambda pair: (-len(pair[0]), pair[0] != pair[1].name))      # "P6" before "P2 to P6", which has it
     owners = {i: entry for i, (_, entry) in enumerate(forms, start=1)}
-    return re.compile(rf"(?<![\w-])(?:{'|'.join(f'({as_pattern(form)})' for form, _ in forms)})(?![\w-])"), owners
+    pattern = "|".join(f"({as_pattern(form)})" for form, _ in forms)
+    return re.compile(rf"(?<![\w-])(?:{pattern})(?![\w-]|\s+R-CNN)"), owners
 
 
 def as_pattern(form):
