@@ -83,17 +83,18 @@ def few_bits(bits, model, rounded, image, target, average_precision):
 
 RUNS = {        # stored results, and what they are of
     "full": "the shipped model", "float16": "float16", "int8": "int8 weights", "int8-inputs": "int8 weights and inputs",
-    "zeros-0.8-trained": "a fifth of the weights, trained on", "channels-0.5": "half of the channels, untrained",
-    "channels-0.5-trained": "half of the channels, trained on",
-    "channels-0.35-trained": ".35 of the channels, trained on", "scratch-0.5": "half as wide, from random weights",
-    "mobilenet": "MobileNetV3's blocks, from random weights", "full-trained": "the shipped model, trained on"}
+    "zeros-0.8-trained": "a fifth of the weights, then trained",
+    "channels-0.5": "half of the channels, not trained",
+    "channels-0.5-trained": "half of the channels, then trained",
+    "channels-0.35-trained": ".35 of the channels, then trained", "scratch-0.5": "half as wide, from random weights",
+    "mobilenet": "MobileNetV3's blocks, from random weights", "full-trained": "the shipped model, trained further"}
 # of a stored result: text beside its point, and where, for time and for bytes (nowhere: said by another one)
 POINTS = {
     "full": (("shipped, float16, int8 weights", "upper left"), ("shipped", "upper left")),
     "float16": (None, ("float16", "upper left")), "int8": (None, ("int8 weights", "above")),
     "int8-inputs": (("int8 inputs too", "lower left"), ("int8 inputs too", "right")),
-    "full-trained": (("shipped, trained on", "left"),) * 2,
-    "channels-0.5-trained": (("half of the channels", "below"), ("half of the channels", "right")),
+    "full-trained": (("shipped, trained further", "left"),) * 2,
+    "channels-0.5-trained": (("half of the channels", "above"), ("half of the channels", "right")),
     "channels-0.35-trained": ((".35 of the channels", "right"),) * 2,
     "zeros-0.8-trained": (("a fifth of the weights", "below"), ("a fifth of the weights", "left")),
     "scratch-0.5": (("half as wide, from random weights", "right"),) * 2,
