@@ -59,7 +59,8 @@ def threshold_frames(image, variance):
         curve.plot(threshold, variance[threshold], "o", color=CURVE)
         curve.set(ylim=(0, 1.25 * max(variance)), yticks=[])
         curve.spines["right"].set_visible(False)
-        curve.text(250, 1.12 * max(variance), "between-class variance", color=CURVE, ha="right", va="center")
+        curve.text(250, 1.12 * max(variance), "between-class variance", color=CURVE, ha="right", va="center",
+                   bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
         show_image(right, np.where(gray > threshold, 1.0, 0.15), axis_labels=False, cmap="gray", vmin=0, vmax=1)
         right.set_title(f"above {threshold}: {(gray > threshold).sum():,} pixels")
         best = " (the greatest)" if threshold == np.argmax(variance) else ""
