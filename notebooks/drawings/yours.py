@@ -3,7 +3,7 @@ shows in what the model finds."""
 
 from matplotlib.patches import FancyBboxPatch
 
-from npmaskrcnn.plots.style import INK, MUTED, NORMAL, PAPER, SMALL, new_figure, styled
+from npmaskrcnn.plots.style import CURVE, INK, MUTED, NORMAL, PAPER, SMALL, new_figure, styled
 
 # what a stage does -> the exercises that stand in it
 PLACES = {
@@ -14,12 +14,11 @@ PLACES = {
     "heads, result\n(01, 11)": ("paste_mask", "to_image_frame"),
     "losses, step\n(10, 12, 13)": ("softmax_cross_entropy", "smooth_l1", "mask_bce", "sgd_step"),
 }
-YOURS = "#E69F00"
 
 
 @styled
 def places(mine):
-    """Draw the stages in a row, in each the functions that stand in it; those of the reader's own are orange."""
+    """Draw the stages in a row, in each the functions that stand in it; those of the reader's own are dark."""
     figure = new_figure(9.2, 2.6, layout=None)
     ax = figure.add_axes([0, 0, 1, 1])
     ax.set(xlim=(0, 92), ylim=(26, 0))
@@ -28,11 +27,12 @@ def places(mine):
         left = 1 + 18.3 * column
         ax.text(left + 8.5, 2.6, stage, ha="center", va="center", fontsize=NORMAL, color=INK)
         for row, name in enumerate(names):
-            color = YOURS if name in mine else PAPER
+            ground, ink = (CURVE, PAPER) if name in mine else (PAPER, INK)
             ax.add_patch(FancyBboxPatch((left, 5.6 + 4 * row), 17, 3, boxstyle="round,pad=0,rounding_size=0.6",
-                                        facecolor=color, edgecolor=MUTED, linewidth=0.8))
-            ax.text(left + 8.5, 7.1 + 4 * row, name, ha="center", va="center", fontsize=SMALL, color=INK)
+                                        facecolor=ground, edgecolor=MUTED, linewidth=0.8))
+            ax.text(left + 8.5, 7.1 + 4 * row, name, ha="center", va="center", fontsize=SMALL, color=ink)
     total = sum(map(len, PLACES.values()))
+    ax.text(91.2, 24.3, f"dark: yours, {len(mine)} of {total}", ha="right", va="center", fontsize=SMALL, color=INK)
     figure.set_label("Twenty functions in five columns, from convolutions over anchors, proposals and heads to the "
-                     f"losses and the optimizer's step; {len(mine)} of {total} are the reader's own and orange.")
+                     f"losses and the optimizer's step; {len(mine)} of {total} are the reader's own and dark.")
     return figure
