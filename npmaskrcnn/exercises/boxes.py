@@ -239,7 +239,7 @@ def match(iou, high, low):
     Give every anchor the object that it must find. `iou` is `(objects, anchors)`. An anchor whose best IoU is at least
     `high` gets the row of that object; below `low` it is background, `-1`; in between it is ignored, `-2`. Then
     objects are helped that might go empty: all anchors that reach an object's best IoU are matched however low that
-    is, each to the object that is best for the anchor. With no object, `(0, anchors)`, everything is background.
+    is, each to the object that it overlaps most itself. With no object, `(0, anchors)`, everything is background.
 
     Hints
     -----
