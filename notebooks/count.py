@@ -47,7 +47,7 @@ def core_cells(notebook):
     for cell in notebook.cells:
         end = END_OF_CORE.search(cell.source) if cell.cell_type == "markdown" else None
         if end and end.start():
-            raise ValueError(f"the heading {end.group()!r} does not begin its cell, so what is before it is not counted")
+            raise ValueError(f"{end.group()!r} does not begin its cell, so what is before it would not be counted")
         if end:
             break
         cells.append(cell)
