@@ -113,7 +113,7 @@ def found_cells(dataset, found, class_names):
 # ---- pixels that hang together ----
 
 
-def by_pixels(image, bright, classes, parts):
+def by_pixels(image, bright, target, parts):
     """The image of all lessons, what is brighter than Otsu's threshold, the class of each pixel, and its parts."""
     figure = new_figure(9, 2.3)
     axes = figure.subplots(1, 4)
@@ -122,11 +122,9 @@ def by_pixels(image, bright, classes, parts):
     above = np.where((np.asarray(bright.masks) > 0.5).any(axis=0), 1.0, 0.15)
     show_image(axes[1], above, axis_labels=False, cmap="gray", vmin=0, vmax=1)
     axes[1].set_title("above Otsu's threshold")
-    picture = painted([classes == label for label in (1, 2, 3)], [class_color(label) for label in (1, 2, 3)])
-    show_image(axes[2], picture, axis_labels=False)
+    show_image(axes[2], painted(target.masks, map(class_color, target.labels)), axis_labels=False)
     axes[2].set_title("each pixel's class, all true")
-    show_image(axes[3], painted(parts, THREE),
-               axis_labels=False)
+    show_image(axes[3], painted(parts, THREE), axis_labels=False)
     axes[3].set_title("what of it hangs together")
     for ax, number in ((axes[1], len(bright)), (axes[3], len(parts))):
         ax.set_xlabel(f"{number} objects", color=INK)
