@@ -8,8 +8,8 @@ Folded cells are not counted: they hold what draws and what asserts, and their o
 a minute for 180 words, for ten lines of code and for two figures.
 """
 
+import argparse
 import re
-import sys
 from typing import NamedTuple
 
 from execute import lessons, tags
@@ -75,9 +75,11 @@ def is_figure(output):
     return bool({"image/png", "text/html"} & set(output.get("data", {})))
 
 
-def main(names):
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("names", nargs="*", help="lessons by the beginning of their file names; all without")
     total = 0
-    for path in lessons(names):
+    for path in lessons(parser.parse_args(arguments).names):
         found = core(nbformat.read(path, as_version=4))
         total += found.minutes
         print(f"{path.stem:<22}{found.minutes:4} minutes: {found.words:5} words, {found.figures:2} figures, "
@@ -87,4 +89,4 @@ def main(names):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -35,7 +35,11 @@ THUMBNAIL_SIZE = (480, 270)     # pixels, twice what the table shows
 def lessons(names=()):
     """Paths of the lessons whose names begin with one of `names` (all of them without), in order."""
     paths = sorted(HERE.glob("[0-9][0-9]_*.ipynb"))
-    return [path for path in paths if not names or path.name.startswith(tuple(Path(name).name for name in names))]
+    starts = [Path(name).name for name in names]
+    for start in starts:
+        if not any(path.name.startswith(start) for path in paths):
+            sys.exit(f"{Path(sys.argv[0]).name}: no lesson in {HERE} begins with {start!r}")
+    return [path for path in paths if not names or path.name.startswith(tuple(starts))]
 
 
 def tags(cell):
@@ -121,8 +125,6 @@ def main(arguments=None):
     parser.add_argument("--thumbnails", action="store_true", help="only write the thumbnails")
     options = parser.parse_args(arguments)
     paths, has_failed = lessons(options.names), False
-    if not paths:
-        parser.error(f"no lesson begins with {' or '.join(options.names) or 'a number'} in {HERE}")
     for path in paths:
         if options.thumbnails:
             print(f"{path.name}: {write_thumbnail(path) or 'no cell tagged thumbnail has a picture'}")

@@ -90,14 +90,17 @@ def show_frames(draw, values, alt, label, still=0, form="{:g}"):
     still : int
         Which frame is shown first, and alone where scripts do not run.
     form : str
-        How a value is written.
+        How a value is written; texts are written as they are.
     """
+    values = list(values)
+    if not 0 <= still < len(values):
+        raise ValueError(f"show_frames: still must be the number of one of {len(values)} frames, got {still!r}")
     frames = [base64.b64encode(as_png(draw(value))).decode() for value in values]
     page = FRAMES.format(
         name="frames-" + hashlib.sha256("".join(frames).encode()).hexdigest()[:12], alt=html.escape(alt), still=still,
         label=html.escape(label), last=len(frames) - 1, first=frames[still],
         others=json.dumps([frame if i != still else "" for i, frame in enumerate(frames)]),
-        texts=json.dumps([form.format(value) for value in values]))
+        texts=json.dumps([value if isinstance(value, str) else form.format(value) for value in values]))
     _display(None, alt, {"text/html": page})
 
 

@@ -120,6 +120,18 @@ def test_an_array_without_cells_has_a_place():
     assert ax.get_xlim() == pytest.approx((0.93, 4.07)) and ax.get_ylim() == pytest.approx((2.07, 1.93))
 
 
+@pytest.mark.parametrize("values, still", [([], 0), ([1, 2], 2), ([1, 2], -1)])
+def test_the_still_is_one_of_the_frames(values, still):
+    with pytest.raises(ValueError, match=f"still must be the number of one of {len(values)} frames, got {still}"):
+        notebook.show_frames(a_line, values, "A line.", "slope", still=still)
+
+
+def test_texts_are_values_too(monkeypatch):
+    shown = captured(monkeypatch)
+    notebook.show_frames(lambda name: a_line(len(name)), ["a", "bc"], "A line.", "name")
+    assert '["a", "bc"]' in shown[0][2]["text/html"]
+
+
 def test_one_frame_and_several_frames_have_their_colors():
     one, several = new_figure(4, 2).subplots(1, 2)
     notebook.draw_cells(one, np.ones((2, 3)), frame=(0, 1, 2, 2))
