@@ -8,14 +8,14 @@ from npmaskrcnn import nn, ops
 from npmaskrcnn.costs import multiply_adds
 from npmaskrcnn.nn.listening import listening
 from npmaskrcnn.notebook import THE_OBJECT, heading
-from npmaskrcnn.plots.style import CLASS_COLORS, CURVE, INK, MUTED, SMALL, class_color, draw_boxes, new_figure, \
+from npmaskrcnn.plots.style import CURVE, INK, MUTED, SMALL, class_color, draw_boxes, new_figure, \
     show_image, styled
 
 PALE = "#A9B7C9"
 COLUMNS = {"multiply_adds": ("multiply-adds", 1e6, "million", 0), "parameters": ("parameters", 1e3, "thousand", 0),
            "activation_bytes": ("activations", 1e6, "MB", 1), "milliseconds": ("time", 1, "ms", 0)}
-KINDS = {"convolution 3x3": ("o", CURVE), "convolution 1x1": ("s", CLASS_COLORS[4]),
-         "depthwise": ("^", CLASS_COLORS[3])}
+KINDS = {"convolution 3x3": ("o", CURVE), "convolution 1x1": ("s", "#7A9CC6"),
+         "depthwise": ("^", "#A01858")}
 
 
 @styled

@@ -8,7 +8,7 @@ itself; a mask that comes in by one and goes out by another has been moved or gr
 import numpy as np
 
 from ..stages.paste import PADDING, expand_boxes, paste_masks
-from .style import CLASS_COLORS, MUTED, NEGATIVE, panels, styled
+from .style import CURVE, MUTED, NEGATIVE, panels, styled
 
 
 @styled
@@ -50,9 +50,9 @@ def half_pixels(start=4, stop=10, width=14, mask_side=28, size=9.0):
     for ax, (title, shift, numbers, line, frame) in zip(axes[:, 0], rows):
         ax.bar(np.arange(width) + 0.5, inside, 1, color="#F7DDA8", label="the object's pixels")
         ax.vlines(range(width + 1), 0, 1, color=MUTED, linewidth=0.5)
-        ax.plot(x, line, color=CLASS_COLORS[1], linewidth=1.5, label="what is read between them")
+        ax.plot(x, line, color=CURVE, linewidth=1.5, label="what is read between them")
         if shift is not None:
-            ax.plot(np.arange(width) + shift, numbers, "o", color=CLASS_COLORS[1], markersize=5, zorder=4,
+            ax.plot(np.arange(width) + shift, numbers, "o", color=CURVE, markersize=5, zorder=4,
                     label="numbers, where they are taken to be")
         ax.plot(np.repeat(frame, 2), [0, 1.25, 1.25, 0], color=NEGATIVE, linewidth=2, label="the box")
         ax.set(xlim=(-0.1, width + 0.1), ylim=(-0.12, 1.35), xticks=range(width + 1), yticks=[0, 1],
