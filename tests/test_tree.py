@@ -32,7 +32,8 @@ GROUND_FLOOR = ["errors", "words", "judge"]
 FLOORS = [*GROUND_FLOOR, "begin", "files", "interrupt", "progress", "rle", "images", "plain", "fast", "ops", "config",
           "nn", "stages", "trace", "network", "target_checks", "structures", "detection_checks", "mask_rcnn", "models",
           "variants", "others", "reference", "light", "weights", "zoo", "classical", "datasets", "costs", "evaluation",
-          "tracking", "plots", "training", "shipped", "exercises", "notebook", "clinic", "commands", "cli", "__main__"]
+          "tracking", "views", "plots", "training", "shipped", "exercises", "notebook", "clinic", "explore", "commands",
+          "cli", "__main__"]
 # Operations of light bodies, which the standard models do not run through: further reading, beside the path.
 FURTHER_OPERATIONS = {"plain.activations", "plain.depthwise", "plain.squeeze"}
 FURTHER_LAYERS = {"nn.depthwise"}

@@ -1,14 +1,13 @@
 """The pyramid: what the backbone and the FPN make of an image, and the anchors that stand on it.
 
-A feature map has dozens of channels and a screen has three. So a map is shown by its three principal
-components, as red, green and blue: cells of the same color hold similar vectors. (Colors of two maps
-cannot be compared.) Maps are stretched over the pixels that they describe, so that all panels align. A
-map of answers about anchors is laid where these are: they are centered on their cell's upper left corner.
+Maps are shown in the false colors of `views`, and are stretched over the pixels that they describe, so that all
+panels align. A map of answers about anchors is laid where these are: they are centered on their cell's upper left
+corner.
 """
 
 import numpy as np
-from scipy.linalg import eigh
 
+from ..views import feature_picture
 from ..words import count
 from .style import LEVEL_NAMES, MUTED, SMALL, draw_boxes, faded, level_color, panels, say_nothing, show_image, styled
 
@@ -129,21 +128,3 @@ def input_image(trace):
     spread = seen.std(axis=0)
     scale = np.divide(given.std(axis=0), spread, out=np.ones(3), where=spread > 1e-6)
     return np.clip((batch - seen.mean(axis=0)) * scale + given.mean(axis=0), 0, 1)
-
-
-def feature_picture(feature):
-    """A map (h, w, C) as a picture (h, w, 3) in 0..1: its three principal components."""
-    height, width, channels = feature.shape
-    cells = np.asarray(feature, np.float64).reshape(-1, channels)
-    cells = cells - cells.mean(axis=0)
-    wide = channels > len(cells)                   # decompose whichever of the two products is smaller
-    product = cells @ cells.T if wide else cells.T @ cells
-    variances, vectors = eigh(product, subset_by_index=[max(len(product) - 3, 0), len(product) - 1])
-    found = vectors * np.sqrt(np.maximum(variances, 0)) if wide else cells @ vectors
-    parts = np.zeros((len(cells), 3))
-    parts[:, :found.shape[1]] = found[:, ::-1]     # eigh puts the largest last
-    parts *= np.where(parts.max(axis=0) < -parts.min(axis=0), -1, 1)   # their signs are free: choose
-    low, high = np.percentile(parts, [2, 98], axis=0)
-    flat = high - low < 1e-9 * max(1, float((high - low).max()))
-    parts = np.where(flat, 0.5, (parts - low) / np.where(flat, 1, high - low))
-    return np.clip(parts, 0, 1).reshape(height, width, 3)

@@ -11,8 +11,9 @@ import numpy as np
 
 from .. import ops
 from ..stages.roi_pooler import assign_levels
+from ..views import axis_samples, feature_picture
 from ..words import count
-from .pyramid import feature_picture, input_image
+from .pyramid import input_image
 from .rpn import level_legend
 from .style import (INK, MUTED, NEGATIVE, SMALL, class_color, class_name, draw_boxes, draw_ranked_boxes, faded,
                     level_color, new_figure, panels, show_image, show_mask, styled, without_content, zoom)
@@ -88,8 +89,8 @@ def roi_align_samples(feature, box, spatial_scale, output_size=7, sampling_ratio
     feature = feature[..., None] if feature.ndim == 2 else feature
     roi = np.array([[0, *box]], np.float64)
     pooled = ops.roi_align(feature[None], roi, output_size, spatial_scale, sampling_ratio, aligned)[0]
-    x_edges, x_points = _axis_samples(box[0], box[2], spatial_scale, output_size, sampling_ratio, aligned)
-    y_edges, y_points = _axis_samples(box[1], box[3], spatial_scale, output_size, sampling_ratio, aligned)
+    x_edges, x_points = axis_samples(box[0], box[2], spatial_scale, output_size, sampling_ratio, aligned)
+    y_edges, y_points = axis_samples(box[1], box[3], spatial_scale, output_size, sampling_ratio, aligned)
     points = np.stack(np.meshgrid(x_points, y_points), axis=-1).reshape(-1, 2)
     figure = new_figure(1.75 * size, size)
     map_ax, pooled_ax = figure.subplots(1, 2, width_ratios=(1.6, 1))
@@ -158,16 +159,6 @@ def class_masks(trace, detection=0, max_classes=8, size=1.9):
     figure.set_label(f"The {len(shown)} mask predictions of one detection, one per class, with that of its class, "
                      f"{name}, framed.")
     return figure
-
-
-def _axis_samples(low, high, spatial_scale, output_size, sampling_ratio, aligned):
-    """Bin edges and sampling points along one axis, in cells; cell i has its value at i."""
-    start = float(low) * spatial_scale - (0.5 if aligned else 0.0)
-    length = (float(high) - float(low)) * spatial_scale
-    bin_size = (length if aligned else max(length, 1.0)) / output_size
-    per_bin = sampling_ratio if sampling_ratio > 0 else max(math.ceil(bin_size), 1)
-    points = start + bin_size / per_bin * (np.arange(output_size * per_bin) + 0.5)
-    return start + bin_size * np.arange(output_size + 1), points
 
 
 def _most_between(points):

@@ -8,11 +8,12 @@ panel shows arrays of a `Trace`, none is drawn for show.
 import numpy as np
 
 from .. import ops
+from ..views import feature_picture
 from ..words import count
 from .flow import draw_class_scores, funnel, funnel_steps
 from .instances import draw_instances
 from .page import MARGIN, PANEL, PITCH, WIDTH, Page, column
-from .pyramid import feature_picture, input_image, show_answers
+from .pyramid import input_image, show_answers
 from .rpn import best_rows, proposal_steps
 from .style import (LEVEL_NAMES, MUTED, SMALL, class_color, class_name, draw_boxes, draw_label, draw_ranked_boxes,
                     faded, level_color, say_nothing, show_mask, styled, zoom)

@@ -11,11 +11,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from npmaskrcnn import ops, plots
+from npmaskrcnn import plots
 from npmaskrcnn.plots.curves import smooth
 from npmaskrcnn.plots.flow import funnel_steps
-from npmaskrcnn.plots.pyramid import feature_picture
-from npmaskrcnn.plots.roi import _axis_samples
 from npmaskrcnn.plots.style import CLASS_COLORS, as_picture, class_color, ink_on
 from npmaskrcnn.structures import MaskSequence, Target
 
@@ -174,43 +172,9 @@ def test_a_crowded_field_goes_without_labels(number, labeled):
     assert any("0.75" in text for text in words(figure)) == labeled
 
 
-def test_sampling_points_are_those_of_roi_align():
-    ramp = np.tile(np.arange(30.0), (20, 1))      # value = x, so a bin's value is the mean of its points' x
-    for aligned in (False, True):
-        for ratio in (2, 3, -1):
-            _, points = _axis_samples(13.0, 71.0, 0.25, 5, ratio, aligned)
-            box = np.array([[0, 13.0, 9.0, 71.0, 44.0]])
-            pooled = ops.roi_align(ramp[None, :, :, None], box, 5, 0.25, ratio, aligned)[0, 2, :, 0]
-            np.testing.assert_allclose(points.reshape(5, -1).mean(axis=1), pooled, rtol=1e-12)
-
-
-def test_bins_divide_the_box():
-    edges, points = _axis_samples(8, 36, 0.25, 7, 2, False)           # 28 px at stride 4: 7 cells from cell 2
-    np.testing.assert_allclose(edges, [2, 3, 4, 5, 6, 7, 8, 9])
-    np.testing.assert_allclose(points[:3], [2.25, 2.75, 3.25])
-    np.testing.assert_allclose(_axis_samples(8, 36, 0.25, 7, 2, True)[0], edges - 0.5)
-
-
 def test_the_input_picture_undoes_the_normalization(trace):
     # The trace's arrays are float32, and the fit of mean and scale sums 24,576 of them.
     np.testing.assert_allclose(plots.input_image(trace), trace.image, atol=1e-5)
-
-
-def test_a_feature_picture_keeps_equal_vectors_equal_and_others_apart():
-    feature = np.zeros((4, 6, 5))
-    feature[:, 3:] = [1, 2, 0, 0, -1]
-    picture = feature_picture(feature)
-    assert picture.shape == (4, 6, 3) and picture.min() >= 0 and picture.max() <= 1
-    assert np.ptp(picture[:, :3], axis=(0, 1)).max() == 0
-    assert np.abs(picture[0, 0] - picture[0, 5]).max() > 0.9
-    np.testing.assert_array_equal(feature_picture(np.ones((2, 3, 8))), 0.5)
-    assert feature_picture(np.ones((1, 1, 2))).shape == (1, 1, 3)
-
-
-def test_feature_pictures_of_few_and_many_channels_agree():
-    feature = np.random.default_rng(6).normal(0, 1, (3, 5, 4)) * [4, 3, 2, 1]
-    more = np.concatenate([feature, np.zeros((3, 5, 36))], axis=-1)      # 40 channels, 15 cells: the other product
-    np.testing.assert_allclose(feature_picture(feature), feature_picture(more), atol=1e-7)
 
 
 def test_the_funnel_counts_the_trace(trace):
