@@ -71,12 +71,21 @@ class RingsDataset(ShapesDataset):
         """The scene of image `index`, and the generator from which its noise comes."""
         (height, width), rng = self._start(index)
         dots, radii, (center_x, center_y, ring_radius) = self._places(height, width, rng)
-        x, y = np.arange(width)[None, :] + 0.5, np.arange(height)[:, None] + 0.5
+        x, y = _pixel_centers(height, width)
         plain = rng.integers(0, 256, 3, dtype=np.uint8)
         ground = np.full((height, width, 3), plain)
-        line = abs(np.hypot(x - center_x, y - center_y) - ring_radius) <= HALF_WIDTH
-        ground[line] = contrasting_color(plain, rng)
+        draw_ring(ground, center_x, center_y, ring_radius, contrasting_color(plain, rng))
         masks = np.stack([SHAPES["circle"](x - dot[0], y - dot[1], radius) for dot, radius in zip(dots, radii)])
         colors = np.stack([contrasting_color(plain, rng) for _ in dots])
         order = rng.permutation(2)      # so that the first is not always the one that is in
         return Scene(ground, colors[order], np.array([1, 2])[order], masks[order], masks[order]), rng
+
+
+def draw_ring(ground, center_x, center_y, radius, color):
+    """Draw the line of a ring onto a ground (H, W, 3), in place."""
+    x, y = _pixel_centers(*ground.shape[:2])
+    ground[abs(np.hypot(x - center_x, y - center_y) - radius) <= HALF_WIDTH] = color
+
+
+def _pixel_centers(height, width):
+    return np.arange(width)[None, :] + 0.5, np.arange(height)[:, None] + 0.5

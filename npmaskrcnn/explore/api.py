@@ -1,0 +1,421 @@
+"""What the explorer's page can ask, and what it is answered: the protocol, without any transport.
+
+A request is a dict with ``"ask"``, the name of a question, and the question's own parts; an answer is a dict and named
+arrays. `Explorer.answer` takes and gives them as such, `Explorer.reply` as bytes: JSON in, and out what `packing`
+describes. Everything that the page shows is computed here, by the real model; the page only draws. A request that is
+wrong in any way is answered ``{"error": "one clear line"}`` without arrays, and changes nothing.
+
+**Coordinates.** All boxes and points are ``x1, y1, x2, y2`` or ``x, y`` in pixels of the image on the stage, unless
+"in cells" is said: pixel (0, 0) is the square from 0 to 1. Maps are stretched over ``span``, the image and the strip
+of padding at its right and lower edge. The cell in row y, column x of a level whose ``stride`` is ``[sy, sx]`` covers
+the pixels from ``x * sx, y * sy`` to ``(x + 1) * sx, (y + 1) * sy``. Its anchors are centered on its *corner*
+``x * sx, y * sy``. Rows of anchors go level by level, in a level row by row, in a cell shape by shape: they begin
+with row ``first + (y * width + x) * anchors_per_cell``.
+
+**A scene**, as the page sends it; what is left out is as here::
+
+    {"width": 128, "height": 96, "background": [225, 225, 225], "noise": 0.03, "seed": 0,
+     "shapes": [{"kind": "circle" | "square" | "triangle", "x": 40, "y": 50, "half": 20, "color": [196, 62, 46]}, ...],
+     "ring": null | {"x": 46, "y": 48, "radius": 44, "color": [38, 84, 164]},
+     "picture": null | number}
+
+Sides are of 16 to 256 pixels; later shapes lie in front; x and y are of the center, ``half`` is half the size, and
+parts may lie outside; a triangle's tip is above. At most 40 shapes. A shape of which no more than 40 pixels can be
+seen is neither painted nor part of the truth. The ring is part of the ground and no object. Colors are of 0 to 255,
+noise of 0 to 1 (in parts of white), drawn from the seed; as long as that stays, so does every grain.
+
+**Names.** ``model`` is one of the names in ``hello``'s ``models`` (by default ``"finished"``), or ``"training"`` when
+a training has been started. Labels are numbers; ``class_names[label]`` is the name, 0 the background. A truth whose
+label is null is a shape for which the model has no class.
+
+Questions
+=========
+
+``{"ask": "hello"}``
+    What there is:
+
+    - ``version``; ``class_names`` of the finished model; ``kinds`` of shapes; ``default_scene``
+    - ``models``: ``{name, label, task}``; ``task`` is what a model knows: "shapes", "rings" or "own"
+    - ``presets``: ``{name, label, scene}``; ``losses``: ``{name, label}``
+    - ``thresholds``: the finished model's ``{score_threshold, rpn_nms, box_nms}``; ``shown_score``: from which score on
+      a detection is worth drawing
+    - ``levels`` and ``strides`` of the pyramid; ``limits``: ``{sides, shapes, steps}``
+
+``{"ask": "draw", "seed": 7}``
+    A ``scene`` of shapes drawn by lot, as those of the training.
+
+``{"ask": "look", "scene", "model", "score_threshold", "rpn_nms", "box_nms"}``
+    One pass through the model: `MaskRCNN.trace`. Thresholds that are left out or null are the model's own. The answer:
+
+    - ``look``: its number, by which later questions can say which look they mean; ``model``, ``class_names``,
+      ``width``, ``height``, ``milliseconds`` of the computation (the model alone in ``model_milliseconds``)
+    - ``thresholds``: those that were used
+    - ``levels``: P2..P6, ``{name, height, width, stride: [y, x], channels, first}``; ``first`` is the row of the
+      level's first anchor. ``body_levels``: C2..C5, the same without ``first``. ``span``: ``{width, height}``
+    - ``anchors_per_cell``; ``counts``: ``{anchors, top_k, proposals, candidates, detections}``
+    - ``detections``, best first: ``{box, label, score, history}``, and ``history`` is ``{candidate, roi, top_k,
+      anchor, level, cell: [y, x], anchor_of_cell, anchor_box, proposal_box, roi_level}``: row of the candidates, of
+      the proposals, of top_k, of the anchors; level and cell where it was born, and the level from which it was
+      pooled (both rows of ``levels``)
+    - ``truth``, back to front: ``{shape, box, label, pixels}``; ``shape`` is the row in the scene, ``pixels`` how
+      many can be seen. ``unseen``: rows of shapes that are not in the picture
+
+    Arrays (H, W the scene's size; A anchors; T, R, M, D as in ``counts``; K classes):
+
+    ===================  ================  ========================================================================
+    ``image``            (H, W, 3) uint8   the picture as it was painted, noise and all
+    ``C2`` .. ``P6``     (h, w, 3) uint8   each map in false colors; colors of two maps cannot be compared
+    ``anchors``          (A, 4) float32
+    ``objectness``       (A,) float32      probability
+    ``moved``            (A, 4) float32    the box that each anchor would become, cut to the image
+    ``top_k``            (T,) int32        rows of the anchors with the best objectness of each level
+    ``kept``             (R,) int32        rows of ``top_k`` that NMS has left, best first; the proposals
+    ``proposals``        (R, 4) float32
+    ``proposal_scores``  (R,) float32
+    ``roi_levels``       (R,) int32        row of ``levels`` from which each proposal is pooled
+    ``class_scores``     (R, K) float32
+    ``candidate_rois``   (M,) int32        row of the proposals
+    ``candidate_labels`` (M,) int32
+    ``candidate_scores`` (M,) float32
+    ``candidate_boxes``  (M, 4) float32
+    ``detection_rows``   (D,) int32        rows of the candidates that NMS per class has left: the detections
+    ``masks``            (D, H, W) uint8   probability times 255, so that 128 and more is the object; absent if the
+                                           model has no masks
+    ===================  ================  ========================================================================
+
+``{"ask": "channel", "level": "P3", "channel": 5, "look": n}``
+    One channel of a map of the last look. ``low`` and ``high``: its smallest and largest number. Array: ``values``
+    (h, w) float32.
+
+``{"ask": "roi", "proposal": r, "look": n}`` or ``{"ask": "roi", "detection": d, "look": n}``
+    What the heads read of a region of the last look, and said. ``proposal``, ``box``, ``level`` (a row of
+    ``levels``), ``class_names``; ``reads``: "points" (RoIAlign: each bin is the mean of four) or "cells" (RoIPool:
+    cells whose number was the largest of a bin in some channel). Arrays: ``points_cells`` (n, 2) float32, x and y on
+    the map, where the value of cell i sits at i; ``points_pixels`` (n, 2); of RoIAlign n is 196 = 14 * 14, row by
+    row; ``patch`` (7, 7, 3) uint8 in the false colors of the level's map; ``class_scores`` (K,); ``deltas`` (K, 4),
+    tx, ty, tw, th as predicted for each class; ``class_boxes`` (K, 4), what the box becomes by them. For a detection
+    also ``detection``, ``label`` and, if the model has masks, ``mask_level`` and ``mask_box``, from where the mask
+    head has read, and ``masks`` (K, 28, 28) float32, probabilities.
+
+    In both, ``look`` may be left out. If it is not the last look's number, the answer is ``{"stale": true}``.
+
+``{"ask": "gradient", "scene", "model", "loss": "loss_mask"}``
+    How each pixel changes a loss, or, with ``"loss": "loss_total"``, the sum of all. Batch norms use their stored
+    statistics, and nothing in the model changes. ``losses``, by name, ``loss``, ``high`` (the largest number),
+    ``milliseconds``. Array: ``gradient`` (H, W) float32, the sum over the colors of the absolute gradient, per unit
+    of brightness (0 to 1).
+
+``{"ask": "train", "action": "start" | "go" | "reset", "scene", "model", "steps"}``
+    Training live on the scene. "start" takes a copy of the model (by default the untrained one), in the place of what
+    was trained before; "go" does 1 to 5 steps (by default 1; so can "start", by default none); "reset" goes back to
+    where it was started. The answer and its arrays are those of ``look`` for the model ``"training"``, and besides
+    ``steps`` so far and ``losses``, by name a list of a number for each step, the sum of all in ``loss_total``. The
+    thresholds of a look are heard, too.
+
+``{"ask": "picture"}`` with a file's bytes beside it (PNG, JPEG, ...: what Pillow reads), or
+``{"ask": "picture", "width": w, "height": h}`` with w * h * 3 bytes, red, green, blue, row by row
+    A picture for the ground. The answer is ``picture``, the number for a scene's ``picture``, and ``width`` and
+    ``height`` that a scene should have so that nothing is stretched: the longer side is 128 (raw bytes are not
+    resized: at most 256 a side). The last eight are kept. Array: ``image``, as it was understood.
+"""
+
+import contextlib
+import dataclasses
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..files import Unreadable, parse_json
+from ..judge import judge_fraction, judge_known, judge_number, refusal
+from ..light.pruning import judge_trainable
+from .look import Look, rounded
+from .minds import IN_TRAINING, Minds
+from .packing import pack
+from .scene import DEFAULTS, KINDS, LARGEST_SEED, MOST_SHAPES, SIDES, Stage, drawn_scene, presets
+
+QUESTIONS = {       # and the parts that each may have
+    "hello": (),
+    "draw": ("seed",),
+    "look": ("scene", "model", "score_threshold", "rpn_nms", "box_nms"),
+    "channel": ("level", "channel", "look"),
+    "roi": ("proposal", "detection", "look"),
+    "gradient": ("scene", "model", "loss"),
+    "train": ("action", "scene", "model", "steps", "score_threshold", "rpn_nms", "box_nms"),
+    "picture": ("width", "height"),
+}
+THRESHOLDS = {"score_threshold": "box_score_thresh", "rpn_nms": "rpn_nms_thresh", "box_nms": "box_nms_thresh"}
+LOSSES = {"loss_objectness": "RPN: is there an object?", "loss_rpn_box_reg": "RPN: how must the anchor move?",
+          "loss_classifier": "Box head: of which class?", "loss_box_reg": "Box head: where are the edges?",
+          "loss_mask": "Mask head: which pixels?"}
+TOTAL = "loss_total"
+SHOWN_SCORE = 0.5
+MOST_STEPS = 5
+PICTURES_KEPT, PICTURE_SIDE = 8, 128
+LONGEST_ERROR = 400
+
+
+class Explorer:
+    """Answers the page: holds the models, the pictures that were sent, the last look and a training.
+
+    One question at a time: it is not made for several threads at once.
+
+    Parameters
+    ----------
+    own : MaskRCNN, optional
+        A model of one's own, as ``"own"`` among the others.
+    own_label : str
+        What the page calls it.
+
+    Examples
+    --------
+    >>> answer, arrays = Explorer().answer({"ask": "look", "scene": {"shapes": [
+    ...     {"kind": "circle", "x": 40, "y": 50, "half": 20, "color": [196, 62, 46]}]}, "score_threshold": 0.5})
+    >>> [answer["class_names"][found["label"]] for found in answer["detections"]], arrays["masks"].shape
+    (['circle'], (1, 96, 128))
+    """
+
+    def __init__(self, own=None, own_label="Your own model"):
+        self.minds = Minds(own, own_label)
+        self.pictures, self._pictures_seen = {}, 0
+        self._last, self._looks = None, 0
+        self._training = None
+
+    def reply(self, request, blob=b""):
+        """Answer bytes with bytes: what a transport carries.
+
+        Parameters
+        ----------
+        request : bytes
+            JSON.
+        blob : bytes
+            What goes with it: a picture.
+
+        Returns
+        -------
+        message : bytes
+            As `packing` describes it. Whatever the request is, there is an answer.
+        """
+        try:
+            return pack(*self.answer(parse_json(request), blob))
+        except Unreadable as error:
+            return pack(_refused(error), {})
+
+    def answer(self, request, blob=b""):
+        """Answer a request; the module's docstring has them all.
+
+        Parameters
+        ----------
+        request : dict
+        blob : bytes
+
+        Returns
+        -------
+        answer : dict
+            What JSON can hold; ``{"error": "one line"}`` if the request is not right.
+        arrays : dict of str to ndarray
+            uint8, int32 or float32.
+        """
+        try:
+            if not isinstance(request, dict):
+                raise refusal("a request", "an object", request)
+            parts = {name: value for name, value in request.items() if name != "ask"}
+            judge_known([request.get("ask")], list(QUESTIONS), "question")
+            judge_known(parts, list(QUESTIONS[request["ask"]]), f"part of {request['ask']!r}")
+            if request["ask"] == "picture":
+                parts["blob"] = blob
+            return getattr(self, f"_{request['ask']}")(**parts)
+        except InputError as error:
+            return _refused(error), {}
+        except MemoryError:
+            return _refused("there is not enough memory for this"), {}
+
+    # ---- what there is ----
+
+    def _hello(self):
+        finished = self.minds.get("finished")
+        strides = [2 ** level for level in range(2, 2 + len(finished.config.anchor_sizes))]
+        version = sys.modules[__package__.partition(".")[0]].__version__
+        return {"version": version, "class_names": finished.class_names, "models": self.minds.list(),
+                "presets": [dict(zip(("name", "label", "scene"), preset)) for preset in presets()],
+                "kinds": list(KINDS), "default_scene": {**DEFAULTS, "background": list(DEFAULTS["background"])},
+                "losses": [{"name": name, "label": LOSSES[name]} for name in LOSSES],
+                "thresholds": {name: getattr(finished.config, option) for name, option in THRESHOLDS.items()},
+                "shown_score": SHOWN_SCORE, "levels": [f"P{i}" for i in range(2, 2 + len(strides))], "strides": strides,
+                "limits": {"sides": SIDES, "shapes": MOST_SHAPES, "steps": MOST_STEPS}}, {}
+
+    def _draw(self, seed=0):
+        return {"scene": drawn_scene(judge_number(seed, "seed", 0, LARGEST_SEED, whole=True))}, {}
+
+    def _picture(self, blob, width=None, height=None):
+        image = _image_of_file(blob) if width is None and height is None else _image_of_bytes(blob, width, height)
+        self._pictures_seen += 1
+        self.pictures[self._pictures_seen] = image
+        for number in list(self.pictures)[:-PICTURES_KEPT]:
+            del self.pictures[number]
+        return {"picture": self._pictures_seen, "width": image.shape[1], "height": image.shape[0]}, {"image": image}
+
+    # ---- what a model sees ----
+
+    def _look(self, scene=None, model="finished", **thresholds):
+        return self._look_at(self._stage(scene), model, thresholds)
+
+    def _look_at(self, stage, name, thresholds):
+        start = time.perf_counter()
+        model = self._model(name)
+        image, truth = stage.painted(model.class_names)
+        with _with_thresholds(model, thresholds) as used:
+            begun = time.perf_counter()
+            trace = model.trace(image)
+            seconds = time.perf_counter() - begun
+        look = Look(self._looks + 1, model, trace)
+        answer, arrays = look.answer(), {"image": image, **look.arrays()}
+        self._last, self._looks = look, look.number
+        answer.update(
+            model=name, thresholds=used, unseen=sorted(set(range(len(stage.shapes))) - set(truth.shapes)),
+            truth=[{"shape": shape, "label": label, "box": rounded(box), "pixels": int(np.count_nonzero(mask))}
+                   for shape, label, box, mask in zip(*truth)],
+            milliseconds=_milliseconds(time.perf_counter() - start), model_milliseconds=_milliseconds(seconds))
+        return answer, arrays
+
+    def _channel(self, level=None, channel=None, look=None):
+        if (last := self._looked(look)) is None:
+            return {"stale": True}, {}
+        judge_known([level], list(last.maps), "map of the last look")
+        feature = last.maps[level]
+        channel = judge_number(channel, "channel", 0, feature.shape[2] - 1, whole=True)
+        values = np.asarray(feature[:, :, channel], np.float32)
+        return {"level": level, "channel": channel, "low": float(values.min()), "high": float(values.max())}, {
+            "values": values}
+
+    def _roi(self, proposal=None, detection=None, look=None):
+        if (last := self._looked(look)) is None:
+            return {"stale": True}, {}
+        if (proposal is None) == (detection is None):
+            raise InputError("roi: say which, either proposal or detection")
+        if detection is None:
+            return last.region(_judged_row(proposal, "proposal", len(last.trace.proposals)))
+        return last.detected(_judged_row(detection, "detection", len(last.trace.detections)))
+
+    # ---- what changes a loss ----
+
+    def _gradient(self, scene=None, model="finished", loss=TOTAL):
+        start = time.perf_counter()
+        name, model = model, self._trainable(model)
+        judge_known([loss], [*model.loss_names, TOTAL], "loss of the model")
+        image, truth = self._stage(scene).painted(model.class_names)
+        weights = {each: float(loss in (each, TOTAL)) for each in model.loss_names}
+        losses, (dimage,) = model.loss_and_grads([image], [truth.target()], 0, weights, return_dimages=True,
+                                                 batch_statistics=False)
+        model.zero_grad()       # of the weights, which nobody has asked for
+        gradient = np.abs(dimage).sum(axis=2, dtype=np.float32)
+        high = float(gradient.max())
+        _judge_finite([*losses.values(), high], f"the losses of model {name!r}")
+        return {"model": name, "loss": loss, "losses": {**losses, TOTAL: sum(losses.values())}, "high": high,
+                "milliseconds": _milliseconds(time.perf_counter() - start)}, {"gradient": gradient}
+
+    def _train(self, action=None, scene=None, model="untrained", steps=None, **thresholds):
+        judge_known([action], ["start", "go", "reset"], "action of 'train'")
+        stage = self._stage(scene)
+        if action == "start":
+            from .live import LiveTraining      # only here: a page on which nobody trains needs nothing of it
+            self._training = LiveTraining(self._trainable(model))
+        elif self._training is None:
+            raise InputError("nothing is being trained; start a training first")
+        elif action == "reset":
+            self._training.reset()
+        training, default = self._training, 1 if action == "go" else 0
+        steps = judge_number(default if steps is None else steps, "steps", default, MOST_STEPS, whole=True)
+        if steps and action != "reset":
+            image, truth = stage.painted(training.model.class_names)
+            training.go(image, truth.target(), steps)
+        answer, arrays = self._look_at(stage, IN_TRAINING, thresholds)
+        losses = {**training.losses, TOTAL: [sum(step) for step in zip(*training.losses.values())]}
+        return {**answer, "steps": len(losses[TOTAL]), "losses": losses}, arrays
+
+    # ---- who and what is meant ----
+
+    def _stage(self, scene):
+        return Stage({} if scene is None else scene, self.pictures)
+
+    def _model(self, name):
+        if name == IN_TRAINING:
+            if self._training is None:
+                raise InputError("nothing is being trained; start a training first")
+            return self._training.model
+        return self.minds.get(name)
+
+    def _trainable(self, name):
+        model = self._model(name)
+        judge_trainable(model, f"model {name!r}")
+        return model
+
+    def _looked(self, number):
+        """The last look, or None if another one is meant."""
+        number = judge_number(number, "look", 1, whole=True, optional=True)
+        if self._last is None:
+            raise InputError("nothing was looked at yet; ask 'look' first")
+        return self._last if number in (None, self._last.number) else None
+
+
+@contextlib.contextmanager
+def _with_thresholds(model, given):
+    """Let a model go by these thresholds within the block; yields those that it goes by, by the page's names."""
+    before = model.config
+    chosen = {THRESHOLDS[name]: judge_fraction(value, name) for name, value in given.items() if value is not None}
+    model.config = dataclasses.replace(before, **chosen)
+    try:
+        yield {name: getattr(model.config, option) for name, option in THRESHOLDS.items()}
+    finally:
+        model.config = before
+
+
+def _refused(error):
+    """The answer to a request that is not right: one line."""
+    return {"error": " ".join(str(error).split())[:LONGEST_ERROR]}
+
+
+def _milliseconds(seconds):
+    return round(1000 * seconds, 2)
+
+
+def _judged_row(row, name, number):
+    if number == 0:
+        raise InputError(f"the last look has no {name}")
+    return judge_number(row, name, 0, number - 1, whole=True)
+
+
+def _judge_finite(numbers, what):
+    if not np.isfinite(numbers).all():
+        raise InputError(f"{what} are not finite numbers: its weights are NaN, infinite or too large")
+
+
+# ---- pictures of one's own ----
+
+
+def _image_of_bytes(blob, width, height):
+    """The picture in raw bytes, red, green, blue."""
+    width, height = (judge_number(side, name, *SIDES, whole=True)
+                     for side, name in ((width, "width"), (height, "height")))
+    if len(blob) != width * height * 3:
+        raise InputError(f"a picture of {width} x {height} pixels has {width * height * 3:,} bytes, got {len(blob):,}")
+    return np.frombuffer(blob, np.uint8).reshape(height, width, 3).copy()
+
+
+def _image_of_file(blob):
+    """The picture in the bytes of a file, its longer side of 128 pixels."""
+    from ..images import read_image     # only here: nothing else needs Pillow
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "picture"
+        path.write_bytes(blob)
+        try:
+            image = read_image(path)
+        except InputError as error:
+            raise InputError(str(error).replace(str(path), "the picture")) from None
+    from PIL import Image
+    ratio = PICTURE_SIDE / max(image.shape[:2])
+    size = [max(round(side * ratio), SIDES[0]) for side in image.shape[1::-1]]
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))

@@ -1,0 +1,161 @@
+"""From a trace to what a page can draw: words and arrays, all in pixels of the image on the stage.
+
+A trace has the model's own arrays, in the pixels of its input and level by level. A page wants them in the pixels
+that it shows, flat, and as small as can be seen: maps in false colors, masks in 256 steps. What each part means is
+said in `api`.
+"""
+
+import numpy as np
+
+from .. import ops
+from ..mask_rcnn import check_finite
+from ..stages.mask_head import select_masks
+from ..stages.roi_pooler import SAMPLING_RATIO
+from ..stages.transform import scale_boxes
+from ..variants import parts
+from ..views import axis_samples, color_code, feature_picture
+
+FIRST_LEVEL = 2         # C2, P2
+
+
+class Look:
+    """One pass through a model, with what is needed to ask further.
+
+    Parameters
+    ----------
+    number : int
+    model : MaskRCNN
+    trace : Trace
+    """
+
+    def __init__(self, number, model, trace):
+        check_finite({"deltas": trace.deltas, "box deltas": [trace.box_deltas]})    # the rest was looked at before
+        self.number, self.heads, self.trace = number, model.roi_heads, trace
+        self.weights, self.class_names = model.config.bbox_reg_weights, names_of(model)
+        self.image_size = trace.image.shape[:2]
+        self.ratios = tuple(ours / its for ours, its in zip(self.image_size, trace.image_size))     # of y and of x
+        self.maps = {f"{letter}{FIRST_LEVEL + i}": level[0] for letter, levels
+                     in (("C", trace.body_features), ("P", trace.features)) for i, level in enumerate(levels)}
+
+    def on_image(self, boxes):
+        """Boxes of the input in pixels of the image, float32."""
+        return scale_boxes(boxes, self.trace.image_size, self.image_size).astype(np.float32, copy=False)
+
+    def answer(self):
+        """Return what can be said in words."""
+        trace, (height, width) = self.trace, self.image_size
+        padded = [side * ratio for side, ratio in zip(trace.batch.shape[1:3], self.ratios)]
+        body = [self._level(name, padded) for name in self.maps if name.startswith("C")]
+        levels, first = [], 0
+        for name, anchors in zip([name for name in self.maps if name.startswith("P")], trace.anchors):
+            levels.append({**self._level(name, padded), "first": first})
+            first += len(anchors)
+        return {"look": self.number, "class_names": self.class_names, "width": width, "height": height,
+                "span": {"height": padded[0], "width": padded[1]}, "body_levels": body, "levels": levels,
+                "anchors_per_cell": trace.objectness[0].shape[2],
+                "counts": {"anchors": first, "top_k": len(trace.top_k), "proposals": len(trace.proposals),
+                           "candidates": len(trace.candidate_rois), "detections": len(trace.detections)},
+                "detections": [self._detection(row) for row in range(len(trace.detections))]}
+
+    def _level(self, name, padded):
+        height, width, channels = self.maps[name].shape
+        return {"name": name, "height": height, "width": width, "channels": channels,
+                "stride": [padded[0] / height, padded[1] / width]}
+
+    def _detection(self, row):
+        found, history = self.trace.detections, self.trace.provenance(row)
+        for name in ("anchor_box", "proposal_box"):
+            history[name] = rounded(self.on_image(history[name]))
+        return {"box": rounded(found.boxes[row]), "label": int(found.labels[row]),
+                "score": round(float(found.scores[row]), 4), "history": history}
+
+    def arrays(self):
+        """Return all arrays by name."""
+        trace = self.trace
+        anchors, size = np.concatenate(trace.anchors), trace.image_size
+        moved = ops.decode_boxes(np.concatenate([level.reshape(-1, 4) for level in trace.deltas]), anchors)
+        logits = np.concatenate([level.reshape(-1) for level in trace.objectness])
+        arrays = {name: as_bytes(feature_picture(feature)) for name, feature in self.maps.items()}
+        arrays.update(
+            anchors=self.on_image(anchors), objectness=as_float(ops.sigmoid(logits)),
+            moved=self.on_image(ops.clip_boxes_to_image(moved, size)), top_k=as_rows(trace.top_k),
+            kept=as_rows(trace.proposal_rows), proposals=self.on_image(trace.proposals),
+            proposal_scores=as_float(trace.proposal_scores), roi_levels=as_rows(trace.roi_levels),
+            class_scores=as_float(ops.softmax(trace.class_logits)), candidate_rois=as_rows(trace.candidate_rois),
+            candidate_labels=as_rows(trace.candidate_labels), candidate_scores=as_float(trace.candidate_scores),
+            candidate_boxes=self.on_image(trace.candidate_boxes), detection_rows=as_rows(trace.detection_rows))
+        if trace.detections.masks is not None:
+            arrays["masks"] = as_bytes(trace.detections.masks)
+        return arrays
+
+    def region(self, roi):
+        """Return what the box head has read of a proposal, and said: words and arrays."""
+        trace = self.trace
+        box, level = trace.proposals[roi], int(trace.roi_levels[roi])
+        reads, points = points_read(self.heads.box_pooler, trace.features[level], level, box)
+        stride = self.heads.box_pooler.strides[level]
+        deltas = trace.box_deltas[roi]
+        boxes = ops.decode_boxes(deltas, np.repeat(box[None], len(deltas), axis=0), self.weights)
+        code = color_code(trace.features[level][0])
+        return ({"proposal": roi, "box": rounded(self.on_image(box)), "level": level, "reads": reads,
+                 "class_names": self.class_names},
+                {"points_cells": as_float(points), "points_pixels": as_float(points * stride * self.ratios[::-1]),
+                 "patch": as_bytes(code.colors(trace.box_features[roi])), "deltas": as_float(deltas),
+                 "class_scores": as_float(ops.softmax(trace.class_logits[roi][None])[0]),
+                 "class_boxes": self.on_image(ops.clip_boxes_to_image(boxes, trace.image_size))})
+
+    def detected(self, row):
+        """Return the same of a detection's proposal, and its masks of all classes."""
+        trace = self.trace
+        answer, arrays = self.region(trace.provenance(row)["roi"])
+        answer.update(detection=row, label=int(trace.detections.labels[row]))
+        if trace.mask_logits is not None:
+            answer.update(mask_level=int(trace.mask_levels[row]), mask_box=rounded(
+                self.on_image(trace.detection_boxes[row])))
+            of_each = np.repeat(trace.mask_logits[row][None], trace.mask_logits.shape[3], axis=0)
+            arrays["masks"] = as_float(select_masks(of_each, np.arange(len(of_each))))
+        return answer, arrays
+
+
+def points_read(pooler, feature, level, box):
+    """Return how a pooler reads a box of the input, "points" or "cells", and where, (n, 2) x and y in cells."""
+    stride, size = pooler.strides[level], pooler.output_size
+    if isinstance(pooler, parts.MaxPooler):
+        roi = np.concatenate([[0], box]).astype(feature.dtype)[None]
+        won = ops.roi_pool_forward(feature, roi, size, 1 / stride)[1].argmax
+        rows, columns = np.divmod(np.unique(won[won >= 0]), feature.shape[2])
+        return "cells", np.stack([columns, rows], axis=1)
+    scale = 1 / stride
+    if isinstance(pooler, parts.RoundingPooler):
+        box, scale = np.floor(box * scale + 0.5), 1
+    aligned = isinstance(pooler, parts.HalfPixelPooler)
+    (_, x), (_, y) = (axis_samples(box[axis], box[axis + 2], scale, size, SAMPLING_RATIO, aligned) for axis in (0, 1))
+    return "points", np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+
+
+def names_of(model):
+    """The names of a model's classes, also of one that has none."""
+    return model.class_names or ["background", *(f"class {label}" for label in range(1, model.num_classes))]
+
+
+# ---- small numbers for the way ----
+
+
+def rounded(box):
+    """Four numbers of a box, to a thousandth of a pixel."""
+    return [round(value, 3) for value in box.tolist()]
+
+
+def as_bytes(fractions):
+    """Numbers of 0 to 1 in 256 steps."""
+    return np.rint(fractions * 255).astype(np.uint8)
+
+
+def as_float(numbers):
+    """Any numbers as float32."""
+    return np.asarray(numbers, np.float32)
+
+
+def as_rows(rows):
+    """Numbers of rows as int32."""
+    return np.asarray(rows, np.int32)
