@@ -1,5 +1,5 @@
 """The command line: ``npmaskrcnn demo``, ``train``, ``evaluate``, ``detect``, ``track``, ``overfit``, ``clinic``,
-``cost``, ``light``, ``export``.
+``explore``, ``cost``, ``light``, ``export``.
 
 Each command is a file in `npmaskrcnn.commands`; the text at its beginning is what ``--help`` prints. Here is what
 they share: a mistake in what was typed or handed in becomes one line on the error stream and exit code 2, never a

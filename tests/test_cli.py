@@ -63,7 +63,7 @@ def test_version(capsys):
 
 
 @pytest.mark.parametrize("command", [["demo"], ["train", "shapes"], ["train", "coco"], ["evaluate"], ["detect"],
-                                     ["track"], ["overfit"], ["clinic"], ["cost"], ["light"], ["export"]])
+                                     ["track"], ["overfit"], ["clinic"], ["explore"], ["cost"], ["light"], ["export"]])
 def test_every_help_shows_an_example_that_parses(capsys, monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "200")         # no line breaks in the example
     code, out, _ = run(capsys, *command, "--help")

@@ -3,6 +3,6 @@
 What ``--help`` prints is the text at the beginning of the file: a line of what it does, a description, an example.
 """
 
-from . import clinic, convert, cost, demo, detect, evaluate, export, light, overfit, track, train
+from . import clinic, convert, cost, demo, detect, evaluate, explore, export, light, overfit, track, train
 
-ALL = (demo, train, evaluate, detect, track, overfit, clinic, cost, light, convert, export)
+ALL = (demo, train, evaluate, detect, track, overfit, clinic, explore, cost, light, convert, export)
