@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import ops
 from ..errors import InputError
+from ..training.divergence import BREAKS, first_bad_weight
 from ..training.loop import Listener, Loop
 from ..training.muon import Muon
 from ..training.schedule import WarmupSteps
@@ -54,8 +55,18 @@ class LiveTraining:
         self._loop.dataset = [(image, target)]
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"), ops.whole_pass(training=True):
             for _ in range(steps):
-                for name, loss in self._loop.one_step().losses.items():
+                for name, loss in self._step().items():
                     self.losses[name].append(loss)
+
+    def _step(self):
+        try:
+            return self._loop.one_step().losses
+        except InputError:
+            raise
+        except BREAKS:      # numbers that have overflowed may break the pass anywhere
+            if first_bad_weight(self.model) is None:
+                raise
+            raise _diverged(self._loop) from None
 
 
 class _Watch(Listener):
@@ -64,4 +75,8 @@ class _Watch(Listener):
     def clipped(self, loop, batch):
         """Look at the length of the gradient."""
         if not math.isfinite(batch.grad_norm):
-            raise InputError(f"the training diverged after {count(loop.step, 'step')}; reset it")
+            raise _diverged(loop)
+
+
+def _diverged(loop):
+    return InputError(f"the training diverged after {count(loop.step, 'step')}; reset it")
