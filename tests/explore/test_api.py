@@ -145,6 +145,9 @@ def test_maps_and_levels_are_those_of_the_trace(explorer):
         for level, feature in zip(answer[kind], maps):
             values = color_code(feature[0]).colors(feature[0])
             np.testing.assert_array_equal(arrays[level["name"]], np.rint(values * 255))
+    told, read = ask(explorer, "roi", proposal=0)
+    center = np.reshape(told["box"], (2, 2)).mean(axis=0)
+    np.testing.assert_allclose(read["points_pixels"].mean(axis=0), center, atol=1e-3)
     logits = np.concatenate([level.ravel() for level in trace.objectness])
     np.testing.assert_array_equal(arrays["objectness"], ops.sigmoid(logits))
 
