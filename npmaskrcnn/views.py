@@ -27,7 +27,10 @@ class ColorCode(NamedTuple):
 
     def colors(self, vectors):
         """Return the colors (..., 3) in 0..1 of vectors (..., C); what does not vary is gray."""
-        parts = (np.asarray(vectors, np.float64) - self.mean) @ self.axes
+        return self.colors_of_parts((np.asarray(vectors, np.float64) - self.mean) @ self.axes)
+
+    def colors_of_parts(self, parts):
+        """Return the same of components (..., 3)."""
         spread = self.high - self.low
         flat = spread < 1e-9 * max(1, float(spread.max()))
         return np.clip(np.where(flat, 0.5, (parts - self.low) / np.where(flat, 1, spread)), 0, 1)
@@ -35,6 +38,17 @@ class ColorCode(NamedTuple):
 
 def color_code(feature):
     """Find the `ColorCode` of a map (h, w, C)."""
+    return _code_and_parts(feature)[0]
+
+
+def feature_picture(feature):
+    """A map (h, w, C) as a picture (h, w, 3) in 0..1: its three principal components."""
+    code, parts = _code_and_parts(feature)
+    return code.colors_of_parts(parts).reshape(*feature.shape[:2], COLORS)
+
+
+def _code_and_parts(feature):
+    """The code of a map, and the components (h * w, 3) of its cells."""
     cells = np.asarray(feature, np.float64).reshape(-1, feature.shape[-1])
     mean = cells.mean(axis=0)
     cells = cells - mean
@@ -48,12 +62,8 @@ def color_code(feature):
     axes[:, :vectors.shape[1]] = vectors
     parts = cells @ axes
     signs = np.where(parts.max(axis=0) < -parts.min(axis=0), -1, 1)     # they are free: choose
-    return ColorCode(mean, axes * signs, *np.percentile(parts * signs, TAILS, axis=0))
-
-
-def feature_picture(feature):
-    """A map (h, w, C) as a picture (h, w, 3) in 0..1: its three principal components."""
-    return color_code(feature).colors(feature)
+    parts *= signs
+    return ColorCode(mean, axes * signs, *np.percentile(parts, TAILS, axis=0)), parts
 
 
 def axis_samples(low, high, spatial_scale, output_size, sampling_ratio, aligned):

@@ -2,7 +2,8 @@
 
 Starts a server for this computer alone, prints the address of its page and opens it in the browser; Ctrl-C ends it.
 The page draws, and the models here compute: the trained tiny one, what it was after 100 and 400 steps and before the
-first, relatives with another part, and yours (--weights).
+first, relatives with another part, and yours (--weights). They compute on one core, since the browser needs another;
+a large model of yours may want more (--threads).
 
 example: npmaskrcnn explore --no-open --port 8000
 """
@@ -13,6 +14,7 @@ import threading
 import webbrowser
 from pathlib import Path
 
+from ..fast.threads import limit_threads
 from ..interrupt import terminate_as_interrupt
 from ..judge import judge_number
 from ..weights import load
@@ -38,6 +40,8 @@ def run(options):
     explorer = Explorer(own, Path(options.weights or "").name)
     with terminate_as_interrupt(), Server(explorer, port) as server:
         print(f"the explorer is at {server.address}\nCtrl-C ends it", flush=True)
+        if options.threads is None:     # two that wait for each other beside a busy browser take many times as long
+            limit_threads(1)
         if not options.no_open and can_show_windows():
             threading.Thread(target=webbrowser.open, args=(server.address,), daemon=True).start()
         server.serve_forever()

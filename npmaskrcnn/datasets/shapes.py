@@ -95,7 +95,7 @@ class ShapesDataset(DrawnDataset):
             Boxes are the exact extents of the masks, masks hold visible pixels only; back to front.
         """
         scene, rng = self._draw(index)
-        return _color(scene, self.noise, rng), target_of(scene)
+        return paint(scene, self.noise, rng), target_of(scene)
 
     def _draw(self, index):
         """The scene of image `index`, and the generator from which its noise comes."""
@@ -151,8 +151,8 @@ def contrasting_color(background, rng):
             return color
 
 
-def _color(scene, noise, rng):
-    """The picture, (H, W, 3) uint8."""
+def paint(scene, noise, rng):
+    """The picture of a scene, (H, W, 3) uint8, under noise of so many parts of white."""
     pixels = np.full((*scene.masks.shape[1:], 3), scene.background, np.float32)
     for mask, color in zip(scene.masks, scene.colors, strict=True):
         pixels[mask] = color

@@ -14,11 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ..datasets.rings import draw_ring
-from ..datasets.shapes import Shape, ShapesDataset
+from ..datasets.shapes import Shape, ShapesDataset, paint
 from ..errors import InputError
 from ..judge import judge_fraction, judge_known, judge_number, judge_numbers, refusal
 from ..ops import resize_bilinear
-from ..structures import Target
+from ..structures import Target, mask_extents
 
 KINDS = ("circle", "square", "triangle")
 SIDES = 16, 256             # of a scene, pixels: the tiny model brings any to 128
@@ -99,9 +99,10 @@ class Stage(ShapesDataset):
 
     def painted(self, class_names):
         """Return the image, (H, W, 3) uint8, and the `Truth` in the classes of a model, background first."""
-        image, target = self[0]
+        scene, rng = self._draw(0)
         labels = [self._label(self.shapes[i], class_names or ()) for i in self.seen]
-        return image, Truth(self.seen.tolist(), labels, target.boxes, target.masks)
+        truth = Truth(self.seen.tolist(), labels, mask_extents(scene.masks), scene.masks)
+        return paint(scene, self.noise, rng), truth
 
     def _label(self, shape, class_names):
         """A shape's label in a model: by its kind, or for a dot (a circle) by the side of the ring on which it is."""

@@ -50,6 +50,14 @@ def test_later_shapes_lie_in_front_and_what_cannot_be_seen_is_left_out():
     assert hidden.shapes == [1] and hidden.masks.sum() == 24 * 24
 
 
+def test_as_a_dataset_it_has_the_same_picture_and_truth():
+    stage = Stage(presets()[0][2])
+    (image, target), (same, truth) = stage[0], stage.painted(NAMES)
+    np.testing.assert_array_equal(image, same)
+    for field in ("boxes", "labels", "masks"):
+        np.testing.assert_array_equal(getattr(target, field), getattr(truth.target(), field))
+
+
 def test_an_empty_stage_is_a_picture_without_objects():
     image, truth = Stage({}).painted(NAMES)
     assert image.shape == (96, 128, 3) and len(truth.target()) == 0 and truth.shapes == []

@@ -490,12 +490,14 @@ def test_the_command_prints_the_address_serves_and_ends_quietly(heeds_interrupts
 
 def test_a_browser_is_opened_where_there_is_a_screen_and_nobody_forbids_it(monkeypatch):
     from npmaskrcnn.commands import explore
-    opened = []
+    opened, cores = [], []
+    monkeypatch.setattr(explore, "limit_threads", cores.append)
     monkeypatch.setattr(explore.webbrowser, "open", opened.append)
     monkeypatch.setattr(Server, "serve_forever", lambda self: [time.sleep(0.05) for _ in range(20) if not opened])
     monkeypatch.setattr(explore, "can_show_windows", lambda: True)
     assert cli.main(["explore", "--no-open"]) == 0 and opened == []
     assert cli.main(["explore"]) == 0 and len(opened) == 1 and opened[0].startswith("http://127.0.0.1:")
+    assert cores == [1, 1]      # the browser has the others
     monkeypatch.undo()
     monkeypatch.setattr(explore.sys, "platform", "linux")
     for variables, shown in (({}, False), ({"DISPLAY": ":0"}, True), ({"WAYLAND_DISPLAY": "wayland-0"}, True)):
