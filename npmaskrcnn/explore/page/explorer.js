@@ -1,0 +1,288 @@
+// The explorer: asks Python for a look at the scene, and lets everything on the page draw what comes back. The page
+// computes nothing of the model.
+
+import {Line, chosenTransport} from "./transport.js";
+import {Stage, outline, tools} from "./scene.js";
+import {button, choice, classColor, make, overlap, putColors, round} from "./draw.js";
+import {Result} from "./panels.js";
+
+const $ = id => document.getElementById(id);
+const REST = 400; // milliseconds without a change, after which the page says what is found
+const PICTURE_SIDE = 128;
+const LATEST = 40; // times of which the median is shown
+
+class App {
+  constructor(transport) {
+    this.transport = transport;
+    this.line = new Line(transport);
+    this.look = null;           // {answer, arrays} of the last look
+    this.base = make("canvas"); // its picture, a pixel for a pixel
+    this.pointed = this.chosen = null;  // rows of detections
+    this.thresholds = {};       // of the sliders, by name
+    this.model = "finished";
+    this.times = [];
+    this.panels = [];
+    this.followers = [];        // called after each look with the look
+    this.changedAt = null;      // time of the newest event that no look has answered yet
+  }
+
+  async start() {
+    const {answer} = await this.line.ask("hello", {ask: "hello"});
+    if (answer.error) return this.complain(answer.error);
+    this.hello = answer;
+    this.shownScore = answer.shown_score;
+    const preset = answer.presets[0];
+    this.stage = new Stage({scene: structuredClone(preset.scene), mostShapes: answer.limits.shapes,
+                            change: time => this.changed(time), pointed: (x, y) => this.pointAt?.(x, y),
+                            left: () => this.pointAt?.(null)});
+    this.stage.picture.onresize = () => this.drawStage();
+    this.stage.overlay = picture => this.outlined && this.look && outline(picture, this.look, this.shown, this.lit);
+    this.outlined = true;
+    $("stage-place").append(this.stage.element);
+    $("tools").append(...tools(this.stage, answer.kinds, file => this.loadPicture(file)));
+    this.#choices();
+    this.#drop();
+    this.addPanels();
+    $("foot").textContent = `npmaskrcnn ${answer.version}: Mask R-CNN in NumPy. Everything on this page is computed by `
+      + "the very code that the lessons explain; the page only draws.";
+    this.changed();
+  }
+
+  addPanels() {
+    this.panels = [new Result(this)];
+    this.panels.forEach((panel, i) => panel.heading.prepend(make("span", {class: "number"}, `${i + 1}`)));
+    $("panels").append(...this.panels.map(panel => panel.element));
+  }
+
+  #choices() {
+    const {models, presets} = this.hello;
+    this.models = choice("Who looks", models.map(({name, label}) => [name, label]), name => this.setModel(name),
+                         {id: "model"});
+    this.presets = choice("Picture", [["", "Choose a picture …"], ...presets.map(({name, label}) => [name, label])],
+      name => {
+        const preset = presets.find(each => each.name === name);
+        if (preset) this.stage.set(preset.scene);
+      }, {id: "preset"});
+    this.presets.select.value = presets[0].name;
+    const lot = button("Drawn by lot", async () => {
+      const outcome = await this.line.ask("draw", {ask: "draw", seed: Math.floor(Math.random() * 1e6)});
+      if (outcome && !this.refused(outcome)) this.stage.set(outcome.answer.scene);
+      this.presets.select.value = "";
+    }, {id: "lot"});
+    const outlines = button("Outlines", () => {
+      this.outlined = !this.outlined;
+      outlines.setAttribute("aria-pressed", String(this.outlined));
+      this.drawStage();
+    }, {"aria-pressed": "true", title: "Show on the stage what the network has found"});
+    $("choices").append(this.presets.element, lot, this.models.element, outlines);
+  }
+
+  setModel(name) {
+    this.model = name;
+    this.models.select.value = name;
+    this.onmodel?.(name);
+    this.changed();
+  }
+
+  // ---- looking ----
+
+  request() {
+    return {ask: "look", scene: this.stage.scene, model: this.model, ...this.thresholds};
+  }
+  changed(time = performance.now()) {
+    this.changedAt = time;
+    document.body.dataset.rest = "no";
+    if (this.training?.running) return; // the next step looks at the scene, too
+    let asked = null;
+    this.line.ask("look", () => {
+      asked = this.changedAt;
+      return this.request();
+    }).then(outcome => outcome && this.received(outcome, asked));
+  }
+  /** Take a look that has come: panels first of all. */
+  async received(outcome, asked = null) {
+    if (this.refused(outcome)) return;
+    const before = this.look;
+    this.look = outcome;
+    putColors(this.base, outcome.arrays.image);
+    this.#follow(before);
+    const further = Promise.all(this.followers.map(follow => follow(outcome)));
+    this.redraw();
+    await further;
+    if (asked !== null) this.#time(performance.now() - asked);
+    document.body.dataset.look = outcome.answer.look;
+    clearTimeout(this.resting);
+    if (this.changedAt === asked || asked === null) this.resting = setTimeout(() => this.#rest(), REST);
+  }
+  /** The chosen object is followed from look to look: the one that overlaps most with where it was. */
+  #follow(before) {
+    this.pointed = null;
+    if (this.chosen === null) return;
+    const old = before?.answer.detections[this.chosen], rows = this.shown;
+    const near = row => {
+      const each = this.look.answer.detections[row];
+      return overlap(each.box, old.box) + (each.label === old.label ? .2 : 0);
+    };
+    const best = old ? rows.toSorted((a, b) => near(b) - near(a))[0] : undefined;
+    this.chosen = best !== undefined && near(best) > .3 ? best : null;
+  }
+  #time(milliseconds) {
+    this.times.push(milliseconds);
+    if (this.times.length > LATEST) this.times.shift();
+    const median = this.times.toSorted((a, b) => a - b)[this.times.length >> 1];
+    Object.assign($("milliseconds").dataset, {last: milliseconds, median});
+    $("milliseconds").textContent = `${round(milliseconds)} ms (median ${round(median)})`;
+  }
+  #rest() {
+    const {class_names: names, detections} = this.look.answer;
+    const numbers = new Map();
+    for (const row of this.shown) numbers.set(detections[row].label, (numbers.get(detections[row].label) ?? 0) + 1);
+    const parts = [...numbers].sort(([a], [b]) => a - b).map(([label, count]) => plural(count, names[label]));
+    const words = parts.length ? `Found: ${parts.join(", ")}.` : "Found: nothing.";
+    if ($("said").textContent !== words) $("said").textContent = words;
+    document.body.dataset.rest = "yes";
+    this.onrest?.();
+  }
+  ask(kind, request) {
+    return this.line.ask(kind, request).then(outcome => outcome && !outcome.answer.stale && !this.refused(outcome)
+      ? outcome : null);
+  }
+  refused({answer}) {
+    this.complain(answer.error);
+    return Boolean(answer.error);
+  }
+  complain(words) {
+    $("error").hidden = !words;
+    if (words) $("error").textContent = words;
+  }
+
+  // ---- who is shown, and who is lit ----
+
+  get shown() {
+    if (!this.look) return [];
+    return this.look.answer.detections.map((_, row) => row)
+      .filter(row => this.look.answer.detections[row].score >= this.shownScore);
+  }
+  get lit() { return this.pointed ?? this.chosen; }
+  get history() { return this.lit === null || !this.look ? null : this.look.answer.detections[this.lit]?.history ?? null; }
+  /** Whose region and masks are shown: the one that is lit, or the best. */
+  get subject() { return this.lit ?? this.shown[0] ?? null; }
+  point(row) {
+    if (row === this.pointed) return;
+    this.pointed = row;
+    this.onlit?.();
+    this.redraw();
+  }
+  choose(row) {
+    this.chosen = row === this.chosen ? null : row;
+    this.pointed = null;
+    this.onlit?.();
+    this.redraw();
+  }
+  setShownScore(value) {
+    this.shownScore = value;
+    if (!this.look) return;
+    this.onlit?.();
+    this.redraw();
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => this.#rest(), REST);
+  }
+  setThreshold(name, value) {
+    this.thresholds[name] = value;
+    this.changed();
+  }
+
+  // ---- drawing ----
+
+  redraw() {
+    if (!this.look) return;
+    this.drawStage();
+    for (const panel of this.panels) panel.draw();
+    this.#list();
+  }
+  drawStage() { if (this.look) this.stage.draw(this.base, this.look.answer.unseen); }
+  #list() {
+    const {look, shown, lit} = this, {detections, class_names: names} = look.answer, list = $("found");
+    list.dataset.detections = JSON.stringify(detections.map(({box, label, score}) => ({box, label, score})));
+    while (list.children.length > shown.length) list.lastChild.remove();
+    while (list.children.length < shown.length) list.append(make("li", {}, this.#chip(list.children.length)));
+    shown.forEach((row, i) => {
+      const chip = list.children[i].firstChild, {label, score, box} = detections[row];
+      Object.assign(chip.dataset, {row, label, score, box: box.join(" ")});
+      chip.firstChild.style.background = classColor(names, label);
+      chip.lastChild.textContent = `${names[label]} ${round(100 * score)} %`;
+      chip.classList.toggle("lit", row === lit);
+      chip.setAttribute("aria-pressed", String(row === this.chosen));
+    });
+    $("history").textContent = this.#story();
+  }
+  #chip() {
+    const chip = make("button", {type: "button", class: "chip", onclick: () => this.choose(+chip.dataset.row),
+      onpointerenter: () => this.point(+chip.dataset.row), onpointerleave: () => this.point(null),
+      onfocus: () => chip.matches(":focus-visible") && this.point(+chip.dataset.row), onblur: () => this.point(null)},
+      make("i", {"aria-hidden": "true"}), make("span"));
+    return chip;
+  }
+  #story() {
+    const {history, look, lit} = this;
+    if (!history) return this.shown.length ? "Point at one of them: its history lights up in the panels." : "";
+    const {levels, class_names: names, detections} = look.answer, {label} = detections[lit], [y, x] = history.cell;
+    return `This ${names[label]} began as anchor ${history.anchor_of_cell + 1} of the cell in row ${y}, column ${x} of `
+      + `${levels[history.level].name}, became proposal ${history.roi + 1}, and was read from `
+      + `${levels[history.roi_level].name}.`;
+  }
+
+  // ---- pictures of one's own ----
+
+  async loadPicture(file) {
+    let outcome = null;
+    if (this.transport.readsFiles) {
+      outcome = await this.line.ask("picture", {ask: "picture"}, await file.arrayBuffer());
+    }
+    if (!outcome || outcome.answer.error) { // what Pillow does not know, the browser may
+      const raw = await decoded(file).catch(() => null);
+      if (raw) outcome = await this.line.ask("picture", {ask: "picture", width: raw.width, height: raw.height}, raw.data);
+    }
+    if (!outcome) return this.complain("This picture cannot be read.");
+    if (this.refused(outcome)) return;
+    const {picture, width, height} = outcome.answer;
+    this.presets.select.value = "";
+    this.stage.set({...this.hello.default_scene, width, height, picture, noise: 0, shapes: []});
+  }
+  #drop() {
+    const {element} = this.stage;
+    const over = on => event => {
+      if (![...event.dataTransfer.types].includes("Files")) return;
+      event.preventDefault();
+      element.classList.toggle("drop", on);
+    };
+    document.addEventListener("dragover", over(true));
+    document.addEventListener("dragleave", over(false));
+    document.addEventListener("drop", event => {
+      over(false)(event);
+      const file = event.dataTransfer.files[0];
+      if (file) this.loadPicture(file);
+    });
+  }
+}
+
+function plural(count, name) {
+  return `${count} ${name}${count === 1 || name === "in" || name === "out" ? "" : "s"}`;
+}
+
+/** The bytes of a picture as the browser reads it: red, green, blue, the longer side of 128 pixels. */
+async function decoded(file) {
+  const bitmap = await createImageBitmap(file), ratio = PICTURE_SIDE / Math.max(bitmap.width, bitmap.height);
+  const [width, height] = [bitmap.width, bitmap.height].map(side => Math.max(Math.round(side * ratio), 16));
+  const context = make("canvas", {width, height}).getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.fillStyle = "#fff";
+  context.fillRect(0, 0, width, height);
+  context.drawImage(bitmap, 0, 0, width, height);
+  const {data} = context.getImageData(0, 0, width, height);
+  const bytes = new Uint8Array(width * height * 3);
+  for (let i = 0; i < width * height; i++) bytes.set(data.subarray(4 * i, 4 * i + 3), 3 * i);
+  return {width, height, data: bytes.buffer};
+}
+
+new App(chosenTransport(words => { $("said").textContent = words; })).start();

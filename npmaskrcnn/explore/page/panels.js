@@ -1,0 +1,76 @@
+// A panel: a card with a title, a caption that says what one sees, and something that draws itself from the last look.
+
+import {Picture, button, classColor, make, putMasks, round, slider} from "./draw.js";
+
+export class Panel {
+  /** app holds the last look, who is pointed at, and asks; see explorer.js. */
+  constructor(app, name, title, caption) {
+    Object.assign(this, {app, name, title});
+    this.caption = make("p", {class: "caption"}, caption);
+    this.facts = make("p", {class: "facts"});
+    this.enlarge = button("⤢", () => this.setLarge(!this.large), {class: "enlarge", "aria-pressed": "false",
+      "aria-label": `Enlarge: ${title}`, title: "Enlarge"});
+    this.heading = make("h2", {id: `${name}-title`}, title);
+    this.element = make("article", {class: "panel", id: name, "aria-labelledby": `${name}-title`},
+      make("header", {}, this.heading, this.enlarge));
+    this.element.addEventListener("keydown", event => { if (event.key === "Escape") this.setLarge(false); });
+  }
+  get large() { return this.element.classList.contains("large"); }
+  setLarge(large) {
+    this.element.classList.toggle("large", large);
+    this.enlarge.setAttribute("aria-pressed", String(large));
+    this.draw();
+  }
+  fill(...children) { this.element.append(...children.flat()); }
+  say(words) { if (this.facts.textContent !== words) this.facts.textContent = words; }
+  /** A canvas in the scene's coordinates that is drawn again when its size changes. */
+  newPicture(label, attributes) {
+    const picture = new Picture(label, attributes);
+    picture.onresize = () => this.draw();
+    return picture;
+  }
+  draw() {}
+}
+
+/** The last stage: masks pasted into the picture. */
+export class Result extends Panel {
+  constructor(app) {
+    super(app, "result", "The result", "Each mask is pasted into its box; colored is every pixel with a probability of "
+      + "one half or more. Point at an object, and its history lights up in all panels.");
+    this.picture = this.newPicture("The detections with their masks");
+    this.masks = make("canvas");
+    this.score = slider("Show from score", {min: 0, max: 1, step: .01, value: app.shownScore,
+                                            oninput: value => app.setShownScore(value)});
+    this.score.input.id = "shown-score";
+    this.fill(this.picture.canvas, this.score.element, this.facts, this.caption);
+    const {canvas} = this.picture;
+    canvas.addEventListener("pointermove", event => app.point(this.under(event)));
+    canvas.addEventListener("pointerleave", () => app.point(null));
+    canvas.addEventListener("click", event => app.choose(this.under(event)));
+  }
+  under(event) {
+    const {look, shown} = this.app;
+    if (!look) return null;
+    const {width, height, detections} = look.answer, [x, y] = this.picture.place(event, width, height);
+    const masks = look.arrays.masks?.data, at = Math.floor(y) * width + Math.floor(x);
+    const inMask = row => masks && masks[row * width * height + at] >= 128;
+    const inBox = row => { const [x1, y1, x2, y2] = detections[row].box; return x >= x1 && x < x2 && y >= y1 && y < y2; };
+    return shown.find(inMask) ?? shown.find(inBox) ?? null;
+  }
+  draw() {
+    const {look, shown, lit, base} = this.app;
+    if (!look) return;
+    const {width, height, detections, class_names: names} = look.answer;
+    const picture = this.picture.begin(width, height, base, .35);
+    const rows = shown.toReversed(), colors = rows.map(row => classColor(names, detections[row].label));
+    if (look.arrays.masks) picture.over(putMasks(this.masks, look.arrays.masks.data, width, height, rows, colors));
+    for (const [i, row] of rows.entries()) {
+      const {box, score, label} = detections[row];
+      if (row === lit) picture.box(box, "#ff2e93", {width: 3, halo: true});
+      else picture.box(box, colors[i], {width: 1.5});
+      picture.text(`${names[label]} ${round(100 * score)} %`, box[0], box[1], colors[i], width);
+    }
+    this.say(`${shown.length} of ${detections.length} detections have a score of ${round(this.app.shownScore, 2)} or more.`
+      + (look.arrays.masks ? "" : " This model has no masks."));
+  }
+}

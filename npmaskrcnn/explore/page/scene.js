@@ -1,0 +1,262 @@
+// The stage: the picture as Python has painted it, and over it the handles of its shapes. Each shape is a button that
+// can be reached by Tab and moved by the arrow keys; what the pointer takes hold of is found by the shape itself, since
+// the frames of two shapes overlap where the shapes do not.
+
+import {CLASS_COLORS, Picture, button, clamp, classColor, fromHex, hex, make, round} from "./draw.js";
+
+const PALETTE = [[196, 62, 46], [38, 84, 164], [46, 138, 88], [226, 186, 52], [122, 79, 191], [60, 60, 66]];
+const SMALLEST = 4, LARGEST = 80;
+const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
+
+/** Whether a point is on a shape. */
+function hits({kind, x, y, half}, px, py) {
+  const dx = px - x, dy = py - y;
+  if (kind === "circle") return dx * dx + dy * dy <= half * half;
+  if (Math.abs(dy) > half || Math.abs(dx) > half) return false;
+  return kind === "square" || Math.abs(dx) <= (dy + half) / 2;
+}
+
+export class Stage {
+  /** change(time) is called when the scene has changed, with the time of the event that did it. */
+  constructor({scene, mostShapes, change, pointed, left}) {
+    Object.assign(this, {scene, mostShapes, change, pointed, left});
+    this.chosen = null;
+    this.added = 0;
+    this.overlay = null; // draws the model's findings over the picture
+    this.picture = new Picture("The picture that the network sees", {id: "picture"});
+    this.handle = make("div", {class: "handle", "aria-hidden": "true"});
+    this.buttons = make("div", {class: "shapes", role: "group", "aria-label": "Shapes on the stage. Arrow keys move, "
+      + "plus and minus resize, Delete removes"});
+    this.element = make("div", {class: "stage", id: "stage"}, this.picture.canvas, this.buttons);
+    this.#listen();
+    this.#build();
+  }
+
+  // ---- what it holds ----
+
+  set(scene, time) {
+    this.scene = structuredClone(scene);
+    this.chosen = null;
+    this.#build();
+    this.change(time ?? performance.now());
+  }
+  get shape() { return this.scene.shapes[this.chosen] ?? null; }
+
+  add(kind) {
+    const {scene} = this;
+    if (scene.shapes.length >= this.mostShapes) return;
+    const far = PALETTE.filter(color => color.reduce((sum, part, i) => sum + Math.abs(part - scene.background[i]), 0)
+      > 120);
+    const at = this.added++, half = Math.round(Math.min(scene.width, scene.height) * .17);
+    scene.shapes.push({kind, x: clamp(scene.width * (.3 + .2 * (at % 3)), half, scene.width - half),
+                       y: clamp(scene.height * (.4 + .2 * (at % 2)), half, scene.height - half), half,
+                       color: [...far[at % far.length]]});
+    this.chosen = scene.shapes.length - 1;
+    this.#changed(true);
+  }
+  remove() {
+    if (this.chosen === null) return;
+    this.scene.shapes.splice(this.chosen, 1);
+    this.chosen = this.scene.shapes.length ? Math.min(this.chosen, this.scene.shapes.length - 1) : null;
+    this.#changed(true);
+  }
+  toFront() {
+    if (this.chosen === null) return;
+    this.scene.shapes.push(...this.scene.shapes.splice(this.chosen, 1));
+    this.chosen = this.scene.shapes.length - 1;
+    this.#changed(true);
+  }
+  color(text) {
+    if (!this.shape) return;
+    this.shape.color = fromHex(text);
+    this.#changed();
+  }
+  resize(half) {
+    if (!this.shape) return;
+    this.shape.half = clamp(half, SMALLEST, LARGEST);
+    this.#changed();
+  }
+  move(x, y, time) {
+    this.shape.x = Math.round(clamp(x, 0, this.scene.width) * 100) / 100;
+    this.shape.y = Math.round(clamp(y, 0, this.scene.height) * 100) / 100;
+    this.#changed(false, time);
+  }
+  #changed(rebuild = false, time = performance.now()) {
+    if (rebuild) this.#build(true);
+    else this.#place();
+    this.onchosen?.();
+    this.change(time);
+  }
+
+  // ---- handles ----
+
+  #build(focus = false) {
+    const had = this.buttons.contains(document.activeElement);
+    this.buttons.replaceChildren(...this.scene.shapes.map((_, i) => make("button", {
+      type: "button", class: "shape", onfocus: () => this.choose(i), onkeydown: event => this.#key(event, i)})),
+      this.handle);
+    this.#place();
+    if (focus && had) this.buttons.children[this.chosen]?.focus();
+    this.onchosen?.();
+  }
+  #place() {
+    const {width, height, shapes} = this.scene;
+    shapes.forEach(({kind, x, y, half}, i) => {
+      const element = this.buttons.children[i];
+      frame(element, [x - half, y - half, x + half, y + half], width, height);
+      element.classList.toggle("chosen", i === this.chosen);
+      element.setAttribute("aria-label", `${kind} ${i + 1} of ${shapes.length}, at ${Math.round(x)}, ${Math.round(y)}, `
+        + `${Math.round(2 * half)} pixels wide${this.unseen?.includes(i) ? ", hidden by others" : ""}`);
+    });
+    this.handle.hidden = !this.shape;
+    if (this.shape) {
+      const {x, y, half} = this.shape;
+      this.handle.style.left = `${100 * clamp((x + half) / width, 0, 1)}%`;
+      this.handle.style.top = `${100 * clamp((y + half) / height, 0, 1)}%`;
+    }
+  }
+  choose(i) {
+    if (i === this.chosen) return;
+    this.chosen = i;
+    this.#place();
+    this.onchosen?.();
+  }
+  #key(event, i) {
+    this.choose(i);
+    const step = event.shiftKey ? 8 : 1, {shape} = this;
+    if (event.key in ARROWS) {
+      const [dx, dy] = ARROWS[event.key];
+      this.move(shape.x + dx * step, shape.y + dy * step, event.timeStamp);
+    } else if (event.key === "+" || event.key === "=") this.resize(shape.half + 1);
+    else if (event.key === "-" || event.key === "_") this.resize(shape.half - 1);
+    else if (event.key === "Delete" || event.key === "Backspace") this.remove();
+    else return;
+    event.preventDefault();
+  }
+
+  // ---- the pointer ----
+
+  #at(event) { return this.picture.place(event, this.scene.width, this.scene.height); }
+  #under(event) {
+    const [x, y] = this.#at(event);
+    const corner = this.shape && this.handle.getBoundingClientRect();
+    if (corner && Math.hypot(event.clientX - corner.left - corner.width / 2,
+                             event.clientY - corner.top - corner.height / 2) < 14) return "corner";
+    return this.scene.shapes.findLastIndex(shape => hits(shape, x, y));
+  }
+  #listen() {
+    let grip = null;
+    const {element} = this;
+    element.addEventListener("pointerdown", event => {
+      if (event.button) return;
+      const under = this.#under(event), [x, y] = this.#at(event);
+      if (under === -1) return this.choose(null);
+      if (under !== "corner") {
+        this.choose(under);
+        this.buttons.children[under].focus({preventScroll: true});
+      }
+      grip = under === "corner" ? "corner" : [this.shape.x - x, this.shape.y - y];
+      element.setPointerCapture(event.pointerId);
+      event.preventDefault();
+    });
+    element.addEventListener("pointermove", event => {
+      const [x, y] = this.#at(event);
+      if (grip === "corner") {
+        this.shape.half = Math.round(clamp(Math.max(x - this.shape.x, y - this.shape.y), SMALLEST, LARGEST) * 10) / 10;
+        this.#changed(false, event.timeStamp);
+      } else if (grip) this.move(x + grip[0], y + grip[1], event.timeStamp);
+      else {
+        const under = this.#under(event);
+        element.style.cursor = under === "corner" ? "nwse-resize" : under >= 0 ? "grab" : "crosshair";
+      }
+      this.pointed(x, y);
+    });
+    const release = () => { grip = null; };
+    element.addEventListener("pointerup", release);
+    element.addEventListener("pointercancel", release);
+    element.addEventListener("pointerleave", () => this.left());
+    // A finger on a shape drags it; a finger beside it scrolls the page.
+    element.addEventListener("touchstart", event => {
+      if (this.#under(event.touches[0]) !== -1) event.preventDefault();
+    }, {passive: false});
+  }
+
+  // ---- the picture ----
+
+  draw(base, unseen = []) {
+    const {width, height} = this.scene;
+    if (unseen.join() !== this.unseen?.join()) {
+      this.unseen = unseen;
+      this.#place();
+    }
+    this.picture.begin(width, height, base);
+    this.overlay?.(this.picture);
+  }
+}
+
+/** Put an element over a box of the scene. */
+export function frame(element, [x1, y1, x2, y2], width, height) {
+  Object.assign(element.style, {left: `${100 * x1 / width}%`, top: `${100 * y1 / height}%`,
+                                width: `${100 * (x2 - x1) / width}%`, height: `${100 * (y2 - y1) / height}%`});
+}
+
+const ICONS = {circle: "●", square: "■", triangle: "▲"};
+
+/** The tools beside the stage: add, change, the ground. */
+export function tools(stage, kinds, loadPicture) {
+  const color = make("input", {type: "color", oninput: event => stage.color(event.target.value)});
+  const size = make("input", {type: "range", min: SMALLEST, max: 60, step: 1,
+                              oninput: event => stage.resize(+event.target.value)});
+  const background = make("input", {type: "color", oninput: event => {
+    Object.assign(stage.scene, {background: fromHex(event.target.value), picture: null});
+    stage.change(performance.now());
+  }});
+  const noise = make("input", {type: "range", min: 0, max: .3, step: .01, oninput: event => {
+    stage.scene.noise = +event.target.value;
+    stage.change(performance.now());
+  }});
+  const file = make("input", {type: "file", accept: "image/*", class: "unseen", id: "file",
+                              onchange: () => { if (file.files[0]) loadPicture(file.files[0]); file.value = ""; }});
+  const front = button("To front", () => stage.toFront()), remove = button("Delete", () => stage.remove());
+  const adders = kinds.map(kind => {
+    const icon = make("span", {class: "icon", "aria-hidden": "true"}, ICONS[kind] ?? "◆");
+    icon.style.color = CLASS_COLORS[kind];
+    return make("button", {type: "button", "data-add": kind, "aria-label": `Add a ${kind}`,
+                           onclick: () => stage.add(kind)}, icon, kind);
+  });
+  const ofShape = make("fieldset", {class: "tools"}, make("legend", {}, "Chosen shape"),
+    make("label", {}, "Color ", color), make("label", {}, "Size ", size), front, remove);
+  const refresh = () => {
+    const {shape, scene} = stage;
+    ofShape.disabled = !shape;
+    if (shape) {
+      color.value = hex(shape.color);
+      size.value = shape.half;
+    }
+    background.value = hex(scene.background.map(Math.round));
+    noise.value = scene.noise;
+  };
+  stage.onchosen = refresh;
+  refresh();
+  return [
+    make("fieldset", {class: "tools"}, make("legend", {}, "Add"), adders),
+    ofShape,
+    make("fieldset", {class: "tools"}, make("legend", {}, "Ground"), make("label", {}, "Color ", background),
+      make("label", {}, "Noise ", noise),
+      button("Other grain", () => {
+        stage.scene.seed = (stage.scene.seed + 1) % 1000000;
+        stage.change(performance.now());
+      }),
+      make("label", {class: "button", for: "file"}, "Your picture…"), file),
+  ];
+}
+
+/** What the model has found, over the stage's picture. */
+export function outline(picture, look, shown, lit) {
+  const names = look.answer.class_names;
+  for (const row of shown.toReversed()) {
+    const {box, label, score} = look.answer.detections[row], color = classColor(names, label);
+    picture.box(box, color, {width: row === lit ? 3 : 2, halo: true});
+    picture.text(`${names[label]} ${round(100 * score)} %`, box[0], box[1], color, look.answer.width);
+  }
+}
