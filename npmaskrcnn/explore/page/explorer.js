@@ -4,11 +4,16 @@
 import {Line, chosenTransport} from "./transport.js";
 import {Stage, outline, tools} from "./scene.js";
 import {button, choice, classColor, make, overlap, putColors, round} from "./draw.js";
-import {Result} from "./panels.js";
+import {Features, Objectness} from "./maps.js";
+import {Anchors, Proposals} from "./regions.js";
+import {Candidates, Classes, Masks, Region} from "./heads.js";
+import {Gradient, Training} from "./learning.js";
+import {Result, observer} from "./panels.js";
 
 const $ = id => document.getElementById(id);
 const REST = 400; // milliseconds without a change, after which the page says what is found
 const PICTURE_SIDE = 128;
+const READERS = new Set(["region", "classes", "masks"]); // panels that show one region
 const LATEST = 40; // times of which the median is shown
 
 class App {
@@ -18,6 +23,7 @@ class App {
     this.look = null;           // {answer, arrays} of the last look
     this.base = make("canvas"); // its picture, a pixel for a pixel
     this.pointed = this.chosen = null;  // rows of detections
+    this.roiChoice = this.regions = null;   // a proposal of one's own choice; the region that has come
     this.thresholds = {};       // of the sliders, by name
     this.model = "finished";
     this.times = [];
@@ -49,9 +55,19 @@ class App {
   }
 
   addPanels() {
-    this.panels = [new Result(this)];
+    this.followers.push(() => this.askRegion());
+    this.panels = [
+      new Features(this, "C", "The body", "A small ResNet looks at the picture at four sizes, from many small cells to few "
+        + "large ones. Like colors in a map mean that the network sees something alike; two maps cannot be compared."),
+      new Features(this, "P", "The pyramid", "The top-down path hands down to the fine maps what the coarse ones have "
+        + "understood. All levels now speak of the same channels, and small and large objects have each their level."),
+      new Objectness(this), new Anchors(this), new Proposals(this), new Region(this), new Classes(this),
+      new Candidates(this), new Masks(this), new Result(this), new Gradient(this), new Training(this)];
     this.panels.forEach((panel, i) => panel.heading.prepend(make("span", {class: "number"}, `${i + 1}`)));
     $("panels").append(...this.panels.map(panel => panel.element));
+    observer(this.panels);
+    const [gradient] = this.panels.filter(panel => panel instanceof Gradient);
+    this.onrest = () => gradient.ask();
   }
 
   #choices() {
@@ -78,10 +94,19 @@ class App {
   }
 
   setModel(name) {
+    if (name !== "training") this.training.stop();
     this.model = name;
     this.models.select.value = name;
-    this.onmodel?.(name);
     this.changed();
+  }
+  /** Look with the model in training from now on. */
+  showTraining() {
+    const {select} = this.models;
+    if (![...select.options].some(({value}) => value === "training")) {
+      select.append(make("option", {value: "training"}, "In training"));
+    }
+    this.model = select.value = "training";
+    this.line.drop("look");
   }
 
   // ---- looking ----
@@ -141,8 +166,25 @@ class App {
     const words = parts.length ? `Found: ${parts.join(", ")}.` : "Found: nothing.";
     if ($("said").textContent !== words) $("said").textContent = words;
     document.body.dataset.rest = "yes";
+    for (const panel of this.panels) panel.drawLate();
     this.onrest?.();
   }
+  /** Ask how the region that is shown is read; panels draw it when it comes. */
+  async askRegion() {
+    const {look, subject} = this, {counts, look: number} = look.answer;
+    if (!counts.proposals) {
+      this.regions = null;
+      return this.redraw();
+    }
+    const which = this.roiChoice !== null ? {proposal: Math.min(this.roiChoice, counts.proposals - 1)}
+      : subject !== null ? {detection: subject} : {proposal: 0};
+    const outcome = await this.ask("roi", {ask: "roi", ...which, look: number});
+    if (!outcome) return;
+    this.regions = {...outcome, of: number};
+    for (const panel of this.panels) if (READERS.has(panel.name)) panel.refresh();
+  }
+  /** The region of this look, or null. */
+  get region() { return this.regions?.of === this.look?.answer.look ? this.regions : null; }
   ask(kind, request) {
     return this.line.ask(kind, request).then(outcome => outcome && !outcome.answer.stale && !this.refused(outcome)
       ? outcome : null);
@@ -170,20 +212,20 @@ class App {
   point(row) {
     if (row === this.pointed) return;
     this.pointed = row;
-    this.onlit?.();
     this.redraw();
+    if (this.roiChoice === null && this.look) this.askRegion();
   }
   choose(row) {
     this.chosen = row === this.chosen ? null : row;
     this.pointed = null;
-    this.onlit?.();
     this.redraw();
+    if (this.roiChoice === null && this.look) this.askRegion();
   }
   setShownScore(value) {
     this.shownScore = value;
     if (!this.look) return;
-    this.onlit?.();
     this.redraw();
+    if (this.roiChoice === null && this.look) this.askRegion();
     clearTimeout(this.resting);
     this.resting = setTimeout(() => this.#rest(), REST);
   }
@@ -197,7 +239,7 @@ class App {
   redraw() {
     if (!this.look) return;
     this.drawStage();
-    for (const panel of this.panels) panel.draw();
+    for (const panel of this.panels) panel.refresh();
     this.#list();
   }
   drawStage() { if (this.look) this.stage.draw(this.base, this.look.answer.unseen); }

@@ -5,7 +5,7 @@ import {Picture, button, classColor, make, putMasks, round, slider} from "./draw
 export class Panel {
   /** app holds the last look, who is pointed at, and asks; see explorer.js. */
   constructor(app, name, title, caption) {
-    Object.assign(this, {app, name, title});
+    Object.assign(this, {app, name, title, visible: true, late: false});
     this.caption = make("p", {class: "caption"}, caption);
     this.facts = make("p", {class: "facts"});
     this.enlarge = button("⤢", () => this.setLarge(!this.large), {class: "enlarge", "aria-pressed": "false",
@@ -30,6 +30,27 @@ export class Panel {
     return picture;
   }
   draw() {}
+  /** Draw now if it can be seen, else when it can, or when the hand rests. */
+  refresh() {
+    if (this.visible) this.draw();
+    this.late = !this.visible;
+  }
+  drawLate() {
+    if (this.late) this.draw();
+    this.late = false;
+  }
+}
+
+/** Tells panels whether they can be seen. */
+export function observer(panels) {
+  const watching = new IntersectionObserver(entries => {
+    for (const {target, isIntersecting} of entries) {
+      const panel = panels.find(({element}) => element === target);
+      panel.visible = isIntersecting;
+      if (isIntersecting) panel.drawLate();
+    }
+  }, {rootMargin: "80px"});
+  for (const {element} of panels) watching.observe(element);
 }
 
 /** The last stage: masks pasted into the picture. */

@@ -1,0 +1,167 @@
+// How the network learns: which pixels change a loss, and a training that one can watch.
+
+import {Panel} from "./panels.js";
+import {button, choice, make, putHeat, round} from "./draw.js";
+
+const TOTAL = "loss_total";
+const LINES = {loss_objectness: "#0072B2", loss_rpn_box_reg: "#56B4E9", loss_classifier: "#D55E00",
+               loss_box_reg: "#E69F00", loss_mask: "#009E73", [TOTAL]: "#8a8a8a"};
+const SHORT = {loss_objectness: "object?", loss_rpn_box_reg: "anchor moves", loss_classifier: "class",
+               loss_box_reg: "edges", loss_mask: "mask", [TOTAL]: "sum"};
+
+/** The gradient of a loss on the pixels. */
+export class Gradient extends Panel {
+  constructor(app) {
+    super(app, "gradient", "Which pixels matter?", "The shapes are known, so the network can be told how wrong it is: "
+      + "five losses. Bright pixels change the chosen loss most. Asking changes nothing in the network.");
+    this.loss = null;
+    this.picture = this.newPicture("The gradient of the loss on the pixels");
+    this.map = make("canvas", {id: "gradient-map"});
+    const options = [...app.hello.losses, {name: TOTAL, label: "The sum of all five"}];
+    this.pick = choice("Loss", [["", "choose one …"], ...options.map(({name, label}) => [name, label])], name => {
+      this.loss = name || null;
+      this.outcome = null;
+      this.draw();
+      this.ask();
+    }, {id: "loss"});
+    this.fill(this.picture.canvas, make("div", {class: "controls"}, this.pick.element), this.facts, this.caption);
+  }
+  /** Ask for the scene as it is; called when the hand rests, for it takes as long as several looks. */
+  async ask() {
+    const {app, loss} = this;
+    if (!loss || !app.look) return;
+    const outcome = await app.line.ask("gradient", () => ({ask: "gradient", scene: app.stage.scene, model: app.model,
+                                                           loss}));
+    if (!outcome || loss !== this.loss) return;
+    this.outcome = outcome;
+    this.draw();
+  }
+  draw() {
+    const {look, base} = this.app;
+    if (!look) return;
+    const {width, height} = look.answer;
+    const gradient = this.loss ? this.outcome?.arrays.gradient : null;
+    if (!gradient) {
+      this.picture.begin(width, height, base, .45);
+      return this.say(this.outcome?.answer.error ?? "");
+    }
+    const {high, losses, loss, milliseconds} = this.outcome.answer, [rows, columns] = gradient.shape;
+    this.picture.begin(columns, rows, putHeat(this.map, gradient.data, columns, rows, 0, high));
+    this.say(`The loss is ${round(losses[loss], 3)}; the brightest pixel changes it by ${high.toPrecision(2)} per unit `
+      + `of brightness. ${round(milliseconds)} ms.`);
+  }
+}
+
+/** Training on the scene, while one looks on. */
+export class Training extends Panel {
+  constructor(app) {
+    super(app, "training", "Train it yourself", "The network learns the shapes on the stage, step by step; untrained, "
+      + "it finds the first after some thirty steps. Move a shape meanwhile, and see whether it has learned circles or "
+      + "only this circle.");
+    app.training = this;
+    this.running = false;
+    this.losses = null;
+    this.from = choice("Begin with", app.hello.models.map(({name, label}) => [name, label]), () => {},
+                       {id: "train-from"});
+    this.from.select.value = "untrained";
+    this.start = button("Start", () => this.begin(), {id: "train-start"});
+    this.go = button("Go on", () => this.toggle(), {id: "train-go", disabled: true});
+    this.reset = button("Reset", () => this.again(), {id: "train-reset", disabled: true});
+    this.curve = make("canvas", {class: "curve", role: "img", "aria-label": "Losses, step by step"});
+    this.legend = make("ul", {class: "legend"});
+    this.steps = 0;
+    this.fill(make("div", {class: "controls"}, this.from.element, this.start, this.go, this.reset), this.curve,
+      this.legend, this.facts, this.caption);
+    new ResizeObserver(() => this.draw()).observe(this.curve);
+  }
+  #state(running) {
+    this.running = running;
+    this.go.textContent = running ? "Stop" : "Go on";
+    this.go.disabled = this.losses === null;
+    this.reset.disabled = this.losses === null;
+    this.element.dataset.running = running;
+  }
+  async begin() {
+    if (!await this.#ask({action: "start", model: this.from.select.value})) return;
+    this.app.showTraining();
+    this.#run();
+  }
+  toggle() {
+    if (this.running) return this.stop();
+    this.app.showTraining();
+    this.#run();
+  }
+  stop() {
+    if (!this.running) return;
+    this.#state(false);
+    this.app.changed(); // what has changed since the last step
+  }
+  async again() {
+    this.#state(false);
+    this.app.showTraining();
+    await this.#ask({action: "reset"});
+  }
+  async #run() {
+    if (this.running) return;
+    this.#state(true);
+    while (this.running && await this.#ask({action: "go", steps: 1}));
+    if (this.running) this.#state(false);
+  }
+  async #ask(request) {
+    const {app} = this;
+    let asked = null;
+    const outcome = await app.line.ask("train", () => {
+      asked = app.changedAt;
+      return {ask: "train", ...request, scene: app.stage.scene, ...app.thresholds};
+    });
+    if (!outcome) return this.running;
+    if (!app.refused(outcome)) {
+      this.losses = outcome.answer.losses;
+      this.steps = outcome.answer.steps;
+      this.#state(this.running);
+      if (app.model === "training" || request.action === "start") await app.received(outcome, asked);
+      this.draw();
+      return true;
+    }
+    this.#state(false);
+    return false;
+  }
+  draw() {
+    const ratio = window.devicePixelRatio || 1, {curve, losses} = this;
+    const width = Math.max(50, Math.round(curve.clientWidth * ratio)), height = Math.round(150 * ratio);
+    if (curve.width !== width || curve.height !== height) Object.assign(curve, {width, height});
+    const context = curve.getContext("2d"), style = getComputedStyle(document.documentElement);
+    context.clearRect(0, 0, width, height);
+    context.strokeStyle = style.getPropertyValue("--line");
+    context.fillStyle = style.getPropertyValue("--soft");
+    context.lineWidth = ratio;
+    context.font = `${11 * ratio}px system-ui, sans-serif`;
+    const names = Object.keys(losses ?? LINES), count = this.steps;
+    const high = Math.max(1, ...names.flatMap(name => losses?.[name] ?? [])), top = 8 * ratio, left = 26 * ratio;
+    const bottom = height - 16 * ratio;
+    const y = value => bottom - (bottom - top) * value / high;
+    for (const value of [0, high / 2, high]) {
+      context.strokeRect(left, y(value), width - left, 0);
+      context.fillText(round(value, 1), 0, y(value) + 4 * ratio);
+    }
+    context.fillText(`${count} steps`, Math.max(left, width - 64 * ratio), height - 3 * ratio);
+    for (const name of names) {
+      context.strokeStyle = LINES[name] ?? "#888";
+      context.lineWidth = (name === TOTAL ? 1.5 : 2) * ratio;
+      context.beginPath();
+      losses?.[name].forEach((value, i) => context.lineTo(left + (width - left) * (i + 1) / count, y(value)));
+      context.stroke();
+    }
+    this.#names(names);
+    this.element.dataset.steps = count;
+    this.say(count ? `${count} steps on the shapes of the stage.` : "");
+  }
+  #names(names) {
+    while (this.legend.children.length < names.length) this.legend.append(make("li", {}, make("i"), make("span")));
+    names.forEach((name, i) => {
+      const item = this.legend.children[i], last = this.losses?.[name]?.at(-1);
+      item.firstChild.style.background = LINES[name] ?? "#888";
+      item.lastChild.textContent = (SHORT[name] ?? name) + (last === undefined ? "" : ` ${round(last, 2)}`);
+    });
+  }
+}

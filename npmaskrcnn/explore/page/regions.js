@@ -1,0 +1,134 @@
+// From anchors to proposals: where the network begins to look, and what is left when overlapping boxes are dropped.
+
+import {Panel} from "./panels.js";
+import {shapeNames} from "./maps.js";
+import {LIT, boxOf, choice, clamp, heat, make, round, slider} from "./draw.js";
+
+const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
+const KEPT = "#1d6fd1", DROPPED = "#d4791f";
+
+/** Bars with names and numbers of 0 to 1. */
+export function setBars(element, rows) {
+  while (element.children.length > 3 * rows.length) element.lastChild.remove();
+  while (element.children.length < 3 * rows.length) {
+    element.append(make("span"), make("div", {}, make("i")), make("output"));
+  }
+  rows.forEach(({name, value, color}, i) => {
+    const [words, bar, number] = [0, 1, 2].map(part => element.children[3 * i + part]);
+    words.textContent = name;
+    bar.firstChild.style.width = `${100 * value}%`;
+    bar.firstChild.style.background = color;
+    number.textContent = round(value, 3);
+  });
+}
+
+/** The anchors of the cell under the pointer, and the boxes that they would become. */
+export class Anchors extends Panel {
+  constructor(app) {
+    super(app, "anchors", "Anchors under the pointer", "Point at the stage or at this picture. Dashed: the anchors of "
+      + "this cell, boxes that lie there before anything is seen. Solid: what the RPN would make of each. They are "
+      + "centered on the upper left corner of the cell.");
+    this.place = null; // where the pointer is, in the scene
+    this.level = "";
+    this.picture = this.newPicture("Anchors of one cell; arrow keys move to another", {tabindex: 0});
+    this.pick = choice("Level", [["", "where objectness is highest"]], value => { this.level = value; this.draw(); });
+    this.bars = make("div", {class: "bars"});
+    this.fill(this.picture.canvas, make("div", {class: "controls"}, this.pick.element), this.bars, this.facts,
+      this.caption);
+    app.pointAt = (x, y) => this.set(x === null ? null : [x, y]);
+    const {canvas} = this.picture;
+    canvas.addEventListener("pointermove", event => {
+      const {width, height} = app.look.answer;
+      this.set(this.picture.place(event, width, height));
+    });
+    canvas.addEventListener("pointerleave", () => this.set(null));
+    canvas.addEventListener("blur", () => this.set(null));
+    canvas.addEventListener("keydown", event => this.#key(event));
+  }
+  set(place) {
+    this.place = place;
+    this.refresh();
+  }
+  #key(event) {
+    if (!(event.key in ARROWS) || !this.app.look) return;
+    event.preventDefault();
+    const [dx, dy] = ARROWS[event.key], {level: {stride: [sy, sx]}, x, y} = this.cell();
+    this.set([(x + .5 + dx) * sx, (y + .5 + dy) * sy]);
+  }
+  /** The cell that is shown: {level, x, y, first}, first being the row of its first anchor. */
+  cell() {
+    const {look, history, subject} = this.app, {levels, anchors_per_cell: perCell, detections, span} = look.answer;
+    const at = ({level, x, y}) => ({level, x, y, first: level.first + (y * level.width + x) * perCell});
+    const born = history ?? detections[subject]?.history;
+    if (!this.place && born) return at({level: levels[born.level], y: born.cell[0], x: born.cell[1]});
+    const [px, py] = this.place ?? [span.width / 2, span.height / 2];
+    const cells = levels.filter(({name}) => !this.level || name === this.level).map(level => at({level,
+      x: clamp(Math.floor(px / level.stride[1]), 0, level.width - 1),
+      y: clamp(Math.floor(py / level.stride[0]), 0, level.height - 1)}));
+    const best = ({first}) => Math.max(...look.arrays.objectness.data.subarray(first, first + perCell));
+    return cells.reduce((a, b) => best(b) > best(a) ? b : a);
+  }
+  draw() {
+    const {look, base, lit, history} = this.app;
+    if (!look) return;
+    const {width, height, anchors_per_cell: perCell, levels} = look.answer, {arrays} = look;
+    const names = levels.map(({name}) => name);
+    if (names.join() !== this.names?.join()) {
+      this.names = names;
+      this.level = "";
+      this.pick.set([["", "where objectness is highest"], ...names.map(name => [name, name])]);
+    }
+    const picture = this.picture.begin(width, height, base, .45), {level, x, y, first} = this.cell();
+    const [sy, sx] = level.stride, rows = Array.from({length: perCell}, (_, i) => first + i);
+    const born = !this.place && lit !== null ? history.anchor : null;
+    picture.box([x * sx, y * sy, (x + 1) * sx, (y + 1) * sy], "#555", {width: 1, fill: "rgba(0, 0, 0, .25)"});
+    const scores = rows.map(row => arrays.objectness.data[row]), best = rows[scores.indexOf(Math.max(...scores))];
+    for (const row of rows) picture.box(boxOf(arrays.anchors, row), "#33373e", {width: 1.5, dash: [4, 3]});
+    rows.forEach((row, i) => picture.box(boxOf(arrays.moved, row), row === born ? LIT : KEPT,
+      {width: row === best || row === born ? 3 : 1.5, alpha: Math.max(.25, scores[i]), halo: row === best || row === born}));
+    const forms = shapeNames(arrays, perCell);
+    setBars(this.bars, scores.map((value, i) => ({name: forms[i], value, color: rows[i] === born ? LIT : KEPT})));
+    this.say(`${level.name}, row ${y}, column ${x}: objectness of its ${perCell} anchors.`);
+    Object.assign(this.element.dataset, {level: level.name, row: y, column: x});
+  }
+}
+
+/** Proposals before and after NMS. */
+export class Proposals extends Panel {
+  constructor(app) {
+    super(app, "proposals", "Proposals", "Left: the best anchors of each level, moved. Right: what non-maximum "
+      + "suppression (NMS) leaves: of two boxes of a level that overlap by more than the threshold, only the better. "
+      + "The stronger the line, the surer.");
+    this.before = this.newPicture("Boxes before NMS");
+    this.after = this.newPicture("Boxes after NMS: the proposals");
+    this.words = [make("figcaption"), make("figcaption")];
+    this.nms = slider("Overlap allowed", {min: 0, max: 1, step: .01, value: app.hello.thresholds.rpn_nms,
+                                          oninput: value => app.setThreshold("rpn_nms", value)});
+    this.nms.input.id = "rpn-nms";
+    this.fill(make("div", {class: "maps two"}, make("figure", {}, this.before.canvas, this.words[0]),
+      make("figure", {}, this.after.canvas, this.words[1])), this.nms.element, this.caption);
+  }
+  draw() {
+    const {look, base, history} = this.app;
+    if (!look) return;
+    const {width, height, counts} = look.answer, {moved, top_k: top, kept, objectness, proposals} = look.arrays;
+    this.before.begin(width, height, base, .6);
+    this.after.begin(width, height, base, .6);
+    const left = new Set(kept.data);
+    const line = row => .12 + .75 * objectness.data[top.data[row]];
+    for (let row = top.data.length - 1; row >= 0; row--) {
+      if (!left.has(row)) this.before.box(boxOf(moved, top.data[row]), DROPPED, {width: 1, alpha: line(row) * .7});
+    }
+    for (let i = kept.data.length - 1; i >= 0; i--) {
+      const row = kept.data[i];
+      this.before.box(boxOf(moved, top.data[row]), KEPT, {width: 1.2, alpha: line(row)});
+      this.after.box(boxOf(proposals, i), KEPT, {width: 1.5, alpha: line(row)});
+    }
+    if (history) {
+      for (const picture of [this.before, this.after]) picture.box(history.proposal_box, LIT, {width: 3, halo: true});
+      this.before.box(history.anchor_box, LIT, {width: 1.5, dash: [4, 3]});
+    }
+    this.words[0].textContent = `before: ${counts.top_k} boxes (orange ones go)`;
+    this.words[1].textContent = `after: ${counts.proposals} proposals`;
+  }
+}
