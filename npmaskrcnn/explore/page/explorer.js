@@ -327,4 +327,6 @@ async function decoded(file) {
   return {width, height, data: bytes.buffer};
 }
 
-new App(chosenTransport(words => { $("said").textContent = words; })).start();
+// Under this name for whoever opens the browser's console, and for tests.
+window.explorer = new App(chosenTransport(words => { $("said").textContent = words; }));
+window.explorer.start();

@@ -128,8 +128,8 @@ export class Masks extends Panel {
   constructor(app) {
     super(app, "masks", "Masks of every class", "For the detection the mask head paints 28 × 28 probabilities for "
       + "every class, each without regard to the others. The class that the box head has chosen decides which one "
-      + "counts (framed).");
-    this.grid = make("div", {class: "maps", id: "mask-maps"});
+      + "counts (framed); that of the background is never used.");
+    this.grid = make("div", {class: "maps four", id: "mask-maps"});
     this.fill(this.grid, this.facts, this.caption);
   }
   draw() {
@@ -151,7 +151,7 @@ export class Masks extends Panel {
       const figure = this.grid.children[label], canvas = figure.querySelector("canvas");
       putHeat(canvas, masks.data.subarray(label * height * width), width, height);
       canvas.setAttribute("aria-label", `Mask for ${names[label]}`);
-      figure.lastChild.textContent = label ? names[label] : `${names[label]} (never used)`;
+      figure.lastChild.textContent = label ? names[label] : `(${names[label]})`;
       figure.classList.toggle("counts", label === answer.label);
     }
     this.say(`A ${names[answer.label]} of ${round(100 * look.answer.detections[answer.detection].score)} %, read anew `

@@ -16,7 +16,7 @@ export class Gradient extends Panel {
       + "five losses. Bright pixels change the chosen loss most. Asking changes nothing in the network.");
     this.loss = null;
     this.picture = this.newPicture("The gradient of the loss on the pixels");
-    this.map = make("canvas", {id: "gradient-map"});
+    this.map = make("canvas");
     const options = [...app.hello.losses, {name: TOTAL, label: "The sum of all five"}];
     this.pick = choice("Loss", [["", "choose one …"], ...options.map(({name, label}) => [name, label])], name => {
       this.loss = name || null;
@@ -41,6 +41,7 @@ export class Gradient extends Panel {
     if (!look) return;
     const {width, height} = look.answer;
     const gradient = this.loss ? this.outcome?.arrays.gradient : null;
+    this.element.dataset.shown = gradient ? this.outcome.answer.loss : "";
     if (!gradient) {
       this.picture.begin(width, height, base, .45);
       return this.say(this.outcome?.answer.error ?? "");

@@ -93,7 +93,7 @@ export class Features extends Maps {
     }
     for (const [{name, height, width, channels}, {canvas, words}] of this.each()) {
       if (name !== this.level) putColors(canvas, look.arrays[name]);
-      words.textContent = `${name}: ${width} × ${height}, ${channels} channels`;
+      words.textContent = `${name}: ${width} × ${height} × ${channels}`;
     }
     if (!this.level) this.say("");
     if (this.letter === "P") this.light();
