@@ -9,6 +9,20 @@ export function classColor(names, label) {
   return CLASS_COLORS[names[label]] ?? OTHERS[label % OTHERS.length];
 }
 
+/** Colors on pictures, by day and by night. */
+const BY_DAY = {veil: "255, 255, 255", ink: "#33373e", kept: "#1d6fd1", dropped: "#d4791f"};
+const BY_NIGHT = {veil: "16, 18, 21", ink: "#f0eee8", kept: "#6db1ff", dropped: "#ff9d45"};
+const night = matchMedia("(prefers-color-scheme: dark)");
+export let theme = night.matches ? BY_NIGHT : BY_DAY;
+export function onTheme(changed) {
+  night.addEventListener("change", () => {
+    theme = night.matches ? BY_NIGHT : BY_DAY;
+    changed();
+  });
+}
+
+export const MOST_WORDS = 8; // with more objects their names would hide them
+
 /** An element with attributes, listeners ("onclick") and children. */
 export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -131,7 +145,7 @@ export class Picture {
     context.imageSmoothingEnabled = false;
     if (base) context.drawImage(base, 0, 0, width * scale, height * scale);
     if (veil) {
-      context.fillStyle = `rgba(255, 255, 255, ${veil})`;
+      context.fillStyle = `rgba(${theme.veil}, ${veil})`;
       context.fillRect(0, 0, width * scale, height * scale);
     }
     context.setTransform(scale, 0, 0, scale, 0, 0);
@@ -178,7 +192,8 @@ export class Picture {
     y = Math.max(y, height);
     context.fillStyle = color;
     context.fillRect(x, y - height, width, height);
-    context.fillStyle = "#fff";
+    const [red, green, blue] = fromHex(color);
+    context.fillStyle = .3 * red + .59 * green + .11 * blue > 135 ? "#16181c" : "#fff";
     context.textBaseline = "middle";
     context.fillText(words, x + 3 * line, y - height / 2 + .5 * line);
   }

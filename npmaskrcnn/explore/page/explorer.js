@@ -3,18 +3,24 @@
 
 import {Line, chosenTransport} from "./transport.js";
 import {Stage, outline, tools} from "./scene.js";
-import {button, choice, classColor, make, overlap, putColors, round} from "./draw.js";
+import {button, choice, classColor, make, onTheme, overlap, putColors, round} from "./draw.js";
 import {Features, Objectness} from "./maps.js";
 import {Anchors, Proposals} from "./regions.js";
 import {Candidates, Classes, Masks, Region} from "./heads.js";
 import {Gradient, Training} from "./learning.js";
-import {Result, observer} from "./panels.js";
+import {Result} from "./panels.js";
 
 const $ = id => document.getElementById(id);
 const REST = 400; // milliseconds without a change, after which the page says what is found
 const PICTURE_SIDE = 128;
 const READERS = new Set(["region", "classes", "masks"]); // panels that show one region
 const LATEST = 40; // times of which the median is shown
+
+const FIRST = [ // on the stage
+  {kind: "circle", x: 38, y: 36, half: 21, color: [196, 62, 46]},
+  {kind: "triangle", x: 58, y: 68, half: 19, color: [46, 138, 88]},
+  {kind: "square", x: 95, y: 54, half: 20, color: [38, 84, 164]},
+];
 
 class App {
   constructor(transport) {
@@ -37,8 +43,7 @@ class App {
     if (answer.error) return this.complain(answer.error);
     this.hello = answer;
     this.shownScore = answer.shown_score;
-    const preset = answer.presets[0];
-    this.stage = new Stage({scene: structuredClone(preset.scene), mostShapes: answer.limits.shapes,
+    this.stage = new Stage({scene: {...answer.default_scene, shapes: structuredClone(FIRST)}, mostShapes: answer.limits.shapes,
                             change: time => this.changed(time), pointed: (x, y) => this.pointAt?.(x, y),
                             left: () => this.pointAt?.(null)});
     this.stage.picture.onresize = () => this.drawStage();
@@ -65,8 +70,8 @@ class App {
       new Candidates(this), new Masks(this), new Result(this), new Gradient(this), new Training(this)];
     this.panels.forEach((panel, i) => panel.heading.prepend(make("span", {class: "number"}, `${i + 1}`)));
     $("panels").append(...this.panels.map(panel => panel.element));
-    observer(this.panels);
     const [gradient] = this.panels.filter(panel => panel instanceof Gradient);
+    onTheme(() => this.redraw());
     this.onrest = () => gradient.ask();
   }
 
@@ -79,7 +84,6 @@ class App {
         const preset = presets.find(each => each.name === name);
         if (preset) this.stage.set(preset.scene);
       }, {id: "preset"});
-    this.presets.select.value = presets[0].name;
     const lot = button("Drawn by lot", async () => {
       const outcome = await this.line.ask("draw", {ask: "draw", seed: Math.floor(Math.random() * 1e6)});
       if (outcome && !this.refused(outcome)) this.stage.set(outcome.answer.scene);
@@ -90,7 +94,8 @@ class App {
       outlines.setAttribute("aria-pressed", String(this.outlined));
       this.drawStage();
     }, {"aria-pressed": "true", title: "Show on the stage what the network has found"});
-    $("choices").append(this.presets.element, lot, this.models.element, outlines);
+    $("choices").append(this.presets.element, lot, this.models.element);
+    $("tools").append(outlines);
   }
 
   setModel(name) {
@@ -134,7 +139,7 @@ class App {
     const further = Promise.all(this.followers.map(follow => follow(outcome)));
     this.redraw();
     await further;
-    if (asked !== null) this.#time(performance.now() - asked);
+    if (asked !== null && this.model !== "training") this.#time(performance.now() - asked);
     document.body.dataset.look = outcome.answer.look;
     clearTimeout(this.resting);
     if (this.changedAt === asked || asked === null) this.resting = setTimeout(() => this.#rest(), REST);
@@ -156,17 +161,21 @@ class App {
     if (this.times.length > LATEST) this.times.shift();
     const median = this.times.toSorted((a, b) => a - b)[this.times.length >> 1];
     Object.assign($("milliseconds").dataset, {last: milliseconds, median});
-    $("milliseconds").textContent = `${round(milliseconds)} ms (median ${round(median)})`;
+    $("milliseconds").textContent = `median ${round(median)} ms`;
+    $("milliseconds").title = `From your hand to the new pictures; the last ones came after ${round(milliseconds)} ms`;
   }
-  #rest() {
+  /** What is found, in words. */
+  #words() {
     const {class_names: names, detections} = this.look.answer;
     const numbers = new Map();
     for (const row of this.shown) numbers.set(detections[row].label, (numbers.get(detections[row].label) ?? 0) + 1);
     const parts = [...numbers].sort(([a], [b]) => a - b).map(([label, count]) => plural(count, names[label]));
-    const words = parts.length ? `Found: ${parts.join(", ")}.` : "Found: nothing.";
-    if ($("said").textContent !== words) $("said").textContent = words;
+    return parts.length ? `Found: ${parts.join(", ")}.` : "Found: nothing.";
+  }
+  #rest() {
+    const words = this.#words();
+    if ($("status").textContent !== words) $("status").textContent = words;
     document.body.dataset.rest = "yes";
-    for (const panel of this.panels) panel.drawLate();
     this.onrest?.();
   }
   /** Ask how the region that is shown is read; panels draw it when it comes. */
@@ -181,7 +190,7 @@ class App {
     const outcome = await this.ask("roi", {ask: "roi", ...which, look: number});
     if (!outcome) return;
     this.regions = {...outcome, of: number};
-    for (const panel of this.panels) if (READERS.has(panel.name)) panel.refresh();
+    for (const panel of this.panels) if (READERS.has(panel.name)) panel.draw();
   }
   /** The region of this look, or null. */
   get region() { return this.regions?.of === this.look?.answer.look ? this.regions : null; }
@@ -239,7 +248,7 @@ class App {
   redraw() {
     if (!this.look) return;
     this.drawStage();
-    for (const panel of this.panels) panel.refresh();
+    for (const panel of this.panels) panel.draw();
     this.#list();
   }
   drawStage() { if (this.look) this.stage.draw(this.base, this.look.answer.unseen); }
@@ -256,6 +265,7 @@ class App {
       chip.classList.toggle("lit", row === lit);
       chip.setAttribute("aria-pressed", String(row === this.chosen));
     });
+    $("said").textContent = this.#words();
     $("history").textContent = this.#story();
   }
   #chip() {

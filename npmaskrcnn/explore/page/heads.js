@@ -3,7 +3,7 @@
 
 import {Panel} from "./panels.js";
 import {setBars} from "./regions.js";
-import {LIT, boxOf, button, choice, classColor, make, putColors, putHeat, round, slider} from "./draw.js";
+import {LIT, boxOf, button, choice, classColor, make, putColors, putHeat, round, slider, theme} from "./draw.js";
 
 /** RoIAlign: level, points, patch. */
 export class Region extends Panel {
@@ -23,9 +23,9 @@ export class Region extends Panel {
       this.#state();
       app.askRegion();
     }, {"aria-pressed": "true"});
-    this.fill(make("div", {class: "beside"}, this.picture.canvas,
-      make("figure", {}, make("div", {class: "map"}, this.patch), make("figcaption", {}, "7 × 7 patch"))),
-      this.rank.element, make("div", {class: "controls"}, this.follow), this.facts, this.caption);
+    this.fill(make("div", {class: "split"}, this.picture.canvas, make("div", {class: "beside"},
+      make("figure", {}, make("div", {class: "map"}, this.patch), make("figcaption", {}, "7 × 7 patch")), this.facts)),
+      this.rank.element, make("div", {class: "controls"}, this.follow), this.caption);
   }
   #state() { this.follow.setAttribute("aria-pressed", String(this.app.roiChoice === null)); }
   draw() {
@@ -41,9 +41,9 @@ export class Region extends Panel {
       return this.say("There is no proposal.");
     }
     const {answer, arrays} = region, picture = this.picture.begin(width, height, base, .45);
-    const color = history && history.roi === answer.proposal ? LIT : "#1d6fd1", points = arrays.points_pixels.data;
+    const color = history && history.roi === answer.proposal ? LIT : theme.kept, points = arrays.points_pixels.data;
     picture.box(answer.box, color, {width: 2.5, halo: true});
-    for (let i = 0; i < points.length; i += 2) picture.dot(points[i], points[i + 1], "#23262b", 1.5);
+    for (let i = 0; i < points.length; i += 2) picture.dot(points[i], points[i + 1], theme.ink, 1.5);
     putColors(this.patch, arrays.patch);
     if (this.app.roiChoice === null) this.rank.set(answer.proposal + 1);
     this.say(`Proposal ${answer.proposal + 1} of ${counts.proposals}, read from ${levels[answer.level].name}: `
@@ -72,7 +72,7 @@ export class Classes extends Panel {
     }
     const {answer, arrays} = region, names = answer.class_names, scores = arrays.class_scores.data;
     const picture = this.picture.begin(width, height, base, .45);
-    picture.box(answer.box, "#33373e", {width: 1.5, dash: [4, 3]});
+    picture.box(answer.box, theme.ink, {width: 1.5, dash: [4, 3]});
     for (let label = 1; label < names.length; label++) {
       picture.box(boxOf(arrays.class_boxes, label), classColor(names, label),
         {width: scores[label] > .5 ? 3 : 1.5, alpha: Math.max(.3, scores[label]), halo: scores[label] > .5});
@@ -129,7 +129,7 @@ export class Masks extends Panel {
     super(app, "masks", "Masks of every class", "For the detection the mask head paints 28 × 28 probabilities for "
       + "every class, each without regard to the others. The class that the box head has chosen decides which one "
       + "counts (framed); that of the background is never used.");
-    this.grid = make("div", {class: "maps four", id: "mask-maps"});
+    this.grid = make("div", {class: "maps", id: "mask-maps"});
     this.fill(this.grid, this.facts, this.caption);
   }
   draw() {
@@ -151,7 +151,7 @@ export class Masks extends Panel {
       const figure = this.grid.children[label], canvas = figure.querySelector("canvas");
       putHeat(canvas, masks.data.subarray(label * height * width), width, height);
       canvas.setAttribute("aria-label", `Mask for ${names[label]}`);
-      figure.lastChild.textContent = label ? names[label] : `(${names[label]})`;
+      figure.lastChild.textContent = names[label];
       figure.classList.toggle("counts", label === answer.label);
     }
     this.say(`A ${names[answer.label]} of ${round(100 * look.answer.detections[answer.detection].score)} %, read anew `

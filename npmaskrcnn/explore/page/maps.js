@@ -13,9 +13,10 @@ class Maps extends Panel {
     this.figures = new Map();
   }
   get levels() { return this.app.look.answer.levels; }
-  /** The figures of the levels, made anew if another model has others. */
+  /** The figures of the levels, made anew if another model has others; all are stretched over the same picture. */
   each() {
-    const {levels} = this;
+    const {levels} = this, {width, height} = this.app.look.answer.span;
+    this.grid.style.setProperty("--shape", `${width} / ${height}`);
     if (levels.map(level => level.name).join() !== [...this.figures.keys()].join()) {
       this.figures = new Map(levels.map(({name}) => {
         const canvas = make("canvas", {role: "img", "aria-label": `${this.title}: ${name}`, "data-map": name});
@@ -91,11 +92,14 @@ export class Features extends Maps {
       this.level = "";
       this.channel.element.hidden = true;
     }
-    for (const [{name, height, width, channels}, {canvas, words}] of this.each()) {
+    for (const [{name, height, width}, {canvas, words}] of this.each()) {
       if (name !== this.level) putColors(canvas, look.arrays[name]);
-      words.textContent = `${name}: ${width} × ${height} × ${channels}`;
+      words.textContent = `${name}: ${width} × ${height}`;
     }
-    if (!this.level) this.say("");
+    if (!this.level) {
+      const numbers = [...new Set(this.levels.map(({channels}) => channels))].join(", ");
+      this.say(`Channels: ${numbers}; their three main directions are shown as red, green and blue.`);
+    }
     if (this.letter === "P") this.light();
   }
 }

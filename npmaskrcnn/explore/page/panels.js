@@ -1,11 +1,11 @@
 // A panel: a card with a title, a caption that says what one sees, and something that draws itself from the last look.
 
-import {Picture, button, classColor, make, putMasks, round, slider} from "./draw.js";
+import {LIT, MOST_WORDS, Picture, button, classColor, make, putMasks, round, slider} from "./draw.js";
 
 export class Panel {
   /** app holds the last look, who is pointed at, and asks; see explorer.js. */
   constructor(app, name, title, caption) {
-    Object.assign(this, {app, name, title, visible: true, late: false});
+    Object.assign(this, {app, name, title});
     this.caption = make("p", {class: "caption"}, caption);
     this.facts = make("p", {class: "facts"});
     this.enlarge = button("⤢", () => this.setLarge(!this.large), {class: "enlarge", "aria-pressed": "false",
@@ -30,27 +30,6 @@ export class Panel {
     return picture;
   }
   draw() {}
-  /** Draw now if it can be seen, else when it can, or when the hand rests. */
-  refresh() {
-    if (this.visible) this.draw();
-    this.late = !this.visible;
-  }
-  drawLate() {
-    if (this.late) this.draw();
-    this.late = false;
-  }
-}
-
-/** Tells panels whether they can be seen. */
-export function observer(panels) {
-  const watching = new IntersectionObserver(entries => {
-    for (const {target, isIntersecting} of entries) {
-      const panel = panels.find(({element}) => element === target);
-      panel.visible = isIntersecting;
-      if (isIntersecting) panel.drawLate();
-    }
-  }, {rootMargin: "80px"});
-  for (const {element} of panels) watching.observe(element);
 }
 
 /** The last stage: masks pasted into the picture. */
@@ -87,9 +66,11 @@ export class Result extends Panel {
     if (look.arrays.masks) picture.over(putMasks(this.masks, look.arrays.masks.data, width, height, rows, colors));
     for (const [i, row] of rows.entries()) {
       const {box, score, label} = detections[row];
-      if (row === lit) picture.box(box, "#ff2e93", {width: 3, halo: true});
+      if (row === lit) picture.box(box, LIT, {width: 3, halo: true});
       else picture.box(box, colors[i], {width: 1.5});
-      picture.text(`${names[label]} ${round(100 * score)} %`, box[0], box[1], colors[i], width);
+      if (rows.length <= MOST_WORDS || row === lit) {
+        picture.text(`${names[label]} ${round(100 * score)} %`, box[0], box[1], colors[i], width);
+      }
     }
     this.say(`${shown.length} of ${detections.length} detections have a score of ${round(this.app.shownScore, 2)} or more.`
       + (look.arrays.masks ? "" : " This model has no masks."));

@@ -2,10 +2,9 @@
 
 import {Panel} from "./panels.js";
 import {shapeNames} from "./maps.js";
-import {LIT, boxOf, choice, clamp, heat, make, round, slider} from "./draw.js";
+import {LIT, boxOf, choice, clamp, heat, make, round, slider, theme} from "./draw.js";
 
 const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
-const KEPT = "#1d6fd1", DROPPED = "#d4791f";
 
 /** Bars with names and numbers of 0 to 1. */
 export function setBars(element, rows) {
@@ -47,7 +46,7 @@ export class Anchors extends Panel {
   }
   set(place) {
     this.place = place;
-    this.refresh();
+    this.draw();
   }
   #key(event) {
     if (!(event.key in ARROWS) || !this.app.look) return;
@@ -81,13 +80,13 @@ export class Anchors extends Panel {
     const picture = this.picture.begin(width, height, base, .45), {level, x, y, first} = this.cell();
     const [sy, sx] = level.stride, rows = Array.from({length: perCell}, (_, i) => first + i);
     const born = !this.place && lit !== null ? history.anchor : null;
-    picture.box([x * sx, y * sy, (x + 1) * sx, (y + 1) * sy], "#555", {width: 1, fill: "rgba(0, 0, 0, .25)"});
+    picture.box([x * sx, y * sy, (x + 1) * sx, (y + 1) * sy], theme.ink, {width: 1, fill: "rgba(128, 128, 128, .45)"});
     const scores = rows.map(row => arrays.objectness.data[row]), best = rows[scores.indexOf(Math.max(...scores))];
-    for (const row of rows) picture.box(boxOf(arrays.anchors, row), "#33373e", {width: 1.5, dash: [4, 3]});
-    rows.forEach((row, i) => picture.box(boxOf(arrays.moved, row), row === born ? LIT : KEPT,
+    for (const row of rows) picture.box(boxOf(arrays.anchors, row), theme.ink, {width: 1.5, dash: [4, 3]});
+    rows.forEach((row, i) => picture.box(boxOf(arrays.moved, row), row === born ? LIT : theme.kept,
       {width: row === best || row === born ? 3 : 1.5, alpha: Math.max(.25, scores[i]), halo: row === best || row === born}));
     const forms = shapeNames(arrays, perCell);
-    setBars(this.bars, scores.map((value, i) => ({name: forms[i], value, color: rows[i] === born ? LIT : KEPT})));
+    setBars(this.bars, scores.map((value, i) => ({name: forms[i], value, color: rows[i] === born ? LIT : theme.kept})));
     this.say(`${level.name}, row ${y}, column ${x}: objectness of its ${perCell} anchors.`);
     Object.assign(this.element.dataset, {level: level.name, row: y, column: x});
   }
@@ -96,7 +95,7 @@ export class Anchors extends Panel {
 /** Proposals before and after NMS. */
 export class Proposals extends Panel {
   constructor(app) {
-    super(app, "proposals", "Proposals", "Left: the best anchors of each level, moved. Right: what non-maximum "
+    super(app, "proposals", "Proposals", "First: the best anchors of each level, moved. Then: what non-maximum "
       + "suppression (NMS) leaves: of two boxes of a level that overlap by more than the threshold, only the better. "
       + "The stronger the line, the surer.");
     this.before = this.newPicture("Boxes before NMS");
@@ -105,7 +104,7 @@ export class Proposals extends Panel {
     this.nms = slider("Overlap allowed", {min: 0, max: 1, step: .01, value: app.hello.thresholds.rpn_nms,
                                           oninput: value => app.setThreshold("rpn_nms", value)});
     this.nms.input.id = "rpn-nms";
-    this.fill(make("div", {class: "maps two"}, make("figure", {}, this.before.canvas, this.words[0]),
+    this.fill(make("div", {class: "maps one"}, make("figure", {}, this.before.canvas, this.words[0]),
       make("figure", {}, this.after.canvas, this.words[1])), this.nms.element, this.caption);
   }
   draw() {
@@ -117,12 +116,12 @@ export class Proposals extends Panel {
     const left = new Set(kept.data);
     const line = row => .12 + .75 * objectness.data[top.data[row]];
     for (let row = top.data.length - 1; row >= 0; row--) {
-      if (!left.has(row)) this.before.box(boxOf(moved, top.data[row]), DROPPED, {width: 1, alpha: line(row) * .7});
+      if (!left.has(row)) this.before.box(boxOf(moved, top.data[row]), theme.dropped, {width: 1, alpha: line(row) * .7});
     }
     for (let i = kept.data.length - 1; i >= 0; i--) {
       const row = kept.data[i];
-      this.before.box(boxOf(moved, top.data[row]), KEPT, {width: 1.2, alpha: line(row)});
-      this.after.box(boxOf(proposals, i), KEPT, {width: 1.5, alpha: line(row)});
+      this.before.box(boxOf(moved, top.data[row]), theme.kept, {width: 1.2, alpha: line(row)});
+      this.after.box(boxOf(proposals, i), theme.kept, {width: 1.5, alpha: line(row)});
     }
     if (history) {
       for (const picture of [this.before, this.after]) picture.box(history.proposal_box, LIT, {width: 3, halo: true});

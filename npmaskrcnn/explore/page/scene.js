@@ -2,7 +2,7 @@
 // can be reached by Tab and moved by the arrow keys; what the pointer takes hold of is found by the shape itself, since
 // the frames of two shapes overlap where the shapes do not.
 
-import {CLASS_COLORS, Picture, button, clamp, classColor, fromHex, hex, make, round} from "./draw.js";
+import {CLASS_COLORS, MOST_WORDS, Picture, button, clamp, classColor, fromHex, hex, make, round} from "./draw.js";
 
 const PALETTE = [[196, 62, 46], [38, 84, 164], [46, 138, 88], [226, 186, 52], [122, 79, 191], [60, 60, 66]];
 const SMALLEST = 4, LARGEST = 80;
@@ -257,6 +257,8 @@ export function outline(picture, look, shown, lit) {
   for (const row of shown.toReversed()) {
     const {box, label, score} = look.answer.detections[row], color = classColor(names, label);
     picture.box(box, color, {width: row === lit ? 3 : 2, halo: true});
-    picture.text(`${names[label]} ${round(100 * score)} %`, box[0], box[1], color, look.answer.width);
+    if (shown.length <= MOST_WORDS || row === lit) {
+      picture.text(`${names[label]} ${round(100 * score)} %`, box[0], box[1], color, look.answer.width);
+    }
   }
 }
