@@ -119,7 +119,8 @@ class Browser:
         """Return the addresses that were asked for since the last time."""
         entries = [json.loads(entry["message"])["message"]
                    for entry in self.command("/se/log", {"type": "performance"})]
-        return [entry["params"]["request"]["url"] for entry in entries if entry["method"] == "Network.requestWillBeSent"]
+        return [entry["params"]["request"]["url"] for entry in entries
+                if entry["method"] == "Network.requestWillBeSent"]
 
 
 @contextlib.contextmanager

@@ -106,12 +106,13 @@ export function putHeat(canvas, numbers, width, height, low = 0, high = 1) {
 export function putMasks(canvas, data, width, height, rows, colors) {
   return put(canvas, width, height, pixels => {
     rows.forEach((row, i) => {
-      const [red, green, blue] = fromHex(colors[i]), mask = data.subarray(row * width * height, (row + 1) * width * height);
+      const [red, green, blue] = fromHex(colors[i]), size = width * height;
+      const mask = data.subarray(row * size, (row + 1) * size);
       for (let at = 0; at < mask.length; at++) {
         if (mask[at] < 128) continue;
         const x = at % width;
-        const edge = x === 0 || x === width - 1 || mask[at - 1] < 128 || mask[at + 1] < 128 || !(mask[at - width] >= 128)
-          || !(mask[at + width] >= 128);
+        const edge = x === 0 || x === width - 1 || mask[at - 1] < 128 || mask[at + 1] < 128
+          || !(mask[at - width] >= 128) || !(mask[at + width] >= 128); // beyond the picture there is no number
         pixels.set([red, green, blue, edge ? 255 : 130], 4 * at);
       }
     });

@@ -29,6 +29,7 @@ class App {
     this.look = null;           // {answer, arrays} of the last look
     this.base = make("canvas"); // its picture, a pixel for a pixel
     this.pointed = this.chosen = null;  // rows of detections
+    this.hand = null;           // where the pointer is on the stage
     this.roiChoice = this.regions = null;   // a proposal of one's own choice; the region that has come
     this.thresholds = {};       // of the sliders, by name
     this.model = "finished";
@@ -43,9 +44,9 @@ class App {
     if (answer.error) return this.complain(answer.error);
     this.hello = answer;
     this.shownScore = answer.shown_score;
-    this.stage = new Stage({scene: {...answer.default_scene, shapes: structuredClone(FIRST)}, mostShapes: answer.limits.shapes,
-                            change: time => this.changed(time), pointed: (x, y) => this.pointAt?.(x, y),
-                            left: () => this.pointAt?.(null)});
+    const scene = {...answer.default_scene, shapes: structuredClone(FIRST)};
+    this.stage = new Stage({scene, mostShapes: answer.limits.shapes,
+                            change: time => this.changed(time), hover: place => this.hover(place)});
     this.stage.picture.onresize = () => this.drawStage();
     this.stage.overlay = picture => this.outlined && this.look && outline(picture, this.look, this.shown, this.lit);
     this.outlined = true;
@@ -62,15 +63,16 @@ class App {
   addPanels() {
     this.followers.push(() => this.askRegion());
     this.panels = [
-      new Features(this, "C", "The body", "A small ResNet looks at the picture at four sizes, from many small cells to few "
-        + "large ones. Like colors in a map mean that the network sees something alike; two maps cannot be compared."),
+      new Features(this, "C", "The body", "A small ResNet looks at the picture at four sizes, from many small cells to "
+        + "few large ones. Like colors in a map mean that the network sees something alike; two maps cannot be compared."),
       new Features(this, "P", "The pyramid", "The top-down path hands down to the fine maps what the coarse ones have "
         + "understood. All levels now speak of the same channels, and small and large objects have each their level."),
       new Objectness(this), new Anchors(this), new Proposals(this), new Region(this), new Classes(this),
       new Candidates(this), new Masks(this), new Result(this), new Gradient(this), new Training(this)];
     this.panels.forEach((panel, i) => panel.heading.prepend(make("span", {class: "number"}, `${i + 1}`)));
     $("panels").append(...this.panels.map(panel => panel.element));
-    const [gradient] = this.panels.filter(panel => panel instanceof Gradient);
+    const named = name => this.panels.find(panel => panel.name === name), gradient = named("gradient");
+    this.anchors = named("anchors");
     onTheme(() => this.redraw());
     this.onrest = () => gradient.ask();
   }
@@ -146,7 +148,7 @@ class App {
   }
   /** The chosen object is followed from look to look: the one that overlaps most with where it was. */
   #follow(before) {
-    this.pointed = null;
+    this.pointed = this.hand ? this.under(...this.hand) : null;
     if (this.chosen === null) return;
     const old = before?.answer.detections[this.chosen], rows = this.shown;
     const near = row => {
@@ -215,9 +217,28 @@ class App {
       .filter(row => this.look.answer.detections[row].score >= this.shownScore);
   }
   get lit() { return this.pointed ?? this.chosen; }
-  get history() { return this.lit === null || !this.look ? null : this.look.answer.detections[this.lit]?.history ?? null; }
+  get history() { return this.look?.answer.detections[this.lit]?.history ?? null; }
   /** Whose region and masks are shown: the one that is lit, or the best. */
   get subject() { return this.lit ?? this.shown[0] ?? null; }
+  /** Whose mask, or else whose box, is at a place of the scene. */
+  under(x, y) {
+    const {shown} = this, {width, height, detections} = this.look.answer, masks = this.look.arrays.masks?.data;
+    const at = Math.floor(y) * width + Math.floor(x);
+    const inMask = row => masks && masks[row * width * height + at] >= 128;
+    const inBox = row => {
+      const [x1, y1, x2, y2] = detections[row].box;
+      return x >= x1 && x < x2 && y >= y1 && y < y2;
+    };
+    return shown.find(inMask) ?? shown.find(inBox) ?? null;
+  }
+  /** The pointer is at this place of the stage, or has left it. */
+  hover(place) {
+    this.hand = place;
+    if (!this.look) return;
+    // While a shape is dragged the pictures are a little behind the hand: then the next look says who is under it.
+    if (!this.stage.grip) this.point(place && this.under(...place));
+    this.anchors.set(place);
+  }
   point(row) {
     if (row === this.pointed) return;
     this.pointed = row;
@@ -277,7 +298,7 @@ class App {
   }
   #story() {
     const {history, look, lit} = this;
-    if (!history) return this.shown.length ? "Point at one of them: its history lights up in the panels." : "";
+    if (!history) return this.shown.length ? "Point at one of them, and its history lights up in the panels." : "";
     const {levels, class_names: names, detections} = look.answer, {label} = detections[lit], [y, x] = history.cell;
     return `This ${names[label]} began as anchor ${history.anchor_of_cell + 1} of the cell in row ${y}, column ${x} of `
       + `${levels[history.level].name}, became proposal ${history.roi + 1}, and was read from `
@@ -293,7 +314,7 @@ class App {
     }
     if (!outcome || outcome.answer.error) { // what Pillow does not know, the browser may
       const raw = await decoded(file).catch(() => null);
-      if (raw) outcome = await this.line.ask("picture", {ask: "picture", width: raw.width, height: raw.height}, raw.data);
+      if (raw) outcome = await this.line.ask("picture", {ask: "picture", ...raw.sides}, raw.data);
     }
     if (!outcome) return this.complain("This picture cannot be read.");
     if (this.refused(outcome)) return;
@@ -334,7 +355,7 @@ async function decoded(file) {
   const {data} = context.getImageData(0, 0, width, height);
   const bytes = new Uint8Array(width * height * 3);
   for (let i = 0; i < width * height; i++) bytes.set(data.subarray(4 * i, 4 * i + 3), 3 * i);
-  return {width, height, data: bytes.buffer};
+  return {sides: {width, height}, data: bytes.buffer};
 }
 
 // Under this name for whoever opens the browser's console, and for tests.

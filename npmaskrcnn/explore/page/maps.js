@@ -137,8 +137,8 @@ export class Objectness extends Maps {
       const shown = new Float32Array(height * width);
       for (let cell = 0; cell < shown.length; cell++) {
         const at = first + cell * perCell;
-        if (this.which === "best") for (let i = 0; i < perCell; i++) shown[cell] = Math.max(shown[cell], numbers[at + i]);
-        else shown[cell] = numbers[at + +this.which];
+        shown[cell] = this.which === "best" ? Math.max(...numbers.subarray(at, at + perCell))
+          : numbers[at + Number(this.which)];
       }
       putHeat(canvas, shown, width, height);
       words.textContent = `${name}: up to ${round(Math.max(...shown), 2)}`;

@@ -49,13 +49,8 @@ export class Result extends Panel {
     canvas.addEventListener("click", event => app.choose(this.under(event)));
   }
   under(event) {
-    const {look, shown} = this.app;
-    if (!look) return null;
-    const {width, height, detections} = look.answer, [x, y] = this.picture.place(event, width, height);
-    const masks = look.arrays.masks?.data, at = Math.floor(y) * width + Math.floor(x);
-    const inMask = row => masks && masks[row * width * height + at] >= 128;
-    const inBox = row => { const [x1, y1, x2, y2] = detections[row].box; return x >= x1 && x < x2 && y >= y1 && y < y2; };
-    return shown.find(inMask) ?? shown.find(inBox) ?? null;
+    const {look} = this.app;
+    return look && this.app.under(...this.picture.place(event, look.answer.width, look.answer.height));
   }
   draw() {
     const {look, shown, lit, base} = this.app;
@@ -72,7 +67,8 @@ export class Result extends Panel {
         picture.text(`${names[label]} ${round(100 * score)} %`, box[0], box[1], colors[i], width);
       }
     }
-    this.say(`${shown.length} of ${detections.length} detections have a score of ${round(this.app.shownScore, 2)} or more.`
+    const least = round(this.app.shownScore, 2);
+    this.say(`${shown.length} of ${detections.length} detections have a score of ${least} or more.`
       + (look.arrays.masks ? "" : " This model has no masks."));
   }
 }

@@ -34,7 +34,6 @@ export class Anchors extends Panel {
     this.bars = make("div", {class: "bars"});
     this.fill(this.picture.canvas, make("div", {class: "controls"}, this.pick.element), this.bars, this.facts,
       this.caption);
-    app.pointAt = (x, y) => this.set(x === null ? null : [x, y]);
     const {canvas} = this.picture;
     canvas.addEventListener("pointermove", event => {
       const {width, height} = app.look.answer;
@@ -83,8 +82,11 @@ export class Anchors extends Panel {
     picture.box([x * sx, y * sy, (x + 1) * sx, (y + 1) * sy], theme.ink, {width: 1, fill: "rgba(128, 128, 128, .45)"});
     const scores = rows.map(row => arrays.objectness.data[row]), best = rows[scores.indexOf(Math.max(...scores))];
     for (const row of rows) picture.box(boxOf(arrays.anchors, row), theme.ink, {width: 1.5, dash: [4, 3]});
-    rows.forEach((row, i) => picture.box(boxOf(arrays.moved, row), row === born ? LIT : theme.kept,
-      {width: row === best || row === born ? 3 : 1.5, alpha: Math.max(.25, scores[i]), halo: row === best || row === born}));
+    rows.forEach((row, i) => {
+      const strong = row === best || row === born;
+      picture.box(boxOf(arrays.moved, row), row === born ? LIT : theme.kept,
+        {width: strong ? 3 : 1.5, alpha: Math.max(.25, scores[i]), halo: strong});
+    });
     const forms = shapeNames(arrays, perCell);
     setBars(this.bars, scores.map((value, i) => ({name: forms[i], value, color: rows[i] === born ? LIT : theme.kept})));
     this.say(`${level.name}, row ${y}, column ${x}: objectness of its ${perCell} anchors.`);
@@ -116,7 +118,8 @@ export class Proposals extends Panel {
     const left = new Set(kept.data);
     const line = row => .12 + .75 * objectness.data[top.data[row]];
     for (let row = top.data.length - 1; row >= 0; row--) {
-      if (!left.has(row)) this.before.box(boxOf(moved, top.data[row]), theme.dropped, {width: 1, alpha: line(row) * .7});
+      if (left.has(row)) continue;
+      this.before.box(boxOf(moved, top.data[row]), theme.dropped, {width: 1, alpha: line(row) * .7});
     }
     for (let i = kept.data.length - 1; i >= 0; i--) {
       const row = kept.data[i];

@@ -17,9 +17,10 @@ function hits({kind, x, y, half}, px, py) {
 }
 
 export class Stage {
-  /** change(time) is called when the scene has changed, with the time of the event that did it. */
-  constructor({scene, mostShapes, change, pointed, left}) {
-    Object.assign(this, {scene, mostShapes, change, pointed, left});
+  /** change(time) is called when the scene has changed, with the time of the event that did it; hover(place) when the
+   *  pointer has moved, with a place or null. */
+  constructor({scene, mostShapes, change, hover}) {
+    Object.assign(this, {scene, mostShapes, change, hover, grip: null});
     this.chosen = null;
     this.added = 0;
     this.overlay = null; // draws the model's findings over the picture
@@ -145,7 +146,6 @@ export class Stage {
     return this.scene.shapes.findLastIndex(shape => hits(shape, x, y));
   }
   #listen() {
-    let grip = null;
     const {element} = this;
     element.addEventListener("pointerdown", event => {
       if (event.button) return;
@@ -155,26 +155,26 @@ export class Stage {
         this.choose(under);
         this.buttons.children[under].focus({preventScroll: true});
       }
-      grip = under === "corner" ? "corner" : [this.shape.x - x, this.shape.y - y];
+      this.grip = under === "corner" ? "corner" : [this.shape.x - x, this.shape.y - y];
       element.setPointerCapture(event.pointerId);
       event.preventDefault();
     });
     element.addEventListener("pointermove", event => {
       const [x, y] = this.#at(event);
-      if (grip === "corner") {
+      if (this.grip === "corner") {
         this.shape.half = Math.round(clamp(Math.max(x - this.shape.x, y - this.shape.y), SMALLEST, LARGEST) * 10) / 10;
         this.#changed(false, event.timeStamp);
-      } else if (grip) this.move(x + grip[0], y + grip[1], event.timeStamp);
+      } else if (this.grip) this.move(x + this.grip[0], y + this.grip[1], event.timeStamp);
       else {
         const under = this.#under(event);
         element.style.cursor = under === "corner" ? "nwse-resize" : under >= 0 ? "grab" : "crosshair";
       }
-      this.pointed(x, y);
+      this.hover([x, y]);
     });
-    const release = () => { grip = null; };
+    const release = () => { this.grip = null; };
     element.addEventListener("pointerup", release);
     element.addEventListener("pointercancel", release);
-    element.addEventListener("pointerleave", () => this.left());
+    element.addEventListener("pointerleave", () => this.hover(null));
     // A finger on a shape drags it; a finger beside it scrolls the page.
     element.addEventListener("touchstart", event => {
       if (this.#under(event.touches[0]) !== -1) event.preventDefault();
