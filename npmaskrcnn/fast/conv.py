@@ -21,6 +21,7 @@ from ..plain.windows import output_size, pair
 from .frame import in_frame
 from .linear import zero_row
 from .norm import sum_over_pixels
+from .product import product
 from .threads import cores_for, even_blocks, even_length, spread_over_cores
 from .winograd import correlate_tiles, is_worthwhile, weight_gradient_of_tiles
 
@@ -73,7 +74,7 @@ def conv_transpose2d_forward(x, weight, bias=None, stride=1):
 
     def multiply(blocks):
         for images in blocks:
-            stamps = (x[images].reshape(-1, c_in) @ matrix).reshape(-1, h, w, kh, kw, c_out)
+            stamps = product(x[images].reshape(-1, c_in), matrix).reshape(-1, h, w, kh, kw, c_out)
             np.add(stamps.transpose(0, 1, 3, 2, 4, 5), 0 if bias is None else bias, out=y[images])
 
     spread_over_cores(multiply, _blocks_of_images(n, h * w, matrix))
@@ -93,8 +94,8 @@ def conv_transpose2d_backward(dy, cache):
         for images in blocks:
             dstamps = dy[images].reshape(-1, h, kh, w, kw, c_out).transpose(0, 1, 3, 2, 4, 5)
             dstamps = dstamps.reshape(-1, kh * kw * c_out)
-            dx[images] = (dstamps @ matrix.T).reshape(-1, h, w, c_in)
-            dmatrix += x[images].reshape(-1, c_in).T @ dstamps
+            dx[images] = product(dstamps, matrix.T).reshape(-1, h, w, c_in)
+            dmatrix += product(x[images].reshape(-1, c_in).T, dstamps)
         return dmatrix
 
     dweight = sum(spread_over_cores(multiply, _blocks_of_images(n, h * w, matrix)))
@@ -129,7 +130,7 @@ def _correlate(x, weight, stride, padding, out_size, groups, bias=None, shortcut
     def multiply(blocks):
         for block, windows in _windows(x, blocks, weight.shape[:2], stride, padding, out_size, groups):
             out = y[:, block]
-            np.matmul(windows, matrices, out=out)
+            product(windows, matrices, out=out)
             _finish(out, bias, None if shortcut is None else shortcut[:, block], relu)
 
     spread_over_cores(multiply, _blocks(x, weight.shape, out_size))
@@ -157,7 +158,7 @@ def _weight_gradient(x, dy, weight_shape, stride, padding, groups):
     def multiply(blocks):
         dmatrices = np.zeros((groups, kh * kw * c_group, c_out // groups), dy.dtype)
         for block, windows in _windows(x, blocks, (kh, kw), stride, padding, dy.shape[1:3], groups):
-            dmatrices += windows.swapaxes(1, 2) @ dy_pixels[:, block]
+            dmatrices += product(windows.swapaxes(1, 2), dy_pixels[:, block])
         return dmatrices
 
     dmatrices = sum(spread_over_cores(multiply, _blocks(x, weight_shape, dy.shape[1:3])))

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..plain.linear import LinearCache, ReluCache
+from .product import product
 from .threads import spread_over_cores, spread_pixels
 
 
@@ -47,6 +48,6 @@ def zero_row(x):
 def _product(a, b):
     """``a @ b``, with the rows of a and the result shared out among the cores."""
     y = np.empty((len(a), b.shape[1]), np.result_type(a, b))
-    spread_over_cores(lambda rows: np.matmul(a[rows.start : rows.stop], b, out=y[rows.start : rows.stop]),
+    spread_over_cores(lambda rows: product(a[rows.start : rows.stop], b, out=y[rows.start : rows.stop]),
                       range(len(a)), fewest=128)
     return y

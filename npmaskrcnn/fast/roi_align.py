@@ -18,6 +18,7 @@ from ..plain import roi_align as plain
 from ..plain.boxes import as_float_boxes
 from ..plain.roi_align import in_one_dtype, matrix_dtype
 from ..plain.windows import pair
+from .product import product
 
 
 class RoIAlignMatrixCache(NamedTuple):
@@ -42,8 +43,8 @@ def roi_align_forward(features, rois, output_size, spatial_scale=1.0, sampling_r
     y = np.empty((len(rois), num_bins_y, num_bins_x, c), dtype=features.dtype)
     for r, (image, rows, columns, weight_y, weight_x) in enumerate(regions):
         window = features[image, rows, columns]  # (h', w', C)
-        pooled_y = weight_y @ window.reshape(len(window), -1)  # (P, w' * C)
-        np.matmul(weight_x, pooled_y.reshape(num_bins_y, -1, c), out=y[r])
+        pooled_y = product(weight_y, window.reshape(len(window), -1))  # (P, w' * C)
+        product(weight_x, pooled_y.reshape(num_bins_y, -1, c), out=y[r])
     return y, plain.RoIAlignCache(features.shape, output_size, regions)
 
 

@@ -26,6 +26,7 @@ import math
 import numpy as np
 
 from .frame import in_frame
+from .product import product
 from .threads import cores_for, even_blocks, spread_over_cores
 
 SIDE = 4                # of the square of pixels that a tile gives
@@ -84,7 +85,7 @@ def correlate_tiles(x, weight, padding, out_size, finish):
         ``finish(out, part)`` does to a piece of the result what comes on top; `part` is where in y it lies.
     """
     c_in, c_out = weight.shape[2:]
-    kernels = (FROM_KERNEL.astype(x.dtype) @ weight.reshape(9, -1)).reshape(-1, c_in, c_out)
+    kernels = product(FROM_KERNEL.astype(x.dtype), weight.reshape(9, -1)).reshape(-1, c_in, c_out)
     y = np.empty((len(x), *out_size, c_out), x.dtype)
     tiles, to_pixels = _tiles(out_size), TO_PIXELS.astype(x.dtype)
 
@@ -92,9 +93,9 @@ def correlate_tiles(x, weight, padding, out_size, finish):
         space = _space(blocks, tiles, max(c_in, c_out), x.dtype)
         for image, num, row, rows in blocks:
             seen = _evaluated(x[image:image + num], row, rows, tiles[1], padding, *space)
-            products = np.matmul(seen, kernels, out=_shaped(space[0], (len(seen), seen.shape[1], c_out)))
+            products = product(seen, kernels, out=_shaped(space[0], (len(seen), seen.shape[1], c_out)))
             made = _shaped(space[1], (SIDE**2, products[0].size))
-            np.matmul(to_pixels, products.reshape(len(products), -1), out=made)
+            product(to_pixels, products.reshape(len(products), -1), out=made)
             part = np.s_[image:image + num, SIDE * row:SIDE * (row + rows)]
             out = y[part]
             for position, pixels in enumerate(made.reshape(-1, num, rows, tiles[1], c_out)):
@@ -128,11 +129,11 @@ def weight_gradient_of_tiles(x, dy, padding):
             seen = _evaluated(x[image:image + num], row, rows, tiles[1], padding, *space[0])
             frame = in_frame(dy[image:image + num], SIDE * row, 0, SIDE * rows, SIDE * tiles[1])
             dproducts = _in_tiles(frame, SIDE, rows, tiles[1], from_pixels, *space[1])
-            dkernels += seen.swapaxes(1, 2) @ dproducts
+            dkernels += product(seen.swapaxes(1, 2), dproducts)
         return dkernels
 
     dkernels = sum(spread_over_cores(multiply, _blocks(len(x), tiles, c_in * c_out)))
-    return (FROM_KERNEL.T.astype(dy.dtype) @ dkernels.reshape(SEEN**2, -1)).reshape(3, 3, c_in, c_out)
+    return product(FROM_KERNEL.T.astype(dy.dtype), dkernels.reshape(SEEN**2, -1)).reshape(3, 3, c_in, c_out)
 
 
 def _tiles(out_size):
@@ -169,7 +170,7 @@ def _in_tiles(frame, side, rows, columns, matrix, space, more_space):
     laid_out = _shaped(space, squares.shape)
     laid_out[...] = squares
     result = _shaped(more_space, (len(matrix), num * rows * columns * channels))
-    np.matmul(matrix, laid_out.reshape(side * side, -1), out=result)
+    product(matrix, laid_out.reshape(side * side, -1), out=result)
     return result.reshape(len(matrix), -1, channels)
 
 
