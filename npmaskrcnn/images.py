@@ -43,7 +43,11 @@ import re
 import warnings
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+
+try:
+    from PIL import Image, ImageOps, UnidentifiedImageError
+except ImportError:     # in a browser, which would have to fetch Pillow: arrays are judged without it
+    Image = None
 
 from .errors import InputError, warn
 from .files import Unreadable, naming, open_regular
@@ -80,7 +84,7 @@ def as_float_image(image, name="image", dtype=np.float32, white=None):
     >>> as_float_image(np.array([[0, 51, 255]], np.uint8))[:, :, 0]
     array([[0. , 0.2, 1. ]], dtype=float32)
     """
-    if isinstance(image, Image.Image):
+    if Image is not None and isinstance(image, Image.Image):
         image, white = _pillow_to_array(image, name, white), None
     if white is not None and isinstance(image, np.ndarray) and image.size:
         image = _divided_by_white(image, white, name, dtype)
@@ -117,6 +121,8 @@ def open_image(path, only_first=True):
 
     Of several pictures it is the first, with a warning if it is the `only_first` that is wanted.
     """
+    if Image is None:
+        raise InputError(f"{path}: picture files are read by Pillow, which is not installed")
     with naming(path), open_regular(path, "an image file") as file:
         try:
             with warnings.catch_warnings():

@@ -23,7 +23,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from ..images import stretch_contrast
 from ..judge import judge_count
@@ -168,10 +167,10 @@ def _paint(masks, rng):
     inside = light > 0
     lumps = _unit_noise(size, 1.8, rng) + 0.7 * _unit_noise(size, 0.7, rng)
     light *= np.clip(1 + rng.uniform(0.05, 0.17) * lumps, 0.2, None)
-    light *= 0.55 + 0.45 * np.minimum(gaussian_filter(inside.astype(float), 2.0) * 1.4, 1)   # thinner at the rim
+    light *= 0.55 + 0.45 * np.minimum(_blurred(inside.astype(float), 2.0) * 1.4, 1)   # thinner at the rim
     _add_dirt(light, rng)
-    light = gaussian_filter(light, rng.uniform(0.5, 1.1))
-    haze = gaussian_filter(light, 0.06 * min(size), truncate=2.5)
+    light = _blurred(light, rng.uniform(0.5, 1.1))
+    haze = _blurred(light, 0.06 * min(size), truncate=2.5)
     light += rng.uniform(0.02, 0.12) * haze + rng.uniform(0.01, 0.08)
     light *= 1 + rng.uniform(0.05, 0.3) * _slow_field(size, rng)
     photons = math.exp(rng.uniform(math.log(60), math.log(1500)))       # that a pixel of a bright cell sends
@@ -190,7 +189,12 @@ def _add_dirt(light, rng):
 
 def _unit_noise(size, sigma, rng):
     """Noise without grain finer than `sigma` pixels, of about standard deviation 1."""
-    return gaussian_filter(rng.standard_normal(size), sigma) * (2 * math.sqrt(math.pi) * sigma)
+    return _blurred(rng.standard_normal(size), sigma) * (2 * math.sqrt(math.pi) * sigma)
+
+
+def _blurred(values, sigma, **options):
+    from scipy.ndimage import gaussian_filter   # only here, so that the other datasets do without SciPy
+    return gaussian_filter(values, sigma, **options)
 
 
 def _slow_field(size, rng):

@@ -12,7 +12,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from .. import rle
 from ..errors import InputError, warn
@@ -81,6 +80,7 @@ def files_of(dataset):
 
 def _write_pictures(dataset, category_ids, folder, tell):
     """Write the pictures of a dataset, and return the lists of images and annotations."""
+    from PIL import Image   # only here: who writes no pictures needs no Pillow
     images, annotations = [], []
     tell = tell or (lambda done: None)
     tell(0)

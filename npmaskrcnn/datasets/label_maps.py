@@ -8,7 +8,6 @@ N objects, H, W height and width.
 """
 
 import numpy as np
-from PIL import ImageOps
 
 from ..errors import InputError
 from ..images import open_image
@@ -42,6 +41,7 @@ def read_label_map(path):
         if image.mode not in ("1", "L", "P", "I") and not image.mode.startswith("I;16"):
             raise InputError(f"{path}: mode {image.mode}, expected one channel of object numbers "
                              "(palette or gray, 8 or 16 bit)")
+        from PIL import ImageOps    # only here: who reads no pictures needs no Pillow
         return np.array(ImageOps.exif_transpose(image)).astype(np.int64)
 
 

@@ -11,7 +11,6 @@ N objects in a frame, D rows of tracks in it.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from ..errors import InputError
 from ..judge import judge_array, judge_number, refusal
@@ -59,6 +58,7 @@ def measure_tracks(tracks, targets, identities, iou_threshold=0.5):
     InputError
         If an argument is not what it should be.
     """
+    from scipy.optimize import linear_sum_assignment    # only here: training, which imports this folder, needs no SciPy
     judge_number(iou_threshold, "iou_threshold", above=0, highest=1)
     identities = _judged_identities(tracks, targets, identities)
     last, held, false_alarms, switches = {}, {}, 0, 0

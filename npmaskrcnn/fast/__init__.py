@@ -3,7 +3,12 @@
 Nobody has to read this to understand the model. An operation without a quicker form has only its plain one.
 Some quick forms do the work of other operations by themselves; `BUILT_ON` says of which, so that `ops.using` can
 put the plain form in their place, which calls those others by name.
+
+Where SciPy is missing, as in a browser, which would have to fetch it, there are no sparse matrices: RoIAlign and
+resizing then have their plain forms only.
 """
+
+import importlib.util
 
 from .activations import hardswish_backward, hardswish_forward, hardswish_in_place
 from .boxes import box_iou
@@ -16,9 +21,11 @@ from .norm import (batch_norm_backward, batch_norm_forward, frozen_batch_norm_ba
                    frozen_batch_norm_forward)
 from .passes import for_each, whole_pass
 from .pool import max_pool2d_forward
-from .resample import (resize_bilinear, resize_bilinear_backward, resize_bilinear_forward,
-                       upsample_nearest_backward)
-from .roi_align import roi_align, roi_align_backward, roi_align_forward, roi_align_matrix
+
+if importlib.util.find_spec("scipy"):
+    from .resample import (resize_bilinear, resize_bilinear_backward, resize_bilinear_forward,
+                           upsample_nearest_backward)
+    from .roi_align import roi_align, roi_align_backward, roi_align_forward, roi_align_matrix
 
 BUILT_ON = {
     "box_iou": ("box_area",),

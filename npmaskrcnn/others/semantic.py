@@ -20,7 +20,6 @@ convolutions. Legend: N images, K classes with background, (h, w) the size of P2
 from typing import NamedTuple
 
 import numpy as np
-import scipy.ndimage
 
 from .. import nn, ops
 from ..mask_rcnn import check_finite
@@ -149,11 +148,12 @@ def find_instances(probabilities, score_threshold=0.0, most=None, min_pixels=MIN
     -------
     Instances
     """
+    from scipy import ndimage   # only here, so that the other networks are built where SciPy is missing
     best = probabilities.argmax(axis=2)
     components, found, total = np.zeros(best.shape, np.int32), [], 0
     for label in range(1, probabilities.shape[2]):
-        own, count = scipy.ndimage.label(best == label)
-        for i, (rows, columns) in enumerate(scipy.ndimage.find_objects(own), start=1):
+        own, count = ndimage.label(best == label)
+        for i, (rows, columns) in enumerate(ndimage.find_objects(own), start=1):
             inside = own[rows, columns] == i
             score = probabilities[rows, columns, label][inside].mean()
             if inside.sum() >= min_pixels and score > score_threshold:

@@ -17,7 +17,6 @@ Legend: R regions, P x Q bins per region, g sample points per bin and axis; maps
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
 
 from .boxes import as_float_boxes
 from .windows import pair
@@ -123,6 +122,7 @@ def roi_align_matrix(rois, map_size, output_size, spatial_scale=1.0, sampling_ra
     >>> roi_align_matrix(rois, (1, 2, 3), 1, sampling_ratio=1).toarray()
     array([[0.25, 0.25, 0.  , 0.25, 0.25, 0.  ]])
     """
+    from scipy import sparse    # only here: RoIAlign itself runs where SciPy is missing
     rois, (n, h, w), output_size = as_float_boxes(rois), map_size, pair(output_size)
     dtype = matrix_dtype(rois)
     rows_of = [sparse.csr_matrix((0, n * h * w))]
