@@ -291,7 +291,7 @@ ALLOWED = {
     "plain": OUTSIDE | {f".{file.stem}" for file in (PACKAGE / "plain").glob("*.py")},
     "fast": OUTSIDE | {f".{file.stem}" for file in (PACKAGE / "fast").glob("*.py")}
             | {"..plain"} | {f"..plain.{file.stem}" for file in (PACKAGE / "plain").glob("*.py")}
-            | {"ctypes", "functools", "os", "sys", "threading", "types"},
+            | {"ctypes", "functools", "importlib.util", "os", "sys", "threading", "types"},
 }
 
 
