@@ -3,6 +3,8 @@
 `wasm_node.py` starts it there, with an order, and it tells in lines of JSON how it is getting on.
 """
 
+import contextlib
+import io
 import json
 import sys
 import time
@@ -45,8 +47,9 @@ def run_tests(places, done):
                 tell(report.outcome, report.nodeid, report.errors)
 
     done = set(done)
-    pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:faulthandler", "--capture=sys", "--tb=short",
-                 "-m", "not notebook", *places], plugins=[Teller()])
+    with contextlib.redirect_stdout(io.StringIO()):     # its own report would share lines with what is told
+        pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:faulthandler", "--capture=sys", "--tb=short",
+                     "-m", "not notebook", *places], plugins=[Teller()])
 
 
 def chain(error):

@@ -30,8 +30,8 @@ def options(description):
 def judge(folder, node):
     """Exit with one line if the distribution or Node is not there."""
     if missing := [name for name in RUNTIME if not (folder / name).is_file()]:
-        raise SystemExit(f"{folder}: {missing[0]} is not there; --pyodide names an unpacked distribution of Pyodide, and "
-                         "benchmarks/README.md says how to make one")
+        raise SystemExit(f"{folder}: {missing[0]} is not there; --pyodide names an unpacked distribution of Pyodide "
+                         "(benchmarks/README.md says how to make one)")
     if shutil.which(node) is None:
         raise SystemExit(f"there is no program {node}; --node names Node, 20 or newer")
 
