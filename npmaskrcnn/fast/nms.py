@@ -33,7 +33,7 @@ def batched_nms_best(boxes, scores, idxs, iou_threshold, max_kept):
     for label in np.unique(idxs):
         members = np.flatnonzero(idxs == label)
         keep.append(members[_walk(boxes[members], scores[members], iou_threshold, max_kept)])
-    keep = np.sort(np.concatenate(keep))  # input order first, so that the stable sort leaves ties in it
+    keep = np.sort(np.concatenate(keep)).astype(np.int64, copy=False)  # input order first, so that the stable sort leaves ties in it
     return keep[np.argsort(-scores[keep], kind="stable")][:max_kept]
 
 
@@ -41,7 +41,8 @@ def _walk(boxes, scores, iou_threshold, max_kept=None):
     """Non-maximum suppression that stops when `max_kept` are kept: the start of the full result, found sooner."""
     boxes, scores = as_wide_boxes(boxes), np.asarray(scores)
     threshold = _largest_at_most(iou_threshold, boxes.dtype)
-    alive = np.argsort(-scores, kind="stable")  # indices not yet decided, best first; nan sorts last
+    # Indices not yet decided, best first; nan sorts last. Of 64 bits, also where the system's own have 32.
+    alive = np.argsort(-scores, kind="stable").astype(np.int64, copy=False)
     kept_blocks, num_kept = [], 0
     while len(alive) and (max_kept is None or num_kept < max_kept):
         block, rest = alive[:BLOCK], alive[BLOCK:]
