@@ -4,8 +4,10 @@
 """
 
 import contextlib
+import doctest
 import io
 import json
+import re
 import sys
 import time
 
@@ -20,14 +22,27 @@ def tell(*words):
 # ---- the tests ----
 
 
-def run_tests(places, done):
-    """Run the tests in some files and folders, but those that are done; tell when each begins, what came of it, why."""
+def run_tests(places, done, left_out):
+    """Run the tests in some files and folders; tell when each begins, what came of it and why.
+
+    Parameters
+    ----------
+    places : list of str
+    done : list of str
+        Tests that are not run again.
+    left_out : dict
+        Patterns of the names of tests that cannot be run here, and what they lack.
+    """
     import pytest
 
     class Teller:
         def pytest_collection_modifyitems(self, items):
             items[:] = [item for item in items if item.nodeid not in done]
-            tell("collected", len(items))
+            for item in list(items):
+                lack = next((lack for pattern, lack in left_out.items() if re.search(pattern, item.nodeid)), None)
+                if lack is not None:
+                    items.remove(item)
+                    tell("cannot", item.nodeid, [lack])
 
         def pytest_collectreport(self, report):
             if report.failed:
@@ -48,15 +63,20 @@ def run_tests(places, done):
 
     done = set(done)
     with contextlib.redirect_stdout(io.StringIO()):     # its own report would share lines with what is told
-        pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:faulthandler", "--capture=sys", "--tb=short",
-                     "-m", "not notebook", *places], plugins=[Teller()])
+        code = pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:faulthandler", "--capture=sys", "--tb=short",
+                            "-m", "not notebook", *places], plugins=[Teller()])
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
+        raise SystemExit(f"pytest gave up: {code!r}")
 
 
 def chain(error):
     """List an error and those that led to it, in words."""
     words = []
     while error is not None and len(words) < 10:
-        words.append(f"{type(error).__name__}: {error}"[:500])
+        words.append(f"{type(error).__name__}: {error}"[:1000])
+        if isinstance(error, doctest.DocTestFailure):
+            want, got = (re.sub(r", *dtype=int(32|64)|\s", "", text) for text in (error.example.want, error.got))
+            words[-1] = f"DocTestFailure: {'another width of whole numbers' if want == got else error.got}"
         error = error.__cause__ or error.__context__
     return words
 

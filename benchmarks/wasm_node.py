@@ -53,11 +53,9 @@ def wheels(folder, names, tools=()):
         For Pyodide to load: it would look for what is not there on the internet, so SystemExit if one is missing.
     """
     listed = json.loads((folder / "pyodide-lock.json").read_text(encoding="utf-8"))["packages"]
-    needed = []
-    while names:
-        needed += [name for name in names if name not in needed]
-        names = [other for name in names for other in listed[name]["depends"] if other not in needed]
-    for name in needed:
+    needed = list(names)
+    for name in needed:     # to which are added what it depends on
+        needed += [other for other in listed[name]["depends"] if other not in needed]
         wheel = folder / listed[name]["file_name"]
         if not wheel.is_file():
             raise SystemExit(f"{folder}: {wheel.name} is not there; benchmarks/README.md says where to get it")

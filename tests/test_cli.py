@@ -521,6 +521,8 @@ def test_a_folder_that_cannot_be_written_into_is_said_before_the_work(capsys, tm
 
 def test_the_command_computes_on_as_many_threads_as_told(capsys):
     products = threads._product_threads
+    if products.set is None:
+        pytest.skip("nobody knows how to tell the library that makes NumPy's products here")
     before = products.get()
     try:
         assert run(capsys, "--threads", 1, "export", "gone.npz", "b.npz")[0] == 2

@@ -31,9 +31,9 @@ def batched_nms_best(boxes, scores, idxs, iou_threshold, max_kept):
         return _walk(boxes + offsets[:, None], scores, iou_threshold, max_kept)
     keep = []
     for label in np.unique(idxs):
-        members = np.flatnonzero(idxs == label)
+        members = np.flatnonzero(idxs == label).astype(np.int64, copy=False)
         keep.append(members[_walk(boxes[members], scores[members], iou_threshold, max_kept)])
-    keep = np.sort(np.concatenate(keep)).astype(np.int64, copy=False)  # input order first, so that the stable sort leaves ties in it
+    keep = np.sort(np.concatenate(keep))  # input order first, so that the stable sort leaves ties in it
     return keep[np.argsort(-scores[keep], kind="stable")][:max_kept]
 
 

@@ -11,9 +11,14 @@ import sys
 
 import numpy as np
 
+# `einsum` counts what it multiplies, and where a number has 32 bits, as there, it refuses more than that can count.
+MOST_NUMBERS = sys.maxsize
+
 
 def product_of_rows(a, b, out=None):
-    """``a @ b`` for matrices, or stacks of as many, each number as a sum along two rows that lie in memory as such."""
+    """``a @ b`` for matrices, or stacks of them, each number as a sum along two rows that lie in memory as such."""
+    if max(a.size * b.shape[-1], b.size * a.shape[-2]) > MOST_NUMBERS:
+        return np.matmul(a, b, out=out)
     columns = np.ascontiguousarray(b.swapaxes(-1, -2))
     return np.einsum("...ik,...jk->...ij", np.ascontiguousarray(a), columns, out=out)
 

@@ -130,8 +130,8 @@ def roi_align_matrix(rois, map_size, output_size, spatial_scale=1.0, sampling_ra
     for image, rows, columns, weight_y, weight_x in regions:
         whole_y, whole_x = np.zeros((output_size[0], n, h), dtype), np.zeros((output_size[1], w), dtype)
         whole_y[:, image, rows], whole_x[:, columns] = weight_y, weight_x
-        whole_y = sparse.coo_matrix(whole_y.reshape(-1, n * h))     # of two dense ones SciPy will make another type
-        rows_of.append(sparse.kron(whole_y, whole_x))               # weight_y[p, y] * weight_x[q, x]
+        # weight_y[p, y] * weight_x[q, x]; of two dense matrices SciPy would make another type one day
+        rows_of.append(sparse.kron(sparse.coo_matrix(whole_y.reshape(-1, n * h)), whole_x))
     return sparse.vstack(rows_of, format="csr", dtype=dtype)
 
 

@@ -17,7 +17,7 @@ from tests.weights import forge
 NUM_FILES = 2000
 MAX_BYTES = 8 << 20
 EXTREMES = (b"\xff\xff\xff\xff", b"\x00\x00\x00\x00", b"\xff\xff\xff\x7f", b"\x00\x00\x00\x80")
-ARRAYS = {"w": np.arange(6, dtype="<f4").reshape(2, 3), "n": np.array(3), "b": np.array([1.5, -2.0])}
+ARRAYS = {"w": np.arange(6, dtype="<f4").reshape(2, 3), "n": np.array(3, "<i8"), "b": np.array([1.5, -2.0])}
 
 
 @pytest.fixture
