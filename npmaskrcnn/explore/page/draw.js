@@ -36,6 +36,11 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** Set a text if it is another one: to set the same would lay out the page once more. */
+export function setText(element, words) {
+  if (element.textContent !== words) element.textContent = words;
+}
+
 export const hex = color => "#" + color.map(part => part.toString(16).padStart(2, "0")).join("");
 export const fromHex = text => [1, 3, 5].map(i => parseInt(text.slice(i, i + 2), 16));
 export const round = (number, digits = 0) => Number(number).toFixed(digits);

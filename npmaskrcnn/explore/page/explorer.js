@@ -3,7 +3,7 @@
 
 import {Line, chosenTransport} from "./transport.js";
 import {Stage, outline, tools} from "./scene.js";
-import {button, choice, classColor, make, onTheme, overlap, putColors, round} from "./draw.js";
+import {button, choice, classColor, make, onTheme, overlap, putColors, round, setText} from "./draw.js";
 import {Features, Objectness} from "./maps.js";
 import {Anchors, Proposals} from "./regions.js";
 import {Candidates, Classes, Masks, Region} from "./heads.js";
@@ -64,7 +64,8 @@ class App {
     this.followers.push(() => this.askRegion());
     this.panels = [
       new Features(this, "C", "The body", "A small ResNet looks at the picture at four sizes, from many small cells to "
-        + "few large ones. Like colors in a map mean that the network sees something alike; two maps cannot be compared."),
+        + "few large ones. Like colors in a map mean that the network sees something alike; two maps cannot be "
+        + "compared."),
       new Features(this, "P", "The pyramid", "The top-down path hands down to the fine maps what the coarse ones have "
         + "understood. All levels now speak of the same channels, and small and large objects have each their level."),
       new Objectness(this), new Anchors(this), new Proposals(this), new Region(this), new Classes(this),
@@ -176,7 +177,7 @@ class App {
   }
   #rest() {
     const words = this.#words();
-    if ($("status").textContent !== words) $("status").textContent = words;
+    setText($("status"), words);
     document.body.dataset.rest = "yes";
     this.onrest?.();
   }
@@ -282,12 +283,12 @@ class App {
       const chip = list.children[i].firstChild, {label, score, box} = detections[row];
       Object.assign(chip.dataset, {row, label, score, box: box.join(" ")});
       chip.firstChild.style.background = classColor(names, label);
-      chip.lastChild.textContent = `${names[label]} ${round(100 * score)} %`;
+      setText(chip.lastChild, `${names[label]} ${round(100 * score)} %`);
       chip.classList.toggle("lit", row === lit);
       chip.setAttribute("aria-pressed", String(row === this.chosen));
     });
-    $("said").textContent = this.#words();
-    $("history").textContent = this.#story();
+    setText($("said"), this.#words());
+    setText($("history"), this.#story());
   }
   #chip() {
     const chip = make("button", {type: "button", class: "chip", onclick: () => this.choose(+chip.dataset.row),

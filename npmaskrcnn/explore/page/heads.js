@@ -3,7 +3,7 @@
 
 import {Panel} from "./panels.js";
 import {setBars} from "./regions.js";
-import {LIT, boxOf, button, choice, classColor, make, putColors, putHeat, round, slider, theme} from "./draw.js";
+import {LIT, boxOf, button, choice, classColor, make, putColors, putHeat, round, setText, slider, theme} from "./draw.js";
 
 /** RoIAlign: level, points, patch. */
 export class Region extends Panel {
@@ -151,7 +151,7 @@ export class Masks extends Panel {
       const figure = this.grid.children[label], canvas = figure.querySelector("canvas");
       putHeat(canvas, masks.data.subarray(label * height * width), width, height);
       canvas.setAttribute("aria-label", `Mask for ${names[label]}`);
-      figure.lastChild.textContent = names[label];
+      setText(figure.lastChild, names[label]);
       figure.classList.toggle("counts", label === answer.label);
     }
     this.say(`A ${names[answer.label]} of ${round(100 * look.answer.detections[answer.detection].score)} %, read anew `

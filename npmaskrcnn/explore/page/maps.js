@@ -3,7 +3,7 @@
 
 import {Panel} from "./panels.js";
 import {frame} from "./scene.js";
-import {choice, make, putColors, putHeat, round, slider} from "./draw.js";
+import {choice, make, putColors, putHeat, round, setText, slider} from "./draw.js";
 
 /** A row of maps, one a level; each is a canvas of as many pixels as the map has cells. */
 class Maps extends Panel {
@@ -94,7 +94,7 @@ export class Features extends Maps {
     }
     for (const [{name, height, width}, {canvas, words}] of this.each()) {
       if (name !== this.level) putColors(canvas, look.arrays[name]);
-      words.textContent = `${name}: ${width} × ${height}`;
+      setText(words, `${name}: ${width} × ${height}`);
     }
     if (!this.level) {
       const numbers = [...new Set(this.levels.map(({channels}) => channels))].join(", ");
@@ -141,7 +141,7 @@ export class Objectness extends Maps {
           : numbers[at + Number(this.which)];
       }
       putHeat(canvas, shown, width, height);
-      words.textContent = `${name}: up to ${round(Math.max(...shown), 2)}`;
+      setText(words, `${name}: up to ${round(Math.max(...shown), 2)}`);
     }
     this.say(`${sure} of ${counts.anchors} anchors say one half or more.`);
     this.light(false);

@@ -1,6 +1,6 @@
 // A panel: a card with a title, a caption that says what one sees, and something that draws itself from the last look.
 
-import {LIT, MOST_WORDS, Picture, button, classColor, make, putMasks, round, slider} from "./draw.js";
+import {LIT, MOST_WORDS, Picture, button, classColor, make, putMasks, round, setText, slider} from "./draw.js";
 
 export class Panel {
   /** app holds the last look, who is pointed at, and asks; see explorer.js. */
@@ -22,7 +22,7 @@ export class Panel {
     this.draw();
   }
   fill(...children) { this.element.append(...children.flat()); }
-  say(words) { if (this.facts.textContent !== words) this.facts.textContent = words; }
+  say(words) { setText(this.facts, words); }
   /** A canvas in the scene's coordinates that is drawn again when its size changes. */
   newPicture(label, attributes) {
     const picture = new Picture(label, attributes);

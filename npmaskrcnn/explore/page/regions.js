@@ -2,7 +2,7 @@
 
 import {Panel} from "./panels.js";
 import {shapeNames} from "./maps.js";
-import {LIT, boxOf, choice, clamp, heat, make, round, slider, theme} from "./draw.js";
+import {LIT, boxOf, choice, clamp, heat, make, round, setText, slider, theme} from "./draw.js";
 
 const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
 
@@ -14,10 +14,10 @@ export function setBars(element, rows) {
   }
   rows.forEach(({name, value, color}, i) => {
     const [words, bar, number] = [0, 1, 2].map(part => element.children[3 * i + part]);
-    words.textContent = name;
+    setText(words, name);
     bar.firstChild.style.width = `${100 * value}%`;
     bar.firstChild.style.background = color;
-    number.textContent = round(value, 3);
+    setText(number, round(value, 3));
   });
 }
 
@@ -130,7 +130,7 @@ export class Proposals extends Panel {
       for (const picture of [this.before, this.after]) picture.box(history.proposal_box, LIT, {width: 3, halo: true});
       this.before.box(history.anchor_box, LIT, {width: 1.5, dash: [4, 3]});
     }
-    this.words[0].textContent = `before: ${counts.top_k} boxes (orange ones go)`;
-    this.words[1].textContent = `after: ${counts.proposals} proposals`;
+    setText(this.words[0], `before: ${counts.top_k} boxes (orange ones go)`);
+    setText(this.words[1], `after: ${counts.proposals} proposals`);
   }
 }

@@ -119,6 +119,7 @@ export class Stage {
   choose(i) {
     if (i === this.chosen) return;
     this.chosen = i;
+    if (i === null && this.buttons.contains(document.activeElement)) document.activeElement.blur();
     this.#place();
     this.onchosen?.();
   }
