@@ -46,7 +46,10 @@ class App {
     this.shownScore = answer.shown_score;
     const scene = {...answer.default_scene, shapes: structuredClone(FIRST)};
     this.stage = new Stage({scene, mostShapes: answer.limits.shapes,
-                            change: time => this.changed(time), hover: place => this.hover(place)});
+                            change: time => {
+                              this.presets.select.value = ""; // it is no longer the picture that was chosen
+                              this.changed(time);
+                            }, hover: place => this.hover(place)});
     this.stage.picture.onresize = () => this.drawStage();
     this.stage.overlay = picture => this.outlined && this.look && outline(picture, this.look, this.shown, this.lit);
     this.outlined = true;
@@ -86,11 +89,11 @@ class App {
       name => {
         const preset = presets.find(each => each.name === name);
         if (preset) this.stage.set(preset.scene);
+        this.presets.select.value = name;
       }, {id: "preset"});
     const lot = button("Drawn by lot", async () => {
       const outcome = await this.line.ask("draw", {ask: "draw", seed: Math.floor(Math.random() * 1e6)});
       if (outcome && !this.refused(outcome)) this.stage.set(outcome.answer.scene);
-      this.presets.select.value = "";
     }, {id: "lot"});
     const outlines = button("Outlines", () => {
       this.outlined = !this.outlined;
@@ -142,7 +145,7 @@ class App {
     const further = Promise.all(this.followers.map(follow => follow(outcome)));
     this.redraw();
     await further;
-    if (asked !== null && this.model !== "training") this.#time(performance.now() - asked);
+    if (before && asked !== null && this.model !== "training") this.#time(performance.now() - asked);
     document.body.dataset.look = outcome.answer.look;
     clearTimeout(this.resting);
     if (this.changedAt === asked || asked === null) this.resting = setTimeout(() => this.#rest(), REST);
@@ -260,6 +263,11 @@ class App {
     clearTimeout(this.resting);
     this.resting = setTimeout(() => this.#rest(), REST);
   }
+  /** Put a slider where the model has its threshold, as long as nobody has moved it. */
+  showThreshold(name, {value, set}) {
+    const used = this.look.answer.thresholds[name];
+    if (this.thresholds[name] === undefined && Math.abs(value - used) > 1e-6) set(used);
+  }
   setThreshold(name, value) {
     this.thresholds[name] = value;
     this.changed();
@@ -289,6 +297,7 @@ class App {
     });
     setText($("said"), this.#words());
     setText($("history"), this.#story());
+    setText($("note"), this.#note());
   }
   #chip() {
     const chip = make("button", {type: "button", class: "chip", onclick: () => this.choose(+chip.dataset.row),
@@ -296,6 +305,17 @@ class App {
       onfocus: () => chip.matches(":focus-visible") && this.point(+chip.dataset.row), onblur: () => this.point(null)},
       make("i", {"aria-hidden": "true"}), make("span"));
     return chip;
+  }
+  /** What one has to know of this model to be fair to it. */
+  #note() {
+    const task = this.hello.models.find(({name}) => name === this.look.answer.model)?.task;
+    if (task === "rings" && !this.stage.scene.ring) {
+      return "This model has never seen shapes, only dots in and out of a ring. Choose the picture with the ring.";
+    }
+    if (task === "shapes" && this.stage.scene.ring) {
+      return "This model knows shapes, and has never seen a ring. The one without a top-down path knows rings.";
+    }
+    return "";
   }
   #story() {
     const {history, look, lit} = this;
@@ -320,7 +340,6 @@ class App {
     if (!outcome) return this.complain("This picture cannot be read.");
     if (this.refused(outcome)) return;
     const {picture, width, height} = outcome.answer;
-    this.presets.select.value = "";
     this.stage.set({...this.hello.default_scene, width, height, picture, noise: 0, shapes: []});
   }
   #drop() {

@@ -3,7 +3,8 @@
 
 import {Panel} from "./panels.js";
 import {setBars} from "./regions.js";
-import {LIT, boxOf, button, choice, classColor, make, putColors, putHeat, round, setText, slider, theme} from "./draw.js";
+import {LIT, boxOf, button, choice, classColor, make, putColors, putHeat, round, setText, slider, theme}
+  from "./draw.js";
 
 /** RoIAlign: level, points, patch. */
 export class Region extends Panel {
@@ -109,6 +110,8 @@ export class Candidates extends Panel {
       this.only = "";
       this.pick.set([["", "all"], ...names.slice(1).map((name, i) => [i + 1, name])]);
     }
+    this.app.showThreshold("score_threshold", this.score);
+    this.app.showThreshold("box_nms", this.nms);
     const picture = this.picture.begin(width, height, base, .55), kept = new Set(arrays.detection_rows.data);
     const labels = arrays.candidate_labels.data, scores = arrays.candidate_scores.data;
     const rows = [...labels.keys()].filter(row => !this.only || labels[row] === +this.only)

@@ -113,6 +113,7 @@ export class Proposals extends Panel {
     const {look, base, history} = this.app;
     if (!look) return;
     const {width, height, counts} = look.answer, {moved, top_k: top, kept, objectness, proposals} = look.arrays;
+    this.app.showThreshold("rpn_nms", this.nms);
     this.before.begin(width, height, base, .6);
     this.after.begin(width, height, base, .6);
     const left = new Set(kept.data);
