@@ -44,7 +44,8 @@ export class Region extends Panel {
     const {answer, arrays} = region, picture = this.picture.begin(width, height, base, .45);
     const color = history && history.roi === answer.proposal ? LIT : theme.kept, points = arrays.points_pixels.data;
     picture.box(answer.box, color, {width: 2.5, halo: true});
-    for (let i = 0; i < points.length; i += 2) picture.dot(points[i], points[i + 1], theme.ink, 1.5);
+    const apart = (answer.box[2] - answer.box[0]) / 14, size = Math.min(1.5, .28 * apart / picture.line);
+    for (let i = 0; i < points.length; i += 2) picture.dot(points[i], points[i + 1], theme.ink, size);
     putColors(this.patch, arrays.patch);
     if (this.app.roiChoice === null) this.rank.set(answer.proposal + 1);
     this.say(`Proposal ${answer.proposal + 1} of ${counts.proposals}, read from ${levels[answer.level].name}: `
@@ -157,7 +158,8 @@ export class Masks extends Panel {
       setText(figure.lastChild, names[label]);
       figure.classList.toggle("counts", label === answer.label);
     }
-    this.say(`A ${names[answer.label]} of ${round(100 * look.answer.detections[answer.detection].score)} %, read anew `
-      + `from ${look.answer.levels[answer.mask_level].name}.`);
+    const sure = round(100 * look.answer.detections[answer.detection].score);
+    this.say(`The box head says: ${names[answer.label]}, ${sure} %. The mask head has read its box anew, from `
+      + `${look.answer.levels[answer.mask_level].name}.`);
   }
 }
