@@ -43,8 +43,13 @@ def color_code(feature):
 
 def feature_picture(feature):
     """A map (h, w, C) as a picture (h, w, 3) in 0..1: its three principal components."""
+    return code_and_picture(feature)[1]
+
+
+def code_and_picture(feature):
+    """Both of a map, found in one go."""
     code, parts = _code_and_parts(feature)
-    return code.colors_of_parts(parts).reshape(*feature.shape[:2], COLORS)
+    return code, code.colors_of_parts(parts).reshape(*feature.shape[:2], COLORS)
 
 
 def _code_and_parts(feature):

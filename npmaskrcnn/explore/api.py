@@ -44,7 +44,7 @@ Questions
 ``{"ask": "draw", "seed": 7}``
     A ``scene`` of shapes drawn by lot, as those of the training.
 
-``{"ask": "look", "scene", "model", "score_threshold", "rpn_nms", "box_nms"}``
+``{"ask": "look", "scene", "model", "score_threshold", "rpn_nms", "box_nms", "roi"}``
     One pass through the model: `MaskRCNN.trace`. Thresholds that are left out or null are the model's own. The answer:
 
     - ``look``: its number, by which later questions can say which look they mean; ``model``, ``class_names``,
@@ -83,6 +83,12 @@ Questions
                                            model has no masks
     ===================  ================  ========================================================================
 
+    With ``roi``, what ``{"ask": "roi"}`` would say of a region of this look comes along, to save a second question:
+    the answer as ``roi``, its arrays as ``roi.patch`` and so on. It is ``"best"``, the best detection;
+    ``{"proposal": r}``; ``{"detection": d}``; or ``{"near": box}``, the best detection that overlaps with the box by
+    half or more. A proposal that is not there gives way to the last, a detection to the best one, and, if nothing is
+    found, to the best proposal. Without proposals ``roi`` is null.
+
 ``{"ask": "channel", "level": "P3", "channel": 5, "look": n}``
     One channel of a map of the last look. ``low`` and ``high``: its smallest and largest number. Array: ``values``
     (h, w) float32.
@@ -110,7 +116,7 @@ Questions
     was trained before; "go" does 1 to 5 steps (by default 1; so can "start", by default none); "reset" goes back to
     where it was started. The answer and its arrays are those of ``look`` for the model ``"training"``, and besides
     ``steps`` so far and ``losses``, by name a list of a number for each step, the sum of all in ``loss_total``. The
-    thresholds of a look are heard, too.
+    thresholds of a look and its ``roi`` are heard, too.
 
 ``{"ask": "picture"}`` with a file's bytes beside it (PNG, JPEG, ...: what Pillow reads), or
 ``{"ask": "picture", "width": w, "height": h}`` with w * h * 3 bytes, red, green, blue, row by row
@@ -130,7 +136,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import Unreadable, parse_json
-from ..judge import judge_fraction, judge_known, judge_number, refusal
+from ..judge import judge_fraction, judge_known, judge_number, judge_numbers, refusal
 from ..light.pruning import judge_trainable
 from .look import Look, rounded
 from .minds import IN_TRAINING, Minds
@@ -140,11 +146,11 @@ from .scene import DEFAULTS, KINDS, LARGEST_SEED, MOST_SHAPES, SIDES, Stage, dra
 QUESTIONS = {       # and the parts that each may have
     "hello": (),
     "draw": ("seed",),
-    "look": ("scene", "model", "score_threshold", "rpn_nms", "box_nms"),
+    "look": ("scene", "model", "score_threshold", "rpn_nms", "box_nms", "roi"),
     "channel": ("level", "channel", "look"),
     "roi": ("proposal", "detection", "look"),
     "gradient": ("scene", "model", "loss"),
-    "train": ("action", "scene", "model", "steps", "score_threshold", "rpn_nms", "box_nms"),
+    "train": ("action", "scene", "model", "steps", "score_threshold", "rpn_nms", "box_nms", "roi"),
     "picture": ("width", "height"),
 }
 THRESHOLDS = {"score_threshold": "box_score_thresh", "rpn_nms": "rpn_nms_thresh", "box_nms": "box_nms_thresh"}
@@ -156,6 +162,7 @@ SHOWN_SCORE = 0.5
 MOST_STEPS = 5
 PICTURES_KEPT, PICTURE_SIDE = 8, 128
 LONGEST_ERROR = 400
+FARTHEST = 1e4      # pixels
 
 
 class Explorer:
@@ -260,10 +267,10 @@ class Explorer:
 
     # ---- what a model sees ----
 
-    def _look(self, scene=None, model="finished", **thresholds):
-        return self._look_at(self._stage(scene), model, thresholds)
+    def _look(self, scene=None, model="finished", roi=None, **thresholds):
+        return self._look_at(self._stage(scene), model, thresholds, _judged_wish(roi))
 
-    def _look_at(self, stage, name, thresholds):
+    def _look_at(self, stage, name, thresholds, wish):
         start = time.perf_counter()
         model = self._model(name)
         image, truth = stage.painted(model.class_names)
@@ -273,6 +280,10 @@ class Explorer:
             seconds = time.perf_counter() - begun
         look = Look(self._looks + 1, model, trace)
         answer, arrays = look.answer(), {"image": image, **look.arrays()}
+        if wish is not None:
+            said, read = look.meant(wish)
+            answer["roi"] = said or None
+            arrays.update({f"roi.{part}": array for part, array in read.items()})
         self._last, self._looks = look, look.number
         answer.update(
             model=name, thresholds=used, unseen=sorted(set(range(len(stage.shapes))) - set(truth.shapes)),
@@ -317,9 +328,9 @@ class Explorer:
         return {"model": name, "loss": loss, "losses": {**losses, TOTAL: sum(losses.values())}, "high": high,
                 "milliseconds": _milliseconds(time.perf_counter() - start)}, {"gradient": gradient}
 
-    def _train(self, action=None, scene=None, model="untrained", steps=None, **thresholds):
+    def _train(self, action=None, scene=None, model="untrained", steps=None, roi=None, **thresholds):
         judge_known([action], ["start", "go", "reset"], "action of 'train'")
-        stage = self._stage(scene)
+        stage, wish = self._stage(scene), _judged_wish(roi)
         if action == "start":
             from .live import LiveTraining      # only here: a page on which nobody trains needs nothing of it
             self._training = LiveTraining(self._trainable(model))
@@ -332,7 +343,7 @@ class Explorer:
         if steps and action != "reset":
             image, truth = stage.painted(training.model.class_names)
             training.go(image, truth.target(), steps)
-        answer, arrays = self._look_at(stage, IN_TRAINING, thresholds)
+        answer, arrays = self._look_at(stage, IN_TRAINING, thresholds, wish)
         losses = {**training.losses, TOTAL: [sum(step) for step in zip(*training.losses.values())]}
         return {**answer, "steps": len(losses[TOTAL]), "losses": losses}, arrays
 
@@ -380,6 +391,19 @@ def _refused(error):
 
 def _milliseconds(seconds):
     return round(1000 * seconds, 2)
+
+
+def _judged_wish(roi):
+    """Which region is to come along with a look, as `Look.meant` takes it, or None."""
+    if roi is None or roi == "best":
+        return None if roi is None else {}
+    if not isinstance(roi, dict) or len(roi) != 1:
+        raise refusal("roi", "'best', or an object with one of proposal, detection and near", roi)
+    (name, value), = roi.items()
+    judge_known([name], ["proposal", "detection", "near"], "part of 'roi'")
+    if name != "near":
+        return {name: judge_number(value, name, 0, whole=True)}
+    return {name: judge_numbers(value, name, 4, lowest=-FARTHEST, highest=FARTHEST)}
 
 
 def _judged_row(row, name, number):

@@ -13,9 +13,10 @@ from ..stages.mask_head import select_masks
 from ..stages.roi_pooler import SAMPLING_RATIO
 from ..stages.transform import scale_boxes
 from ..variants import parts
-from ..views import axis_samples, color_code, feature_picture
+from ..views import axis_samples, code_and_picture
 
 FIRST_LEVEL = 2         # C2, P2
+NEAR = 0.5              # so much a detection overlaps with a box that is near it
 
 
 class Look:
@@ -36,6 +37,10 @@ class Look:
         self.ratios = tuple(ours / its for ours, its in zip(self.image_size, trace.image_size))     # of y and of x
         self.maps = {f"{letter}{FIRST_LEVEL + i}": level[0] for letter, levels
                      in (("C", trace.body_features), ("P", trace.features)) for i, level in enumerate(levels)}
+        self.codes, self.pictures = {}, {}
+        for name, feature in self.maps.items():
+            self.codes[name], picture = code_and_picture(feature)
+            self.pictures[name] = as_bytes(picture)
 
     def on_image(self, boxes):
         """Boxes of the input in pixels of the image, float32."""
@@ -75,9 +80,8 @@ class Look:
         anchors, size = np.concatenate(trace.anchors), trace.image_size
         moved = ops.decode_boxes(np.concatenate([level.reshape(-1, 4) for level in trace.deltas]), anchors)
         logits = np.concatenate([level.reshape(-1) for level in trace.objectness])
-        arrays = {name: as_bytes(feature_picture(feature)) for name, feature in self.maps.items()}
-        arrays.update(
-            anchors=self.on_image(anchors), objectness=as_float(ops.sigmoid(logits)),
+        arrays = dict(
+            self.pictures, anchors=self.on_image(anchors), objectness=as_float(ops.sigmoid(logits)),
             moved=self.on_image(ops.clip_boxes_to_image(moved, size)), top_k=as_rows(trace.top_k),
             kept=as_rows(trace.proposal_rows), proposals=self.on_image(trace.proposals),
             proposal_scores=as_float(trace.proposal_scores), roi_levels=as_rows(trace.roi_levels),
@@ -96,13 +100,30 @@ class Look:
         stride = self.heads.box_pooler.strides[level]
         deltas = trace.box_deltas[roi]
         boxes = ops.decode_boxes(deltas, np.repeat(box[None], len(deltas), axis=0), self.weights)
-        code = color_code(trace.features[level][0])
+        code = self.codes[f"P{FIRST_LEVEL + level}"]
         return ({"proposal": roi, "box": rounded(self.on_image(box)), "level": level, "reads": reads,
                  "class_names": self.class_names},
                 {"points_cells": as_float(points), "points_pixels": as_float(points * stride * self.ratios[::-1]),
                  "patch": as_bytes(code.colors(trace.box_features[roi])), "deltas": as_float(deltas),
                  "class_scores": as_float(ops.softmax(trace.class_logits[roi][None])[0]),
                  "class_boxes": self.on_image(ops.clip_boxes_to_image(boxes, trace.image_size))})
+
+    def meant(self, wish):
+        """Return the region that is wished with a look, as `region` or `detected` do; ({}, {}) if there is none.
+
+        Whoever wishes has not yet seen what is found: a row that is not there gives way to one that is.
+        """
+        boxes, number = self.trace.detections.boxes, len(self.trace.proposals)
+        if not number:
+            return {}, {}
+        if "proposal" in wish:
+            return self.region(min(wish["proposal"], number - 1))
+        if not len(boxes):
+            return self.region(0)
+        row = wish.get("detection", 0)
+        if "near" in wish:      # detections go from the best on: this is the best one there, whichever overlaps most
+            row = int(np.argmax(ops.box_iou(boxes, np.asarray([wish["near"]], boxes.dtype))[:, 0] >= NEAR))
+        return self.detected(row if row < len(boxes) else 0)
 
     def detected(self, row):
         """Return the same of a detection's proposal, and its masks of all classes."""

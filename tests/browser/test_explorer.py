@@ -122,6 +122,22 @@ def test_maps_hold_what_the_trace_holds(page, server):
         np.testing.assert_array_equal(np.array(flat, np.uint8).reshape(height, width, 4)[:, :, :3], arrays[name])
 
 
+def test_one_answer_draws_all_panels(page):
+    page.run("""window.asked = [];
+        const {transport} = explorer, ask = transport.ask.bind(transport);
+        transport.ask = (request, blob) => { asked.push(request.ask); return ask(request, blob); };""")
+    row = page.run("return explorer.look.answer.detections.length - 1")
+    page.run("explorer.choose(arguments[0])", row)
+    page.wait("return explorer.region?.answer.detection === arguments[0] && !explorer.line.busy", row)
+    assert page.run("return asked.splice(0)") == ["roi"]
+    page.run("document.querySelector('.shape').focus()")
+    page.press("right")
+    rest(page)
+    assert page.run("return asked") == ["look"]
+    assert page.run("""return explorer.region.answer.detection === explorer.chosen
+        && explorer.region.of === explorer.look.answer.look""")
+
+
 def test_a_chosen_detection_lights_its_history(page):
     page.click(".chip")
     history = page.run("return explorer.look.answer.detections[0].history")

@@ -219,6 +219,32 @@ def test_a_region_shows_what_the_heads_have_read(explorer):
     assert refused(explorer, {"ask": "roi", "detection": 0}) == "the last look has no detection"
 
 
+def test_a_region_comes_along_with_a_look(explorer):
+    def check(wish, scene, **asked):
+        """The answer to a wish is what is asked for afterwards."""
+        answer, arrays = ask(explorer, "look", scene=scene, roi=wish)
+        told, read = ask(explorer, "roi", **asked)
+        assert answer["roi"] == told
+        assert {name for name in arrays if name.startswith("roi.")} == {f"roi.{name}" for name in read}
+        for name, array in read.items():
+            np.testing.assert_array_equal(arrays[f"roi.{name}"], array)
+        return answer
+
+    check("best", SCENE, detection=0)
+    sure = [found for found in check({"detection": 1}, SCENE, detection=1)["detections"] if found["score"] > 0.9]
+    assert len(sure) > 1
+    for d, found in enumerate(sure):
+        x1, y1, x2, y2 = found["box"]
+        check({"near": [x1 + 1, y1 - 1, x2 + 1, y2 - 1]}, SCENE, detection=d)
+    check({"detection": 1000}, SCENE, detection=0)
+    check({"near": [0, 0, 1, 1]}, SCENE, detection=0)
+    last = check({"proposal": 0}, SCENE, proposal=0)["counts"]["proposals"] - 1
+    check({"proposal": 10**6}, SCENE, proposal=last)
+    for wish in ("best", {"detection": 0}, {"near": [0, 0, 9, 9]}):
+        assert check(wish, {}, proposal=0)["detections"] == []
+    assert "roi" not in ask(explorer, "look", scene=SCENE)[0]
+
+
 @pytest.mark.parametrize("variant", ["baseline", "unaligned", "half_pixel"])
 def test_points_are_where_the_pooler_reads(variant):
     pooler = maskrcnn_variant(variant).roi_heads.box_pooler
@@ -401,7 +427,10 @@ BAD = [None, 3, [], "look", {}, {"ask": None}, {"ask": []}, {"ask": "__init__"},
        {"ask": "roi", "proposal": float("inf")}, {"ask": "roi", "proposal": -1}, {"ask": "roi", "detection": True},
        {"ask": "gradient", "loss": []}, {"ask": "gradient", "loss": "total"}, {"ask": "train"},
        {"ask": "draw", "seed": -1}, {"ask": "train", "action": {}}, {"ask": "picture", "blob": "x"},
-       {"ask": "draw", "seed": "a"}]
+       {"ask": "draw", "seed": "a"}, {"ask": "look", "roi": "worst"}, {"ask": "look", "roi": {}},
+       {"ask": "look", "roi": {"detection": -1}}, {"ask": "look", "roi": {"proposal": 0, "detection": 0}},
+       {"ask": "look", "roi": {"near": [1, 2, 3]}}, {"ask": "look", "roi": {"near": [0, 0, float("nan"), 9]}},
+       {"ask": "look", "roi": {"look": 1}}]
 
 
 def test_bad_questions_get_one_line_and_change_nothing(explorer):

@@ -64,7 +64,7 @@ class App {
   }
 
   addPanels() {
-    this.followers.push(() => this.askRegion());
+    this.followers.push(() => this.region || this.askRegion()); // most often it has come along
     this.panels = [
       new Features(this, "C", "The body", "A small ResNet looks at the picture at four sizes, from many small cells to "
         + "few large ones. Like colors in a map mean that the network sees something alike; two maps cannot be "
@@ -123,7 +123,14 @@ class App {
   // ---- looking ----
 
   request() {
-    return {ask: "look", scene: this.stage.scene, model: this.model, ...this.thresholds};
+    return {ask: "look", scene: this.stage.scene, model: this.model, ...this.thresholds, roi: this.wish()};
+  }
+  /** The region that will most likely be shown after the next look, so that it comes along with it. */
+  wish() {
+    const {look, lit, subject} = this;
+    if (this.roiChoice !== null) return {proposal: this.roiChoice};
+    if (lit !== null) return {near: look.answer.detections[lit].box};
+    return look && subject === null ? {proposal: 0} : "best";
   }
   changed(time = performance.now()) {
     this.changedAt = time;
@@ -142,6 +149,7 @@ class App {
     this.look = outcome;
     putColors(this.base, outcome.arrays.image);
     this.#follow(before);
+    this.#takeRegion(outcome);
     const further = Promise.all(this.followers.map(follow => follow(outcome)));
     this.redraw();
     await further;
@@ -184,16 +192,28 @@ class App {
     document.body.dataset.rest = "yes";
     this.onrest?.();
   }
+  /** Take the region that has come along with a look, unless it is not the one to be shown. */
+  #takeRegion({answer: {roi, look}, arrays: all}) {
+    const [kind, row] = Object.entries(this.which())[0];
+    if (!roi || roi[kind] !== row || kind === "proposal" && roi.detection !== undefined) return;
+    const arrays = Object.fromEntries(Object.entries(all).filter(([name]) => name.startsWith("roi."))
+      .map(([name, array]) => [name.slice(4), array]));
+    this.regions = {answer: roi, arrays, of: look};
+  }
+  /** The region to be shown, as a question says it. */
+  which() {
+    const {subject, roiChoice} = this;
+    if (roiChoice !== null) return {proposal: Math.min(roiChoice, this.look.answer.counts.proposals - 1)};
+    return subject !== null ? {detection: subject} : {proposal: 0};
+  }
   /** Ask how the region that is shown is read; panels draw it when it comes. */
   async askRegion() {
-    const {look, subject} = this, {counts, look: number} = look.answer;
+    const {counts, look: number} = this.look.answer;
     if (!counts.proposals) {
       this.regions = null;
       return this.redraw();
     }
-    const which = this.roiChoice !== null ? {proposal: Math.min(this.roiChoice, counts.proposals - 1)}
-      : subject !== null ? {detection: subject} : {proposal: 0};
-    const outcome = await this.ask("roi", {ask: "roi", ...which, look: number});
+    const outcome = await this.ask("roi", {ask: "roi", ...this.which(), look: number});
     if (!outcome) return;
     this.regions = {...outcome, of: number};
     for (const panel of this.panels) if (READERS.has(panel.name)) panel.draw();

@@ -113,7 +113,7 @@ export class Training extends Panel {
     let asked = null;
     const outcome = await app.line.ask("train", () => {
       asked = app.changedAt;
-      return {ask: "train", ...request, scene: app.stage.scene, ...app.thresholds};
+      return {ask: "train", ...request, scene: app.stage.scene, ...app.thresholds, roi: app.wish()};
     });
     if (!outcome) return this.running;
     if (!app.refused(outcome)) {
