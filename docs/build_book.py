@@ -1,10 +1,13 @@
 """Make the book: the executed lessons, the glossary and what they link to, as a site of plain files.
 
-    python docs/build_book.py --out site
+    python docs/build_book.py --out site [--pyodide DIR]
 
 Then open site/index.html. Nothing is loaded from anywhere else, so the folder can be read where it lies, copied to a
 phone, or put on any server. It needs what `pip install -e '.[notebooks]'` brings along, and executes nothing. Links
 and anchors are followed before a file is written; one that leads nowhere is named, and nothing is written.
+
+With an unpacked distribution of Pyodide (benchmarks/README.md says how to make one) the explorer is in the book and
+computes in the browser. Browsers start that from a server alone: ``python -m http.server -d site``.
 """
 
 import argparse
@@ -15,7 +18,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 try:
-    from book import BookError, check, glossary, pages, search, shelf
+    from book import BookError, check, explorer, glossary, pages, search, shelf
 except ImportError as missing:
     if missing.name is None or missing.name.split(".")[0] in ("book", "npmaskrcnn"):
         raise
@@ -26,7 +29,7 @@ ASSETS = ("book.css", "book.js", "theme.js")
 # Pages that stand in the contents beside the lessons, if they exist, and what they are called there.
 BESIDE = {"docs/glossary.md": "Glossary", "docs/claims.md": "What is often said",
           "docs/worth.md": "What each part is worth", "README.md": "The package"}
-EXPLORER = "explore"                        # a folder of this name in the site gets a link in the contents
+EXPLORER = f"{explorer.FOLDER}/index.html"  # gets a link in the contents
 
 
 def add_folder(files, folder, name):
@@ -44,7 +47,7 @@ def add_folder(files, folder, name):
             files[f"{name}/{path.relative_to(folder).as_posix()}"] = path.read_bytes()
 
 
-def build(out, root=ROOT, folders=()):
+def build(out, root=ROOT, folders=(), pyodide=None):
     """Make the book of a repository.
 
     Parameters
@@ -55,7 +58,9 @@ def build(out, root=ROOT, folders=()):
         Of the repository.
     folders : sequence of (Path, str)
         Further folders and their names in the site. One named ``explore`` gets a link in the contents, and so does a
-        folder of this name that somebody has put into `out`.
+        folder of this name that somebody has put into `out`. If there is neither, it is made.
+    pyodide : Path, optional
+        An unpacked distribution of Pyodide, with which the explorer computes in the browser.
 
     Returns
     -------
@@ -64,13 +69,12 @@ def build(out, root=ROOT, folders=()):
     """
     out, root = Path(out), Path(root)
     judge_out(out)
-    explorer = f"{EXPLORER}/index.html"
-    site = make(root, folders, (out / explorer).is_file() and explorer not in earlier_files(out))
+    site = make(root, folders, (out / EXPLORER).is_file() and EXPLORER not in earlier_files(out), pyodide)
     write(site, out)
     return site
 
 
-def make(root, folders=(), has_explorer=False):
+def make(root, folders=(), has_explorer=False, pyodide=None):
     """Make all files of the site; nothing is written."""
     shelves = shelf.Shelf(root)
     lessons = sorted(path.relative_to(root).as_posix() for path in root.glob("notebooks/[0-9][0-9]_*.ipynb"))
@@ -81,13 +85,18 @@ def make(root, folders=(), has_explorer=False):
         add_folder(files, folder, name)
     for asset in ASSETS:
         files[asset] = (HERE / "book" / asset).read_bytes()
-    has_explorer = has_explorer or f"{EXPLORER}/index.html" in files
+    has_explorer = has_explorer or EXPLORER in files
+    if has_explorer and pyodide:
+        raise BookError(f"--pyodide: the site has another {EXPLORER} already")
+    if not has_explorer and explorer.has_page(root):
+        files.update(explorer.files(root, pyodide))
+        has_explorer = True
     link_words(shelves)
     order = [shelves.pages[path] for path in (shelf.START, *lessons, *beside)]
     chapters = [(page, BESIDE.get(page.path, page.title)) for page in order]
     files["search-index.js"] = search.index(shelves.pages.values()).encode()
-    written = pages.write(shelves, chapters, f"{EXPLORER}/index.html" if has_explorer else None)
-    others = {*files, *([f"{EXPLORER}/index.html"] if has_explorer else [])}
+    written = pages.write(shelves, chapters, EXPLORER if has_explorer else None)
+    others = {*files, *([EXPLORER] if has_explorer else [])}
     check.check(written, others, {page.address: page.path for page in shelves.pages.values()})
     return {**files, **{address: markup.encode() for address, markup in written.items()}}
 
@@ -133,9 +142,11 @@ def earlier_files(out):
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0], prog="build_book")
     parser.add_argument("--out", required=True, type=Path, help="folder to write the site into: new, empty, or a book")
+    parser.add_argument("--pyodide", type=Path, metavar="DIR",
+                        help="an unpacked distribution of Pyodide: puts the explorer into the book")
     options, start = parser.parse_args(arguments), time.perf_counter()
     try:
-        site = build(options.out)
+        site = build(options.out, pyodide=options.pyodide)
     except BookError as error:
         parser.exit(2, f"build_book: {error}\n")
     except KeyboardInterrupt:
