@@ -97,7 +97,9 @@ def make(root, folders=(), has_explorer=False, pyodide=None):
     files["search-index.js"] = search.index(shelves.pages.values()).encode()
     written = pages.write(shelves, chapters, EXPLORER if has_explorer else None)
     others = {*files, *([EXPLORER] if has_explorer else [])}
-    check.check(written, others, {page.address: page.path for page in shelves.pages.values()})
+    names = {EXPLORER: explorer.PAGE, **{page.address: page.path for page in shelves.pages.values()}}
+    explored = {EXPLORER: files[EXPLORER].decode()} if EXPLORER in files else {}
+    check.check({**written, **explored}, others, names)
     return {**files, **{address: markup.encode() for address, markup in written.items()}}
 
 

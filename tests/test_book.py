@@ -4,12 +4,14 @@ Most tests build the book of a tiny repository of their own; one builds the whol
 """
 
 import base64
+import hashlib
 import io
 import json
 import os
 import re
 import subprocess
 import sys
+import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -213,7 +215,7 @@ WRONG_TEXTS = [
 
 def refusal(book, capsys, monkeypatch, root, out):
     """What the command says when it refuses, which is one line."""
-    monkeypatch.setattr(book.build, "__defaults__", (root, ()))
+    monkeypatch.setattr(book.build, "__defaults__", (root, (), None))
     with pytest.raises(SystemExit) as end:
         book.main(["--out", str(out)])
     said = capsys.readouterr()
@@ -261,6 +263,97 @@ def test_a_folder_of_other_things_is_left_alone(book, root, tmp_path, capsys, mo
     assert "holds other files; name a new or an empty folder" in refusal(book, capsys, monkeypatch, root, folder)
     assert "cannot be written (" in refusal(book, capsys, monkeypatch, root, file / "site")
     assert [path.name for path in folder.iterdir()] == ["mine.txt"] and file.read_text() == "mine"
+
+
+# ---- the explorer ----
+
+
+@pytest.fixture
+def explored(book, root):
+    """The repository, now with the explorer's page and weights."""
+    explorer = book.explorer
+    (root / explorer.PAGE).mkdir(parents=True)
+    (root / "npmaskrcnn/plots").mkdir()
+    (root / "npmaskrcnn/plots/p.py").write_text("")
+    (root / explorer.PAGE / "index.html").write_bytes((ROOT / explorer.PAGE / "index.html").read_bytes())
+    for name in ("explorer.css", "explorer.js", "worker.js"):
+        (root / explorer.PAGE / name).write_text(name)
+    (root / "data").mkdir()
+    for name in (explorer.AT_ONCE, *explorer.WEIGHTS):
+        (root / "data" / name).write_bytes(name.encode())
+    return root
+
+
+@pytest.fixture
+def pyodide(book, tmp_path):
+    """What looks like a distribution of Pyodide."""
+    explorer = book.explorer
+    folder = tmp_path / "pyodide"
+    folder.mkdir()
+    for name in (*explorer.RUNTIME, "numpy.whl", "scipy.whl"):
+        (folder / name).write_bytes(name.encode())
+    packages = {name: {"file_name": f"{name}.whl", "sha256": hashlib.sha256(f"{name}.whl".encode()).hexdigest(),
+                       "depends": []} for name in ("numpy", "scipy")}
+    (folder / explorer.LOCK).write_text(json.dumps({"info": {"python": "3.14.0"}, "packages": packages}))
+    return folder
+
+
+def test_without_pyodide_a_page_says_how_the_explorer_is_started(book, explored, tmp_path):
+    site = book.build(tmp_path / "site", explored)
+    assert [name for name in site if name.startswith("explore/")] == ["explore/index.html"]
+    assert b"npmaskrcnn explore</code>" in site["explore/index.html"]
+    assert b'href="../explore/index.html"' in site["notebooks/00_map.html"]
+
+
+def test_with_pyodide_the_explorer_is_there_with_what_it_needs(book, explored, pyodide, tmp_path):
+    explorer = book.explorer
+    site = book.build(tmp_path / "site", explored, pyodide=pyodide)
+    assert b'<html lang="en" data-worker="worker.js">' in site["explore/index.html"]
+    assert {name.split("/")[-1] for name in site if name.startswith("explore/pyodide/")} \
+        == {*explorer.RUNTIME, explorer.LOCK, "numpy.whl"}
+    assert list(json.loads(site[f"explore/pyodide/{explorer.LOCK}"])["packages"]) == ["numpy"]
+    with zipfile.ZipFile(tmp_path / "site/explore/npmaskrcnn.zip") as archive:
+        assert archive.namelist() == ["npmaskrcnn/a.py", "npmaskrcnn/parts/b.py", "npmaskrcnn/data/tiny.npz"]
+    assert all(f"explore/weights/{name}" in site for name in json.loads(site["explore/weights.json"]))
+    assert "explore/worker.js" not in book.build(tmp_path / "site", explored)
+    assert not (tmp_path / "site/explore/worker.js").exists()
+
+
+@pytest.mark.parametrize("name, content, said", [
+    ("pyodide.asm.wasm", None, "pyodide.asm.wasm cannot be read (No such file or directory); it must be"),
+    ("numpy.whl", "another", "numpy.whl is not the file that pyodide-lock.json names"),
+    ("pyodide-lock.json", "{", "pyodide-lock.json is not a list of Pyodide's packages"),
+    ("pyodide-lock.json", '{"packages": []}', "pyodide-lock.json is not a list of Pyodide's packages")])
+def test_what_is_no_pyodide_is_said(book, explored, pyodide, tmp_path, name, content, said):
+    (pyodide / name).unlink() if content is None else (pyodide / name).write_text(content)
+    with pytest.raises(book.BookError) as refused:
+        book.build(tmp_path / "site", explored, pyodide=pyodide)
+    assert str(refused.value).startswith(f"--pyodide {pyodide}: {said}") and not (tmp_path / "site").exists()
+
+
+def test_another_explorer_in_the_site_is_not_overwritten(book, explored, pyodide, tmp_path):
+    book.build(tmp_path / "site", explored)
+    manifest = tmp_path / "site" / book.MANIFEST
+    manifest.write_text(manifest.read_text().replace("explore/index.html\n", ""))
+    (tmp_path / "site/explore/index.html").write_text("mine")
+    book.build(tmp_path / "site", explored)
+    with pytest.raises(book.BookError, match="has another explore/index.html"):
+        book.build(tmp_path / "site", explored, pyodide=pyodide)
+    assert (tmp_path / "site/explore/index.html").read_text() == "mine"
+
+
+def test_every_weight_that_the_explorer_knows_is_in_the_book(book):
+    from npmaskrcnn.shipped import EARLY_STEPS, TRAINED_VARIANTS
+    assert sorted(book.explorer.WEIGHTS) == sorted([*(f"tiny-step-{step}.npz" for step in EARLY_STEPS),
+                                                    *(f"variant-{name}.npz" for name in TRAINED_VARIANTS)])
+
+
+def test_the_explorer_imports_nothing_that_the_book_leaves_out(book):
+    code = ("import sys; from npmaskrcnn.explore import Explorer; here = Explorer(); here.answer({'ask': 'look'}); "
+            "here.answer({'ask': 'train', 'action': 'start', 'steps': 1}); print(*sys.modules)")
+    ran = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, cwd=ROOT, check=True)
+    modules = {name.split(".")[1] for name in ran.stdout.split() if name.startswith("npmaskrcnn.")}
+    assert {"explore", "mask_rcnn"} <= modules and not modules & set(book.explorer.LEFT_OUT)
 
 
 def test_jupyter_missing_is_one_line(tmp_path):

@@ -25,7 +25,8 @@ pytestmark = [
 
 ASK = """window.asked = null;
 explorer.transport.ask(JSON.parse(arguments[0])).then(({answer, arrays}) => {
-    window.asked = {answer, arrays: Object.fromEntries(Object.entries(arrays).map(([name, {data}]) => [name, [...data]]))};
+    const numbers = Object.entries(arrays).map(([name, {data}]) => [name, [...data]]);
+    window.asked = {answer, arrays: Object.fromEntries(numbers)};
 });"""
 
 
@@ -98,7 +99,6 @@ def test_answers_equal_those_of_python_here(chromium, model):
         np.testing.assert_allclose(boxes_there, arrays["candidate_boxes"][arrays["detection_rows"]], rtol=0, atol=1e-4)
         np.testing.assert_allclose([each["score"] for each in there["detections"]],
                                    [each["score"] for each in answer["detections"]], rtol=0, atol=1e-4)
-
 
 
 def test_what_is_wrong_is_said_and_harms_nothing(chromium):

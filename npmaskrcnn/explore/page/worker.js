@@ -27,7 +27,7 @@ async function fetched(name) {
 
 /** Start Python; gives the function reply(request, blob) -> bytes. */
 async function start() {
-  say("Python is on its way (about 17 MB the first time) …");
+  say("Python is on its way (up to 20 MB the first time) …");
   const [{loadPyodide}, parts] = await Promise.all([import("./pyodide/pyodide.mjs"),
     Promise.all([fetched("npmaskrcnn.zip").then(response => response.arrayBuffer()),
       fetched("weights.json").then(response => response.json())])]);
