@@ -22,14 +22,15 @@ def tell(*words):
 # ---- the tests ----
 
 
-def run_tests(places, done, left_out):
+def run_tests(places, begun, left_out):
     """Run the tests in some files and folders; tell when each begins, what came of it and why.
 
     Parameters
     ----------
     places : list of str
-    done : list of str
-        Tests that are not run again.
+    begun : int
+        So many tests have begun in processes before this one, which goes on behind them. (Names do not tell: some have
+        addresses in them, which are others in each process.)
     left_out : dict
         Patterns of the names of tests that cannot be run here, and what they lack.
     """
@@ -37,12 +38,14 @@ def run_tests(places, done, left_out):
 
     class Teller:
         def pytest_collection_modifyitems(self, items):
-            items[:] = [item for item in items if item.nodeid not in done]
-            for item in list(items):
+            kept = []
+            for item in items:
                 lack = next((lack for pattern, lack in left_out.items() if re.search(pattern, item.nodeid)), None)
-                if lack is not None:
-                    items.remove(item)
+                if lack is None:
+                    kept.append(item)
+                elif begun == 0:
                     tell("cannot", item.nodeid, [lack])
+            items[:] = kept[begun:]
 
         def pytest_collectreport(self, report):
             if report.failed:
@@ -61,7 +64,6 @@ def run_tests(places, done, left_out):
             if report.skipped or report.failed or report.when == "call":
                 tell(report.outcome, report.nodeid, report.errors)
 
-    done = set(done)
     with contextlib.redirect_stdout(io.StringIO()):     # its own report would share lines with what is told
         code = pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:faulthandler", "--capture=sys", "--tb=short",
                             "-m", "not notebook", *places], plugins=[Teller()])

@@ -5,7 +5,8 @@ import { pathToFileURL } from "node:url";
 
 const [distribution, checkout, exchange, packages, program] = process.argv.slice(2);
 const { loadPyodide } = await import(pathToFileURL(`${distribution}/pyodide.mjs`));
-const python = await loadPyodide({ indexURL: `${distribution}/`, env: { PYTHONDONTWRITEBYTECODE: "1", HOME: "/tmp" } });
+const python = await loadPyodide({ indexURL: `${distribution}/`, env: { PYTHONDONTWRITEBYTECODE: "1",
+                                             PYTHONHASHSEED: "0", HOME: "/tmp" } });
 await python.loadPackage(packages.split(","), { messageCallback: () => {} });
 python.mountNodeFS("/checkout", checkout);
 python.mountNodeFS("/exchange", exchange);

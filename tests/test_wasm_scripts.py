@@ -29,9 +29,15 @@ exchange = Path(sys.argv[4])
 order = json.loads((exchange / "order.json").read_text())
 def tell(*words):
     print(json.dumps(words), flush=True)
-def test(name, outcome, *errors):
-    if name not in order["done"]:
+number = 0
+def begins(name):
+    global number
+    number += 1
+    if number > order["begun"]:
         tell("begin", name)
+    return number > order["begun"]
+def test(name, outcome, *errors):
+    if begins(name):
         tell(outcome, name, errors)
 assert order["do"] == "tests" and order["places"] == ["tests/ops", "tests/test_rle.py"]
 test("tests/ops/test_nms.py::a", "passed")
@@ -39,12 +45,20 @@ test("tests/ops/test_nms.py::b", "failed", "RuntimeError: sorry", "OSError: this
 test("tests/test_rle.py::c", "failed", "AssertionError: assert 1 == 2")
 test("tests/test_rle.py::d", "skipped", "Skipped: because")
 test("tests/test_rle.py::e", "passed")
-if "tests/test_rle.py::f" not in order["done"]:
-    tell("begin", "tests/test_rle.py::f")
+if begins("tests/test_rle.py::f"):
     print("Maximum call stack size exceeded")
     sys.exit(1)
+first_time = Path(__file__).with_name("not the first time")
+if begins("tests/test_rle.py::g"):
+    if not first_time.exists():
+        first_time.touch()
+        sys.exit(1)
+    tell("passed", "tests/test_rle.py::g", [])
+test("tests/test_rle.py::h", "passed")
+if number > order["begun"] + 1:
+    sys.exit(1)     # between two tests
 tell("failed", "tests/test_rle.py::e", ["AssertionError: its fixture does not end"])
-test("tests/test_rle.py::g", "passed")
+test("tests/test_rle.py::i", "passed")
 """
 
 PREDICTIONS = """
@@ -118,8 +132,8 @@ def test_tests_are_counted_and_a_process_that_ends_is_replaced(tmp_path, distrib
     assert result.returncode == 1 and not result.stderr
     rows = {words[0]: words[1:-1] for line in result.stdout.splitlines()
             if len(words := line.split()) == 6 and words[-1].isdigit()}
-    assert rows == {"tests/ops": ["1", "0", "0", "1"], "tests/test_rle.py": ["1", "2", "1", "1"],
-                    "all": ["2", "2", "1", "2"]}
+    assert rows == {"tests/ops": ["1", "0", "0", "1"], "tests/test_rle.py": ["3", "2", "1", "1"],
+                    "all": ["4", "2", "1", "2"]}
     assert "1 skipped: because" in result.stdout and "1 cannot be run there: no processes" in result.stdout
     assert "1 cannot be run there: took the process down: Maximum call stack size exceeded" in result.stdout
     assert "failed: tests/test_rle.py::c\n    AssertionError: assert 1 == 2\n" in result.stdout
