@@ -152,7 +152,7 @@ def test_a_place_that_is_not_there_is_refused(tmp_path, distribution):
 def test_tests_that_are_left_out_by_name_are_there(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import wasm_tests
-    names = [name for pattern in wasm_tests.LEFT_OUT for name in re.findall(r"test_\w+", pattern)]
+    names = [name for pattern in wasm_tests.LEFT_OUT for name in re.findall(r"test_\w+\b(?!\\[.])", pattern)]
     texts = "".join(file.read_text(encoding="utf-8") for file in (CHECKOUT / "tests").rglob("test_*.py"))
     assert names and all(f"def {name}" in texts for name in names)
 
