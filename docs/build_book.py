@@ -11,6 +11,7 @@ computes in the browser. Browsers start that from a server alone: ``python -m ht
 """
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -23,6 +24,8 @@ except ImportError as missing:
     if missing.name is None or missing.name.split(".")[0] in ("book", "npmaskrcnn"):
         raise
     sys.exit(f"build_book: needs {missing.name}, which Jupyter brings along: pip install -e '.[notebooks]'")
+except KeyboardInterrupt:
+    sys.exit("build_book: interrupted")
 
 MANIFEST = "made-by-build_book.txt"         # lists what the command wrote, and so may replace
 ASSETS = ("book.css", "book.js", "theme.js")
@@ -76,21 +79,20 @@ def build(out, root=ROOT, folders=(), pyodide=None):
 
 def make(root, folders=(), has_explorer=False, pyodide=None):
     """Make all files of the site; nothing is written."""
-    shelves = shelf.Shelf(root)
-    lessons = sorted(path.relative_to(root).as_posix() for path in root.glob("notebooks/[0-9][0-9]_*.ipynb"))
-    beside = [path for path in BESIDE if (root / path).is_file()]
-    shelves.fill([shelf.START, *lessons, *beside])
-    files = shelves.files
+    files = {asset: (HERE / "book" / asset).read_bytes() for asset in ASSETS}
     for folder, name in folders:
         add_folder(files, folder, name)
-    for asset in ASSETS:
-        files[asset] = (HERE / "book" / asset).read_bytes()
     has_explorer = has_explorer or EXPLORER in files
     if has_explorer and pyodide:
         raise BookError(f"--pyodide: the site has another {EXPLORER} already")
     if not has_explorer and explorer.has_page(root):
         files.update(explorer.files(root, pyodide))
         has_explorer = True
+    shelves = shelf.Shelf(root)
+    lessons = lessons_of(root)
+    beside = [path for path in BESIDE if (root / path).is_file()]
+    shelves.fill([shelf.START, *lessons, *beside])
+    files.update(shelves.files)
     link_words(shelves)
     order = [shelves.pages[path] for path in (shelf.START, *lessons, *beside)]
     chapters = [(page, BESIDE.get(page.path, page.title)) for page in order]
@@ -101,6 +103,11 @@ def make(root, folders=(), has_explorer=False, pyodide=None):
     explored = {EXPLORER: files[EXPLORER].decode()} if EXPLORER in files else {}
     check.check({**written, **explored}, others, names)
     return {**files, **{address: markup.encode() for address, markup in written.items()}}
+
+
+def lessons_of(root):
+    """List the lessons of a repository, in order."""
+    return sorted(path.relative_to(root).as_posix() for path in root.glob("notebooks/[0-9][0-9]_*.ipynb"))
 
 
 def link_words(shelves):
@@ -115,16 +122,25 @@ def link_words(shelves):
 
 
 def judge_out(out):
-    """Refuse a folder that holds anything but an earlier book."""
-    if out.exists() and not out.is_dir():
-        raise BookError(f"--out {out} is a file; it must be a folder")
+    """Refuse a folder that holds anything but an earlier book, or that cannot be made or written into."""
+    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise BookError(f"--out {out}: {there} is a file; it must be a folder")
+    if not os.access(there, os.W_OK):
+        raise BookError(f"--out {out}: {there} cannot be written into")
     if out.is_dir() and not (out / MANIFEST).is_file() and any(out.iterdir()):
         raise BookError(f"--out {out} holds other files; name a new or an empty folder")
 
 
 def write(site, out):
-    """Write the site, and take away what an earlier book left that is no longer in it."""
-    for name in set(earlier_files(out)) - set(site):
+    """Write the site, and take away what an earlier book left that is no longer in it.
+
+    The list comes first: a folder that holds half a book, because somebody interrupted, is still known as one.
+    """
+    earlier = earlier_files(out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MANIFEST).write_text("\n".join(sorted({*site, *earlier})) + "\n", encoding="utf-8")
+    for name in set(earlier) - set(site):
         path = out / name
         if out.resolve() in path.resolve().parents and path.is_file():
             path.unlink()

@@ -70,9 +70,9 @@ def code_cell(cell, pictures):
     code = texts.code_block(cell.source)
     is_map = "notebook.you_are_here(" in cell.source
     if is_map or "folded" in tags:
-        what = "imports" if is_map else "a check of what is said above" if "assert" in cell.source else "what draws"
+        what = ": imports" if is_map else ": a check of what is said above" if "assert" in cell.source else ""
         lines = sum(bool(line.strip()) for line in cell.source.split("\n"))
-        code = f'<details class="folded"><summary>Code: {what}, {lines} line{"s" * (lines > 1)}</summary>\n' \
+        code = f'<details class="folded"><summary>Code{what}, {lines} line{"s" * (lines > 1)}</summary>\n' \
                f'{code}</details>'
     kind = "cell exercise" if "exercise" in tags else "cell"
     shown = "\n".join(shown_as(output, pictures) for output in cell.outputs)
