@@ -63,7 +63,8 @@
 
   // What was asked for, without words that every page has, unless there are no others.
   function words(text) {
-    const all = text.toLowerCase().split(/[\s,;:?!"-]+/).filter(Boolean);
+    const all = text.toLowerCase().split(/[\s,;:?!"]+/).filter(Boolean).flatMap((word) =>
+      places.some((place) => place.low.includes(word)) ? [word] : word.split("-"));
     const telling = all.filter((word) => word.length > 1 && !IDLE.has(word));
     return telling.length ? telling : all;
   }
@@ -75,17 +76,17 @@
     if (!inHead && !times && inFlat < 0 && !place.name.includes(part)) return 0;
     const whole = new RegExp("(^|[^\\p{L}\\p{N}_])" + escaped(word) + "($|[^\\p{L}\\p{N}_])", "u");
     return 1 + Math.min(5, times) + (whole.test(place.head + " " + place.low) ? 6 : 0) +
-      (place.head === word ? 60 : inHead ? 20 + 15 * place.isOpening : 0);
+      (place.head === word || place.head === part ? 60 : inHead ? 20 + 15 * place.isOpening : 0);
   }
 
-  // For a word that stands nowhere, the word of the book that shares most pairs of letters with it, if half of them.
+  // For a word that stands nowhere, the word with its first letter that shares most pairs of letters, if half of them.
   function nearest(word) {
-    const pairs = (text) => [...text].slice(1).map((letter, i) => text[i] + letter), mine = pairs(word);
+    const pairs = (text) => new Set([...text].slice(1).map((letter, i) => text[i] + letter)), mine = pairs(word);
     all = all || [...new Set(places.flatMap((place) => place.low.match(/\p{L}{4,}/gu) || []))];
-    let best = word, most = 0.5;
-    for (const other of all) {
-      const theirs = pairs(other), shared = mine.filter((pair) => theirs.includes(pair)).length;
-      const share = 2 * shared / (mine.length + theirs.length);
+    let best = word, most = 0.49;
+    for (const other of all.filter((other) => other[0] === word[0])) {
+      const theirs = pairs(other), shared = [...mine].filter((pair) => theirs.has(pair)).length;
+      const share = 2 * shared / (mine.size + theirs.size);
       if (share > most) [best, most] = [other, share];
     }
     return best;
@@ -110,10 +111,10 @@
   }
 
   function search() {
-    const asked = words(query.value);
     list.replaceChildren();
     found.textContent = "";
-    if (!places || !asked.length) return;
+    const asked = places ? words(query.value) : [];
+    if (!asked.length) return;
     const known = asked.map((word) => places.some((place) => points(place, word)) ? word : nearest(word));
     const judged = places.map((place) => {
       const each = known.map((word) => points(place, word));
