@@ -35,22 +35,7 @@ BESIDE = {"docs/glossary.md": "Glossary", "docs/claims.md": "What is often said"
 EXPLORER = f"{explorer.FOLDER}/index.html"  # gets a link in the contents
 
 
-def add_folder(files, folder, name):
-    """Put all files of a folder into the site, as they are, under ``name/``.
-
-    Parameters
-    ----------
-    files : dict of str to bytes
-        The site; changed in place.
-    folder : Path
-    name : str
-    """
-    for path in sorted(Path(folder).rglob("*")):
-        if path.is_file():
-            files[f"{name}/{path.relative_to(folder).as_posix()}"] = path.read_bytes()
-
-
-def build(out, root=ROOT, folders=(), pyodide=None):
+def build(out, root=ROOT, pyodide=None):
     """Make the book of a repository.
 
     Parameters
@@ -59,9 +44,6 @@ def build(out, root=ROOT, folders=(), pyodide=None):
         A folder that is new, empty or an earlier book.
     root : Path
         Of the repository.
-    folders : sequence of (Path, str)
-        Further folders and their names in the site. One named ``explore`` gets a link in the contents, and so does a
-        folder of this name that somebody has put into `out`. If there is neither, it is made.
     pyodide : Path, optional
         An unpacked distribution of Pyodide, with which the explorer computes in the browser.
 
@@ -70,24 +52,18 @@ def build(out, root=ROOT, folders=(), pyodide=None):
     site : dict of str to bytes
         All that was written.
     """
-    out, root = Path(out), Path(root)
+    out = Path(out)
     judge_out(out)
-    site = make(root, folders, (out / EXPLORER).is_file() and EXPLORER not in earlier_files(out), pyodide)
+    site = make(Path(root), pyodide)
     write(site, out)
     return site
 
 
-def make(root, folders=(), has_explorer=False, pyodide=None):
+def make(root, pyodide=None):
     """Make all files of the site; nothing is written."""
     files = {asset: (HERE / "book" / asset).read_bytes() for asset in ASSETS}
-    for folder, name in folders:
-        add_folder(files, folder, name)
-    has_explorer = has_explorer or EXPLORER in files
-    if has_explorer and pyodide:
-        raise BookError(f"--pyodide: the site has another {EXPLORER} already")
-    if not has_explorer and explorer.has_page(root):
+    if explorer.has_page(root):
         files.update(explorer.files(root, pyodide))
-        has_explorer = True
     shelves = shelf.Shelf(root)
     lessons = lessons_of(root)
     beside = [path for path in BESIDE if (root / path).is_file()]
@@ -97,11 +73,10 @@ def make(root, folders=(), has_explorer=False, pyodide=None):
     order = [shelves.pages[path] for path in (shelf.START, *lessons, *beside)]
     chapters = [(page, BESIDE.get(page.path, page.title)) for page in order]
     files["search-index.js"] = search.index(shelves.pages.values()).encode()
-    written = pages.write(shelves, chapters, EXPLORER if has_explorer else None)
-    others = {*files, *([EXPLORER] if has_explorer else [])}
+    written = pages.write(shelves, chapters, EXPLORER if EXPLORER in files else None)
     names = {EXPLORER: explorer.PAGE, **{page.address: page.path for page in shelves.pages.values()}}
     explored = {EXPLORER: files[EXPLORER].decode()} if EXPLORER in files else {}
-    check.check({**written, **explored}, others, names)
+    check.check({**written, **explored}, set(files), names)
     return {**files, **{address: markup.encode() for address, markup in written.items()}}
 
 
@@ -138,6 +113,9 @@ def write(site, out):
     The list comes first: a folder that holds half a book, because somebody interrupted, is still known as one.
     """
     earlier = earlier_files(out)
+    strange = [name for name in site if name not in earlier and (out / name).exists()]
+    if strange:
+        raise BookError(f"--out {out} holds {strange[0]}, which no earlier book has written; take it away")
     out.mkdir(parents=True, exist_ok=True)
     (out / MANIFEST).write_text("\n".join(sorted({*site, *earlier})) + "\n", encoding="utf-8")
     for name in set(earlier) - set(site):

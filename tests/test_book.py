@@ -219,7 +219,7 @@ WRONG_TEXTS = [
 
 def refusal(book, capsys, monkeypatch, root, out):
     """What the command says when it refuses, which is one line."""
-    monkeypatch.setattr(book.build, "__defaults__", (root, (), None))
+    monkeypatch.setattr(book.build, "__defaults__", (root, None))
     with pytest.raises(SystemExit) as end:
         book.main(["--out", str(out)])
     said = capsys.readouterr()
@@ -282,7 +282,7 @@ def test_half_a_book_is_known_as_one_and_finished(book, root, tmp_path, monkeypa
 
     monkeypatch.setattr(Path, "write_bytes", interrupted)
     with pytest.raises(SystemExit) as end:
-        monkeypatch.setattr(book.build, "__defaults__", (root, (), None))
+        monkeypatch.setattr(book.build, "__defaults__", (root, None))
         book.main(["--out", str(out)])
     assert end.value.code == 130 and not written[4].exists()
     book.build(out, root)
@@ -354,17 +354,6 @@ def test_what_is_no_pyodide_is_said(book, explored, pyodide, tmp_path, name, con
     with pytest.raises(book.BookError) as refused:
         book.build(tmp_path / "site", explored, pyodide=pyodide)
     assert str(refused.value).startswith(f"--pyodide {pyodide}: {said}") and not (tmp_path / "site").exists()
-
-
-def test_another_explorer_in_the_site_is_not_overwritten(book, explored, pyodide, tmp_path):
-    book.build(tmp_path / "site", explored)
-    manifest = tmp_path / "site" / book.MANIFEST
-    manifest.write_text(manifest.read_text().replace("explore/index.html\n", ""))
-    (tmp_path / "site/explore/index.html").write_text("mine")
-    book.build(tmp_path / "site", explored)
-    with pytest.raises(book.BookError, match="has another explore/index.html"):
-        book.build(tmp_path / "site", explored, pyodide=pyodide)
-    assert (tmp_path / "site/explore/index.html").read_text() == "mine"
 
 
 def test_every_weight_that_the_explorer_knows_is_in_the_book(book):
@@ -489,29 +478,19 @@ def test_the_index_has_every_section_and_leads_to_it(site):
     assert "npmaskrcnn/parts/index.html" in site and "npmaskrcnn/parts/index.html" not in rows
 
 
-def test_an_earlier_book_is_replaced_and_a_folder_beside_it_kept(book, root, tmp_path):
+def test_an_earlier_book_is_replaced_and_what_is_no_book_s_is_kept(book, root, tmp_path):
     out = tmp_path / "site"
     book.build(out, root)
     assert (out / "npmaskrcnn/a.py.html").exists() and "The explorer" not in (out / "index.html").read_text()
-    (out / "explore").mkdir()
-    (out / "explore/index.html").write_text("by hand")
+    (out / "mine.txt").write_text("mine")
+    (out / "notebooks/02_more.html").write_text("mine")
     write_lesson(root, "00_map.ipynb", [new_text("# 00 The map")])
     book.build(out, root)
-    assert not (out / "npmaskrcnn/a.py.html").exists()
-    assert (out / "explore/index.html").read_text() == "by hand"
-    assert '<a href="../explore/index.html"><span>The explorer</span>' in (out / "notebooks/00_map.html").read_text()
-
-
-def test_a_folder_is_added_and_the_explorer_linked(book, root, tmp_path):
-    (tmp_path / "page/js").mkdir(parents=True)
-    (tmp_path / "page/index.html").write_text("<p>here</p>")
-    (tmp_path / "page/js/a.js").write_text("1;")
-    out = tmp_path / "site"
-    book.build(out, root, folders=[(tmp_path / "page", "explore")])
-    assert (out / "explore/js/a.js").read_text() == "1;"
-    assert '<a href="explore/index.html"><span>The explorer</span>' in (out / "index.html").read_text()
-    book.build(out, root)
-    assert not (out / "explore/index.html").exists() and "The explorer" not in (out / "index.html").read_text()
+    assert not (out / "npmaskrcnn/a.py.html").exists() and (out / "mine.txt").read_text() == "mine"
+    write_lesson(root, "02_more.ipynb", [new_text("# 02 More")])
+    with pytest.raises(book.BookError, match=r"holds notebooks/02_more.html, which no earlier book has written"):
+        book.build(out, root)
+    assert (out / "notebooks/02_more.html").read_text() == "mine"
 
 
 def test_style_and_scripts_load_nothing():
