@@ -111,6 +111,12 @@ Questions
     ``milliseconds``. Array: ``gradient`` (H, W) float32, the sum over the colors of the absolute gradient, per unit
     of brightness (0 to 1).
 
+``{"ask": "minds", "scene", "models": ["step-100", "finished"], "score_threshold", "rpn_nms", "box_nms"}``
+    What one to four models find in the same picture. ``minds``, in the order asked for: ``{model, class_names,
+    detections}``, detections as those of a look, but without history. ``milliseconds``. Arrays: ``image``, and
+    ``masks.`` with the name of each model, such as ``masks.finished``, as the ``masks`` of a look. The last look stays
+    the last look.
+
 ``{"ask": "train", "action": "start" | "go" | "reset", "scene", "model", "steps"}``
     Training live on the scene. "start" takes a copy of the model (by default the untrained one), in the place of what
     was trained before; "go" does 1 to 5 steps (by default 1; so can "start", by default none); "reset" goes back to
@@ -138,7 +144,7 @@ from ..errors import InputError
 from ..files import Unreadable, parse_json
 from ..judge import judge_fraction, judge_known, judge_number, judge_numbers, refusal
 from ..light.pruning import judge_trainable
-from .look import Look, rounded
+from .look import Look, as_bytes, names_of, rounded
 from .minds import IN_TRAINING, Minds
 from .packing import pack
 from .scene import DEFAULTS, KINDS, LARGEST_SEED, MOST_SHAPES, SIDES, Stage, drawn_scene, presets
@@ -150,6 +156,7 @@ QUESTIONS = {       # and the parts that each may have
     "channel": ("level", "channel", "look"),
     "roi": ("proposal", "detection", "look"),
     "gradient": ("scene", "model", "loss"),
+    "minds": ("scene", "models", "score_threshold", "rpn_nms", "box_nms"),
     "train": ("action", "scene", "model", "steps", "score_threshold", "rpn_nms", "box_nms", "roi"),
     "picture": ("width", "height"),
 }
@@ -159,7 +166,7 @@ LOSSES = {"loss_objectness": "RPN: is there an object?", "loss_rpn_box_reg": "RP
           "loss_mask": "Mask head: which pixels?"}
 TOTAL = "loss_total"
 SHOWN_SCORE = 0.5
-MOST_STEPS = 5
+MOST_STEPS, MOST_MINDS = 5, 4
 PICTURES_KEPT, PICTURE_SIDE = 8, 128
 LONGEST_ERROR = 400
 FARTHEST = 1e4      # pixels
@@ -310,6 +317,25 @@ class Explorer:
         if detection is None:
             return last.region(_judged_row(proposal, "proposal", len(last.trace.proposals)))
         return last.detected(_judged_row(detection, "detection", len(last.trace.detections)))
+
+    # ---- what several models see ----
+
+    def _minds(self, scene=None, models=None, **thresholds):
+        start = time.perf_counter()
+        if not isinstance(models, list) or not 1 <= len(models) <= MOST_MINDS:
+            raise refusal("models", f"a list of 1 to {MOST_MINDS} names", models)
+        image, _ = self._stage(scene).painted(())
+        minds, arrays = [], {"image": image}
+        for name in models:
+            model = self._model(name)
+            with _with_thresholds(model, thresholds):
+                found = model.trace(image).detections
+            minds.append({"model": name, "class_names": names_of(model), "detections": [
+                {"box": rounded(box), "label": int(label), "score": round(float(score), 4)}
+                for box, label, score in zip(found.boxes, found.labels, found.scores)]})
+            if found.masks is not None:
+                arrays[f"masks.{name}"] = as_bytes(found.masks)
+        return {"minds": minds, "milliseconds": _milliseconds(time.perf_counter() - start)}, arrays
 
     # ---- what changes a loss ----
 

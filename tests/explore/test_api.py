@@ -269,6 +269,42 @@ def test_of_a_roi_pool_the_cells_that_won_are_shown():
     assert cells.min(axis=0).tolist() >= [5, 4] and (cells.max(axis=0) <= [19, 15]).all()
 
 
+# ---- several models ----
+
+
+def test_minds_are_asked_side_by_side_and_the_last_look_stays(explorer):
+    look, _ = ask(explorer, "look", scene=CROWD)
+    another = Explorer()
+    names = ["step-100", "untrained", "step-400", "finished"]
+    for thresholds in ({}, {"score_threshold": 0.3, "box_nms": 0.8}):
+        answer, seen = ask(explorer, "minds", scene=SCENE, models=names, **thresholds)
+        assert [mind["model"] for mind in answer["minds"]] == names
+        assert set(seen) == {"image", *(f"masks.{name}" for name in names)}
+        for mind in answer["minds"]:
+            alone, same = ask(another, "look", scene=SCENE, model=mind["model"], **thresholds)
+            assert mind["class_names"] == alone["class_names"]
+            assert mind["detections"] == [{part: found[part] for part in ("box", "label", "score")}
+                                          for found in alone["detections"]]
+            np.testing.assert_array_equal(seen[f"masks.{mind['model']}"], same["masks"])
+            np.testing.assert_array_equal(seen["image"], same["image"])
+    told, read = ask(explorer, "roi", detection=0, look=look["look"])       # still the last look, and of the crowd
+    assert told["box"] == look["detections"][0]["history"]["proposal_box"]
+    assert ask(explorer, "look", scene=SCENE)[0]["look"] == look["look"] + 1
+
+
+def test_minds_know_their_own_classes_and_are_at_most_four(explorer):
+    boxes = Explorer(fasterrcnn_tiny(rng=np.random.default_rng(1)))
+    answer, arrays = ask(boxes, "minds", scene=SCENE, models=["no_top_down", "own"], score_threshold=0)
+    assert answer["minds"][0]["class_names"] == ["background", "in", "out"] and answer["minds"][1]["detections"]
+    assert set(arrays) == {"image", "masks.no_top_down"}        # the second has none
+    for wrong in (None, [], "finished", ["finished"] * 5, {"finished": 1}):
+        assert "models must be a list of 1 to 4 names" in refused(explorer, {"ask": "minds", "models": wrong})
+    assert "no model" in refused(explorer, {"ask": "minds", "models": ["finished", "mine"]})
+    assert "no model" in refused(explorer, {"ask": "minds", "models": [["finished"]]})
+    assert "start a training" in refused(explorer, {"ask": "minds", "models": ["training"]})
+    assert "box_nms" in refused(explorer, {"ask": "minds", "models": ["finished"], "box_nms": 3})
+
+
 # ---- what changes a loss ----
 
 
@@ -430,7 +466,8 @@ BAD = [None, 3, [], "look", {}, {"ask": None}, {"ask": []}, {"ask": "__init__"},
        {"ask": "draw", "seed": "a"}, {"ask": "look", "roi": "worst"}, {"ask": "look", "roi": {}},
        {"ask": "look", "roi": {"detection": -1}}, {"ask": "look", "roi": {"proposal": 0, "detection": 0}},
        {"ask": "look", "roi": {"near": [1, 2, 3]}}, {"ask": "look", "roi": {"near": [0, 0, float("nan"), 9]}},
-       {"ask": "look", "roi": {"look": 1}}]
+       {"ask": "look", "roi": {"look": 1}}, {"ask": "minds"}, {"ask": "minds", "models": [None]},
+       {"ask": "minds", "models": ["finished"], "scene": 3}, {"ask": "minds", "models": ["finished"], "roi": "best"}]
 
 
 def test_bad_questions_get_one_line_and_change_nothing(explorer):
