@@ -7,8 +7,8 @@ bytes and of seconds. What is wrong is refused, what breaks off is forgotten, an
 
 Who drags a shape sends a new scene every few milliseconds, and an answer to an old one is of no use. So there is one
 computation at a time, and of the questions ``look``, ``channel``, ``roi``, ``gradient`` and ``minds`` only the newest
-of each waits for it: when it comes, the one before is answered ``{"superseded": true}`` at once. (By another window, perhaps:
-a page that still wants to know asks again.) The other questions wait in line.
+of each waits for it: when it comes, the one before is answered ``{"superseded": true}`` at once. (By another window,
+perhaps: a page that still wants to know asks again.) The other questions wait in line.
 
 ============================  ======================================================================================
 ``GET /<token>/``             the page; ``GET /<token>/<file>`` its files, and nothing else on the disk

@@ -8,7 +8,8 @@ import {Features, Objectness} from "./maps.js";
 import {Anchors, Proposals} from "./regions.js";
 import {Candidates, Classes, Masks, Region} from "./heads.js";
 import {Gradient, Training} from "./learning.js";
-import {Result} from "./panels.js";
+import {Minds} from "./minds.js";
+import {Result, foundWords} from "./panels.js";
 
 const $ = id => document.getElementById(id);
 const REST = 400; // milliseconds without a change, after which the page says what is found
@@ -72,13 +73,18 @@ class App {
       new Features(this, "P", "The pyramid", "The top-down path hands down to the fine maps what the coarse ones have "
         + "understood. All levels now speak of the same channels, and small and large objects have each their level."),
       new Objectness(this), new Anchors(this), new Proposals(this), new Region(this), new Classes(this),
-      new Candidates(this), new Masks(this), new Result(this), new Gradient(this), new Training(this)];
+      new Candidates(this), new Masks(this), new Result(this), new Minds(this), new Gradient(this),
+      new Training(this)];
     this.panels.forEach((panel, i) => panel.heading.prepend(make("span", {class: "number"}, `${i + 1}`)));
     $("panels").append(...this.panels.map(panel => panel.element));
-    const named = name => this.panels.find(panel => panel.name === name), gradient = named("gradient");
+    const named = name => this.panels.find(panel => panel.name === name);
     this.anchors = named("anchors");
     onTheme(() => this.redraw());
-    this.onrest = () => gradient.ask();
+    this.onrest = () => {
+      if (this.training.running) return; // the next step will come soon
+      named("gradient").ask();
+      named("minds").ask();
+    };
   }
 
   #choices() {
@@ -181,10 +187,7 @@ class App {
   /** What is found, in words. */
   #words() {
     const {class_names: names, detections} = this.look.answer;
-    const numbers = new Map();
-    for (const row of this.shown) numbers.set(detections[row].label, (numbers.get(detections[row].label) ?? 0) + 1);
-    const parts = [...numbers].sort(([a], [b]) => a - b).map(([label, count]) => plural(count, names[label]));
-    return parts.length ? `Found: ${parts.join(", ")}.` : "Found: nothing.";
+    return foundWords(names, this.shown.map(row => detections[row]));
   }
   #rest() {
     const words = this.#words();
@@ -235,6 +238,7 @@ class App {
 
   // ---- who is shown, and who is lit ----
 
+  get atRest() { return document.body.dataset.rest === "yes"; }
   get shown() {
     if (!this.look) return [];
     return this.look.answer.detections.map((_, row) => row)
@@ -377,10 +381,6 @@ class App {
       if (file) this.loadPicture(file);
     });
   }
-}
-
-function plural(count, name) {
-  return `${count} ${name}${count === 1 || name === "in" || name === "out" ? "" : "s"}`;
 }
 
 /** The bytes of a picture as the browser reads it: red, green, blue, the longer side of 128 pixels. */

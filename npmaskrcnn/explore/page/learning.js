@@ -1,6 +1,6 @@
 // How the network learns: which pixels change a loss, and a training that one can watch.
 
-import {Panel} from "./panels.js";
+import {Panel, Slow} from "./panels.js";
 import {button, choice, make, putHeat, round} from "./draw.js";
 
 const TOTAL = "loss_total";
@@ -10,7 +10,7 @@ const SHORT = {loss_objectness: "object?", loss_rpn_box_reg: "anchor moves", los
                loss_box_reg: "edges", loss_mask: "mask", [TOTAL]: "sum"};
 
 /** The gradient of a loss on the pixels. */
-export class Gradient extends Panel {
+export class Gradient extends Slow {
   constructor(app) {
     super(app, "gradient", "Which pixels matter?", "The shapes are known, so the network can be told how wrong it is: "
       + "five losses. Bright pixels change the chosen loss most. Asking changes nothing in the network.");
@@ -26,21 +26,15 @@ export class Gradient extends Panel {
     }, {id: "loss"});
     this.fill(this.picture.canvas, make("div", {class: "controls"}, this.pick.element), this.facts, this.caption);
   }
-  /** Ask for the scene as it is; called when the hand rests, for it takes as long as several looks. */
-  async ask() {
+  ask() {
     const {app, loss} = this;
-    if (!loss || !app.look) return;
-    const outcome = await app.line.ask("gradient", () => ({ask: "gradient", scene: app.stage.scene, model: app.model,
-                                                           loss}));
-    if (!outcome || loss !== this.loss) return;
-    this.outcome = outcome;
-    this.draw();
+    if (loss && app.look) return this.request("gradient", {model: app.model, loss}, () => loss === this.loss);
   }
-  draw() {
+  drawNew() {
     const {look, base} = this.app;
     if (!look) return;
     const {width, height} = look.answer;
-    const gradient = this.loss ? this.outcome?.arrays.gradient : null;
+    const gradient = this.outcome?.arrays.gradient;
     this.element.dataset.shown = gradient ? this.outcome.answer.loss : "";
     if (!gradient) {
       this.picture.begin(width, height, base, .45);

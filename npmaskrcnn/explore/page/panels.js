@@ -2,6 +2,8 @@
 
 import {LIT, MOST_WORDS, Picture, button, classColor, make, putMasks, round, setText, slider} from "./draw.js";
 
+const ROOM_FOR_WORDS = 180; // points that a picture is wide
+
 export class Panel {
   /** app holds the last look, who is pointed at, and asks; see explorer.js. */
   constructor(app, name, title, caption) {
@@ -32,6 +34,57 @@ export class Panel {
   draw() {}
 }
 
+/** A panel that takes longer than a look: it is asked for when the hand rests. What it shows of a picture before the
+ *  last one is dimmed, and not drawn again. */
+export class Slow extends Panel {
+  outcome = null; // {answer, arrays}
+  of = null;      // the look to which it belongs
+  get old() { return Boolean(this.outcome) && this.of !== this.app.look?.answer.look; }
+  /** Put a question about the scene as it is; true if this is an answer to what is still wanted. */
+  async request(kind, request, wanted = () => true) {
+    const {app} = this;
+    let of = null;
+    const outcome = await app.line.ask(kind, () => {
+      of = app.look.answer.look;
+      return {ask: kind, scene: app.stage.scene, ...request};
+    });
+    if (!outcome || !wanted()) return;
+    Object.assign(this, {outcome, of});
+    this.draw();
+  }
+  draw() {
+    this.element.classList.toggle("old", this.old);
+    if (!this.old) this.drawNew();
+  }
+}
+
+/** What is found, in words. */
+export function foundWords(names, detections) {
+  const numbers = new Map();
+  for (const {label} of detections) numbers.set(label, (numbers.get(label) ?? 0) + 1);
+  const parts = [...numbers].sort(([a], [b]) => a - b).map(([label, count]) => plural(count, names[label]));
+  return parts.length ? `Found: ${parts.join(", ")}.` : "Found: nothing.";
+}
+
+function plural(count, name) {
+  return `${count} ${name}${count === 1 || name === "in" || name === "out" ? "" : "s"}`;
+}
+
+/** Draw detections over a picture, the best in front: masks, boxes, and names where there is room for them. */
+export function drawFound(picture, scratch, {width, height, names, detections, masks}, rows, lit = null) {
+  rows = rows.toReversed();
+  const colors = rows.map(row => classColor(names, detections[row].label));
+  if (masks) picture.over(putMasks(scratch, masks.data, width, height, rows, colors));
+  for (const [i, row] of rows.entries()) {
+    const {box, score, label} = detections[row];
+    if (row === lit) picture.box(box, LIT, {width: 3, halo: true});
+    else picture.box(box, colors[i], {width: 1.5});
+    if (row === lit || rows.length <= MOST_WORDS && picture.shown >= ROOM_FOR_WORDS) {
+      picture.text(`${names[label]} ${round(100 * score)} %`, box[0], box[1], colors[i], width);
+    }
+  }
+}
+
 /** The last stage: masks pasted into the picture. */
 export class Result extends Panel {
   constructor(app) {
@@ -55,20 +108,11 @@ export class Result extends Panel {
   draw() {
     const {look, shown, lit, base} = this.app;
     if (!look) return;
-    const {width, height, detections, class_names: names} = look.answer;
+    const {width, height, detections, class_names: names} = look.answer, {masks} = look.arrays;
     const picture = this.picture.begin(width, height, base, .35);
-    const rows = shown.toReversed(), colors = rows.map(row => classColor(names, detections[row].label));
-    if (look.arrays.masks) picture.over(putMasks(this.masks, look.arrays.masks.data, width, height, rows, colors));
-    for (const [i, row] of rows.entries()) {
-      const {box, score, label} = detections[row];
-      if (row === lit) picture.box(box, LIT, {width: 3, halo: true});
-      else picture.box(box, colors[i], {width: 1.5});
-      if (rows.length <= MOST_WORDS || row === lit) {
-        picture.text(`${names[label]} ${round(100 * score)} %`, box[0], box[1], colors[i], width);
-      }
-    }
+    drawFound(picture, this.masks, {width, height, names, detections, masks}, shown, lit);
     const least = round(this.app.shownScore, 2);
     this.say(`${shown.length} of ${detections.length} detections have a score of ${least} or more.`
-      + (look.arrays.masks ? "" : " This model has no masks."));
+      + (masks ? "" : " This model has no masks."));
   }
 }
