@@ -2,8 +2,8 @@
 // computes nothing of the model.
 
 import {Line, chosenTransport} from "./transport.js";
-import {Stage, outline, tools} from "./scene.js";
-import {button, choice, classColor, make, onTheme, overlap, putColors, round, setText} from "./draw.js";
+import {Stage, tools} from "./scene.js";
+import {button, choice, classColor, drawBoxes, make, onTheme, overlap, putColors, round, setText} from "./draw.js";
 import {Features, Objectness} from "./maps.js";
 import {Anchors, Proposals} from "./regions.js";
 import {Candidates, Classes, Masks, Region} from "./heads.js";
@@ -52,7 +52,11 @@ class App {
                               this.changed(time);
                             }, hover: place => this.hover(place)});
     this.stage.picture.onresize = () => this.drawStage();
-    this.stage.overlay = picture => this.outlined && this.look && outline(picture, this.look, this.shown, this.lit);
+    this.stage.overlay = picture => {
+      if (!this.outlined || !this.look) return;
+      const {width, class_names: names, detections} = this.look.answer;
+      drawBoxes(picture, {width, names, detections}, this.shown, this.lit, {width: 2, halo: true});
+    };
     this.outlined = true;
     $("stage-place").append(this.stage.element);
     $("tools").append(...tools(this.stage, answer.kinds, file => this.loadPicture(file)));
@@ -106,8 +110,11 @@ class App {
       outlines.setAttribute("aria-pressed", String(this.outlined));
       this.drawStage();
     }, {"aria-pressed": "true", title: "Show on the stage what the network has found"});
+    const keep = button("Keep the stage in sight", () => { // where page and stage share one column
+      keep.setAttribute("aria-pressed", String(!$("stage-place").classList.toggle("loose")));
+    }, {id: "keep", "aria-pressed": "true"});
     $("choices").append(this.presets.element, lot, this.models.element);
-    $("tools").append(outlines);
+    $("tools").append(outlines, keep);
   }
 
   setModel(name) {

@@ -16,7 +16,7 @@ class Maps extends Panel {
   /** The figures of the levels, made anew if another model has others; all are stretched over the same picture. */
   each() {
     const {levels} = this, {width, height} = this.app.look.answer.span;
-    this.grid.style.setProperty("--shape", `${width} / ${height}`);
+    this.grid.style.setProperty("--ratio", width / height);
     if (levels.map(level => level.name).join() !== [...this.figures.keys()].join()) {
       this.figures = new Map(levels.map(({name}) => {
         const canvas = make("canvas", {role: "img", "aria-label": `${this.title}: ${name}`, "data-map": name});

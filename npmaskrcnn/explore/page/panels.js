@@ -1,8 +1,6 @@
 // A panel: a card with a title, a caption that says what one sees, and something that draws itself from the last look.
 
-import {LIT, MOST_WORDS, Picture, button, classColor, make, putMasks, round, setText, slider} from "./draw.js";
-
-const ROOM_FOR_WORDS = 180; // points that a picture is wide
+import {Picture, button, classColor, drawBoxes, make, putMasks, round, setText, slider} from "./draw.js";
 
 export class Panel {
   /** app holds the last look, who is pointed at, and asks; see explorer.js. */
@@ -70,19 +68,12 @@ function plural(count, name) {
   return `${count} ${name}${count === 1 || name === "in" || name === "out" ? "" : "s"}`;
 }
 
-/** Draw detections over a picture, the best in front: masks, boxes, and names where there is room for them. */
-export function drawFound(picture, scratch, {width, height, names, detections, masks}, rows, lit = null) {
-  rows = rows.toReversed();
-  const colors = rows.map(row => classColor(names, detections[row].label));
-  if (masks) picture.over(putMasks(scratch, masks.data, width, height, rows, colors));
-  for (const [i, row] of rows.entries()) {
-    const {box, score, label} = detections[row];
-    if (row === lit) picture.box(box, LIT, {width: 3, halo: true});
-    else picture.box(box, colors[i], {width: 1.5});
-    if (row === lit || rows.length <= MOST_WORDS && picture.shown >= ROOM_FOR_WORDS) {
-      picture.text(`${names[label]} ${round(100 * score)} %`, box[0], box[1], colors[i], width);
-    }
-  }
+/** Draw detections over a picture, the best in front: masks, boxes, names. */
+export function drawFound(picture, scratch, found, rows, lit = null) {
+  const {width, height, names, detections, masks} = found, behind = rows.toReversed();
+  const colors = behind.map(row => classColor(names, detections[row].label));
+  if (masks) picture.over(putMasks(scratch, masks.data, width, height, behind, colors));
+  drawBoxes(picture, found, rows, lit);
 }
 
 /** The last stage: masks pasted into the picture. */
