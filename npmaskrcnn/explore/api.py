@@ -22,7 +22,8 @@ with row ``first + (y * width + x) * anchors_per_cell``.
 Sides are of 16 to 256 pixels; later shapes lie in front; x and y are of the center, ``half`` is half the size, and
 parts may lie outside; a triangle's tip is above. At most 40 shapes. A shape of which no more than 40 pixels can be
 seen is neither painted nor part of the truth. The ring is part of the ground and no object. Colors are of 0 to 255,
-noise of 0 to 1 (in parts of white), drawn from the seed; as long as that stays, so does every grain.
+noise of 0 to 1 (in parts of white), drawn from the seed; as long as that stays, so does every grain. ``"seed": [7, 3]``
+is the noise of image 3 of `ShapesDataset` with the seed 7, so that its very picture can be laid on the stage.
 
 **Names.** ``model`` is one of the names in ``hello``'s ``models`` (by default ``"finished"``), or ``"training"`` when
 a training has been started. Labels are numbers; ``class_names[label]`` is the name, 0 the background. A truth whose

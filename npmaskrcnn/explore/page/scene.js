@@ -258,7 +258,8 @@ export function tools(stage, kinds, loadPicture) {
     make("fieldset", {class: "tools"}, make("legend", {}, "Ground"), make("label", {}, "Color ", background),
       make("label", {}, "Noise ", noise),
       button("Other grain", () => {
-        stage.scene.seed = (stage.scene.seed + 1) % 1000000;
+        const {seed} = stage.scene; // a pair is that of a picture drawn by lot
+        stage.scene.seed = typeof seed === "number" ? (seed + 1) % 1000000 : 0;
         stage.change(performance.now());
       }),
       make("label", {class: "button", for: "file"}, "Your picture…"), file),
