@@ -36,8 +36,9 @@ Questions
     What there is:
 
     - ``version``; ``class_names`` of the finished model; ``kinds`` of shapes; ``default_scene``
-    - ``models``: ``{name, label, task}``; ``task`` is what a model knows: "shapes", "rings" or "own"
-    - ``presets``: ``{name, label, scene}``; ``losses``: ``{name, label}``
+    - ``models``: ``{name, label, task, note}``; ``task`` is what a model knows: "shapes", "rings" or "own"; ``note``
+      what one must know to be fair to it
+    - ``presets``: ``{name, label, scene, note}``; ``losses``: ``{name, label}``
     - ``thresholds``: the finished model's ``{score_threshold, rpn_nms, box_nms}``; ``shown_score``: from which score on
       a detection is worth drawing
     - ``levels`` and ``strides`` of the pyramid; ``limits``: ``{sides, shapes, steps}``
@@ -148,7 +149,7 @@ from ..light.pruning import judge_trainable
 from .look import Look, as_bytes, names_of, rounded
 from .minds import IN_TRAINING, Minds
 from .packing import pack
-from .scene import DEFAULTS, KINDS, LARGEST_SEED, MOST_SHAPES, SIDES, Stage, drawn_scene, presets
+from .scene import DEFAULTS, KINDS, LARGEST_SEED, MOST_SHAPES, NOTES, SIDES, Stage, drawn_scene, presets
 
 QUESTIONS = {       # and the parts that each may have
     "hello": (),
@@ -255,7 +256,8 @@ class Explorer:
         strides = [2 ** level for level in range(2, 2 + len(finished.config.anchor_sizes))]
         version = sys.modules[__package__.partition(".")[0]].__version__
         return {"version": version, "class_names": finished.class_names, "models": self.minds.list(),
-                "presets": [dict(zip(("name", "label", "scene"), preset)) for preset in presets()],
+                "presets": [{"name": name, "label": label, "scene": scene, "note": NOTES[name]}
+                            for name, label, scene in presets()],
                 "kinds": list(KINDS), "default_scene": {**DEFAULTS, "background": list(DEFAULTS["background"])},
                 "losses": [{"name": name, "label": LOSSES[name]} for name in LOSSES],
                 "thresholds": {name: getattr(finished.config, option) for name, option in THRESHOLDS.items()},

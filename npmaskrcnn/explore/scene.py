@@ -222,14 +222,25 @@ def presets():
     crowd = [(KINDS[i % 3], 16 + 24 * (i % 5), 18 + 30 * (i // 5), 12, COLORS[i * 3 % 4]) for i in range(15)]
     ring = {"x": 46, "y": 48, "radius": 44, "color": list(BLUE)}
     return [
-        ("lessons", "The picture of the lessons", drawn_scene(90003, 11)),
+        ("lessons", "The lessons' picture", drawn_scene(90003, 11)),
         ("touching", "Two circles that touch", _scene(("circle", 44, 48, 20, RED), ("circle", 84, 48, 20, RED))),
         ("occluded", "A triangle behind a square",
          _scene(("triangle", 56, 50, 24, GREEN), ("square", 78, 60, 15, BLUE))),
         ("crowd", "A crowd", _scene(*crowd)),
-        ("empty", "An empty image", _scene()),
-        ("merged", "Two squares that NMS takes for one, but not with a threshold of 0.7",
-         _scene(("square", 54, 46, 20, BLUE), ("square", 62, 54, 20, YELLOW))),
-        ("ring", "A ring with a dot inside and one outside (for the model without a top-down path)",
+        ("empty", "An empty picture", _scene()),
+        ("merged", "Two squares, one found", _scene(("square", 54, 46, 20, BLUE), ("square", 62, 54, 20, YELLOW))),
+        ("ring", "A ring and two dots",
          _scene(("circle", 46, 48, 6, RED), ("circle", 121, 20, 6, RED), ring=ring)),
     ]
+
+
+NOTES = {       # on the presets: what there is to be seen
+    "lessons": "The very picture that all lessons follow, noise and all. Its triangle begins as anchor 1678.",
+    "touching": "Push one over the other. How far, until only one is found?",
+    "occluded": "Push the square farther to the left. Whose mask takes its pixels?",
+    "crowd": "The network has learned from pictures of one to four shapes. What does it miss, what does it invent?",
+    "empty": "Nothing to be found. There are proposals all the same, and the box head takes each for background.",
+    "merged": "NMS takes the two for one. Allow an overlap of 0.70 under “Candidates and their NMS”, and both are "
+              "found.",
+    "ring": "For the model without a top-down path: it should tell the dot inside from the one outside.",
+}

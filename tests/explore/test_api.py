@@ -5,6 +5,7 @@ And whatever it asks, it is answered in one line, and the next question finds ev
 
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,7 +70,14 @@ def test_hello_tells_what_can_be_asked(explorer):
     assert answer["thresholds"] == {"score_threshold": 0.05, "rpn_nms": 0.7, "box_nms": 0.5}
     assert answer["levels"] == ["P2", "P3", "P4", "P5", "P6"] and answer["strides"] == [4, 8, 16, 32, 64]
     for preset in answer["presets"]:
+        assert preset["note"]
         assert "error" not in explorer.answer({"ask": "look", "scene": preset["scene"]})[0]
+
+
+def test_lessons_to_which_the_page_points_are_there():
+    page = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "npmaskrcnn/explore/page").glob("*.js"))
+    lessons = set(re.findall(r'lesson: "(\w+)"', page))
+    assert len(lessons) > 5 and [name for name in lessons if not (ROOT / f"notebooks/{name}.ipynb").exists()] == []
 
 
 @pytest.mark.parametrize("name", MINDS)
@@ -379,7 +387,7 @@ def test_a_model_of_ones_own_stands_beside_the_others():
     model = maskrcnn_tiny(num_classes=3, rng=np.random.default_rng(1), min_size=64, max_size=64)
     explorer = Explorer(model, "mine\n.npz")
     entry = ask(explorer, "hello")[0]["models"][-1]
-    assert entry == {"name": "own", "label": "mine\\n.npz", "task": "own"}
+    assert entry == {"name": "own", "label": "mine\\n.npz", "task": "own", "note": ""}
     answer, arrays = ask(explorer, "look", scene=SCENE, model="own")
     assert answer["class_names"] == ["background", "class 1", "class 2"]
     assert [truth["label"] for truth in answer["truth"]] == [None] * 4

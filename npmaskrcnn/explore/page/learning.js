@@ -6,14 +6,15 @@ import {button, choice, make, putHeat, round} from "./draw.js";
 const TOTAL = "loss_total";
 const LINES = {loss_objectness: "#0072B2", loss_rpn_box_reg: "#56B4E9", loss_classifier: "#D55E00",
                loss_box_reg: "#E69F00", loss_mask: "#009E73", [TOTAL]: "#8a8a8a"};
-const SHORT = {loss_objectness: "object?", loss_rpn_box_reg: "anchor moves", loss_classifier: "class",
-               loss_box_reg: "edges", loss_mask: "mask", [TOTAL]: "sum"};
+const SHORT = {loss_objectness: "RPN: object?", loss_rpn_box_reg: "RPN: box", loss_classifier: "head: class",
+               loss_box_reg: "head: box", loss_mask: "head: mask", [TOTAL]: "sum"};
 
 /** The gradient of a loss on the pixels. */
 export class Gradient extends Slow {
   constructor(app) {
     super(app, "gradient", "Which pixels matter?", "The shapes are known, so the network can be told how wrong it is: "
-      + "five losses. Bright pixels change the chosen loss most. Asking changes nothing in the network.");
+      + "five losses. Bright pixels change the chosen loss most. Asking changes nothing in the network.", {
+      lesson: "12_losses", attempt: "Compare “which pixels?” with “of which class?”. Then hide half of a shape."});
     this.loss = null;
     this.picture = this.newPicture("The gradient of the loss on the pixels");
     this.map = make("canvas");
@@ -42,8 +43,9 @@ export class Gradient extends Slow {
     }
     const {high, losses, loss, milliseconds} = this.outcome.answer, [rows, columns] = gradient.shape;
     this.picture.begin(columns, rows, putHeat(this.map, gradient.data, columns, rows, 0, high));
-    this.say(`The loss is ${round(losses[loss], 3)}; the brightest pixel changes it by ${high.toPrecision(2)} per unit `
-      + `of brightness. ${round(milliseconds)} ms.`);
+    this.say(`The loss is ${round(losses[loss], 3)}; ` + (high ? `the brightest pixel changes it by up to `
+      + `${high.toPrecision(2)} per unit of brightness (black to white is 1). ${round(milliseconds)} ms.`
+      : "no pixel changes it, since nothing here takes part in it.") + this.ofPicture());
   }
 }
 
@@ -52,7 +54,8 @@ export class Training extends Panel {
   constructor(app) {
     super(app, "training", "Train it yourself", "The network learns the shapes on the stage, step by step; untrained, "
       + "it finds the first after some thirty steps. Move a shape meanwhile, and see whether it has learned circles or "
-      + "only this circle.");
+      + "only this circle.", {lesson: "13_training", attempt: "Train on one circle until it is found. Then drag it, and "
+      + "change its color."});
     app.training = this;
     this.running = false;
     this.losses = null;
@@ -77,7 +80,8 @@ export class Training extends Panel {
     this.element.dataset.running = running;
   }
   async begin() {
-    if (!await this.#ask({action: "start", model: this.from.select.value})) return;
+    this.began = this.from.select.value;
+    if (!await this.#ask({action: "start", model: this.began})) return;
     this.app.showTraining();
     this.#run();
   }
@@ -149,7 +153,7 @@ export class Training extends Panel {
     }
     this.#names(names);
     this.element.dataset.steps = count;
-    this.say(count ? `${count} steps on the shapes of the stage.` : "");
+    this.say(count ? `${count} steps on the shapes of the stage.${this.ofPicture()}` : "");
   }
   #names(names) {
     while (this.legend.children.length < names.length) this.legend.append(make("li", {}, make("i"), make("span")));

@@ -7,8 +7,8 @@ import {choice, make, putColors, putHeat, round, setText, slider} from "./draw.j
 
 /** A row of maps, one a level; each is a canvas of as many pixels as the map has cells. */
 class Maps extends Panel {
-  constructor(app, name, title, caption, columns = "") {
-    super(app, name, title, caption);
+  constructor(app, name, title, caption, more, columns = "") {
+    super(app, name, title, caption, more);
     this.grid = make("div", {class: `maps ${columns}`});
     this.figures = new Map();
   }
@@ -115,8 +115,10 @@ export function shapeNames({anchors}, perCell) {
 /** The RPN's objectness, level by level. */
 export class Objectness extends Maps {
   constructor(app) {
-    super(app, "objectness", "Is there an object?", "The region proposal network (RPN) gives every anchor a "
-      + "probability that there is an object. A cell has anchors of three forms; bright is yes.", "three");
+    super(app, "objectness", "Is there an object?", "The region proposal network (RPN) gives every anchor its "
+      + "objectness, a probability that there is an object. A cell has anchors of three forms; bright is yes.", {
+      lesson: "08_proposals", attempt: "Make a shape larger and larger: the bright spot wanders from P2 to P4, where the "
+      + "anchors have its size."}, "three");
     this.which = "best";
     this.pick = choice("Anchors", [["best", "best of each cell"]], value => { this.which = value; this.draw(); });
     this.fill(this.grid, make("div", {class: "controls"}, this.pick.element), this.facts, this.caption);

@@ -1,7 +1,7 @@
 // Three minds: the same picture as the network has seen it on its way, side by side.
 
 import {Slow, drawFound, foundWords} from "./panels.js";
-import {make, putColors, setText} from "./draw.js";
+import {classColor, make, putColors, round, setText} from "./draw.js";
 
 const THREE = ["step-100", "step-400", "finished"];
 
@@ -9,7 +9,8 @@ export class Minds extends Slow {
   constructor(app) {
     super(app, "minds", "Three minds", "The same picture as the network saw it after 100 and after 400 steps of its "
       + "training, and at the end. Whoever else is chosen under “Who looks” stands beside them. They answer when your "
-      + "hand rests.");
+      + "hand rests.", {lesson: "13_training", attempt: "Press “Drawn by lot” a few times. What does the network of "
+      + "400 steps miss, what does it see twice?"});
     this.element.classList.add("wide");
     this.grid = make("div", {class: "minds"});
     this.figures = new Map();
@@ -45,7 +46,9 @@ export class Minds extends Slow {
     const {shownScore} = this.app, {width, height} = begin(picture, this.image);
     const rows = [...detections.keys()].filter(row => detections[row].score >= shownScore);
     drawFound(picture, this.masks, {width, height, names, detections, masks}, rows);
-    const found = foundWords(names, rows.map(row => detections[row]));
+    const [best] = detections, found = foundWords(names, rows.map(row => detections[row]))
+      + (best && !rows.length ? ` The surest: ${names[best.label]}, ${round(100 * best.score)} %.` : "");
+    if (best && !rows.length) picture.box(best.box, classColor(names, best.label), {width: 1.5, dash: [4, 3]});
     setText(words, found);
     picture.canvas.setAttribute("aria-label", `${label}. ${found}`);
   }

@@ -3,10 +3,13 @@
 import {Picture, button, classColor, drawBoxes, make, putMasks, round, setText, slider} from "./draw.js";
 
 export class Panel {
-  /** app holds the last look, who is pointed at, and asks; see explorer.js. */
-  constructor(app, name, title, caption) {
-    Object.assign(this, {app, name, title});
-    this.caption = make("p", {class: "caption"}, caption);
+  /** app holds the last look, who is pointed at, and asks; see explorer.js. The caption says what one sees (of some
+   *  models another one is true: `otherwise`), the attempt what one could try, the lesson where it is explained. */
+  constructor(app, name, title, caption, {attempt = "", lesson = "", otherwise = {}} = {}) {
+    Object.assign(this, {app, name, title, plain: caption, otherwise});
+    this.about = make("span", {}, caption);
+    this.caption = make("div", {class: "caption"}, make("p", {}, this.about, ...lessonLink(lesson)),
+      attempt && make("p", {}, make("b", {}, "Try: "), attempt));
     this.facts = make("p", {class: "facts"});
     this.enlarge = button("⤢", () => this.setLarge(!this.large), {class: "enlarge", "aria-pressed": "false",
       "aria-label": `Enlarge: ${title}`, title: "Enlarge"});
@@ -21,7 +24,13 @@ export class Panel {
     this.enlarge.setAttribute("aria-pressed", String(large));
     this.draw();
   }
+  /** Say what is true of a model. */
+  describe(model) { setText(this.about, this.otherwise[model] ?? this.plain); }
   fill(...children) { this.element.append(...children.flat()); }
+  /** Of a picture of one's own nobody has told the network what it shows. */
+  ofPicture() {
+    return this.app.stage.scene.picture === null ? "" : " What your picture shows counts as background.";
+  }
   say(words) { setText(this.facts, words); }
   /** A canvas in the scene's coordinates that is drawn again when its size changes. */
   newPicture(label, attributes) {
@@ -30,6 +39,13 @@ export class Panel {
     return picture;
   }
   draw() {}
+}
+
+/** " Lesson 05.", in the book with a link. */
+function lessonLink(lesson) {
+  if (!lesson) return [];
+  const words = `Lesson ${lesson.slice(0, 2)}`, inBook = document.documentElement.dataset.worker;
+  return [" ", inBook ? make("a", {href: `../notebooks/${lesson}.html`}, words) : words, "."];
 }
 
 /** A panel that takes longer than a look: it is asked for when the hand rests. What it shows of a picture before the
@@ -80,7 +96,8 @@ export function drawFound(picture, scratch, found, rows, lit = null) {
 export class Result extends Panel {
   constructor(app) {
     super(app, "result", "The result", "Each mask is pasted into its box; colored is every pixel with a probability of "
-      + "one half or more. Point at an object, and its history lights up in all panels.");
+      + "one half or more. Point at an object, and its history lights up in all panels.", {lesson: "11_mask_head",
+      attempt: "Lower the score to 0.05. What else was nearly found?"});
     this.picture = this.newPicture("The detections with their masks");
     this.masks = make("canvas");
     this.score = slider("Show from score", {min: 0, max: 1, step: .01, value: app.shownScore,
