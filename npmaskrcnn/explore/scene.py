@@ -235,7 +235,8 @@ def presets():
 
 
 NOTES = {       # on the presets: what there is to be seen
-    "lessons": "The very picture that all lessons follow, noise and all. Its triangle begins as anchor 1678.",
+    "lessons": "The picture that all lessons follow, noise and all. For the finished network its triangle begins as "
+               "anchor 1678.",
     "touching": "Push one over the other. How far, until only one is found?",
     "occluded": "Push the square farther to the left. Whose mask takes its pixels?",
     "crowd": "The network has learned from pictures of one to four shapes. What does it miss, what does it invent?",

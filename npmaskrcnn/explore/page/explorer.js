@@ -175,7 +175,7 @@ class App {
     const further = Promise.all(this.followers.map(follow => follow(outcome)));
     this.redraw();
     await further;
-    if (before && asked !== null && this.model !== "training") this.#time(performance.now() - asked);
+    if (before && asked !== null && outcome.answer.model !== "training") this.#time(performance.now() - asked);
     document.body.dataset.look = outcome.answer.look;
     clearTimeout(this.resting);
     if (this.changedAt === asked || asked === null) this.resting = setTimeout(() => this.#rest(), REST);
@@ -365,7 +365,9 @@ class App {
   }
   #story() {
     const {history, look, lit} = this;
-    if (!history) return this.shown.length ? "Point at one of them, and its history lights up in the panels." : "";
+    if (!history) {
+      return this.shown.length ? "Point at one of them, or choose it, and its history lights up in the panels." : "";
+    }
     const {levels, class_names: names, detections, anchors_per_cell: perCell} = look.answer, [y, x] = history.cell;
     const form = shapeNames(look.arrays, perCell)[history.anchor_of_cell];
     return `This ${names[detections[lit].label]} began as anchor ${history.anchor}, the ${form} one of row ${y}, column `

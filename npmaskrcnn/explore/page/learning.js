@@ -29,7 +29,8 @@ export class Gradient extends Slow {
   }
   ask() {
     const {app, loss} = this;
-    if (loss && app.look) return this.request("gradient", {model: app.model, loss}, () => loss === this.loss);
+    if (!loss || !app.look) return;
+    return this.request("gradient", () => ({model: app.model, loss}), () => loss === this.loss);
   }
   drawNew() {
     const {look, base} = this.app;
@@ -42,7 +43,9 @@ export class Gradient extends Slow {
       return this.say(this.outcome?.answer.error ?? "");
     }
     const {high, losses, loss, milliseconds} = this.outcome.answer, [rows, columns] = gradient.shape;
-    this.picture.begin(columns, rows, putHeat(this.map, gradient.data, columns, rows, 0, high));
+    // By square roots, or one would see a few pixels alone.
+    this.picture.begin(columns, rows, putHeat(this.map, gradient.data.map(Math.sqrt), columns, rows, 0,
+      Math.sqrt(high)));
     this.say(`The loss is ${round(losses[loss], 3)}; ` + (high ? `the brightest pixel changes it by up to `
       + `${high.toPrecision(2)} per unit of brightness (black to white is 1). ${round(milliseconds)} ms.`
       : "no pixel changes it, since nothing here takes part in it.") + this.ofPicture());

@@ -17,6 +17,7 @@ class Maps extends Panel {
   each() {
     const {levels} = this, {width, height} = this.app.look.answer.span;
     this.grid.style.setProperty("--ratio", width / height);
+    this.grid.classList.toggle("tall", width < .7 * height);
     if (levels.map(level => level.name).join() !== [...this.figures.keys()].join()) {
       this.figures = new Map(levels.map(({name}) => {
         const canvas = make("canvas", {role: "img", "aria-label": `${this.title}: ${name}`, "data-map": name});

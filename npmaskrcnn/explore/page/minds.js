@@ -29,7 +29,7 @@ export class Minds extends Slow {
   ask() {
     const {app} = this;
     if (!this.inSight || !app.look || !app.atRest || this.of === app.look.answer.look) return;
-    return this.request("minds", {models: this.names, ...app.thresholds});
+    return this.request("minds", () => ({models: this.names, ...app.thresholds}));
   }
   drawNew() {
     const {look, base} = this.app, {outcome} = this;

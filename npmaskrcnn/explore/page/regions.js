@@ -36,11 +36,13 @@ export class Anchors extends Panel {
     this.fill(this.picture.canvas, make("div", {class: "controls"}, this.pick.element), this.bars, this.facts,
       this.caption);
     const {canvas} = this.picture;
-    canvas.addEventListener("pointermove", event => {
+    const point = event => {
       const {width, height} = app.look.answer;
       this.set(this.picture.place(event, width, height));
-    });
-    canvas.addEventListener("pointerleave", () => this.set(null));
+    };
+    canvas.addEventListener("pointerdown", point); // where a finger has tapped remains
+    canvas.addEventListener("pointermove", point);
+    canvas.addEventListener("pointerleave", event => event.pointerType === "mouse" && this.set(null));
     canvas.addEventListener("blur", () => this.set(null));
     canvas.addEventListener("keydown", event => this.#key(event));
   }
