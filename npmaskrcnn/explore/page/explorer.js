@@ -76,10 +76,10 @@ class App {
         + "compared.", {lesson: "04_field", attempt: "Show C2 by channel, and drag. What does a channel answer to?"}),
       new Features(this, "P", "The pyramid", "The top-down path hands down to the fine maps what the coarse ones have "
         + "understood. All levels now speak of the same channels, and small and large objects have each their level. "
-        + "Point at an object: the solid frame is the cell where it began, the dashed one its region where it was read.",
+        + "Point at an object: the solid frame is the cell where it began, the dashed one its region, as it was read.",
         {lesson: "05_pyramid", attempt: "Resize a shape. From which size on is it read from P3?", otherwise: {
           no_top_down: "This model has no top-down path: each level knows only what the body has seen at that size. "
-            + "Point at a dot: the solid frame is the cell where it began, the dashed one its region where it was "
+            + "Point at a dot: the solid frame is the cell where it began, the dashed one its region, as it was "
             + "read."}}),
       new Objectness(this), new Anchors(this), new Proposals(this), new Region(this), new Classes(this),
       new Candidates(this), new Masks(this), new Result(this), new Minds(this), new Gradient(this),
@@ -370,8 +370,8 @@ class App {
     }
     const {levels, class_names: names, detections, anchors_per_cell: perCell} = look.answer, [y, x] = history.cell;
     const form = shapeNames(look.arrays, perCell)[history.anchor_of_cell];
-    return `This ${names[detections[lit].label]} began as anchor ${history.anchor}, the ${form} one of row ${y}, column `
-      + `${x} on ${levels[history.level].name}, became proposal ${history.roi + 1}, and was read from `
+    return `This ${names[detections[lit].label]} began as anchor ${history.anchor}, the ${form} one of row ${y}, `
+      + `column ${x} on ${levels[history.level].name}, became proposal ${history.roi + 1}, and was read from `
       + `${levels[history.roi_level].name}.`;
   }
 

@@ -57,8 +57,8 @@ export class Training extends Panel {
   constructor(app) {
     super(app, "training", "Train it yourself", "The network learns the shapes on the stage, step by step; untrained, "
       + "it finds the first after some thirty steps. Move a shape meanwhile, and see whether it has learned circles or "
-      + "only this circle.", {lesson: "13_training", attempt: "Train on one circle until it is found. Then drag it, and "
-      + "change its color."});
+      + "only this circle.", {lesson: "13_training", attempt: "Train on one circle until it is found. Then drag "
+      + "it, and change its color."});
     app.training = this;
     this.running = false;
     this.losses = null;

@@ -118,8 +118,8 @@ export class Objectness extends Maps {
   constructor(app) {
     super(app, "objectness", "Is there an object?", "The region proposal network (RPN) gives every anchor its "
       + "objectness, a probability that there is an object. A cell has anchors of three forms; bright is yes.", {
-      lesson: "08_proposals", attempt: "Make a shape larger and larger: the bright spot wanders from P2 to P4, where the "
-      + "anchors have its size."}, "three");
+      lesson: "08_proposals", attempt: "Make a shape larger and larger: the bright spot wanders from P2 to P4, where "
+      + "the anchors have its size."}, "three");
     this.which = "best";
     this.pick = choice("Anchors", [["best", "best of each cell"]], value => { this.which = value; this.draw(); });
     this.fill(this.grid, make("div", {class: "controls"}, this.pick.element), this.facts, this.caption);

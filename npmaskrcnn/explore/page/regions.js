@@ -26,8 +26,8 @@ export class Anchors extends Panel {
   constructor(app) {
     super(app, "anchors", "Anchors under the pointer", "Point at the stage or at this picture. Dashed: the anchors of "
       + "this cell, boxes that lie there before anything is seen. Solid: what the RPN would make of each. They are "
-      + "centered on the upper left corner of the cell.", {lesson: "06_anchors", attempt: "Point at the middle of a shape, "
-      + "then at its rim. Which anchor moves to where the shape is?"});
+      + "centered on the upper left corner of the cell.", {lesson: "06_anchors", attempt: "Point at the middle of a "
+      + "shape, then at its rim. Which anchor moves to where the shape is?"});
     this.place = null; // where the pointer is, in the scene
     this.level = "";
     this.picture = this.newPicture("Anchors of one cell; arrow keys move to another", {tabindex: 0});
