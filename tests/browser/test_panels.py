@@ -293,3 +293,102 @@ def check_anchors(page, answer, arrays, point, level=None, lit=None):
     forms = ["wide" if ratio < 0.8 else "tall" if ratio > 1.25 else "square" for ratio in ratios]
     check_bars(page, "#anchors .bars", forms, objectness[rows], [LIT if each == born else KEPT for each in rows])
     assert text(page, "#anchors .facts").startswith(f"{level['name']}, row {row}, column {column}:")
+
+
+# ---- history: who is pointed at lights up everywhere ----
+
+
+def middle_of(answer, row):
+    x1, y1, x2, y2 = answer["detections"][row]["box"]
+    return (x1 + x2) / 2, (y1 + y2) / 2
+
+
+def check_history(page, here, answer, arrays, row, pointer=None):
+    """What became of one detection is lit in all panels; `pointer` is where it is on the stage, if it is there."""
+    settle(page)
+    history, levels, names = answer["detections"][row]["history"], answer["levels"], answer["class_names"]
+    assert page.run("return [...document.querySelectorAll('.chip')].map(({classList}) => classList.contains('lit'))") \
+        == [each == row for each in shown_rows(answer)]
+    papers = [paint_stage(page, answer, arrays, row), *paint_proposals(page, answer, arrays, row),
+              paint_candidates(page, answer, arrays, row), paint_result(page, answer, arrays, row)]
+    for paper in papers:
+        paper.check()
+    check_anchors(page, answer, arrays, pointer, lit=row)
+    check_region(page, *here.answer({"ask": "roi", "detection": row}), arrays["image"], LIT)
+    (y, x), (sy, sx) = history["cell"], levels[history["level"]]["stride"]
+    cell, born, read = [x * sx, y * sy, (x + 1) * sx, (y + 1) * sy], *(
+        levels[history[name]]["name"] for name in ("level", "roi_level"))
+    span = np.array([answer["span"][side] for side in ("width", "height", "width", "height")])
+    for panel, boxed in (("#maps-P", [(read, history["proposal_box"])]), ("#objectness", [])):
+        for frames, expected in ((lit_frames(page, panel, "i:not(.box)"), [(born, cell)]),
+                                 (lit_frames(page, panel, "i.box"), boxed)):
+            assert [name for name, _ in frames] == [name for name, _ in expected]
+            for (_, frame), (_, box) in zip(frames, expected):
+                np.testing.assert_allclose(frame, np.array(box) / span, atol=1e-3)
+    assert text(page, "#history") == (
+        f"This {names[answer['detections'][row]['label']]} began as anchor {history['anchor_of_cell'] + 1} of the cell "
+        f"in row {y}, column {x} of {born}, became proposal {history['roi'] + 1}, and was read from {read}.")
+
+
+def lit_frames(page, panel, kind):
+    """The frames over maps that are to be seen: the level's name, and the box in parts of the map."""
+    return page.run("""return [...document.querySelectorAll(`${arguments[0]} .map`)].flatMap(map => {
+        const frame = map.querySelector(arguments[1]);
+        if (frame.hidden) return [];
+        const [inner, outer] = [frame, map.querySelector('canvas')].map(each => each.getBoundingClientRect());
+        return [[map.querySelector('canvas').dataset.map, [(inner.left - outer.left) / outer.width,
+            (inner.top - outer.top) / outer.height, (inner.right - outer.left) / outer.width,
+            (inner.bottom - outer.top) / outer.height]]];
+    });""", panel, kind)
+
+
+def check_nothing_lit(page):
+    """Nobody points at anything any more."""
+    page.run("window.scrollTo(0, 0)")
+    page.hover(2, 2)
+    settle(page)
+    assert page.run("return document.querySelectorAll('.map i:not([hidden]), .chip.lit').length") == 0
+    assert text(page, "#history").startswith("Point at one of them")
+
+
+def test_pointing_at_the_stage_lights_a_history(still, here, seen):
+    point = middle_of(seen[0], 0)
+    still.hover(*place(still, *point))
+    check_history(still, here, *seen, 0, pointer=point)
+    check_nothing_lit(still)
+
+
+def test_pointing_at_the_result_lights_a_history(still, here, seen):
+    still.hover(*place(still, *middle_of(seen[0], 1), "#result canvas"))
+    check_history(still, here, *seen, 1)
+    check_nothing_lit(still)
+
+
+def test_pointing_at_a_name_lights_a_history_and_a_click_keeps_it(still, here, seen):
+    row = shown_rows(seen[0])[-1]
+    still.run("document.querySelector(arguments[0]).scrollIntoView({block: 'center'})", ".chip")
+    still.hover(*still.run("""const {left, top, width, height} = document.querySelector(arguments[0])
+        .getBoundingClientRect(); return [left + width / 2, top + height / 2];""", f".chip[data-row='{row}']"))
+    assert still.run("return explorer.lit") == row
+    still.click(f".chip[data-row='{row}']")
+    still.hover(2, 2)                                       # it stays when the pointer goes
+    check_history(still, here, *seen, row)
+    still.click(f".chip[data-row='{row}']")
+    check_nothing_lit(still)
+
+
+def test_any_proposal_can_be_read(still, here, seen):
+    answer, arrays = seen
+    slider, follow = "#region input", "#region .controls button"
+    for proposal in (0, answer["counts"]["proposals"] // 2, answer["counts"]["proposals"] - 1):
+        choose(still, slider, proposal + 1)
+        check_region(still, *here.answer({"ask": "roi", "proposal": proposal}), arrays["image"])
+        assert still.run("return document.querySelector(arguments[0]).ariaPressed", follow) == "false"
+        check_bars(still, "#classes .bars", answer["class_names"], arrays["class_scores"][proposal],
+                   [CLASS_COLORS[name] for name in answer["class_names"]])
+        assert text(still, "#masks .facts") == "Masks are painted for detections only, and this region is none."
+    still.run("document.querySelector(arguments[0]).click()", follow)
+    settle(still)
+    check_region(still, *here.answer({"ask": "roi", "detection": 0}), arrays["image"])
+    history = answer["detections"][0]["history"]
+    assert still.run("return +document.querySelector(arguments[0]).value", slider) == history["roi"] + 1
