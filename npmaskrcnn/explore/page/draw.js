@@ -200,7 +200,7 @@ export class Picture {
     context.fillStyle = color;
     context.fillRect(x, y - height, width, height);
     const [red, green, blue] = fromHex(color);
-    context.fillStyle = .3 * red + .59 * green + .11 * blue > 135 ? "#16181c" : "#fff";
+    context.fillStyle = .3 * red + .59 * green + .11 * blue > 105 ? "#16181c" : "#fff";
     context.textBaseline = "middle";
     context.fillText(words, x + 3 * line, y - height / 2 + .5 * line);
   }
