@@ -186,8 +186,9 @@ class Paper:
         x = np.clip(box[0] * self.scale, 0, max(0, self.colors.shape[1] - wide - 2 * gap))
         y = max(box[1] * self.scale, 1.35 * size)
         self.lay(color, self._block(x, y - 1.35 * size, x + wide + 2 * gap, y))
-        letters = np.s_[int(y - 1.35 * size):int(np.ceil(y)), int(x + gap - 1):int(x + wide + 2 * gap + 2)]
-        self.compared[letters] = False
+        left, right, top = int(x + gap), int(x + gap + wide), int(y - 1.35 * size)
+        self.compared[top:int(np.ceil(y)), left - 1:int(right + gap + 2)] = False
+        letters = np.s_[int(y - size):int(y - 0.3 * size), left + 1:right]
         self.tags.append((words, letters, color))
 
     def check(self, tolerance=TOLERANCE):
