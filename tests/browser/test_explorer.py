@@ -93,8 +93,7 @@ def test_every_preset_is_seen_as_the_model_sees_it(page, here):
         check_against_the_model(page)
         notes[preset["name"]] = text(page, "#note")
         assert page.run("return document.getElementById('error').hidden")
-    assert notes.pop("ring").startswith("This model knows shapes, and has never seen a ring.")
-    assert set(notes.values()) == {""}
+    assert [name for name, note in notes.items() if note.startswith("This model knows shapes")] == ["ring"]
 
 
 def test_an_empty_image_has_nothing_to_be_found(page, here):
@@ -106,7 +105,7 @@ def test_an_empty_image_has_nothing_to_be_found(page, here):
     assert text(page, "#masks .facts") == "Masks are painted for detections only, and this region is none."
     assert text(page, "#candidates .facts") == "0 candidates: 0 stay as detections, 0 are dropped."
     assert text(page, "#history") == text(page, "#error") == ""
-    assert page.run("return document.querySelectorAll('#found li, #mask-maps figure').length") == 0
+    assert page.run("return document.querySelectorAll('#found li').length") == 0
 
 
 def test_thresholds_of_the_sliders_are_the_models(page):
@@ -141,7 +140,7 @@ def test_every_mind_looks(page, here):
             assert text(page, "#note").startswith("This model has never seen shapes")
             choose(page, "preset", "ring")
         predicted = check_against_the_model(page, model)
-        assert text(page, "#note") == ""
+        assert not text(page, "#note").startswith("This model has never seen")
         answer, arrays = asked(page, here)
         for level in (*answer["body_levels"], *answer["levels"]):
             shown = canvas(page, f"#maps-{level['name'][0]} [data-map={level['name']}]")
