@@ -1,5 +1,6 @@
 """One browser and one server for a file of tests, and the page in it."""
 
+import contextlib
 import threading
 
 import pytest
@@ -40,8 +41,9 @@ def chromium():
         yield browser
 
 
-def _opened(server, chromium):
-    """The page, fresh; afterwards it must not have complained, nor asked another host."""
+@contextlib.contextmanager
+def opened(server, chromium):
+    """Open the page, fresh; afterwards it must not have complained, nor asked another host."""
     chromium.complaints(), chromium.traffic()
     chromium.size(1200, 900)
     chromium.go(server.address)
@@ -53,5 +55,15 @@ def _opened(server, chromium):
         (server.address, "data:", "blob:", "chrome:"))} == set()    # chrome: is the browser's own first page
 
 
-page = pytest.fixture(_opened, name="page")
-still = pytest.fixture(_opened, name="still", scope="module")       # for a file whose tests leave it as they found it
+@pytest.fixture
+def page(server, chromium):
+    """A page for each test."""
+    with opened(server, chromium):
+        yield chromium
+
+
+@pytest.fixture(scope="module")
+def still(server, chromium):
+    """One page for all tests of a file, each of which leaves it as it was."""
+    with opened(server, chromium):
+        yield chromium

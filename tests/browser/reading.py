@@ -11,7 +11,6 @@ import io
 import itertools
 import json
 
-import matplotlib
 import numpy as np
 
 INK, VEIL, KEPT, DROPPED = "#33373e", "#ffffff", "#1d6fd1", "#d4791f"       # by day
@@ -82,7 +81,7 @@ def canvas(page, selector):
 
 def canvases(page, selectors):
     """The same of several, which takes one message."""
-    from PIL import Image       # only here: these tests are collected, and left out, where there is no Pillow
+    from PIL import Image       # only here: these tests are collected, and left out, where it is missing
     addresses = page.run("return arguments[0].map(each => document.querySelector(each).toDataURL('image/png'))",
                          selectors)
     files = [base64.b64decode(address.partition(",")[2]) for address in addresses]
@@ -107,6 +106,7 @@ def rgb(color):
 
 def magma(numbers, low=0, high=1):
     """The colors of numbers from low to high in matplotlib's magma, dark to bright, (..., 3)."""
+    import matplotlib       # only here, as Pillow above
     steps = np.rint(255 * np.clip((np.asarray(numbers, float) - low) / ((high - low) or 1), 0, 1)).astype(int)
     return 255 * matplotlib.colormaps["magma"](steps)[..., :3]
 

@@ -217,8 +217,9 @@ def test_a_dropped_picture_is_the_ground_and_shapes_lie_on_it(page):
     settle(page)
     np.testing.assert_array_equal(pixels(page), one)
     check_against_the_model(page)
+    number = page.run("return explorer.stage.scene.picture")
     drop(page, png(one), png(other))            # the newest counts
-    page.wait("return explorer.line.waiting.size === 0 && !explorer.line.busy && explorer.stage.scene.picture > 1")
+    page.wait("return explorer.stage.scene.picture === arguments[0] + 2", number)
     settle(page)
     np.testing.assert_array_equal(pixels(page), other)
     page.click("[data-add=circle]")
