@@ -1,86 +1,38 @@
-"""The explorer's page in headless Chromium: what one moves, chooses and reads there, against the model itself."""
+"""The explorer's page in headless Chromium: what one moves, chooses and drops there, against the model itself."""
 
-import json
-import threading
+import base64
+import dataclasses
+import io
 
 import numpy as np
 import pytest
 
-from npmaskrcnn.explore import Explorer
-from npmaskrcnn.explore.server import Server
+from npmaskrcnn.explore.minds import MINDS
+from npmaskrcnn.explore.scene import Stage
 from npmaskrcnn.shipped import trained_tiny
-from tests.browser.webdriver import open_browser, programs
+from tests.browser.conftest import OWN_NAMES
+from tests.browser.reading import (MAGMA_TOLERANCE, asked, canvas, canvases, choose, found, magma, pixels, place, rest,
+                                   settle, text)
+from tests.browser.webdriver import programs
 
 pytestmark = pytest.mark.skipif(programs() is None, reason="needs chromium and chromedriver")
 
-AT_REST = "return document.body.dataset.rest === 'yes'"
-PIXELS = """const {base} = explorer, {data} = base.getContext('2d').getImageData(0, 0, base.width, base.height);
-return [base.width, base.height, [...data]];"""
-
-
-@pytest.fixture(scope="module")
-def server():
-    with Server(Explorer()) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with open_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(server, chromium):
-    """The page at rest, fresh; afterwards it must not have complained, nor asked another host."""
-    chromium.complaints(), chromium.traffic()
-    chromium.size(1200, 900)
-    chromium.go(server.address)
-    rest(chromium)
-    yield chromium
-    assert chromium.complaints() == []
-    assert {address for address in chromium.traffic() if not address.startswith(
-        (server.address, "data:", "blob:", "chrome:"))} == set()    # chrome: is the browser's own first page
-
-
-def rest(page):
-    page.wait(AT_REST)
-
-
-def pixels(page):
-    width, height, flat = page.run(PIXELS)
-    return np.array(flat, np.uint8).reshape(height, width, 4)[:, :, :3]
-
-
-def found(page):
-    return json.loads(page.run("return document.getElementById('found').dataset.detections"))
-
-
-def place(page, x, y):
-    """Where a point of the scene is in the window."""
-    return page.run("""const {left, top, width, height} = document.getElementById('stage').getBoundingClientRect();
-        const {scene} = explorer.stage;
-        return [left + arguments[0] / scene.width * width, top + arguments[1] / scene.height * height];""", x, y)
-
-
-def choose(page, identity, value):
-    page.run("""const element = document.getElementById(arguments[0]);
-        element.value = arguments[1];
-        for (const kind of ['input', 'change']) element.dispatchEvent(new Event(kind, {bubbles: true}));""",
-             identity, value)
-    page.wait("return explorer.line.waiting.size === 0 && !explorer.line.busy")
-    rest(page)
-
 
 def check_against_the_model(page, model=None):
-    """The page shows what a model predicts from the same pixels."""
+    """The page shows what a model predicts from the same pixels, and says it."""
     model = model or trained_tiny()
     predicted, shown = model.predict(pixels(page)), found(page)
     assert [each["label"] for each in shown] == predicted.labels.tolist()
     np.testing.assert_allclose([each["score"] for each in shown], predicted.scores, atol=1e-4)
-    np.testing.assert_allclose([each["box"] for each in shown], predicted.boxes, atol=1e-2)
+    np.testing.assert_allclose(np.reshape([each["box"] for each in shown], (-1, 4)), predicted.boxes, atol=1e-2)
+    labels = predicted.labels[predicted.scores >= 0.5]
+    numbers = [(int(np.sum(labels == label)), model.class_names[label]) for label in np.unique(labels)]
+    said = ", ".join(f"{number} {name}{'s' * (number > 1 and name not in ('in', 'out'))}" for number, name in numbers)
+    assert text(page, "#said") == f"Found: {said or 'nothing'}."
+    return predicted
+
+
+# ---- shapes ----
 
 
 def test_a_shape_dragged_onto_another_is_seen_as_the_model_sees_it(page):
@@ -88,38 +40,30 @@ def test_a_shape_dragged_onto_another_is_seen_as_the_model_sees_it(page):
     before = found(page)
     path = [place(page, 84 - 2 * i, 48 + i / 4) for i in range(13)]
     page.drag(path)
-    rest(page)
+    settle(page)
     moved = page.run("return explorer.stage.scene.shapes[1]")
     assert abs(moved["x"] - 60) < 1 and abs(moved["y"] - 51) < 1
     assert found(page) != before
     check_against_the_model(page)
 
 
-def test_shapes_are_moved_resized_and_removed_by_keys(page):
+def test_a_shape_is_resized_by_its_corner_and_changed_by_the_tools(page):
     choose(page, "preset", "touching")
-    page.run("document.querySelector('.shape').focus()")
-    page.press("right", "right", "down", "+")
-    page.press("right", holding="shift")
-    rest(page)
+    page.drag([place(page, 44, 48), place(page, 44, 48)])           # taken, and let go
+    page.drag([place(page, 64, 68), place(page, 58, 60)])
+    settle(page)
     shape = page.run("return explorer.stage.scene.shapes[0]")
-    assert (shape["x"], shape["y"], shape["half"]) == (54, 49, 21)
+    assert (shape["x"], shape["y"]) == (44, 48) and abs(shape["half"] - 14) < 1
     check_against_the_model(page)
-    page.press("delete")
-    rest(page)
-    assert page.run("return [explorer.stage.scene.shapes.length, document.activeElement.className]") \
-        == [1, "shape chosen"]
-    assert page.run("return document.getElementById('said').textContent") == "Found: 1 circle."
-
-
-def test_maps_hold_what_the_trace_holds(page, server):
-    arrays = server.desk.explorer._last.arrays()
-    drawn = """const canvas = document.querySelector(`[data-map=${arguments[0]}]`);
-        const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-        return [canvas.height, canvas.width, [...data]];"""
-    for name in ("C2", "C3", "C4", "C5", "P3", "P6"):
-        height, width, flat = page.run(f"window.scope = document.getElementById('maps-{name[0]}'); " + drawn.replace(
-            "document.query", "scope.query"), name)
-        np.testing.assert_array_equal(np.array(flat, np.uint8).reshape(height, width, 4)[:, :, :3], arrays[name])
+    for name, value in (("Color", "#2e8a58"), ("Size", 18)):
+        page.run("""const [name, value] = arguments, all = [...document.querySelectorAll('#tools label')];
+            const input = all.find(({textContent}) => textContent.trim() === name).querySelector('input');
+            input.value = value;
+            input.dispatchEvent(new Event('input', {bubbles: true}));""", name, value)
+    settle(page)
+    assert page.run("const {color, half} = explorer.stage.scene.shapes[0]; return [color, half]") == [[46, 138, 88], 18]
+    np.testing.assert_allclose(pixels(page)[48, 44], (46, 138, 88), atol=40)        # and noise
+    check_against_the_model(page)
 
 
 def test_one_answer_draws_all_panels(page):
@@ -132,73 +76,169 @@ def test_one_answer_draws_all_panels(page):
     assert page.run("return asked.splice(0)") == ["roi"]
     page.run("document.querySelector('.shape').focus()")
     page.press("right")
-    rest(page)
+    settle(page)
     assert page.run("return asked") == ["look"]
     assert page.run("""return explorer.region.answer.detection === explorer.chosen
         && explorer.region.of === explorer.look.answer.look""")
 
 
-def test_a_chosen_detection_lights_its_history(page):
-    page.click(".chip")
-    history = page.run("return explorer.look.answer.detections[0].history")
-    assert page.run("return document.getElementById('history').textContent").count(f"proposal {history['roi'] + 1}")
-    lit = page.run("return [...document.querySelectorAll('#maps-P .map i:not(.box)')].map(cell => !cell.hidden)")
-    assert lit.index(True) == history["level"] and sum(lit) == 1
+# ---- pictures to begin with, and who looks ----
+
+
+def test_every_preset_is_seen_as_the_model_sees_it(page, here):
+    notes = {}
+    for preset in here.answer({"ask": "hello"})[0]["presets"]:
+        choose(page, "preset", preset["name"])
+        np.testing.assert_array_equal(pixels(page), Stage(preset["scene"])[0][0])
+        check_against_the_model(page)
+        notes[preset["name"]] = text(page, "#note")
+        assert page.run("return document.getElementById('error').hidden")
+    assert [name for name, note in notes.items() if note.startswith("This model knows shapes")] == ["ring"]
+
+
+def test_an_empty_image_has_nothing_to_be_found(page, here):
+    choose(page, "preset", "empty")
+    assert text(page, "#said") == "Found: nothing." and found(page) == []
+    answer, arrays = asked(page, here)
+    assert answer["counts"]["proposals"] > 0 and answer["counts"]["candidates"] == 0
+    assert text(page, "#region .facts").startswith(f"Proposal 1 of {answer['counts']['proposals']}")
+    assert text(page, "#masks .facts") == "Masks are painted for detections only, and this region is none."
+    assert text(page, "#candidates .facts") == "0 candidates: 0 stay as detections, 0 are dropped."
+    assert text(page, "#history") == text(page, "#error") == ""
+    assert page.run("return document.querySelectorAll('#found li').length") == 0
 
 
 def test_thresholds_of_the_sliders_are_the_models(page):
     choose(page, "preset", "merged")
-    merged = len([each for each in found(page) if each["score"] >= 0.5])
+    model = trained_tiny()
+    assert [each for each in found(page) if each["score"] >= 0.5] == [found(page)[0]]
     choose(page, "box-nms", 0.7)
-    assert len([each for each in found(page) if each["score"] >= 0.5]) > merged
+    model.config = dataclasses.replace(model.config, box_nms_thresh=0.7)
+    check_against_the_model(page, model)
+    assert text(page, "#said") == "Found: 2 squares."
     choose(page, "rpn-nms", 0.3)
-    assert page.run("return explorer.look.answer.thresholds") == {"score_threshold": 0.05, "rpn_nms": 0.3,
+    choose(page, "score-threshold", 0.2)
+    assert page.run("return explorer.look.answer.thresholds") == {"score_threshold": 0.2, "rpn_nms": 0.3,
                                                                   "box_nms": 0.7}
+    model.config = dataclasses.replace(model.config, rpn_nms_thresh=0.3, box_score_thresh=0.2)
+    check_against_the_model(page, model)
+    scores = [each["score"] for each in found(page)]
+    choose(page, "shown-score", 0.995)
+    assert page.run("return document.querySelectorAll('#found li').length") == sum(each >= 0.995 for each in scores)
 
 
-@pytest.mark.parametrize("steps", [100, 400])
-def test_another_mind_looks(page, steps):
-    choose(page, "model", f"step-{steps}")
-    check_against_the_model(page, trained_tiny(steps))
+@pytest.mark.filterwarnings("ignore:predicting with random weights")
+def test_every_mind_looks(page, here):
+    models = here.answer({"ask": "hello"})[0]["models"]
+    assert {each["name"] for each in models} == {*MINDS, "own"}
+    choose(page, "preset", "occluded")
+    for each in models:
+        choose(page, "model", each["name"])
+        assert page.run("return explorer.look.answer.model") == each["name"]
+        model = here.minds.get(each["name"])
+        if each["task"] == "rings":
+            assert text(page, "#note").startswith("This model has never seen shapes")
+            choose(page, "preset", "ring")
+        predicted = check_against_the_model(page, model)
+        assert not text(page, "#note").startswith("This model has never seen")
+        answer, arrays = asked(page, here)
+        for level in (*answer["body_levels"], *answer["levels"]):
+            shown = canvas(page, f"#maps-{level['name'][0]} [data-map={level['name']}]")
+            np.testing.assert_array_equal(shown[..., :3], arrays[level["name"]])
+        if (predicted.scores >= 0.5).any():
+            masks = here.answer({"ask": "roi", "detection": 0})[1]["masks"]
+            shown = canvases(page, [f"#masks figure:nth-child({i + 1}) canvas" for i in range(len(masks))])
+            np.testing.assert_allclose([each[..., :3] for each in shown], magma(masks), atol=MAGMA_TOLERANCE)
+        said = text(page, "#region .facts")
+        assert said.endswith("(RoIPool)." if each["name"] == "roi_pool" else "each patch cell the mean of four.")
+    assert [text(page, f"#candidates option:nth-child({i + 1})") for i in range(1, 4)] == OWN_NAMES[1:]
 
 
-def test_the_gradient_is_drawn_and_changes_nothing(page):
+# ---- which pixels matter ----
+
+
+def test_the_gradient_is_drawn_and_changes_nothing(page, here):
     before = found(page)
-    choose(page, "loss", "loss_mask")
-    page.wait("return document.getElementById('gradient').dataset.shown === 'loss_mask'")
-    shown = page.run("return [...explorer.panels.find(({name}) => name === 'gradient').outcome.arrays.gradient.data]")
-    bright = np.argmax(shown)
-    color = page.run("""const canvas = document.querySelector('#gradient canvas'), side = canvas.width / 128;
-        const [x, y] = [arguments[0] % 128, Math.floor(arguments[0] / 128)].map(at => (at + .5) * side);
-        return [...canvas.getContext('2d').getImageData(x, y, 1, 1).data];""", int(bright))
-    assert color == [252, 253, 191, 255]        # the brightest that there is
-    assert "The loss is" in page.run("return document.querySelector('#gradient .facts').textContent")
+    scene = page.run("return explorer.stage.scene")
+    for loss in ("loss_mask", "loss_total"):
+        choose(page, "loss", loss)
+        page.wait("return document.getElementById('gradient').dataset.shown === arguments[0]", loss)
+        answer, arrays = here.answer({"ask": "gradient", "scene": scene, "loss": loss})
+        shown = canvas(page, "#gradient canvas")[..., :3]
+        side = shown.shape[1] // 128
+        expected = magma(arrays["gradient"], 0, answer["high"]).repeat(side, 0).repeat(side, 1)
+        np.testing.assert_allclose(shown, expected, atol=MAGMA_TOLERANCE)
+        assert shown.max() > 250
+        assert text(page, "#gradient .facts").startswith(f"The loss is {answer['losses'][loss]:.3f};")
     assert found(page) == before
-
-
-def test_a_training_goes_on_stops_and_begins_again(page):
-    choose(page, "preset", "touching")
-    page.click("#train-start")
-    page.wait("return +document.getElementById('training').dataset.steps >= 3", seconds=60)
-    page.click("#train-go")
-    page.wait("return document.getElementById('training').dataset.running === 'false'")
+    page.run("document.querySelector('.shape').focus()")
+    page.press("right")             # it follows when the hand rests
     rest(page)
-    assert page.run("return explorer.look.answer.model") == "training"
-    page.click("#train-reset")
-    page.wait("return document.getElementById('training').dataset.steps === '0'")
+    assert not np.array_equal(canvas(page, "#gradient canvas")[..., :3], shown)
+
+
+# ---- pictures of one's own ----
+
+
+def png(picture):
+    """A picture as the bytes of a file, in text."""
+    from PIL import Image
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def drop(page, *files):
+    """Drop files onto the stage, one after the other; each as base64 text."""
+    page.run("""for (const content of arguments[0]) {
+        const file = new File([Uint8Array.from(atob(content), each => each.charCodeAt(0))], 'dropped.png');
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(file);
+        for (const kind of ['dragover', 'drop']) {
+            const event = new DragEvent(kind, {dataTransfer, bubbles: true, cancelable: true});
+            if (document.getElementById('stage').dispatchEvent(event) && kind === 'dragover') throw 'not taken';
+        }
+    }""", files)
 
 
 def test_a_picture_of_ones_own_is_the_ground(page, tmp_path):
-    Image = pytest.importorskip("PIL.Image")
     picture = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
-    Image.fromarray(picture).save(tmp_path / "picture.png")
+    (tmp_path / "picture.png").write_bytes(base64.b64decode(png(picture)))
     page.send("#file", str(tmp_path / "picture.png"))
     page.wait("return explorer.stage.scene.picture !== null")
-    rest(page)
+    settle(page)
     np.testing.assert_array_equal(pixels(page), picture)
 
 
-@pytest.mark.parametrize("width", [1200, 400])
-def test_nothing_is_wider_than_the_window(page, width):
-    page.size(width, 800)
-    assert page.run("return document.documentElement.scrollWidth <= window.innerWidth")
+def test_a_dropped_picture_is_the_ground_and_shapes_lie_on_it(page):
+    one, other = np.random.default_rng(0).integers(0, 256, (2, 72, 128, 3), dtype=np.uint8)
+    drop(page, png(one))
+    page.wait("return explorer.stage.scene.picture !== null")
+    settle(page)
+    np.testing.assert_array_equal(pixels(page), one)
+    check_against_the_model(page)
+    number = page.run("return explorer.stage.scene.picture")
+    drop(page, png(one), png(other))            # the newest counts
+    page.wait("return explorer.stage.scene.picture === arguments[0] + 2", number)
+    settle(page)
+    np.testing.assert_array_equal(pixels(page), other)
+    page.click("[data-add=circle]")
+    settle(page)
+    scene = page.run("return explorer.stage.scene")
+    assert len(scene["shapes"]) == 1
+    np.testing.assert_array_equal(pixels(page), Stage({**scene, "picture": 1}, {1: other})[0][0])
+    check_against_the_model(page)
+
+
+def test_a_file_that_is_no_picture_is_refused_in_a_line(page):
+    before = pixels(page)
+    drop(page, base64.b64encode(b"no picture at all").decode())
+    page.wait("return !document.getElementById('error').hidden")
+    said = text(page, "#error")
+    assert "the picture" in said and "\n" not in said and len(said) < 200
+    np.testing.assert_array_equal(pixels(page), before)
+    page.run("document.querySelector('.shape').focus()")
+    page.press("right")
+    settle(page)
+    assert page.run("return document.getElementById('error').hidden")
+    check_against_the_model(page)

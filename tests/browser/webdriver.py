@@ -82,14 +82,14 @@ class Browser:
             actions = [{"type": "keyDown", "value": KEYS[holding]}, *actions, {"type": "keyUp", "value": KEYS[holding]}]
         self.command("/actions", {"actions": [{"type": "key", "id": "keys", "actions": actions}]})
 
-    def drag(self, points, milliseconds=16):
-        """Move the mouse along points of the window, the button held down between the first and the last."""
+    def drag(self, points, milliseconds=16, pointer="mouse"):
+        """Move the mouse along points of the window, the button held down; or a finger, with "touch"."""
         def move(point, duration):
             return {"type": "pointerMove", "duration": duration, "x": round(point[0]), "y": round(point[1])}
         actions = [move(points[0], 0), {"type": "pointerDown", "button": 0},
                    *[move(point, milliseconds) for point in points[1:]], {"type": "pointerUp", "button": 0}]
-        self.command("/actions", {"actions": [{"type": "pointer", "id": "mouse",
-                                               "parameters": {"pointerType": "mouse"}, "actions": actions}]})
+        self.command("/actions", {"actions": [{"type": "pointer", "id": pointer,
+                                               "parameters": {"pointerType": pointer}, "actions": actions}]})
 
     def hover(self, x, y):
         """Move the mouse to a point of the window."""

@@ -61,9 +61,10 @@ export function overlap(a, b) {
 /** Row of an (n, 4) array. */
 export const boxOf = ({data}, row) => data.subarray(4 * row, 4 * row + 4);
 
-// Dark to bright, as in matplotlib's magma.
-const MAGMA = [[0, 0, 4], [40, 17, 89], [101, 26, 128], [158, 47, 127], [212, 72, 103], [245, 125, 92], [254, 187, 129],
-               [252, 253, 191]];
+// Dark to bright: every seventeenth color of matplotlib's magma.
+const MAGMA = [[0, 0, 4], [11, 9, 36], [32, 17, 75], [59, 15, 112], [87, 21, 126], [114, 31, 129], [140, 41, 129],
+               [168, 50, 125], [196, 60, 117], [222, 73, 104], [241, 96, 93], [250, 127, 94], [254, 159, 109],
+               [254, 191, 132], [253, 222, 160], [252, 253, 191]];
 
 /** The color of a number of 0 to 1. */
 export function heat(fraction) {
@@ -201,7 +202,7 @@ export class Picture {
     context.fillStyle = color;
     context.fillRect(x, y - height, width, height);
     const [red, green, blue] = fromHex(color);
-    context.fillStyle = .3 * red + .59 * green + .11 * blue > 135 ? "#16181c" : "#fff";
+    context.fillStyle = .3 * red + .59 * green + .11 * blue > 105 ? "#16181c" : "#fff";
     context.textBaseline = "middle";
     context.fillText(words, x + 3 * line, y - height / 2 + .5 * line);
   }

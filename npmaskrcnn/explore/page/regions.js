@@ -60,7 +60,7 @@ export class Anchors extends Panel {
   cell() {
     const {look, history, subject} = this.app, {levels, anchors_per_cell: perCell, detections, span} = look.answer;
     const at = ({level, x, y}) => ({level, x, y, first: level.first + (y * level.width + x) * perCell});
-    const born = history ?? detections[subject]?.history;
+    const born = history ?? (this.level ? null : detections[subject]?.history);
     if (!this.place && born) return at({level: levels[born.level], y: born.cell[0], x: born.cell[1]});
     const [px, py] = this.place ?? [span.width / 2, span.height / 2];
     const cells = levels.filter(({name}) => !this.level || name === this.level).map(level => at({level,
