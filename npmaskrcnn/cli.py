@@ -32,7 +32,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.add_argument("--threads", type=int, metavar="N", default=argparse.SUPPRESS,
-                          help="cores to compute on (default: all)")
+                          help="cores to compute on (default: all; of explore: 1)")
 
     def add_argument(self, *names, **options):
         """Add an argument; a text, which is one that has neither an action nor a type, must not be empty."""

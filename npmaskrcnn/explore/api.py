@@ -22,7 +22,8 @@ with row ``first + (y * width + x) * anchors_per_cell``.
 Sides are of 16 to 256 pixels; later shapes lie in front; x and y are of the center, ``half`` is half the size, and
 parts may lie outside; a triangle's tip is above. At most 40 shapes. A shape of which no more than 40 pixels can be
 seen is neither painted nor part of the truth. The ring is part of the ground and no object. Colors are of 0 to 255,
-noise of 0 to 1 (in parts of white), drawn from the seed; as long as that stays, so does every grain.
+noise of 0 to 1 (in parts of white), drawn from the seed; as long as that stays, so does every grain. ``"seed": [7, 3]``
+is the noise of image 3 of `ShapesDataset` with the seed 7, so that its very picture can be laid on the stage.
 
 **Names.** ``model`` is one of the names in ``hello``'s ``models`` (by default ``"finished"``), or ``"training"`` when
 a training has been started. Labels are numbers; ``class_names[label]`` is the name, 0 the background. A truth whose
@@ -35,8 +36,9 @@ Questions
     What there is:
 
     - ``version``; ``class_names`` of the finished model; ``kinds`` of shapes; ``default_scene``
-    - ``models``: ``{name, label, task}``; ``task`` is what a model knows: "shapes", "rings" or "own"
-    - ``presets``: ``{name, label, scene}``; ``losses``: ``{name, label}``
+    - ``models``: ``{name, label, task, note}``; ``task`` is what a model knows: "shapes", "rings" or "own"; ``note``
+      what one must know to be fair to it
+    - ``presets``: ``{name, label, scene, note}``; ``losses``: ``{name, label}``
     - ``thresholds``: the finished model's ``{score_threshold, rpn_nms, box_nms}``; ``shown_score``: from which score on
       a detection is worth drawing
     - ``levels`` and ``strides`` of the pyramid; ``limits``: ``{sides, shapes, steps}``
@@ -111,6 +113,12 @@ Questions
     ``milliseconds``. Array: ``gradient`` (H, W) float32, the sum over the colors of the absolute gradient, per unit
     of brightness (0 to 1).
 
+``{"ask": "minds", "scene", "models": ["step-100", "finished"], "score_threshold", "rpn_nms", "box_nms"}``
+    What one to four models find in the same picture. ``minds``, in the order asked for: ``{model, class_names,
+    detections}``, detections as those of a look, but without history. ``milliseconds``. Arrays: ``image``, and
+    ``masks.`` with the name of each model, such as ``masks.finished``, as the ``masks`` of a look. The last look stays
+    the last look.
+
 ``{"ask": "train", "action": "start" | "go" | "reset", "scene", "model", "steps"}``
     Training live on the scene. "start" takes a copy of the model (by default the untrained one), in the place of what
     was trained before; "go" does 1 to 5 steps (by default 1; so can "start", by default none); "reset" goes back to
@@ -138,10 +146,10 @@ from ..errors import InputError
 from ..files import Unreadable, parse_json
 from ..judge import judge_fraction, judge_known, judge_number, judge_numbers, refusal
 from ..light.pruning import judge_trainable
-from .look import Look, rounded
+from .look import Look, as_bytes, names_of, rounded
 from .minds import IN_TRAINING, Minds
 from .packing import pack
-from .scene import DEFAULTS, KINDS, LARGEST_SEED, MOST_SHAPES, SIDES, Stage, drawn_scene, presets
+from .scene import DEFAULTS, KINDS, LARGEST_SEED, MOST_SHAPES, NOTES, SIDES, Stage, drawn_scene, presets
 
 QUESTIONS = {       # and the parts that each may have
     "hello": (),
@@ -150,6 +158,7 @@ QUESTIONS = {       # and the parts that each may have
     "channel": ("level", "channel", "look"),
     "roi": ("proposal", "detection", "look"),
     "gradient": ("scene", "model", "loss"),
+    "minds": ("scene", "models", "score_threshold", "rpn_nms", "box_nms"),
     "train": ("action", "scene", "model", "steps", "score_threshold", "rpn_nms", "box_nms", "roi"),
     "picture": ("width", "height"),
 }
@@ -159,7 +168,7 @@ LOSSES = {"loss_objectness": "RPN: is there an object?", "loss_rpn_box_reg": "RP
           "loss_mask": "Mask head: which pixels?"}
 TOTAL = "loss_total"
 SHOWN_SCORE = 0.5
-MOST_STEPS = 5
+MOST_STEPS, MOST_MINDS = 5, 4
 PICTURES_KEPT, PICTURE_SIDE = 8, 128
 LONGEST_ERROR = 400
 FARTHEST = 1e4      # pixels
@@ -247,7 +256,8 @@ class Explorer:
         strides = [2 ** level for level in range(2, 2 + len(finished.config.anchor_sizes))]
         version = sys.modules[__package__.partition(".")[0]].__version__
         return {"version": version, "class_names": finished.class_names, "models": self.minds.list(),
-                "presets": [dict(zip(("name", "label", "scene"), preset)) for preset in presets()],
+                "presets": [{"name": name, "label": label, "scene": scene, "note": NOTES[name]}
+                            for name, label, scene in presets()],
                 "kinds": list(KINDS), "default_scene": {**DEFAULTS, "background": list(DEFAULTS["background"])},
                 "losses": [{"name": name, "label": LOSSES[name]} for name in LOSSES],
                 "thresholds": {name: getattr(finished.config, option) for name, option in THRESHOLDS.items()},
@@ -310,6 +320,25 @@ class Explorer:
         if detection is None:
             return last.region(_judged_row(proposal, "proposal", len(last.trace.proposals)))
         return last.detected(_judged_row(detection, "detection", len(last.trace.detections)))
+
+    # ---- what several models see ----
+
+    def _minds(self, scene=None, models=None, **thresholds):
+        start = time.perf_counter()
+        if not isinstance(models, list) or not 1 <= len(models) <= MOST_MINDS:
+            raise refusal("models", f"a list of 1 to {MOST_MINDS} names", models)
+        image, _ = self._stage(scene).painted(())
+        minds, arrays = [], {"image": image}
+        for name in models:
+            model = self._model(name)
+            with _with_thresholds(model, thresholds):
+                found = model.trace(image).detections
+            minds.append({"model": name, "class_names": names_of(model), "detections": [
+                {"box": rounded(box), "label": int(label), "score": round(float(score), 4)}
+                for box, label, score in zip(found.boxes, found.labels, found.scores)]})
+            if found.masks is not None:
+                arrays[f"masks.{name}"] = as_bytes(found.masks)
+        return {"minds": minds, "milliseconds": _milliseconds(time.perf_counter() - start)}, arrays
 
     # ---- what changes a loss ----
 

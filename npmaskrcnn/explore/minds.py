@@ -27,6 +27,7 @@ class Mind(NamedTuple):
     label: str          # what the page calls it
     task: str           # what it knows: SHAPES, RINGS or OWN
     load: object        # load() -> MaskRCNN
+    note: str = ""      # what one must know to be fair to it
 
 
 def untrained():
@@ -39,13 +40,19 @@ def untrained():
 MINDS = {
     "finished": Mind("Finished: 1,000 steps", SHAPES, trained_tiny),
     "step-400": Mind("After 400 steps", SHAPES, lambda: trained_tiny(400)),
-    "step-100": Mind("After 100 steps", SHAPES, lambda: trained_tiny(100)),
-    "untrained": Mind("Untrained: random weights", SHAPES, untrained),
-    "roi_pool": Mind("RoIPool in the place of RoIAlign", SHAPES, lambda: trained_variant("roi_pool")),
-    "unaligned": Mind("Regions rounded to whole cells", SHAPES, lambda: trained_variant("unaligned")),
-    "softmax": Mind("Masks whose classes compete (softmax)", SHAPES, lambda: trained_variant("softmax")),
-    "no_top_down": Mind("No top-down path: knows dots in and out of a ring, no shapes", RINGS,
-                        lambda: trained_variant("no_top_down")),
+    "step-100": Mind("After 100 steps", SHAPES, lambda: trained_tiny(100), "After 100 steps the network is hardly "
+                     "ever sure by one half. Lower the score under “The result” to see what it thinks."),
+    "untrained": Mind("Untrained: random weights", SHAPES, untrained, "The weights of this network are drawn by lot, "
+                      "and what it finds means nothing."),
+    "roi_pool": Mind("RoIPool for RoIAlign", SHAPES, lambda: trained_variant("roi_pool"), "Trained for 600 steps with "
+                     "RoIPool in the place of RoIAlign: see “One region, read”, and how outlines jump as you drag."),
+    "unaligned": Mind("Regions rounded", SHAPES, lambda: trained_variant("unaligned"), "Trained for 600 steps with "
+                      "regions rounded to whole cells: see “One region, read”, and how outlines jump as you drag."),
+    "softmax": Mind("Masks that compete", SHAPES, lambda: trained_variant("softmax"), "Trained for 600 steps with a "
+                    "softmax over the classes in each pixel: see “Masks of every class”."),
+    "no_top_down": Mind("No top-down path", RINGS, lambda: trained_variant("no_top_down"), "Trained on dots in and out "
+                        "of a ring. What lies around a dot does not come down to its fine map: so it guesses, and "
+                        "mostly finds a dot twice, as in and as out."),
 }
 
 
@@ -69,8 +76,9 @@ class Minds:
             self.known[OWN_NAME] = Mind(printable(own_label, LONGEST_LABEL), OWN, lambda: own)
 
     def list(self):
-        """Return name, label and task of each model, as the page lists them."""
-        return [{"name": name, "label": mind.label, "task": mind.task} for name, mind in self.known.items()]
+        """Return name, label, task and note of each model, as the page lists them."""
+        return [{"name": name, "label": mind.label, "task": mind.task, "note": mind.note}
+                for name, mind in self.known.items()]
 
     def get(self, name):
         """Return a model by its name; `InputError` if there is none."""

@@ -8,6 +8,8 @@ outside, is neither painted nor part of the truth, as it was in training.
 A picture of one's own can be the ground; of what is in it nobody knows the truth, but of the shapes before it.
 """
 
+import copy
+import functools
 import math
 from typing import NamedTuple
 
@@ -25,7 +27,7 @@ SIDES = 16, 256             # of a scene, pixels: the tiny model brings any to 1
 MOST_SHAPES = 40
 FARTHEST = 1000             # from the corner to a shape's center, pixels
 SMALLEST_HALF, LARGEST_HALF = 1, 256
-LARGEST_SEED = 2**32 - 1
+LARGEST_SEED, LARGEST_INDEX = 2**32 - 1, 999
 DEFAULTS = {"width": 128, "height": 96, "background": (225, 225, 225), "noise": 0.03, "seed": 0, "shapes": [],
             "ring": None, "picture": None}
 OF_A_SHAPE = ("kind", "x", "y", "half", "color")
@@ -73,8 +75,8 @@ class Stage(ShapesDataset):
         scene = {**DEFAULTS, **_judged_keys(scene, DEFAULTS, "scene")}
         width, height = (judge_number(scene[side], f"scene.{side}", *SIDES, whole=True) for side in ("width", "height"))
         noise = judge_fraction(scene["noise"], "scene.noise")
-        seed = judge_number(scene["seed"], "scene.seed", 0, LARGEST_SEED, whole=True)
-        super().__init__(1, (height, width), seed, KINDS, 0, MOST_SHAPES, noise)
+        super().__init__(1, (height, width), 0, KINDS, 0, MOST_SHAPES, noise)
+        self.grain = _judged_grain(scene["seed"])
         self.shapes = _judged_shapes(scene["shapes"])
         self.ring = None if scene["ring"] is None else _judged_ring(scene["ring"])
         self.ground = self._painted_ground(scene, pictures or {})
@@ -95,7 +97,13 @@ class Stage(ShapesDataset):
     def _draw(self, index):
         self._start(index)
         scene, self.seen = self._arrange(self.largest_size, self.ground, self.shapes)
-        return scene, np.random.default_rng(self.seed)
+        return scene, self._generator()
+
+    def _generator(self):
+        """The generator from which the noise comes: as it is in the beginning, or when it has drawn a picture."""
+        if isinstance(self.grain, int):
+            return np.random.default_rng(self.grain)
+        return copy.deepcopy(_after_drawing(*self.grain, self.largest_size))
 
     def painted(self, class_names):
         """Return the image, (H, W, 3) uint8, and the `Truth` in the classes of a model, background first."""
@@ -113,6 +121,12 @@ class Stage(ShapesDataset):
         return class_names.index(name) if name in class_names else None
 
 
+@functools.lru_cache(maxsize=8)     # of the pictures that are moved about at the moment
+def _after_drawing(seed, index, size):
+    """The generator that has drawn what an image of `ShapesDataset` shows, and would now draw its noise."""
+    return ShapesDataset(index + 1, size, seed)._draw(index)[1]
+
+
 # ---- judging ----
 
 
@@ -121,6 +135,15 @@ def _judged_keys(given, known, name):
         raise refusal(name, "an object", given)
     judge_known(given, list(known), f"part of {name}")
     return given
+
+
+def _judged_grain(seed):
+    """Where the noise comes from: a seed, or the seed and the index of a picture of the toy shapes."""
+    if not isinstance(seed, list):
+        return judge_number(seed, "scene.seed", 0, LARGEST_SEED, whole=True)
+    judge_numbers(seed, "scene.seed", 2, lowest=0, whole=True)
+    return (judge_number(seed[0], "scene.seed[0]", highest=LARGEST_SEED, whole=True),
+            judge_number(seed[1], "scene.seed[1]", highest=LARGEST_INDEX, whole=True))
 
 
 def _judged_color(color, name):
@@ -172,14 +195,14 @@ class _Laid(ShapesDataset):
         return super()._arrange(size, background, shapes)
 
 
-def drawn_scene(seed, index=0, num_images=1, size=(96, 128)):
-    """Return a scene with the ground and the shapes of an image of `ShapesDataset`; its noise is another one."""
-    dataset = _Laid(num_images, size, seed)
+def drawn_scene(seed, index=0, size=(96, 128)):
+    """Return the scene of an image of `ShapesDataset`: its ground, its shapes, and the noise that it has there."""
+    dataset = _Laid(index + 1, size, seed)
     dataset.scene(index)
     height, width = size
     return {**DEFAULTS, "width": width, "height": height, "background": dataset.background.tolist(),
-            "shapes": [_shape(KINDS[shape.label - 1], round(shape.x, 2), round(shape.y, 2), round(shape.half, 2),
-                              shape.color.tolist()) for shape in dataset.shapes]}
+            "seed": [seed, index], "shapes": [_shape(KINDS[shape.label - 1], shape.x, shape.y, shape.half,
+                                                     shape.color.tolist()) for shape in dataset.shapes]}
 
 
 def _shape(kind, x, y, half, color):
@@ -199,14 +222,26 @@ def presets():
     crowd = [(KINDS[i % 3], 16 + 24 * (i % 5), 18 + 30 * (i // 5), 12, COLORS[i * 3 % 4]) for i in range(15)]
     ring = {"x": 46, "y": 48, "radius": 44, "color": list(BLUE)}
     return [
-        ("lessons", "The picture of the lessons, under other noise", drawn_scene(90003, 11, 12)),
+        ("lessons", "The lessons' picture", drawn_scene(90003, 11)),
         ("touching", "Two circles that touch", _scene(("circle", 44, 48, 20, RED), ("circle", 84, 48, 20, RED))),
         ("occluded", "A triangle behind a square",
          _scene(("triangle", 56, 50, 24, GREEN), ("square", 78, 60, 15, BLUE))),
         ("crowd", "A crowd", _scene(*crowd)),
-        ("empty", "An empty image", _scene()),
-        ("merged", "Two squares that NMS takes for one, but not with a threshold of 0.7",
-         _scene(("square", 54, 46, 20, BLUE), ("square", 62, 54, 20, YELLOW))),
-        ("ring", "A ring with a dot inside and one outside (for the model without a top-down path)",
+        ("empty", "An empty picture", _scene()),
+        ("merged", "Two squares, one found", _scene(("square", 54, 46, 20, BLUE), ("square", 62, 54, 20, YELLOW))),
+        ("ring", "A ring and two dots",
          _scene(("circle", 46, 48, 6, RED), ("circle", 121, 20, 6, RED), ring=ring)),
     ]
+
+
+NOTES = {       # on the presets: what there is to be seen
+    "lessons": "The picture that all lessons follow, noise and all. For the finished network its triangle begins as "
+               "anchor 1678.",
+    "touching": "Push one over the other. How far, until only one is found?",
+    "occluded": "Push the square farther to the left. Whose mask takes its pixels?",
+    "crowd": "The network has learned from pictures of one to four shapes. What does it miss, what does it invent?",
+    "empty": "Nothing to be found. There are proposals all the same, and the box head takes each for background.",
+    "merged": "NMS takes the two for one. Allow an overlap of 0.70 under “Candidates and their NMS”, and both are "
+              "found.",
+    "ring": "For the model without a top-down path: it should tell the dot inside from the one outside.",
+}

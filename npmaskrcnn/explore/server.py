@@ -6,9 +6,9 @@ names must be this server's own (a foreign page cannot lie about them); and what
 bytes and of seconds. What is wrong is refused, what breaks off is forgotten, and the page goes on.
 
 Who drags a shape sends a new scene every few milliseconds, and an answer to an old one is of no use. So there is one
-computation at a time, and of the questions ``look``, ``channel``, ``roi`` and ``gradient`` only the newest of each
-waits for it: when it comes, the one before is answered ``{"superseded": true}`` at once. (By another window, perhaps:
-a page that still wants to know asks again.) The other questions wait in line.
+computation at a time, and of the questions ``look``, ``channel``, ``roi``, ``gradient`` and ``minds`` only the newest
+of each waits for it: when it comes, the one before is answered ``{"superseded": true}`` at once. (By another window,
+perhaps: a page that still wants to know asks again.) The other questions wait in line.
 
 ============================  ======================================================================================
 ``GET /<token>/``             the page; ``GET /<token>/<file>`` its files, and nothing else on the disk
@@ -55,7 +55,7 @@ MOST_JSON, MOST_PICTURE = 256 * 1024, 32 * 1024 * 1024      # bytes
 # A request may take so long to arrive, and an answer to be taken; between two; until a refused sender has heard of it.
 SECONDS_TO_SEND, SECONDS_OF_REST, SECONDS_TO_HEAR = 10, 60, 2
 MOST_CONNECTIONS = 100
-ONLY_THE_NEWEST = ("look", "channel", "roi", "gradient")
+ONLY_THE_NEWEST = ("look", "channel", "roi", "gradient", "minds")
 TOKEN_BYTES = 16
 HEADERS = {
     "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",

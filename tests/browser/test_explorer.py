@@ -166,7 +166,7 @@ def test_the_gradient_is_drawn_and_changes_nothing(page, here):
         answer, arrays = here.answer({"ask": "gradient", "scene": scene, "loss": loss})
         shown = canvas(page, "#gradient canvas")[..., :3]
         side = shown.shape[1] // 128
-        expected = magma(arrays["gradient"], 0, answer["high"]).repeat(side, 0).repeat(side, 1)
+        expected = magma(np.sqrt(arrays["gradient"]), 0, answer["high"] ** 0.5).repeat(side, 0).repeat(side, 1)
         np.testing.assert_allclose(shown, expected, atol=MAGMA_TOLERANCE)
         assert shown.max() > 250
         assert text(page, "#gradient .facts").startswith(f"The loss is {answer['losses'][loss]:.3f};")

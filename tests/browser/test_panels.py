@@ -5,8 +5,9 @@ import re
 import numpy as np
 import pytest
 
+from npmaskrcnn.explore import Explorer
 from tests.browser.reading import (CLASS_COLORS, DROPPED, INK, KEPT, LIT, MAGMA_TOLERANCE, Paper, asked, canvas,
-                                   canvases, choose, magma, place, settle, text)
+                                   canvases, choose, magma, place, rgb, settle, text)
 from tests.browser.webdriver import programs
 
 pytestmark = pytest.mark.skipif(programs() is None, reason="needs chromium and chromedriver")
@@ -104,13 +105,20 @@ def test_the_stage_shows_the_picture_and_what_was_found(still, seen):
 
 
 def paint_stage(page, answer, arrays, lit=None):
-    paper, names = Paper(page, "#picture", arrays["image"]), answer["class_names"]
-    for row in reversed(shown_rows(answer)):
-        each = answer["detections"][row]
-        color = color_of(names, each["label"])
-        paper.box(each["box"], color, 3 if row == lit else 2, halo=True)
-        paper.tag(f"{names[each['label']]} {100 * each['score']:.0f} %", each["box"], color)
+    paper = Paper(page, "#picture", arrays["image"])
+    paint_found(paper, answer, lit, 2, halo=True)
     return paper
+
+
+def paint_found(paper, answer, lit=None, width=1.5, halo=False):
+    """Paint the boxes of what is shown, the best in front, and over them all names."""
+    names, behind = answer["class_names"], [answer["detections"][row] for row in reversed(shown_rows(answer))]
+    best = lit is not None and answer["detections"][lit]
+    for each in behind:
+        color = LIT if each is best else color_of(names, each["label"])
+        paper.box(each["box"], color, 3 if each is best else width, halo=halo or each is best)
+    for each in behind:
+        paper.tag(f"{names[each['label']]} {100 * each['score']:.0f} %", each["box"], color_of(names, each["label"]))
 
 
 def shown_rows(answer):
@@ -218,23 +226,41 @@ def test_the_result_is_the_pasted_masks(still, seen):
         == f"{len(shown_rows(seen[0]))} of {len(found)} detections have a score of 0.50 or more."
 
 
-def paint_result(page, answer, arrays, lit=None):
-    paper, names, rows = Paper(page, "#result canvas", arrays["image"], 0.35), answer["class_names"], \
-        shown_rows(answer)[::-1]
+def paint_result(page, answer, arrays, lit=None, selector="#result canvas"):
+    paper, names = Paper(page, selector, arrays["image"], 0.35), answer["class_names"]
     alpha, colors = np.zeros(arrays["image"].shape[:2]), np.zeros(arrays["image"].shape)
-    for row in rows:                    # the best one last: where two overlap it is the one that is seen
+    for row in reversed(shown_rows(answer)):    # the best one last: where two overlap it is the one that is seen
         mask = np.pad(arrays["masks"][row] >= 128, 1)
         inner = mask[:-2, 1:-1] & mask[2:, 1:-1] & mask[1:-1, :-2] & mask[1:-1, 2:]
         mask = mask[1:-1, 1:-1]
         alpha[mask] = np.where(inner, 130 / 255, 1)[mask]
-        colors[mask] = [int(color_of(names, answer["detections"][row]["label"])[i:i + 2], 16) for i in (1, 3, 5)]
+        colors[mask] = rgb(color_of(names, answer["detections"][row]["label"]))
     paper.lay(paper.large(colors), paper.large(alpha))
-    for row in rows:
-        each = answer["detections"][row]
-        color = color_of(names, each["label"])
-        paper.box(each["box"], LIT if row == lit else color, 3 if row == lit else 1.5, halo=row == lit)
-        paper.tag(f"{names[each['label']]} {100 * each['score']:.0f} %", each["box"], color)
+    paint_found(paper, answer, lit)
     return paper
+
+
+def test_three_minds_show_what_each_has_found(still):
+    """They are asked when the hand rests and the panel is in sight."""
+    still.run("document.getElementById('minds').scrollIntoView()")
+    still.wait("return explorer.panels.find(({name}) => name === 'minds').outcome")
+    settle(still)
+    explorer, scene, said = Explorer(), still.run("return explorer.stage.scene"), []
+    for model in ("step-100", "step-400", "finished"):
+        answer, arrays = explorer.answer({"ask": "look", "scene": scene, "model": model})
+        paper = paint_result(still, answer, arrays, selector=f"[data-mind={model}] canvas")
+        labels, names = [answer["detections"][row]["label"] for row in shown_rows(answer)], answer["class_names"]
+        words = ", ".join(f"{labels.count(label)} {names[label]}{'s' * (labels.count(label) > 1)}"
+                          for label in sorted(set(labels)))
+        said.append(f"Found: {words or 'nothing'}.")
+        if not labels:      # then it is dashed of what it was surest
+            best = answer["detections"][0]
+            paper.box(best["box"], color_of(names, best["label"]), dashed=True)
+            said[-1] += f" The surest: {names[best['label']]}, {100 * best['score']:.0f} %."
+        paper.check()
+        assert text(still, f"[data-mind={model}] figcaption span") == said[-1]
+    assert len(set(said)) > 1
+    still.run("window.scrollTo(0, 0)")
 
 
 # ---- anchors: where the pointer is ----

@@ -5,6 +5,7 @@ And whatever it asks, it is answered in one line, and the next question finds ev
 
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,7 +70,14 @@ def test_hello_tells_what_can_be_asked(explorer):
     assert answer["thresholds"] == {"score_threshold": 0.05, "rpn_nms": 0.7, "box_nms": 0.5}
     assert answer["levels"] == ["P2", "P3", "P4", "P5", "P6"] and answer["strides"] == [4, 8, 16, 32, 64]
     for preset in answer["presets"]:
+        assert preset["note"]
         assert "error" not in explorer.answer({"ask": "look", "scene": preset["scene"]})[0]
+
+
+def test_lessons_to_which_the_page_points_are_there():
+    page = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "npmaskrcnn/explore/page").glob("*.js"))
+    lessons = set(re.findall(r'lesson: "(\w+)"', page))
+    assert len(lessons) > 5 and [name for name in lessons if not (ROOT / f"notebooks/{name}.ipynb").exists()] == []
 
 
 @pytest.mark.parametrize("name", MINDS)
@@ -269,6 +277,42 @@ def test_of_a_roi_pool_the_cells_that_won_are_shown():
     assert cells.min(axis=0).tolist() >= [5, 4] and (cells.max(axis=0) <= [19, 15]).all()
 
 
+# ---- several models ----
+
+
+def test_minds_are_asked_side_by_side_and_the_last_look_stays(explorer):
+    look, _ = ask(explorer, "look", scene=CROWD)
+    another = Explorer()
+    names = ["step-100", "untrained", "step-400", "finished"]
+    for thresholds in ({}, {"score_threshold": 0.3, "box_nms": 0.8}):
+        answer, seen = ask(explorer, "minds", scene=SCENE, models=names, **thresholds)
+        assert [mind["model"] for mind in answer["minds"]] == names
+        assert set(seen) == {"image", *(f"masks.{name}" for name in names)}
+        for mind in answer["minds"]:
+            alone, same = ask(another, "look", scene=SCENE, model=mind["model"], **thresholds)
+            assert mind["class_names"] == alone["class_names"]
+            assert mind["detections"] == [{part: found[part] for part in ("box", "label", "score")}
+                                          for found in alone["detections"]]
+            np.testing.assert_array_equal(seen[f"masks.{mind['model']}"], same["masks"])
+            np.testing.assert_array_equal(seen["image"], same["image"])
+    told, read = ask(explorer, "roi", detection=0, look=look["look"])       # still the last look, and of the crowd
+    assert told["box"] == look["detections"][0]["history"]["proposal_box"]
+    assert ask(explorer, "look", scene=SCENE)[0]["look"] == look["look"] + 1
+
+
+def test_minds_know_their_own_classes_and_are_at_most_four(explorer):
+    boxes = Explorer(fasterrcnn_tiny(rng=np.random.default_rng(1)))
+    answer, arrays = ask(boxes, "minds", scene=SCENE, models=["no_top_down", "own"], score_threshold=0)
+    assert answer["minds"][0]["class_names"] == ["background", "in", "out"] and answer["minds"][1]["detections"]
+    assert set(arrays) == {"image", "masks.no_top_down"}        # the second has none
+    for wrong in (None, [], "finished", ["finished"] * 5, {"finished": 1}):
+        assert "models must be a list of 1 to 4 names" in refused(explorer, {"ask": "minds", "models": wrong})
+    assert "no model" in refused(explorer, {"ask": "minds", "models": ["finished", "mine"]})
+    assert "no model" in refused(explorer, {"ask": "minds", "models": [["finished"]]})
+    assert "start a training" in refused(explorer, {"ask": "minds", "models": ["training"]})
+    assert "box_nms" in refused(explorer, {"ask": "minds", "models": ["finished"], "box_nms": 3})
+
+
 # ---- what changes a loss ----
 
 
@@ -302,10 +346,10 @@ def test_training_goes_on_step_by_step_and_back_to_its_beginning():
     untrained, same = ask(explorer, "look", scene=SCENE, model="untrained")
     assert first["steps"] == 0 and first["model"] == "training" and first["losses"]["loss_total"] == []
     np.testing.assert_array_equal(arrays["class_scores"], same["class_scores"])
-    for steps in (5, 5, 5, 1):
+    for steps in (5, 5, 5, 5, 1):
         answer, arrays = ask(explorer, "train", action="go", scene=SCENE, steps=steps)
-    assert answer["steps"] == 16 and set(answer["losses"]) == {*LOSS_NAMES, "loss_total"}
-    assert all(len(values) == 16 for values in answer["losses"].values())
+    assert answer["steps"] == 21 and set(answer["losses"]) == {*LOSS_NAMES, "loss_total"}
+    assert all(len(values) == 21 for values in answer["losses"].values())
     total = answer["losses"]["loss_total"]
     assert total[-1] < total[0] - 0.5 and total[0] == pytest.approx(sum(answer["losses"][name][0]
                                                                         for name in LOSS_NAMES))
@@ -343,7 +387,7 @@ def test_a_model_of_ones_own_stands_beside_the_others():
     model = maskrcnn_tiny(num_classes=3, rng=np.random.default_rng(1), min_size=64, max_size=64)
     explorer = Explorer(model, "mine\n.npz")
     entry = ask(explorer, "hello")[0]["models"][-1]
-    assert entry == {"name": "own", "label": "mine\\n.npz", "task": "own"}
+    assert entry == {"name": "own", "label": "mine\\n.npz", "task": "own", "note": ""}
     answer, arrays = ask(explorer, "look", scene=SCENE, model="own")
     assert answer["class_names"] == ["background", "class 1", "class 2"]
     assert [truth["label"] for truth in answer["truth"]] == [None] * 4
@@ -430,7 +474,8 @@ BAD = [None, 3, [], "look", {}, {"ask": None}, {"ask": []}, {"ask": "__init__"},
        {"ask": "draw", "seed": "a"}, {"ask": "look", "roi": "worst"}, {"ask": "look", "roi": {}},
        {"ask": "look", "roi": {"detection": -1}}, {"ask": "look", "roi": {"proposal": 0, "detection": 0}},
        {"ask": "look", "roi": {"near": [1, 2, 3]}}, {"ask": "look", "roi": {"near": [0, 0, float("nan"), 9]}},
-       {"ask": "look", "roi": {"look": 1}}]
+       {"ask": "look", "roi": {"look": 1}}, {"ask": "minds"}, {"ask": "minds", "models": [None]},
+       {"ask": "minds", "models": ["finished"], "scene": 3}, {"ask": "minds", "models": ["finished"], "roi": "best"}]
 
 
 def test_bad_questions_get_one_line_and_change_nothing(explorer):

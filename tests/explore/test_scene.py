@@ -1,11 +1,14 @@
 """The stage: painted as the toy shapes are, with the truth of what can be seen, and nothing wrong gets on it."""
 
+import json
+
 import numpy as np
 import pytest
 
-from npmaskrcnn import InputError
+from npmaskrcnn import InputError, ops
 from npmaskrcnn.datasets import RingsDataset, ShapesDataset
 from npmaskrcnn.datasets.rings import draw_ring
+from npmaskrcnn.datasets.shapes import the_image
 from npmaskrcnn.explore.scene import DEFAULTS, MOST_SHAPES, Stage, drawn_scene, presets
 from npmaskrcnn.shipped import trained_tiny
 
@@ -21,13 +24,27 @@ def painted(names=NAMES, **scene):
     return Stage({"noise": 0, **scene}).painted(names)
 
 
-def test_a_drawn_picture_is_painted_again_from_its_scene():
-    for seed in range(5):
-        image, target = ShapesDataset(1, (96, 128), seed, noise=0)[0]
-        again, truth = Stage({**drawn_scene(seed), "noise": 0}).painted(NAMES)
+def test_a_drawn_picture_is_painted_again_from_its_scene_noise_and_all():
+    for seed, index in ((0, 0), (1, 0), (2, 5), (3, 2)):
+        image, target = ShapesDataset(6, (96, 128), seed)[index]
+        scene = json.loads(json.dumps(drawn_scene(seed, index)))        # as it goes to the page and comes back
+        for _ in range(2):
+            again, truth = Stage(scene).painted(NAMES)
+            np.testing.assert_array_equal(again, image)
         assert truth.labels == target.labels.tolist()
-        assert (again != image).mean() < 0.002       # places are rounded to a hundredth of a pixel
-        assert (truth.masks != target.masks).mean() < 0.002
+        np.testing.assert_array_equal(truth.masks, target.masks)
+
+
+def test_the_picture_of_the_lessons_is_the_very_one_and_its_triangle_has_the_same_history():
+    image, target = the_image()
+    stage = Stage(presets()[0][2])
+    np.testing.assert_array_equal(stage.painted(NAMES)[0], image)
+    trace = trained_tiny().trace(stage[0][0])
+    triangle = trace.detections.labels.tolist().index(3)
+    overlap = ops.box_iou(trace.detections.boxes[[triangle]], target.boxes[[2]])[0, 0]
+    assert overlap == pytest.approx(0.916, abs=2e-3)        # as lessons 10 and 13 say
+    history = trace.provenance(triangle)
+    assert (history["anchor"], history["level"], history["cell"]) == (1678, 0, (17, 15))
 
 
 def test_the_noise_stays_when_shapes_move_and_changes_with_its_seed():
@@ -103,6 +120,9 @@ WRONG = [
     ({"width": 15}, "scene.width must be a whole number from 16 to 256"), ({"height": 1e9}, "scene.height"),
     ({"width": 64.5}, "scene.width"), ({"noise": 2}, "scene.noise"), ({"noise": float("nan")}, "scene.noise"),
     ({"seed": -1}, "scene.seed"), ({"seed": 2**40}, "scene.seed"), ({"seed": True}, "scene.seed"),
+    ({"seed": [1]}, "scene.seed must be 2 numbers"), ({"seed": [1, 1000]}, r"scene.seed\[1\]"),
+    ({"seed": [2**32, 0]}, r"scene.seed\[0\]"), ({"seed": [1, -1]}, r"scene.seed\[1\]"),
+    ({"seed": [1, []]}, r"scene.seed\[1\]"),
     ({"background": [1, 2]}, "scene.background"), ({"background": [1, 2, 256]}, r"scene.background\[2\]"),
     ({"background": "red"}, "scene.background"), ({"shapes": {}}, "scene.shapes"), ({"shapes": [3]}, r"shapes\[0\]"),
     ({"shapes": [shape()] * (MOST_SHAPES + 1)}, "at most 40"), ({"shapes": [{"kind": "circle"}]}, "lacks 'x'"),

@@ -479,7 +479,8 @@ def test_the_command_prints_the_address_serves_and_ends_quietly(heeds_interrupts
         connection = http.client.HTTPConnection(host, timeout=PATIENCE)
         connection.request("POST", f"/{token}/api", json.dumps({"ask": "hello"}), {"Origin": f"http://{host}"})
         answer, _ = unpack(connection.getresponse().read())
-        assert answer["models"][-1] == {"name": "own", "label": "tiny-step-400.npz", "task": "own"}
+        assert answer["models"][-1] == {"name": "own", "label": "tiny-step-400.npz", "task": "own",
+                                        "note": ""}
         process.send_signal(signal.SIGINT)      # while the connection is open
         output, errors = process.communicate(timeout=PATIENCE)
     finally:

@@ -21,7 +21,8 @@ export function onTheme(changed) {
   });
 }
 
-export const MOST_WORDS = 8; // with more objects their names would hide them
+const MOST_WORDS = 8; // with more objects their names would hide them
+const ROOM_FOR_WORDS = 180; // points that a picture must be wide for that
 
 /** An element with attributes, listeners ("onclick") and children. */
 export function make(tag, attributes = {}, ...children) {
@@ -145,6 +146,7 @@ export class Picture {
     const scale = clamp(Math.round((this.shown || width * 2) * ratio / width), 1, 12);
     if (this.canvas.width !== width * scale || this.canvas.height !== height * scale) {
       Object.assign(this.canvas, {width: width * scale, height: height * scale});
+      this.canvas.style.setProperty("--ratio", width / height);
     }
     this.scale = scale;
     const {context} = this;
@@ -208,6 +210,18 @@ export class Picture {
   place(event, width, height) {
     const frame = this.canvas.getBoundingClientRect();
     return [(event.clientX - frame.left) / frame.width * width, (event.clientY - frame.top) / frame.height * height];
+  }
+}
+
+/** Draw the boxes of some detections, the best in front, and over them their names. */
+export function drawBoxes(picture, {width, names, detections}, rows, lit = null, style = {width: 1.5}) {
+  const behind = rows.toReversed().map(row => ({...detections[row], isLit: row === lit})), named = name => name.isLit
+    || rows.length <= MOST_WORDS && picture.shown >= ROOM_FOR_WORDS;
+  for (const {box, label, isLit} of behind) {
+    picture.box(box, isLit ? LIT : classColor(names, label), isLit ? {width: 3, halo: true} : style);
+  }
+  for (const {box, label, score} of behind.filter(named)) {
+    picture.text(`${names[label]} ${round(100 * score)} %`, box[0], box[1], classColor(names, label), width);
   }
 }
 

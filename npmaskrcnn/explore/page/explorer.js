@@ -2,13 +2,14 @@
 // computes nothing of the model.
 
 import {Line, chosenTransport} from "./transport.js";
-import {Stage, outline, tools} from "./scene.js";
-import {button, choice, classColor, make, onTheme, overlap, putColors, round, setText} from "./draw.js";
-import {Features, Objectness} from "./maps.js";
+import {Stage, tools} from "./scene.js";
+import {button, choice, classColor, drawBoxes, make, onTheme, overlap, putColors, round, setText} from "./draw.js";
+import {Features, Objectness, shapeNames} from "./maps.js";
 import {Anchors, Proposals} from "./regions.js";
 import {Candidates, Classes, Masks, Region} from "./heads.js";
 import {Gradient, Training} from "./learning.js";
-import {Result} from "./panels.js";
+import {Minds} from "./minds.js";
+import {Result, foundWords} from "./panels.js";
 
 const $ = id => document.getElementById(id);
 const REST = 400; // milliseconds without a change, after which the page says what is found
@@ -51,7 +52,11 @@ class App {
                               this.changed(time);
                             }, hover: place => this.hover(place)});
     this.stage.picture.onresize = () => this.drawStage();
-    this.stage.overlay = picture => this.outlined && this.look && outline(picture, this.look, this.shown, this.lit);
+    this.stage.overlay = picture => {
+      if (!this.outlined || !this.look) return;
+      const {width, class_names: names, detections} = this.look.answer;
+      drawBoxes(picture, {width, names, detections}, this.shown, this.lit, {width: 2, halo: true});
+    };
     this.outlined = true;
     $("stage-place").append(this.stage.element);
     $("tools").append(...tools(this.stage, answer.kinds, file => this.loadPicture(file)));
@@ -68,17 +73,27 @@ class App {
     this.panels = [
       new Features(this, "C", "The body", "A small ResNet looks at the picture at four sizes, from many small cells to "
         + "few large ones. Like colors in a map mean that the network sees something alike; two maps cannot be "
-        + "compared."),
+        + "compared.", {lesson: "04_field", attempt: "Show C2 by channel, and drag. What does a channel answer to?"}),
       new Features(this, "P", "The pyramid", "The top-down path hands down to the fine maps what the coarse ones have "
-        + "understood. All levels now speak of the same channels, and small and large objects have each their level."),
+        + "understood. All levels now speak of the same channels, and small and large objects have each their level. "
+        + "Point at an object: the solid frame is the cell where it began, the dashed one its region, as it was read.",
+        {lesson: "05_pyramid", attempt: "Resize a shape. From which size on is it read from P3?", otherwise: {
+          no_top_down: "This model has no top-down path: each level knows only what the body has seen at that size. "
+            + "Point at a dot: the solid frame is the cell where it began, the dashed one its region, as it was "
+            + "read."}}),
       new Objectness(this), new Anchors(this), new Proposals(this), new Region(this), new Classes(this),
-      new Candidates(this), new Masks(this), new Result(this), new Gradient(this), new Training(this)];
+      new Candidates(this), new Masks(this), new Result(this), new Minds(this), new Gradient(this),
+      new Training(this)];
     this.panels.forEach((panel, i) => panel.heading.prepend(make("span", {class: "number"}, `${i + 1}`)));
     $("panels").append(...this.panels.map(panel => panel.element));
-    const named = name => this.panels.find(panel => panel.name === name), gradient = named("gradient");
+    const named = name => this.panels.find(panel => panel.name === name);
     this.anchors = named("anchors");
     onTheme(() => this.redraw());
-    this.onrest = () => gradient.ask();
+    this.onrest = () => {
+      if (this.training.running) return; // the next step will come soon
+      named("gradient").ask();
+      named("minds").ask();
+    };
   }
 
   #choices() {
@@ -90,18 +105,24 @@ class App {
         const preset = presets.find(each => each.name === name);
         if (preset) this.stage.set(preset.scene);
         this.presets.select.value = name;
+        this.picked = preset; // its note stays while one moves its shapes
       }, {id: "preset"});
     const lot = button("Drawn by lot", async () => {
       const outcome = await this.line.ask("draw", {ask: "draw", seed: Math.floor(Math.random() * 1e6)});
-      if (outcome && !this.refused(outcome)) this.stage.set(outcome.answer.scene);
+      if (!outcome || this.refused(outcome)) return;
+      this.picked = null;
+      this.stage.set(outcome.answer.scene);
     }, {id: "lot"});
     const outlines = button("Outlines", () => {
       this.outlined = !this.outlined;
       outlines.setAttribute("aria-pressed", String(this.outlined));
       this.drawStage();
     }, {"aria-pressed": "true", title: "Show on the stage what the network has found"});
+    const keep = button("Keep the stage in sight", () => { // where page and stage share one column
+      keep.setAttribute("aria-pressed", String(!$("stage-place").classList.toggle("loose")));
+    }, {id: "keep", "aria-pressed": "true"});
     $("choices").append(this.presets.element, lot, this.models.element);
-    $("tools").append(outlines);
+    $("tools").append(outlines, keep);
   }
 
   setModel(name) {
@@ -148,15 +169,21 @@ class App {
     const before = this.look;
     this.look = outcome;
     putColors(this.base, outcome.arrays.image);
+    if (before?.answer.model !== outcome.answer.model) this.#describe(outcome.answer.model);
     this.#follow(before);
     this.#takeRegion(outcome);
     const further = Promise.all(this.followers.map(follow => follow(outcome)));
     this.redraw();
     await further;
-    if (before && asked !== null && this.model !== "training") this.#time(performance.now() - asked);
+    if (before && asked !== null && outcome.answer.model !== "training") this.#time(performance.now() - asked);
     document.body.dataset.look = outcome.answer.look;
     clearTimeout(this.resting);
     if (this.changedAt === asked || asked === null) this.resting = setTimeout(() => this.#rest(), REST);
+  }
+  /** Say in the panels what is true of a model; what is in training is what it began as. */
+  #describe(model) {
+    const kind = model === "training" ? this.training.began : model;
+    for (const panel of this.panels) panel.describe(kind);
   }
   /** The chosen object is followed from look to look: the one that overlaps most with where it was. */
   #follow(before) {
@@ -181,10 +208,7 @@ class App {
   /** What is found, in words. */
   #words() {
     const {class_names: names, detections} = this.look.answer;
-    const numbers = new Map();
-    for (const row of this.shown) numbers.set(detections[row].label, (numbers.get(detections[row].label) ?? 0) + 1);
-    const parts = [...numbers].sort(([a], [b]) => a - b).map(([label, count]) => plural(count, names[label]));
-    return parts.length ? `Found: ${parts.join(", ")}.` : "Found: nothing.";
+    return foundWords(names, this.shown.map(row => detections[row]));
   }
   #rest() {
     const words = this.#words();
@@ -235,6 +259,7 @@ class App {
 
   // ---- who is shown, and who is lit ----
 
+  get atRest() { return document.body.dataset.rest === "yes"; }
   get shown() {
     if (!this.look) return [];
     return this.look.answer.detections.map((_, row) => row)
@@ -326,23 +351,27 @@ class App {
       make("i", {"aria-hidden": "true"}), make("span"));
     return chip;
   }
-  /** What one has to know of this model to be fair to it. */
+  /** What one has to know of this model to be fair to it, and what there is to be seen in this picture. */
   #note() {
-    const task = this.hello.models.find(({name}) => name === this.look.answer.model)?.task;
+    const {task, note = ""} = this.hello.models.find(({name}) => name === this.look.answer.model) ?? {};
     if (task === "rings" && !this.stage.scene.ring) {
       return "This model has never seen shapes, only dots in and out of a ring. Choose the picture with the ring.";
     }
     if (task === "shapes" && this.stage.scene.ring) {
       return "This model knows shapes, and has never seen a ring. The one without a top-down path knows rings.";
     }
-    return "";
+    if (task === "rings") return note;
+    return [this.picked?.note, note].filter(Boolean).join(" ");
   }
   #story() {
     const {history, look, lit} = this;
-    if (!history) return this.shown.length ? "Point at one of them, and its history lights up in the panels." : "";
-    const {levels, class_names: names, detections} = look.answer, {label} = detections[lit], [y, x] = history.cell;
-    return `This ${names[label]} began as anchor ${history.anchor_of_cell + 1} of the cell in row ${y}, column ${x} of `
-      + `${levels[history.level].name}, became proposal ${history.roi + 1}, and was read from `
+    if (!history) {
+      return this.shown.length ? "Point at one of them, or choose it, and its history lights up in the panels." : "";
+    }
+    const {levels, class_names: names, detections, anchors_per_cell: perCell} = look.answer, [y, x] = history.cell;
+    const form = shapeNames(look.arrays, perCell)[history.anchor_of_cell];
+    return `This ${names[detections[lit].label]} began as anchor ${history.anchor}, the ${form} one of row ${y}, `
+      + `column ${x} on ${levels[history.level].name}, became proposal ${history.roi + 1}, and was read from `
       + `${levels[history.roi_level].name}.`;
   }
 
@@ -360,6 +389,7 @@ class App {
     if (!outcome) return this.complain("This picture cannot be read.");
     if (this.refused(outcome)) return;
     const {picture, width, height} = outcome.answer;
+    this.picked = null;
     this.stage.set({...this.hello.default_scene, width, height, picture, noise: 0, shapes: []});
   }
   #drop() {
@@ -377,10 +407,6 @@ class App {
       if (file) this.loadPicture(file);
     });
   }
-}
-
-function plural(count, name) {
-  return `${count} ${name}${count === 1 || name === "in" || name === "out" ? "" : "s"}`;
 }
 
 /** The bytes of a picture as the browser reads it: red, green, blue, the longer side of 128 pixels. */

@@ -11,7 +11,13 @@ export class Region extends Panel {
   constructor(app) {
     super(app, "region", "One region, read", "RoIAlign reads the region at a grid of points between the cells, on the "
       + "level that fits its size. However large it is, 7 × 7 cells come out: the heads always get the same number of "
-      + "numbers. It is the region of the object that you point at, or of the surest.");
+      + "numbers. It is the region of the object that you point at, or of the surest.", {lesson: "09_roi_align",
+      attempt: "Move a shape by the arrow keys, pixel by pixel: the points go along. Those of RoIPool (Who looks) jump "
+      + "from cell to cell.", otherwise: {
+        roi_pool: "RoIPool, the older way: the region is rounded to whole cells and cut into 7 × 7 bins, and in each "
+          + "channel the largest number of a bin is taken. The dots are the cells that had one.",
+        unaligned: "This model rounds the region to whole cells first, and reads it then as RoIAlign does. So the "
+          + "points do not fill the box, or leave it."}});
     this.picture = this.newPicture("The region and the points where it is read");
     this.patch = make("canvas", {role: "img", "aria-label": "The 7 × 7 patch in false colors", id: "patch"});
     this.rank = slider("Proposal", {min: 1, max: 1, step: 1, value: 1, words: value => `${value}`, oninput: value => {
@@ -19,7 +25,7 @@ export class Region extends Panel {
       this.#state();
       app.askRegion();
     }});
-    this.follow = button("Of the object", () => {
+    this.follow = button("Follow the object", () => {
       app.roiChoice = null;
       this.#state();
       app.askRegion();
@@ -58,7 +64,8 @@ export class Region extends Panel {
 export class Classes extends Panel {
   constructor(app) {
     super(app, "classes", "What is it?", "From the 7 × 7 patch the box head says how sure it is of each class, and "
-      + "moves the region's box (dashed), for each class in its own way (solid).");
+      + "moves the region's box (dashed), for each class in its own way (solid).", {lesson: "10_box_head",
+      attempt: "Push a triangle over a circle, slowly. When does the answer change?"});
     this.picture = this.newPicture("The region's box, and the box for each class");
     this.bars = make("div", {class: "bars", id: "class-scores"});
     this.fill(this.picture.canvas, this.bars, this.caption);
@@ -88,11 +95,12 @@ export class Candidates extends Panel {
   constructor(app) {
     super(app, "candidates", "Candidates and their NMS", "Each region and each class with a score above the threshold "
       + "is a candidate. Within a class, of two that overlap too much only the better stays: solid lines. Dashed ones "
-      + "are dropped.");
+      + "are dropped.", {lesson: "10_box_head", attempt: "Choose the picture “Two squares, one found”, and allow an "
+      + "overlap of 0.70."});
     this.only = "";
     this.picture = this.newPicture("Candidates, kept and dropped");
     const {thresholds} = app.hello;
-    this.score = slider("Score at least", {min: 0, max: 1, step: .01, value: thresholds.score_threshold,
+    this.score = slider("Score above", {min: 0, max: 1, step: .01, value: thresholds.score_threshold,
                                            oninput: value => app.setThreshold("score_threshold", value)});
     this.nms = slider("Overlap allowed", {min: 0, max: 1, step: .01, value: thresholds.box_nms,
                                           oninput: value => app.setThreshold("box_nms", value)});
@@ -132,7 +140,11 @@ export class Masks extends Panel {
   constructor(app) {
     super(app, "masks", "Masks of every class", "For the detection the mask head paints 28 × 28 probabilities for "
       + "every class, each without regard to the others. The class that the box head has chosen decides which one "
-      + "counts (framed); that of the background is never used.");
+      + "counts (framed); that of the background is never used.", {lesson: "11_mask_head",
+      attempt: "Push the square over the triangle. Whose mask takes the pixels?", otherwise: {
+        softmax: "In this model the classes compete: in each of the 28 × 28 pixels the probabilities of all masks, "
+          + "background included, add up to one. The class that the box head has chosen decides which one counts "
+          + "(framed)."}});
     this.grid = make("div", {class: "maps", id: "mask-maps"});
     this.fill(this.grid, this.facts, this.caption);
   }
@@ -141,7 +153,11 @@ export class Masks extends Panel {
     if (!look || !region && look.answer.counts.proposals) return;
     const masks = region?.arrays.masks;
     if (!masks) {
-      this.grid.replaceChildren();
+      for (const figure of this.grid.children) { // they keep their place, so that nothing jumps
+        const canvas = figure.querySelector("canvas");
+        canvas.width = canvas.width; // empties it
+        figure.classList.remove("counts");
+      }
       return this.say(!region || region.answer.detection === undefined
         ? "Masks are painted for detections only, and this region is none." : "This model has no masks.");
     }

@@ -1,19 +1,20 @@
 // How the network learns: which pixels change a loss, and a training that one can watch.
 
-import {Panel} from "./panels.js";
+import {Panel, Slow} from "./panels.js";
 import {button, choice, make, putHeat, round} from "./draw.js";
 
 const TOTAL = "loss_total";
 const LINES = {loss_objectness: "#0072B2", loss_rpn_box_reg: "#56B4E9", loss_classifier: "#D55E00",
                loss_box_reg: "#E69F00", loss_mask: "#009E73", [TOTAL]: "#8a8a8a"};
-const SHORT = {loss_objectness: "object?", loss_rpn_box_reg: "anchor moves", loss_classifier: "class",
-               loss_box_reg: "edges", loss_mask: "mask", [TOTAL]: "sum"};
+const SHORT = {loss_objectness: "RPN: object?", loss_rpn_box_reg: "RPN: box", loss_classifier: "head: class",
+               loss_box_reg: "head: box", loss_mask: "head: mask", [TOTAL]: "sum"};
 
 /** The gradient of a loss on the pixels. */
-export class Gradient extends Panel {
+export class Gradient extends Slow {
   constructor(app) {
     super(app, "gradient", "Which pixels matter?", "The shapes are known, so the network can be told how wrong it is: "
-      + "five losses. Bright pixels change the chosen loss most. Asking changes nothing in the network.");
+      + "five losses. Bright pixels change the chosen loss most. Asking changes nothing in the network.", {
+      lesson: "12_losses", attempt: "Compare “which pixels?” with “of which class?”. Then hide half of a shape."});
     this.loss = null;
     this.picture = this.newPicture("The gradient of the loss on the pixels");
     this.map = make("canvas");
@@ -26,30 +27,28 @@ export class Gradient extends Panel {
     }, {id: "loss"});
     this.fill(this.picture.canvas, make("div", {class: "controls"}, this.pick.element), this.facts, this.caption);
   }
-  /** Ask for the scene as it is; called when the hand rests, for it takes as long as several looks. */
-  async ask() {
+  ask() {
     const {app, loss} = this;
     if (!loss || !app.look) return;
-    const outcome = await app.line.ask("gradient", () => ({ask: "gradient", scene: app.stage.scene, model: app.model,
-                                                           loss}));
-    if (!outcome || loss !== this.loss) return;
-    this.outcome = outcome;
-    this.draw();
+    return this.request("gradient", () => ({model: app.model, loss}), () => loss === this.loss);
   }
-  draw() {
+  drawNew() {
     const {look, base} = this.app;
     if (!look) return;
     const {width, height} = look.answer;
-    const gradient = this.loss ? this.outcome?.arrays.gradient : null;
+    const gradient = this.outcome?.arrays.gradient;
     this.element.dataset.shown = gradient ? this.outcome.answer.loss : "";
     if (!gradient) {
       this.picture.begin(width, height, base, .45);
       return this.say(this.outcome?.answer.error ?? "");
     }
     const {high, losses, loss, milliseconds} = this.outcome.answer, [rows, columns] = gradient.shape;
-    this.picture.begin(columns, rows, putHeat(this.map, gradient.data, columns, rows, 0, high));
-    this.say(`The loss is ${round(losses[loss], 3)}; the brightest pixel changes it by ${high.toPrecision(2)} per unit `
-      + `of brightness. ${round(milliseconds)} ms.`);
+    // By square roots, or one would see a few pixels alone.
+    this.picture.begin(columns, rows, putHeat(this.map, gradient.data.map(Math.sqrt), columns, rows, 0,
+      Math.sqrt(high)));
+    this.say(`The loss is ${round(losses[loss], 3)}; ` + (high ? `the brightest pixel changes it by up to `
+      + `${high.toPrecision(2)} per unit of brightness (black to white is 1). ${round(milliseconds)} ms.`
+      : "no pixel changes it, since nothing here takes part in it.") + this.ofPicture());
   }
 }
 
@@ -58,7 +57,8 @@ export class Training extends Panel {
   constructor(app) {
     super(app, "training", "Train it yourself", "The network learns the shapes on the stage, step by step; untrained, "
       + "it finds the first after some thirty steps. Move a shape meanwhile, and see whether it has learned circles or "
-      + "only this circle.");
+      + "only this circle.", {lesson: "13_training", attempt: "Train on one circle until it is found. Then drag "
+      + "it, and change its color."});
     app.training = this;
     this.running = false;
     this.losses = null;
@@ -83,7 +83,8 @@ export class Training extends Panel {
     this.element.dataset.running = running;
   }
   async begin() {
-    if (!await this.#ask({action: "start", model: this.from.select.value})) return;
+    this.began = this.from.select.value;
+    if (!await this.#ask({action: "start", model: this.began})) return;
     this.app.showTraining();
     this.#run();
   }
@@ -155,7 +156,7 @@ export class Training extends Panel {
     }
     this.#names(names);
     this.element.dataset.steps = count;
-    this.say(count ? `${count} steps on the shapes of the stage.` : "");
+    this.say(count ? `${count} steps on the shapes of the stage.${this.ofPicture()}` : "");
   }
   #names(names) {
     while (this.legend.children.length < names.length) this.legend.append(make("li", {}, make("i"), make("span")));

@@ -7,8 +7,8 @@ import {choice, make, putColors, putHeat, round, setText, slider} from "./draw.j
 
 /** A row of maps, one a level; each is a canvas of as many pixels as the map has cells. */
 class Maps extends Panel {
-  constructor(app, name, title, caption, columns = "") {
-    super(app, name, title, caption);
+  constructor(app, name, title, caption, more, columns = "") {
+    super(app, name, title, caption, more);
     this.grid = make("div", {class: `maps ${columns}`});
     this.figures = new Map();
   }
@@ -16,7 +16,8 @@ class Maps extends Panel {
   /** The figures of the levels, made anew if another model has others; all are stretched over the same picture. */
   each() {
     const {levels} = this, {width, height} = this.app.look.answer.span;
-    this.grid.style.setProperty("--shape", `${width} / ${height}`);
+    this.grid.style.setProperty("--ratio", width / height);
+    this.grid.classList.toggle("tall", width < .7 * height);
     if (levels.map(level => level.name).join() !== [...this.figures.keys()].join()) {
       this.figures = new Map(levels.map(({name}) => {
         const canvas = make("canvas", {role: "img", "aria-label": `${this.title}: ${name}`, "data-map": name});
@@ -115,8 +116,10 @@ export function shapeNames({anchors}, perCell) {
 /** The RPN's objectness, level by level. */
 export class Objectness extends Maps {
   constructor(app) {
-    super(app, "objectness", "Is there an object?", "The region proposal network (RPN) gives every anchor a "
-      + "probability that there is an object. A cell has anchors of three forms; bright is yes.", "three");
+    super(app, "objectness", "Is there an object?", "The region proposal network (RPN) gives every anchor its "
+      + "objectness, a probability that there is an object. A cell has anchors of three forms; bright is yes.", {
+      lesson: "08_proposals", attempt: "Make a shape larger and larger: the bright spot wanders from P2 to P4, where "
+      + "the anchors have its size."}, "three");
     this.which = "best";
     this.pick = choice("Anchors", [["best", "best of each cell"]], value => { this.which = value; this.draw(); });
     this.fill(this.grid, make("div", {class: "controls"}, this.pick.element), this.facts, this.caption);

@@ -1,12 +1,15 @@
 // A panel: a card with a title, a caption that says what one sees, and something that draws itself from the last look.
 
-import {LIT, MOST_WORDS, Picture, button, classColor, make, putMasks, round, setText, slider} from "./draw.js";
+import {Picture, button, classColor, drawBoxes, make, putMasks, round, setText, slider} from "./draw.js";
 
 export class Panel {
-  /** app holds the last look, who is pointed at, and asks; see explorer.js. */
-  constructor(app, name, title, caption) {
-    Object.assign(this, {app, name, title});
-    this.caption = make("p", {class: "caption"}, caption);
+  /** app holds the last look, who is pointed at, and asks; see explorer.js. The caption says what one sees (of some
+   *  models another one is true: `otherwise`), the attempt what one could try, the lesson where it is explained. */
+  constructor(app, name, title, caption, {attempt = "", lesson = "", otherwise = {}} = {}) {
+    Object.assign(this, {app, name, title, plain: caption, otherwise});
+    this.about = make("span", {}, caption);
+    this.caption = make("div", {class: "caption"}, make("p", {}, this.about, ...lessonLink(lesson)),
+      attempt && make("p", {}, make("b", {}, "Try: "), attempt));
     this.facts = make("p", {class: "facts"});
     this.enlarge = button("⤢", () => this.setLarge(!this.large), {class: "enlarge", "aria-pressed": "false",
       "aria-label": `Enlarge: ${title}`, title: "Enlarge"});
@@ -21,7 +24,13 @@ export class Panel {
     this.enlarge.setAttribute("aria-pressed", String(large));
     this.draw();
   }
+  /** Say what is true of a model. */
+  describe(model) { setText(this.about, this.otherwise[model] ?? this.plain); }
   fill(...children) { this.element.append(...children.flat()); }
+  /** Of a picture of one's own nobody has told the network what it shows. */
+  ofPicture() {
+    return this.app.stage.scene.picture === null ? "" : " What your picture shows counts as background.";
+  }
   say(words) { setText(this.facts, words); }
   /** A canvas in the scene's coordinates that is drawn again when its size changes. */
   newPicture(label, attributes) {
@@ -32,11 +41,63 @@ export class Panel {
   draw() {}
 }
 
+/** " Lesson 05.", in the book with a link. */
+function lessonLink(lesson) {
+  if (!lesson) return [];
+  const words = `Lesson ${lesson.slice(0, 2)}`, inBook = document.documentElement.dataset.worker;
+  return [" ", inBook ? make("a", {href: `../notebooks/${lesson}.html`}, words) : words, "."];
+}
+
+/** A panel that takes longer than a look: it is asked for when the hand rests. What it shows of a picture before the
+ *  last one is dimmed, and not drawn again. */
+export class Slow extends Panel {
+  outcome = null; // {answer, arrays}
+  of = null;      // the look to which it belongs
+  get old() { return Boolean(this.outcome) && this.of !== this.app.look?.answer.look; }
+  /** Put a question about the scene as it is when its turn comes, and show the answer if it is still wanted. */
+  async request(kind, parts, wanted = () => true) {
+    const {app} = this;
+    let of = null;
+    const outcome = await app.line.ask(kind, () => {
+      of = app.look.answer.look;
+      return {ask: kind, scene: app.stage.scene, ...parts()};
+    });
+    if (!outcome || !wanted()) return;
+    Object.assign(this, {outcome, of});
+    this.draw();
+  }
+  draw() {
+    this.element.classList.toggle("old", this.old);
+    if (!this.old) this.drawNew();
+  }
+}
+
+/** What is found, in words. */
+export function foundWords(names, detections) {
+  const numbers = new Map();
+  for (const {label} of detections) numbers.set(label, (numbers.get(label) ?? 0) + 1);
+  const parts = [...numbers].sort(([a], [b]) => a - b).map(([label, count]) => plural(count, names[label]));
+  return parts.length ? `Found: ${parts.join(", ")}.` : "Found: nothing.";
+}
+
+function plural(count, name) {
+  return `${count} ${name}${count === 1 || name === "in" || name === "out" ? "" : "s"}`;
+}
+
+/** Draw detections over a picture, the best in front: masks, boxes, names. */
+export function drawFound(picture, scratch, found, rows, lit = null) {
+  const {width, height, names, detections, masks} = found, behind = rows.toReversed();
+  const colors = behind.map(row => classColor(names, detections[row].label));
+  if (masks) picture.over(putMasks(scratch, masks.data, width, height, behind, colors));
+  drawBoxes(picture, found, rows, lit);
+}
+
 /** The last stage: masks pasted into the picture. */
 export class Result extends Panel {
   constructor(app) {
     super(app, "result", "The result", "Each mask is pasted into its box; colored is every pixel with a probability of "
-      + "one half or more. Point at an object, and its history lights up in all panels.");
+      + "one half or more. Point at an object, and its history lights up in all panels.", {lesson: "11_mask_head",
+      attempt: "Lower the score to 0.05. What else was nearly found?"});
     this.picture = this.newPicture("The detections with their masks");
     this.masks = make("canvas");
     this.score = slider("Show from score", {min: 0, max: 1, step: .01, value: app.shownScore,
@@ -55,20 +116,11 @@ export class Result extends Panel {
   draw() {
     const {look, shown, lit, base} = this.app;
     if (!look) return;
-    const {width, height, detections, class_names: names} = look.answer;
+    const {width, height, detections, class_names: names} = look.answer, {masks} = look.arrays;
     const picture = this.picture.begin(width, height, base, .35);
-    const rows = shown.toReversed(), colors = rows.map(row => classColor(names, detections[row].label));
-    if (look.arrays.masks) picture.over(putMasks(this.masks, look.arrays.masks.data, width, height, rows, colors));
-    for (const [i, row] of rows.entries()) {
-      const {box, score, label} = detections[row];
-      if (row === lit) picture.box(box, LIT, {width: 3, halo: true});
-      else picture.box(box, colors[i], {width: 1.5});
-      if (rows.length <= MOST_WORDS || row === lit) {
-        picture.text(`${names[label]} ${round(100 * score)} %`, box[0], box[1], colors[i], width);
-      }
-    }
+    drawFound(picture, this.masks, {width, height, names, detections, masks}, shown, lit);
     const least = round(this.app.shownScore, 2);
     this.say(`${shown.length} of ${detections.length} detections have a score of ${least} or more.`
-      + (look.arrays.masks ? "" : " This model has no masks."));
+      + (masks ? "" : " This model has no masks."));
   }
 }

@@ -26,7 +26,8 @@ export class Anchors extends Panel {
   constructor(app) {
     super(app, "anchors", "Anchors under the pointer", "Point at the stage or at this picture. Dashed: the anchors of "
       + "this cell, boxes that lie there before anything is seen. Solid: what the RPN would make of each. They are "
-      + "centered on the upper left corner of the cell.");
+      + "centered on the upper left corner of the cell.", {lesson: "06_anchors", attempt: "Point at the middle of a "
+      + "shape, then at its rim. Which anchor moves to where the shape is?"});
     this.place = null; // where the pointer is, in the scene
     this.level = "";
     this.picture = this.newPicture("Anchors of one cell; arrow keys move to another", {tabindex: 0});
@@ -35,11 +36,13 @@ export class Anchors extends Panel {
     this.fill(this.picture.canvas, make("div", {class: "controls"}, this.pick.element), this.bars, this.facts,
       this.caption);
     const {canvas} = this.picture;
-    canvas.addEventListener("pointermove", event => {
+    const point = event => {
       const {width, height} = app.look.answer;
       this.set(this.picture.place(event, width, height));
-    });
-    canvas.addEventListener("pointerleave", () => this.set(null));
+    };
+    canvas.addEventListener("pointerdown", point); // where a finger has tapped remains
+    canvas.addEventListener("pointermove", point);
+    canvas.addEventListener("pointerleave", event => event.pointerType === "mouse" && this.set(null));
     canvas.addEventListener("blur", () => this.set(null));
     canvas.addEventListener("keydown", event => this.#key(event));
   }
@@ -99,7 +102,8 @@ export class Proposals extends Panel {
   constructor(app) {
     super(app, "proposals", "Proposals", "First: the best anchors of each level, moved. Then: what non-maximum "
       + "suppression (NMS) leaves: of two boxes of a level that overlap by more than the threshold, only the better. "
-      + "The stronger the line, the surer.");
+      + "The surest of these become proposals. The stronger the line, the surer.", {lesson: "08_proposals",
+      attempt: "Allow an overlap of 0.10. What stays, and is anything lost in the result?"});
     this.before = this.newPicture("Boxes before NMS");
     this.after = this.newPicture("Boxes after NMS: the proposals");
     this.words = [make("figcaption"), make("figcaption")];

@@ -2,10 +2,11 @@
 // can be reached by Tab and moved by the arrow keys; what the pointer takes hold of is found by the shape itself, since
 // the frames of two shapes overlap where the shapes do not.
 
-import {CLASS_COLORS, MOST_WORDS, Picture, button, clamp, classColor, fromHex, hex, make, round} from "./draw.js";
+import {CLASS_COLORS, Picture, button, clamp, fromHex, hex, make} from "./draw.js";
 
 const PALETTE = [[196, 62, 46], [38, 84, 164], [46, 138, 88], [226, 186, 52], [122, 79, 191], [60, 60, 66]];
-const SMALLEST = 4, LARGEST = 80;
+const SMALLEST = 4, LARGEST = 80, NEW = 6; // half sizes; a new shape must be large enough to be seen
+const REACH = {mouse: 14, finger: 22}; // points from a handle, and, for a finger, from the center of a small shape
 const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
 
 /** Whether a point is on a shape. */
@@ -48,7 +49,7 @@ export class Stage {
     if (scene.shapes.length >= this.mostShapes) return;
     const far = PALETTE.filter(color => color.reduce((sum, part, i) => sum + Math.abs(part - scene.background[i]), 0)
       > 120);
-    const at = this.added++, half = Math.round(Math.min(scene.width, scene.height) * .17);
+    const at = this.added++, half = Math.max(NEW, Math.round(Math.min(scene.width, scene.height) * .17));
     scene.shapes.push({kind, x: clamp(scene.width * (.3 + .2 * (at % 3)), half, scene.width - half),
                        y: clamp(scene.height * (.4 + .2 * (at % 2)), half, scene.height - half), half,
                        color: [...far[at % far.length]]});
@@ -97,6 +98,7 @@ export class Stage {
       type: "button", class: "shape", onfocus: () => this.choose(i), onkeydown: event => this.#key(event, i)})),
       this.handle);
     this.#place();
+    this.element.style.setProperty("--ratio", this.scene.width / this.scene.height);
     if (focus && had) this.buttons.children[this.chosen]?.focus();
     this.onchosen?.();
   }
@@ -111,9 +113,9 @@ export class Stage {
     });
     this.handle.hidden = !this.shape;
     if (this.shape) {
-      const {x, y, half} = this.shape;
-      this.handle.style.left = `${100 * clamp((x + half) / width, 0, 1)}%`;
-      this.handle.style.top = `${100 * clamp((y + half) / height, 0, 1)}%`;
+      const [x, y] = this.#corner(this.shape);
+      this.handle.style.left = `${100 * x / width}%`;
+      this.handle.style.top = `${100 * y / height}%`;
     }
   }
   choose(i) {
@@ -139,12 +141,23 @@ export class Stage {
   // ---- the pointer ----
 
   #at(event) { return this.picture.place(event, this.scene.width, this.scene.height); }
+  /** What is under the pointer: a row of the shapes, -1, or "corner", the handle. */
   #under(event) {
-    const [x, y] = this.#at(event);
-    const corner = this.shape && this.handle.getBoundingClientRect();
-    if (corner && Math.hypot(event.clientX - corner.left - corner.width / 2,
-                             event.clientY - corner.top - corner.height / 2) < 14) return "corner";
-    return this.scene.shapes.findLastIndex(shape => hits(shape, x, y));
+    const [x, y] = this.#at(event), {shapes, width} = this.scene, {shape} = this;
+    const finger = event.pointerType !== "mouse", points = this.picture.canvas.clientWidth / width; // a pixel's
+    const from = (px, py) => points * Math.hypot(x - px, y - py);
+    if (shape) {
+      const [px, py] = this.#corner(shape), far = from(px, py);
+      // Of a small shape the handle has the outer half, so that the shape can still be moved.
+      if (far < (finger ? REACH.finger : REACH.mouse) && far < from(shape.x, shape.y)) return "corner";
+    }
+    const hit = shapes.findLastIndex(each => hits(each, x, y));
+    return hit >= 0 || !finger ? hit : shapes.findLastIndex(each => from(each.x, each.y) < REACH.finger);
+  }
+  /** Where the handle is; within the picture, even if the shape is not. */
+  #corner({x, y, half}) {
+    const {width, height} = this.scene;
+    return [clamp(x + half, 0, width), clamp(y + half, 0, height)];
   }
   #listen() {
     const {element} = this;
@@ -245,21 +258,10 @@ export function tools(stage, kinds, loadPicture) {
     make("fieldset", {class: "tools"}, make("legend", {}, "Ground"), make("label", {}, "Color ", background),
       make("label", {}, "Noise ", noise),
       button("Other grain", () => {
-        stage.scene.seed = (stage.scene.seed + 1) % 1000000;
+        const {seed} = stage.scene; // a pair is that of a picture drawn by lot
+        stage.scene.seed = typeof seed === "number" ? (seed + 1) % 1000000 : 0;
         stage.change(performance.now());
       }),
       make("label", {class: "button", for: "file"}, "Your picture…"), file),
   ];
-}
-
-/** What the model has found, over the stage's picture. */
-export function outline(picture, look, shown, lit) {
-  const names = look.answer.class_names;
-  for (const row of shown.toReversed()) {
-    const {box, label, score} = look.answer.detections[row], color = classColor(names, label);
-    picture.box(box, color, {width: row === lit ? 3 : 2, halo: true});
-    if (shown.length <= MOST_WORDS || row === lit) {
-      picture.text(`${names[label]} ${round(100 * score)} %`, box[0], box[1], color, look.answer.width);
-    }
-  }
 }

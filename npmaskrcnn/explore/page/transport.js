@@ -74,7 +74,7 @@ export function chosenTransport(onProgress) {
 /** Who waits in line: one question at a time is under way, and of each kind only the newest waits. */
 export class Line {
   // What belongs to the look that has just come goes before the next look, so that all panels show the same picture.
-  static ORDER = ["channel C", "channel P", "roi", "picture", "hello", "draw", "train", "look", "gradient"];
+  static ORDER = ["channel C", "channel P", "roi", "picture", "hello", "draw", "train", "look", "gradient", "minds"];
 
   constructor(transport) {
     this.transport = transport;
