@@ -58,7 +58,7 @@ export class Training extends Panel {
     super(app, "training", "Train it yourself", "The network learns the shapes on the stage, step by step; untrained, "
       + "it finds the first after some thirty steps. Move a shape meanwhile, and see whether it has learned circles or "
       + "only this circle.", {lesson: "13_training", attempt: "Train on one circle until it is found. Then drag "
-      + "it, and change its color."});
+      + "it sideways, slowly, and change its color."});
     app.training = this;
     this.running = false;
     this.losses = null;

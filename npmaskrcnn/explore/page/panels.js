@@ -41,10 +41,10 @@ export class Panel {
   draw() {}
 }
 
-/** " Lesson 05.", in the book with a link. */
+/** " Lesson 05.", in the book with a link; it is not broken in two. */
 function lessonLink(lesson) {
   if (!lesson) return [];
-  const words = `Lesson ${lesson.slice(0, 2)}`, inBook = document.documentElement.dataset.worker;
+  const words = `Lesson\u00a0${lesson.slice(0, 2)}`, inBook = document.documentElement.dataset.worker;
   return [" ", inBook ? make("a", {href: `../notebooks/${lesson}.html`}, words) : words, "."];
 }
 
