@@ -27,10 +27,15 @@ export class Gradient extends Slow {
     }, {id: "loss"});
     this.fill(this.picture.canvas, make("div", {class: "controls"}, this.pick.element), this.facts, this.caption);
   }
-  ask() {
+  async ask() {
     const {app, loss} = this;
     if (!loss || !app.look) return;
-    return this.request("gradient", () => ({model: app.model, loss}), () => loss === this.loss);
+    let of = null;
+    const outcome = await app.line.ask("gradient", () => {
+      of = app.look.answer.look;
+      return {ask: "gradient", scene: app.stage.scene, model: app.model, loss};
+    });
+    if (loss === this.loss) this.take(outcome, of);
   }
   drawNew() {
     const {look, base} = this.app;

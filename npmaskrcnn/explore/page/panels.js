@@ -54,15 +54,9 @@ export class Slow extends Panel {
   outcome = null; // {answer, arrays}
   of = null;      // the look to which it belongs
   get old() { return Boolean(this.outcome) && this.of !== this.app.look?.answer.look; }
-  /** Put a question about the scene as it is when its turn comes, and show the answer if it is still wanted. */
-  async request(kind, parts, wanted = () => true) {
-    const {app} = this;
-    let of = null;
-    const outcome = await app.line.ask(kind, () => {
-      of = app.look.answer.look;
-      return {ask: kind, scene: app.stage.scene, ...parts()};
-    });
-    if (!outcome || !wanted()) return;
+  /** Take what has come for a look, unless nothing has. */
+  take(outcome, of) {
+    if (!outcome) return;
     Object.assign(this, {outcome, of});
     this.draw();
   }
