@@ -31,7 +31,7 @@ LACKS = {r"does not support processes|No module named '_posixsubprocess'": "no p
 # Tests that are left out, by a part of their names, and what they lack: most would take the whole process down.
 LEFT_OUT = {r"\[deep\]|([][}]|{\"a\":|h\\x00\)R){100}|test_bytes_are_answered_by_bytes": "no deep stack",
             r"^tests/(browser/|explore/test_server\.py)": "no sockets",
-            r"test_a_loop_without_end_is_stopped": "no alarm that interrupts",
+            r"loop_without_end": "no alarm that interrupts",
             r"test_a_payload_does_not_run\[<lambda>0": "no os.system",
             r"test_a_second_training_into_a_folder_is_refused": "no locks of files"}
 TAKEN_DOWN = "took the process down"

@@ -11,6 +11,7 @@ computes in the browser. Browsers start that from a server alone: ``python -m ht
 """
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -23,6 +24,8 @@ except ImportError as missing:
     if missing.name is None or missing.name.split(".")[0] in ("book", "npmaskrcnn"):
         raise
     sys.exit(f"build_book: needs {missing.name}, which Jupyter brings along: pip install -e '.[notebooks]'")
+except KeyboardInterrupt:
+    sys.exit("build_book: interrupted")
 
 MANIFEST = "made-by-build_book.txt"         # lists what the command wrote, and so may replace
 ASSETS = ("book.css", "book.js", "theme.js")
@@ -32,22 +35,7 @@ BESIDE = {"docs/glossary.md": "Glossary", "docs/claims.md": "What is often said"
 EXPLORER = f"{explorer.FOLDER}/index.html"  # gets a link in the contents
 
 
-def add_folder(files, folder, name):
-    """Put all files of a folder into the site, as they are, under ``name/``.
-
-    Parameters
-    ----------
-    files : dict of str to bytes
-        The site; changed in place.
-    folder : Path
-    name : str
-    """
-    for path in sorted(Path(folder).rglob("*")):
-        if path.is_file():
-            files[f"{name}/{path.relative_to(folder).as_posix()}"] = path.read_bytes()
-
-
-def build(out, root=ROOT, folders=(), pyodide=None):
+def build(out, root=ROOT, pyodide=None):
     """Make the book of a repository.
 
     Parameters
@@ -56,9 +44,6 @@ def build(out, root=ROOT, folders=(), pyodide=None):
         A folder that is new, empty or an earlier book.
     root : Path
         Of the repository.
-    folders : sequence of (Path, str)
-        Further folders and their names in the site. One named ``explore`` gets a link in the contents, and so does a
-        folder of this name that somebody has put into `out`. If there is neither, it is made.
     pyodide : Path, optional
         An unpacked distribution of Pyodide, with which the explorer computes in the browser.
 
@@ -67,40 +52,37 @@ def build(out, root=ROOT, folders=(), pyodide=None):
     site : dict of str to bytes
         All that was written.
     """
-    out, root = Path(out), Path(root)
+    out = Path(out)
     judge_out(out)
-    site = make(root, folders, (out / EXPLORER).is_file() and EXPLORER not in earlier_files(out), pyodide)
+    site = make(Path(root), pyodide)
     write(site, out)
     return site
 
 
-def make(root, folders=(), has_explorer=False, pyodide=None):
+def make(root, pyodide=None):
     """Make all files of the site; nothing is written."""
+    files = {asset: (HERE / "book" / asset).read_bytes() for asset in ASSETS}
+    if explorer.has_page(root):
+        files.update(explorer.files(root, pyodide))
     shelves = shelf.Shelf(root)
-    lessons = sorted(path.relative_to(root).as_posix() for path in root.glob("notebooks/[0-9][0-9]_*.ipynb"))
+    lessons = lessons_of(root)
     beside = [path for path in BESIDE if (root / path).is_file()]
     shelves.fill([shelf.START, *lessons, *beside])
-    files = shelves.files
-    for folder, name in folders:
-        add_folder(files, folder, name)
-    for asset in ASSETS:
-        files[asset] = (HERE / "book" / asset).read_bytes()
-    has_explorer = has_explorer or EXPLORER in files
-    if has_explorer and pyodide:
-        raise BookError(f"--pyodide: the site has another {EXPLORER} already")
-    if not has_explorer and explorer.has_page(root):
-        files.update(explorer.files(root, pyodide))
-        has_explorer = True
+    files.update(shelves.files)
     link_words(shelves)
     order = [shelves.pages[path] for path in (shelf.START, *lessons, *beside)]
     chapters = [(page, BESIDE.get(page.path, page.title)) for page in order]
     files["search-index.js"] = search.index(shelves.pages.values()).encode()
-    written = pages.write(shelves, chapters, EXPLORER if has_explorer else None)
-    others = {*files, *([EXPLORER] if has_explorer else [])}
+    written = pages.write(shelves, chapters, EXPLORER if EXPLORER in files else None)
     names = {EXPLORER: explorer.PAGE, **{page.address: page.path for page in shelves.pages.values()}}
     explored = {EXPLORER: files[EXPLORER].decode()} if EXPLORER in files else {}
-    check.check({**written, **explored}, others, names)
+    check.check({**written, **explored}, set(files), names)
     return {**files, **{address: markup.encode() for address, markup in written.items()}}
+
+
+def lessons_of(root):
+    """List the lessons of a repository, in order."""
+    return sorted(path.relative_to(root).as_posix() for path in root.glob("notebooks/[0-9][0-9]_*.ipynb"))
 
 
 def link_words(shelves):
@@ -115,16 +97,28 @@ def link_words(shelves):
 
 
 def judge_out(out):
-    """Refuse a folder that holds anything but an earlier book."""
-    if out.exists() and not out.is_dir():
-        raise BookError(f"--out {out} is a file; it must be a folder")
+    """Refuse a folder that holds anything but an earlier book, or that cannot be made or written into."""
+    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise BookError(f"--out {out}: {there} is a file; it must be a folder")
+    if not os.access(there, os.W_OK):
+        raise BookError(f"--out {out}: {there} cannot be written into")
     if out.is_dir() and not (out / MANIFEST).is_file() and any(out.iterdir()):
         raise BookError(f"--out {out} holds other files; name a new or an empty folder")
 
 
 def write(site, out):
-    """Write the site, and take away what an earlier book left that is no longer in it."""
-    for name in set(earlier_files(out)) - set(site):
+    """Write the site, and take away what an earlier book left that is no longer in it.
+
+    The list comes first: a folder that holds half a book, because somebody interrupted, is still known as one.
+    """
+    earlier = earlier_files(out)
+    strange = [name for name in site if name not in earlier and (out / name).exists()]
+    if strange:
+        raise BookError(f"--out {out} holds {strange[0]}, which no earlier book has written; take it away")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MANIFEST).write_text("\n".join(sorted({*site, *earlier})) + "\n", encoding="utf-8")
+    for name in set(earlier) - set(site):
         path = out / name
         if out.resolve() in path.resolve().parents and path.is_file():
             path.unlink()

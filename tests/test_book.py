@@ -41,7 +41,9 @@ The answer.
 
 </details>
 
-$$y = \\operatorname{relu}\\bigl(x\\bigr)$$
+## Formulas
+
+$$y = \\operatorname{relu}\\bigl(x\\bigr), \\qquad z = x/2$$
 """
 GLOSSARY = """# Glossary
 
@@ -131,7 +133,7 @@ def test_a_lesson_has_its_code_its_outputs_and_its_folds(site):
     lesson = site["notebooks/00_map.html"]
     assert '<span class="m">1</span> &lt; <span class="m">2</span>' in lesson and "a &lt; b</pre>" in lesson
     folded = re.search(r'<details class="folded"><summary>(.*?)</summary>(.*?)</details>', lesson, re.DOTALL)
-    assert folded[1] == "What is said above, checked (1 line)" and "folded_here" in folded[2]
+    assert folded[1] == "Code: a check of what is said above, 1 line" and "folded_here" in folded[2]
     exercise = lesson.split('<div class="cell exercise">')[1]
     assert '<span class="d">nms</span>' in exercise and "<details" not in exercise.split("</pre>")[0]
     assert "<summary>Guess first?</summary>" in lesson
@@ -149,12 +151,14 @@ def test_formulas_are_drawings_with_words(site):
     lesson = body_of(site["notebooks/00_map.html"])
     assert re.findall(r'role="img" style="[^"]*" viewBox="[^"]*"><path d="M', lesson)
     assert "$" not in lesson.split("<script>")[0]
-    assert re.findall(r'aria-label="([^"]*)" class="formula"', lesson) == ["1 over 2 k", "y is relu (x)"]
+    assert re.findall(r'aria-label="([^"]*)" class="formula"', lesson) == ["1 over 2 k", "y is relu (x),",
+                                                                         "z is x over 2"]
 
 
 @pytest.mark.parametrize("tex, words", [
     (r"\frac{a + 1}{\sqrt r} \cdot \hat x", "(a plus 1) over (root of r) times x hat"), (r"s^2", "s squared"),
-    (r"w_{dark} \leftarrow e^{t_w}", "w dark becomes e to the power of t w"), (r"\text{at least 2}", "at least 2")])
+    (r"w_{dark} \leftarrow e^{t_w}", "w dark becomes e to the power of t w"), (r"\text{at least 2}", "at least 2"),
+    (r"\max(0, \cdot)", "max(0, it)")])
 def test_a_formula_is_said(book, tex, words):
     from book import formulas
     assert formulas.spoken(tex) == words
@@ -215,7 +219,7 @@ WRONG_TEXTS = [
 
 def refusal(book, capsys, monkeypatch, root, out):
     """What the command says when it refuses, which is one line."""
-    monkeypatch.setattr(book.build, "__defaults__", (root, (), None))
+    monkeypatch.setattr(book.build, "__defaults__", (root, None))
     with pytest.raises(SystemExit) as end:
         book.main(["--out", str(out)])
     said = capsys.readouterr()
@@ -261,8 +265,29 @@ def test_a_folder_of_other_things_is_left_alone(book, root, tmp_path, capsys, mo
     (folder / "mine.txt").write_text("mine")
     assert "is a file; it must be a folder" in refusal(book, capsys, monkeypatch, root, file)
     assert "holds other files; name a new or an empty folder" in refusal(book, capsys, monkeypatch, root, folder)
-    assert "cannot be written (" in refusal(book, capsys, monkeypatch, root, file / "site")
+    assert f"{file} is a file" in refusal(book, capsys, monkeypatch, root, file / "site")
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)      # for the root user all is writable
+    assert "cannot be written into" in refusal(book, capsys, monkeypatch, root, tmp_path / "new/site")
     assert [path.name for path in folder.iterdir()] == ["mine.txt"] and file.read_text() == "mine"
+
+
+def test_half_a_book_is_known_as_one_and_finished(book, root, tmp_path, monkeypatch, site):
+    out, written, write = tmp_path / "half", [], Path.write_bytes
+
+    def interrupted(path, content):
+        written.append(path)
+        if len(written) == 5:
+            raise KeyboardInterrupt
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", interrupted)
+    with pytest.raises(SystemExit) as end:
+        monkeypatch.setattr(book.build, "__defaults__", (root, None))
+        book.main(["--out", str(out)])
+    assert end.value.code == 130 and not written[4].exists()
+    book.build(out, root)
+    assert {path.relative_to(out).as_posix(): path.read_bytes().decode(errors="replace") for path in out.rglob("*")
+            if path.is_file() and path.name != book.MANIFEST} == site
 
 
 # ---- the explorer ----
@@ -331,17 +356,6 @@ def test_what_is_no_pyodide_is_said(book, explored, pyodide, tmp_path, name, con
     assert str(refused.value).startswith(f"--pyodide {pyodide}: {said}") and not (tmp_path / "site").exists()
 
 
-def test_another_explorer_in_the_site_is_not_overwritten(book, explored, pyodide, tmp_path):
-    book.build(tmp_path / "site", explored)
-    manifest = tmp_path / "site" / book.MANIFEST
-    manifest.write_text(manifest.read_text().replace("explore/index.html\n", ""))
-    (tmp_path / "site/explore/index.html").write_text("mine")
-    book.build(tmp_path / "site", explored)
-    with pytest.raises(book.BookError, match="has another explore/index.html"):
-        book.build(tmp_path / "site", explored, pyodide=pyodide)
-    assert (tmp_path / "site/explore/index.html").read_text() == "mine"
-
-
 def test_every_weight_that_the_explorer_knows_is_in_the_book(book):
     from npmaskrcnn.shipped import EARLY_STEPS, TRAINED_VARIANTS
     assert sorted(book.explorer.WEIGHTS) == sorted([*(f"tiny-step-{step}.npz" for step in EARLY_STEPS),
@@ -375,6 +389,20 @@ def test_the_check_of_finished_pages_sees_what_is_wrong(book, page, wrong):
         book.check.check({"a.html": page}, set(), {})
 
 
+@pytest.mark.parametrize("right, wrong, said", [
+    ('href="01_next.html#deeper-muon"', 'href="01_next.html#muon"', "the link 01_next.html#muon leads to no anchor"),
+    ('href="01_next.html"', 'href="02_next.html"', "the link 02_next.html leads nowhere"),
+    ('href="../book.css"', 'href="/book.css"', "the link /book.css leads nowhere"),
+    ('src="../book.js"', 'src="//example.org/book.js"', "would be loaded from another host"),
+    ('<img alt="A red square."', "<img", "has no alternative text"), ('id="formulas"', 'id="main"', "stands twice")])
+def test_one_thing_wrong_in_a_finished_page_is_seen(book, site, right, wrong, said):
+    pages = {name: page for name, page in site.items() if name.endswith(".html")}
+    book.check.check(pages, set(site), {})
+    pages["notebooks/00_map.html"] = pages["notebooks/00_map.html"].replace(right, wrong, 1)
+    with pytest.raises(book.BookError, match=re.escape(said)):
+        book.check.check(pages, set(site), {})
+
+
 # ---- the glossary's words ----
 
 
@@ -404,6 +432,17 @@ def test_forms_of_a_word(book):
     assert [entry.forms for entry in found] == forms
     assert [entry.lessons for entry in found] == [["01"], [], ["07", "08"]]
     assert [entry.is_particular for entry in found] == [False, False, True]
+
+
+@pytest.mark.parametrize("name, text, linked", [
+    ("padding", "It was padded. Padding", "padded"), ("relu", "a ReLU", "ReLU"), ("relu", "prelu, relu6", None),
+    ("feature map", "Feature maps", "Feature maps"), ("feature map", "Feature Map Networks", None),
+    ("image pyramid", "an <em>image pyramid</em>", "image pyramid"), ("image pyramid", "<em>Image pyramid</em>", None),
+    ("box", "a <code>box</code>, <a href='x'>box</a>", None), ("box", "boxes", "boxes"), ("mask", "Mask R-CNN", None)])
+def test_a_word_is_linked_in_its_forms_and_not_in_titles_code_and_links(book, name, text, linked):
+    body = book.shelf.texts.parsed(f"<h2>{name}</h2><p>{text}, {text}</p>")
+    book.glossary.link_words(body, "00", [book.glossary.Entry(name, "It.", "lesson 00")], "glossary.html")
+    assert [link.get_text() for link in body.select("a.term")] == [linked] * bool(linked)
 
 
 def test_the_glossary_leads_to_lessons(site):
@@ -436,31 +475,22 @@ def test_the_index_has_every_section_and_leads_to_it(site):
     entry = ["anchor", "anchor", "a box to begin with, see stages. lesson 00; more in 01"]
     assert entry in rows["docs/glossary.html"][1]
     assert rows["npmaskrcnn/a.py.html"][1] == [["", "", "What a does."]]
+    assert "npmaskrcnn/parts/index.html" in site and "npmaskrcnn/parts/index.html" not in rows
 
 
-def test_an_earlier_book_is_replaced_and_a_folder_beside_it_kept(book, root, tmp_path):
+def test_an_earlier_book_is_replaced_and_what_is_no_book_s_is_kept(book, root, tmp_path):
     out = tmp_path / "site"
     book.build(out, root)
     assert (out / "npmaskrcnn/a.py.html").exists() and "The explorer" not in (out / "index.html").read_text()
-    (out / "explore").mkdir()
-    (out / "explore/index.html").write_text("by hand")
+    (out / "mine.txt").write_text("mine")
+    (out / "notebooks/02_more.html").write_text("mine")
     write_lesson(root, "00_map.ipynb", [new_text("# 00 The map")])
     book.build(out, root)
-    assert not (out / "npmaskrcnn/a.py.html").exists()
-    assert (out / "explore/index.html").read_text() == "by hand"
-    assert '<a href="../explore/index.html"><span>The explorer</span>' in (out / "notebooks/00_map.html").read_text()
-
-
-def test_a_folder_is_added_and_the_explorer_linked(book, root, tmp_path):
-    (tmp_path / "page/js").mkdir(parents=True)
-    (tmp_path / "page/index.html").write_text("<p>here</p>")
-    (tmp_path / "page/js/a.js").write_text("1;")
-    out = tmp_path / "site"
-    book.build(out, root, folders=[(tmp_path / "page", "explore")])
-    assert (out / "explore/js/a.js").read_text() == "1;"
-    assert '<a href="explore/index.html"><span>The explorer</span>' in (out / "index.html").read_text()
-    book.build(out, root)
-    assert not (out / "explore/index.html").exists() and "The explorer" not in (out / "index.html").read_text()
+    assert not (out / "npmaskrcnn/a.py.html").exists() and (out / "mine.txt").read_text() == "mine"
+    write_lesson(root, "02_more.ipynb", [new_text("# 02 More")])
+    with pytest.raises(book.BookError, match=r"holds notebooks/02_more.html, which no earlier book has written"):
+        book.build(out, root)
+    assert (out / "notebooks/02_more.html").read_text() == "mine"
 
 
 def test_style_and_scripts_load_nothing():

@@ -36,7 +36,9 @@
   const dialog = document.getElementById("search"), query = document.getElementById("query");
   const list = document.getElementById("places"), found = document.getElementById("found");
   const root = dialog.dataset.root, MOST = 40, AROUND = 90;
-  let places = null;          // of all sections, once the index is loaded
+  const IDLE = new Set(("a an and are as at be by can do does for from how i if in into is it its me my of on or so than " +
+    "that the there they this to vs was we what when where which who why with you").split(" "));
+  let places = null, all = null;      // all sections, once the index is loaded; all words, once one was misspelled
 
   function load() {
     if (places || document.getElementById("index")) return;
@@ -46,32 +48,54 @@
     script.onload = () => {
       places = window.bookIndex.flatMap(([address, title, sections]) => sections.map(([anchor, heading, text]) =>
         ({ address, title, anchor, heading, text, low: text.toLowerCase(), head: (heading || title).toLowerCase(),
-          isSource: title.includes("/") })));
+          name: title.toLowerCase(), flat: (heading + " " + text).toLowerCase().replace(/[\s-]/g, ""),
+          isOpening: heading === title, isSource: title.includes("/") })));
       search();
     };
     script.onerror = () => { found.textContent = "The index could not be loaded."; script.remove(); };
     document.head.append(script);
   }
 
-  // A word counts more at the beginning of a word, more as a whole word, and most in a heading.
-  function points(place, words) {
-    let sum = 0;
-    for (const word of words) {
-      const inHead = place.head.indexOf(word), inText = place.low.indexOf(word);
-      if (inHead < 0 && inText < 0 && !place.title.toLowerCase().includes(word)) return 0;
-      if (inHead >= 0) sum += place.head === word ? 60 : 20;
-      if (inText >= 0) sum += 1 + Math.min(5, place.low.split(word).length - 1);
-      if (new RegExp("(^|[^\\p{L}\\p{N}_])" + word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&") + "($|[^\\p{L}\\p{N}_])", "u")
-        .test(place.head + " " + place.low)) sum += 6;
+  // "anchors" and "overfitting" are found where "anchor" and "overfit" are.
+  const stem = (word) => word.replace(/^(\w{4,})(?:ing|ed)$|^(\w{3,})es$|^(\w{2,}[^s])s$/, "$1$2$3")
+    .replace(/([bdgmnprt])\1$/, "$1");
+  const escaped = (word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+
+  // What was asked for, without words that every page has, unless there are no others.
+  function words(text) {
+    const all = text.toLowerCase().split(/[\s,;:?!"]+/).filter(Boolean).flatMap((word) =>
+      places.some((place) => place.low.includes(word)) ? [word] : word.split("-"));
+    const telling = all.filter((word) => word.length > 1 && !IDLE.has(word));
+    return telling.length ? telling : all;
+  }
+
+  // A word counts by how often it is found, more as a whole word, and most in a heading; "batchnorm" finds "batch norm".
+  function points(place, word) {
+    const part = stem(word), times = place.low.split(part).length - 1;
+    const inFlat = word.length > 5 ? place.flat.indexOf(word) : -1, inHead = place.head.includes(part) || inFlat === 0;
+    if (!inHead && !times && inFlat < 0 && !place.name.includes(part)) return 0;
+    const whole = new RegExp("(^|[^\\p{L}\\p{N}_])" + escaped(word) + "($|[^\\p{L}\\p{N}_])", "u");
+    return 1 + Math.min(5, times) + (whole.test(place.head + " " + place.low) ? 6 : 0) +
+      (place.head === word || place.head === part ? 60 : inHead ? 20 + 15 * place.isOpening : 0);
+  }
+
+  // For a word that stands nowhere, the word with its first letter that shares most pairs of letters, if half of them.
+  function nearest(word) {
+    const pairs = (text) => new Set([...text].slice(1).map((letter, i) => text[i] + letter)), mine = pairs(word);
+    all = all || [...new Set(places.flatMap((place) => place.low.match(/\p{L}{4,}/gu) || []))];
+    let best = word, most = 0.49;
+    for (const other of all.filter((other) => other[0] === word[0])) {
+      const theirs = pairs(other), shared = [...mine].filter((pair) => theirs.has(pair)).length;
+      const share = 2 * shared / (mine.size + theirs.size);
+      if (share > most) [best, most] = [other, share];
     }
-    if (words.length > 1 && (place.head + " " + place.low).includes(words.join(" "))) sum += 15;
-    return place.isSource ? sum / 3 : sum;
+    return best;
   }
 
   function marked(text, words) {
     const piece = document.createDocumentFragment();
-    const parts = text.split(new RegExp("(" + words.map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"))
-      .join("|") + ")", "i"));
+    const parts = text.split(new RegExp("((?:" + words.map((word) => escaped(stem(word))).join("|") +
+      ")[\\p{L}\\p{N}_]*)", "iu"));
     parts.forEach((part, i) => {
       if (i % 2) { const mark = document.createElement("mark"); mark.textContent = part; piece.append(mark); }
       else piece.append(part);
@@ -80,25 +104,34 @@
   }
 
   function excerpt(place, words) {
-    const at = Math.max(0, Math.min(...words.map((word) => place.low.indexOf(word)).filter((i) => i >= 0), 1e9));
-    const from = at > 1e8 ? 0 : Math.max(0, at - AROUND), to = from + 2 * AROUND;
+    const places = [words.join(" "), ...words.map(stem)].map((word) => place.low.indexOf(word));
+    const at = places[0] >= 0 ? places[0] : Math.min(...places.filter((i) => i >= 0));
+    const from = at < Infinity ? Math.max(0, at - AROUND) : 0, to = from + 2 * AROUND;
     return (from ? "… " : "") + place.text.slice(from, to) + (to < place.text.length ? " …" : "");
   }
 
   function search() {
-    const words = query.value.toLowerCase().split(/\s+/).filter(Boolean);
     list.replaceChildren();
-    if (!places || !words.length) { found.textContent = ""; return; }
-    const best = places.map((place) => [points(place, words), place]).filter(([sum]) => sum > 0)
-      .sort((a, b) => b[0] - a[0]);
-    found.textContent = best.length === 0 ? "Nothing found." : best.length === 1 ? "1 place" :
-      best.length + " places" + (best.length > MOST ? ", the best " + MOST + " of them:" : "");
-    for (const [, place] of best.slice(0, MOST)) {
+    found.textContent = "";
+    const asked = places ? words(query.value) : [];
+    if (!asked.length) return;
+    const known = asked.map((word) => places.some((place) => points(place, word)) ? word : nearest(word));
+    const judged = places.map((place) => {
+      const each = known.map((word) => points(place, word));
+      const sum = each.reduce((a, b) => a + b) + (known[1] && place.low.includes(known.join(" ")) ? 15 : 0);
+      return { place, count: each.filter(Boolean).length, sum: place.isSource ? sum / 3 : sum };
+    });
+    const most = Math.max(...judged.map(({ count }) => count));
+    const best = judged.filter(({ count }) => count && count === most).sort((a, b) => b.sum - a.sum);
+    const others = asked.map((word, i) => word === known[i] ? "" : `Nothing has "${word}"; with "${known[i]}": `);
+    found.textContent = !most ? "Nothing found." : others.join("") + (most < known.length ? "Not all words together: " : "") +
+      (best.length === 1 ? "1 place" : best.length + " places") + (best.length > MOST ? `, the best ${MOST} of them` : "");
+    for (const { place } of best.slice(0, MOST)) {
       const item = document.createElement("li"), link = document.createElement("a"), text = document.createElement("p");
       link.href = root + place.address + (place.anchor ? "#" + encodeURIComponent(place.anchor) : "");
-      link.append(marked(place.title, words));
-      if (place.heading && place.heading !== place.title) link.append(" › ", marked(place.heading, words));
-      text.append(marked(excerpt(place, words), words));
+      link.append(marked(place.title, known));
+      if (place.heading && !place.isOpening) link.append(" › ", marked(place.heading, known));
+      text.append(marked(excerpt(place, known), known));
       item.append(link, text);
       list.append(item);
     }

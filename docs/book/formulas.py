@@ -28,7 +28,7 @@ IN_OTHER_WORDS = (
 )
 SPOKEN = {
     r"\cdot": " times ", r"\leftarrow": " becomes ", r"\to": " to ", r"\varepsilon": " epsilon ",
-    r"\pm": " plus or minus ",
+    r"\pm": " plus or minus ", "/": " over ",
     r"\leq": " at most ", r"\le": " at most ", r"\geq": " at least ", r"\ge": " at least ", r"\approx": " about ",
     r"\lfloor": " floor of ", r"\rfloor": " ", r"\left": "", r"\right": "", r"\qquad": " ", r"\quad": " ", "=": " is ",
     "-": " minus ", "+": " plus ", "<": " less than ", ">": " more than ", "_": " ", "&": " ",
@@ -51,8 +51,15 @@ def svg(tex, is_display=False):
     markup : str
         An ``<svg>``, in a ``<span>`` that scrolls if it stands on a line of its own.
     """
-    size = 1.15 if is_display else 1.03      # em; a little larger than the text, whose letters are wider
-    formula = f"${for_matplotlib(tex)}$"
+    if is_display:          # what stands side by side with much space between may also stand in two lines
+        parts = " ".join(drawing(part, 1.15, r"\dfrac") for part in tex.split(r"\qquad"))
+        return f'<span class="display">{parts}</span>'
+    return drawing(tex, 1.03, r"\frac")     # a little larger than the text, whose letters are wider
+
+
+def drawing(tex, size, fraction):
+    """Draw a formula as an ``<svg>``, in letters of `size` em and with large or small fractions."""
+    formula = f"${for_matplotlib(tex)}$".replace(r"\frac", fraction)
     try:
         points, codes = TextToPath().get_text_path(FONT, formula, ismath=True)
         width, _, _ = TextToPath().get_text_width_height_descent(formula, FONT, ismath=True)
@@ -63,10 +70,9 @@ def svg(tex, is_display=False):
     lowest, highest = (points[:, 1].min(), points[:, 1].max()) if len(points) else (0, UNITS)
     box = -2, -highest - 2, width + 4, highest - lowest + 4
     em = [f"{size * value / UNITS:.3f}em" for value in (box[2], box[3], lowest - 2)]
-    drawing = (f'<svg class="formula" role="img" aria-label="{html.escape(spoken(tex))}" style="width:{em[0]};'
-               f'height:{em[1]};vertical-align:{em[2]}" viewBox="{" ".join(f"{number:.1f}" for number in box)}">'
-               f'<path d="{outline(points, codes)}"></path></svg>')
-    return f'<span class="display">{drawing}</span>' if is_display else drawing
+    return (f'<svg class="formula" role="img" aria-label="{html.escape(spoken(tex))}" style="width:{em[0]};'
+            f'height:{em[1]};vertical-align:{em[2]}" viewBox="{" ".join(f"{number:.1f}" for number in box)}">'
+            f'<path d="{outline(points, codes)}"></path></svg>')
 
 
 def for_matplotlib(tex):
@@ -93,7 +99,7 @@ def spoken(tex):
     """Say a formula in words, roughly as one would on the telephone."""
     for pattern, replacement in IN_OTHER_WORDS:
         tex = re.sub(pattern, replacement, tex)
-    tex = re.sub(r"\\hat\s*(\w)", r"\\hat{\1}", re.sub(r"\\[,;:! ]", " ", tex))
+    tex = re.sub(r"\\hat\s*(\w)", r"\\hat{\1}", re.sub(r"\\[,;:! ]", " ", tex)).replace(r"\cdot)", "it)")
     before = None
     while tex != before:        # from the innermost braces outwards
         before = tex

@@ -146,17 +146,19 @@ def finder(found):
 
 
 def as_pattern(form):
-    """A form as a pattern: at the beginning of a sentence, too, and in the plural of any of its words."""
-    words = [re.escape(word) + ("(?:e?s)?" if word[-1].isalpha() else "") for word in form.split()]
-    if form.islower() and form[0].isalpha():
-        words[0] = f"[{form[0]}{form[0].upper()}]{words[0][1:]}"
-    return r"\s+".join(words)
+    """A form as a pattern: in the plural of any of its words, "padding" also as "padded", "relu" also as "ReLU"."""
+    pattern = r"\s+".join(re.escape(word[:-3]) + "(?:ings?|e[ds])" if re.search(r"\w{3}ing$", word) else
+                          re.escape(word) + ("(?:e?s)?" if word[-1].isalpha() else "") for word in form.split())
+    if not form.islower() or not form[0].isalpha():
+        return pattern
+    return f"(?i:{pattern[0]}){pattern[1:]}" if " " in form else f"(?i:{pattern})"      # titles of papers have capitals
 
 
 def is_prose(string):
     """Whether a piece of text is read as a sentence, and may hold a link."""
     parents = [parent.name for parent in string.parents]
-    if string.parent.get_text().startswith("Core: ") or (string.parent.name == "em" and " " in string):
-        return False            # what a lesson holds, before it begins; the title of a paper
+    is_title = string.parent.name == "em" and " " in string and string[0].isupper()      # of a paper
+    if is_title or string.parent.get_text().startswith("Core: "):       # what a lesson holds, before it begins
+        return False
     return type(string) is NavigableString and bool(string.strip()) and not NOT_IN.intersection(parents) \
         and any(name in PLACES for name in parents)

@@ -68,11 +68,12 @@ def code_cell(cell, pictures):
     """A cell of code with what it showed."""
     tags = cell.metadata.get("tags", [])
     code = texts.code_block(cell.source)
-    what = "Imports" if "notebook.you_are_here(" in cell.source else \
-        "" if "folded" not in tags else "What is said above, checked" if "assert" in cell.source else "Code"
-    if what:
+    is_map = "notebook.you_are_here(" in cell.source
+    if is_map or "folded" in tags:
+        what = ": imports" if is_map else ": a check of what is said above" if "assert" in cell.source else ""
         lines = sum(bool(line.strip()) for line in cell.source.split("\n"))
-        code = f'<details class="folded"><summary>{what} ({lines} line{"s" * (lines > 1)})</summary>\n{code}</details>'
+        code = f'<details class="folded"><summary>Code{what}, {lines} line{"s" * (lines > 1)}</summary>\n' \
+               f'{code}</details>'
     kind = "cell exercise" if "exercise" in tags else "cell"
     shown = "\n".join(shown_as(output, pictures) for output in cell.outputs)
     return f'<div class="{kind}">\n{code}\n{shown}</div>'
@@ -81,7 +82,7 @@ def code_cell(cell, pictures):
 def shown_as(output, pictures):
     """One output of a cell as HTML."""
     if output.output_type == "stream":
-        return f'<pre class="printed">{html.escape(strip_ansi(output.text).rstrip(), quote=False)}</pre>'
+        return printed(strip_ansi(output.text).rstrip())
     if "text/html" in output.data:
         return f'<div class="frames">{output.data["text/html"]}</div>'
     if "image/png" in output.data:
@@ -91,7 +92,13 @@ def shown_as(output, pictures):
         alt = html.escape(output.metadata.get("image/png", {}).get("alt", output.data.get("text/plain", "")))
         width, height = png_size(png)
         return f'<figure><img src="{address}" alt="{alt}" width="{width}" height="{height}"></figure>'
-    return f'<pre class="printed">{html.escape(output.data.get("text/plain", ""), quote=False)}</pre>'
+    return printed(output.data.get("text/plain", ""))
+
+
+def printed(text):
+    """What code printed; sentences may be broken into lines where a window is narrow, columns may not."""
+    kind = "printed" if re.search(r"\S {2,}\S", text) else "printed sentences"
+    return f'<pre class="{kind}">{html.escape(text, quote=False)}</pre>'
 
 
 def decoded(text):

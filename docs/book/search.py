@@ -15,14 +15,13 @@ LEFT_OUT = ["svg", "script", "pre.printed", "details.folded", "figure", ".letter
 
 def index(pages):
     """Make the script that sets `bookIndex` to a list of ``[address, title, [[anchor, heading, text], ...]]``."""
-    rows = []
-    for page in pages:
-        rows.append([page.address, page.title, opening(page) if page.is_source else sections(page.body)])
+    rows = [[page.address, page.title, opening(page) if page.is_source else sections(page.body)] for page in pages]
+    rows = [row for row in rows if row[2]]          # data and folders have nothing to say
     return "window.bookIndex = " + json.dumps(rows, ensure_ascii=False, separators=(",", ":")) + ";\n"
 
 
 def sections(body):
-    """Cut a page at its headings, and a glossary at its terms."""
+    """Cut a page at its headings, and a glossary at its terms; "3 × 3" is found as "3x3", as most people type it."""
     found, left_out = [["", "", []]], {id(tag) for selector in LEFT_OUT for tag in body.select(selector)}
     for string in body.find_all(string=True):
         parents = list(string.parents)
@@ -33,12 +32,12 @@ def sections(body):
             found[-1][2].append(str(string))
         elif found[-1][0] != head["id"]:
             found.append([head["id"], " ".join(head.get_text().split()), []])
-    return [[anchor, heading, " ".join("".join(pieces).split())] for anchor, heading, pieces in found
-            if heading or "".join(pieces).strip()]
+    return [[anchor, heading, re.sub(r"(?<=\d) × (?=\d)", "x", " ".join("".join(pieces).split()))]
+            for anchor, heading, pieces in found if heading or "".join(pieces).strip()]
 
 
 def opening(page):
     """Of a source file only what it says about itself, its first paragraph."""
     text = re.match(r'<div class="source"><pre class="code"><code><span class="s">r?"""(.*?)(?:\n\n|""")', page.code,
                     re.DOTALL)
-    return [["", "", " ".join(html.unescape(text[1]).split()) if text else ""]]
+    return [["", "", " ".join(html.unescape(text[1]).split())]] if text else []

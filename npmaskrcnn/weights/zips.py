@@ -3,7 +3,7 @@
 A zip is a row of members, each behind a small header, and at the very end a directory that says where
 they are, how long they are and what their checksums (CRC-32) are. All of that is a claim made by the
 file. Before a byte of a member is read, the claims are compared with each other and with the size of
-the file: no name that leaves the archive, no name twice, no length that the file cannot hold, no
+the file: no name that leaves the archive, no name and no place twice, no length that the file cannot hold, no
 "bomb" whose few bytes inflate to gigabytes. Reading a member then checks its checksum.
 """
 
@@ -44,6 +44,8 @@ class CheckedZip:
                 raise Unreadable(f"has two members named {info.filename!r}; expected every name once")
             self._judge(info, file_size)
             self.members[info.filename] = info
+        if len({info.header_offset for info in self.members.values()}) < len(self.members):
+            raise Unreadable(f"damaged: its directory has two members in one place; {WHOLE}")
         self._judge_end(file, len(self.members))
         unpacked = sum(info.file_size for info in self.members.values())
         stored = all(info.compress_type == zipfile.ZIP_STORED for info in self.members.values())

@@ -265,6 +265,14 @@ def test_duplicate_members_are_refused(tmp_path):
     assert "two members named 'w.npy'" in refuse(tmp_path, forge.make_zip([("w.npy", array)] * 2), read_npz)
 
 
+def test_two_members_in_one_place_are_refused(tmp_path):
+    array = forge.npy("{'descr': '<f4', 'fortran_order': False, 'shape': (6,), }", forge.SIX)
+    content = bytearray(forge.make_zip([("v.npy", array), ("w.npy", array)]))
+    second = content.rindex(b"PK\x01\x02")     # its entry in the directory, which ends with where it is
+    content[second + 42 : second + 46] = bytes(4)
+    assert "two members in one place" in refuse(tmp_path, bytes(content), read_npz)
+
+
 @pytest.mark.parametrize("extra, reason", [
     ([("other/data.pkl", b"x")], "has 2 members named data.pkl"),
     ([("other/data/0", b"x")], "expected one folder with all"),
