@@ -27,10 +27,15 @@ export class Gradient extends Slow {
     }, {id: "loss"});
     this.fill(this.picture.canvas, make("div", {class: "controls"}, this.pick.element), this.facts, this.caption);
   }
-  ask() {
+  async ask() {
     const {app, loss} = this;
     if (!loss || !app.look) return;
-    return this.request("gradient", () => ({model: app.model, loss}), () => loss === this.loss);
+    let of = null;
+    const outcome = await app.line.ask("gradient", () => {
+      of = app.look.answer.look;
+      return {ask: "gradient", scene: app.stage.scene, model: app.model, loss};
+    });
+    if (loss === this.loss) this.take(outcome, of);
   }
   drawNew() {
     const {look, base} = this.app;
@@ -58,7 +63,7 @@ export class Training extends Panel {
     super(app, "training", "Train it yourself", "The network learns the shapes on the stage, step by step; untrained, "
       + "it finds the first after some thirty steps. Move a shape meanwhile, and see whether it has learned circles or "
       + "only this circle.", {lesson: "13_training", attempt: "Train on one circle until it is found. Then drag "
-      + "it, and change its color."});
+      + "it sideways, slowly, and change its color."});
     app.training = this;
     this.running = false;
     this.losses = null;

@@ -25,11 +25,21 @@ export class Minds extends Slow {
   }
   /** Who is to be seen: the three, and the one who looks. */
   get names() { return [...new Set([...THREE, this.app.model])]; }
-  /** Ask once the hand rests, and only if somebody looks: three passes are not to be made for nobody. */
-  ask() {
-    const {app} = this;
-    if (!this.inSight || !app.look || !app.atRest || this.of === app.look.answer.look) return;
-    return this.request("minds", () => ({models: this.names, ...app.thresholds}));
+  /** Ask once the hand rests, and only if somebody looks: passes are not to be made for nobody. One mind is asked after
+   *  the other, so that whoever takes hold of a shape again need not wait for all. */
+  async ask() {
+    const {app} = this, of = app.look?.answer.look;
+    if (!this.inSight || !of || !app.atRest || this.of === of) return;
+    const minds = [], arrays = {};
+    for (const name of this.names) {
+      const outcome = await app.line.ask("minds", () => ({ask: "minds", scene: app.stage.scene, models: [name],
+                                                          ...app.thresholds}));
+      if (!outcome || !app.atRest || of !== app.look.answer.look) return;
+      if (outcome.answer.error) return this.take(outcome, of);
+      minds.push(...outcome.answer.minds);
+      Object.assign(arrays, outcome.arrays);
+    }
+    this.take({answer: {minds}, arrays}, of);
   }
   drawNew() {
     const {look, base} = this.app, {outcome} = this;

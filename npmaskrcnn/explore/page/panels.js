@@ -41,10 +41,10 @@ export class Panel {
   draw() {}
 }
 
-/** " Lesson 05.", in the book with a link. */
+/** " Lesson 05.", in the book with a link; it is not broken in two. */
 function lessonLink(lesson) {
   if (!lesson) return [];
-  const words = `Lesson ${lesson.slice(0, 2)}`, inBook = document.documentElement.dataset.worker;
+  const words = `Lesson\u00a0${lesson.slice(0, 2)}`, inBook = document.documentElement.dataset.worker;
   return [" ", inBook ? make("a", {href: `../notebooks/${lesson}.html`}, words) : words, "."];
 }
 
@@ -54,15 +54,9 @@ export class Slow extends Panel {
   outcome = null; // {answer, arrays}
   of = null;      // the look to which it belongs
   get old() { return Boolean(this.outcome) && this.of !== this.app.look?.answer.look; }
-  /** Put a question about the scene as it is when its turn comes, and show the answer if it is still wanted. */
-  async request(kind, parts, wanted = () => true) {
-    const {app} = this;
-    let of = null;
-    const outcome = await app.line.ask(kind, () => {
-      of = app.look.answer.look;
-      return {ask: kind, scene: app.stage.scene, ...parts()};
-    });
-    if (!outcome || !wanted()) return;
+  /** Take what has come for a look, unless nothing has. */
+  take(outcome, of) {
+    if (!outcome) return;
     Object.assign(this, {outcome, of});
     this.draw();
   }

@@ -2,7 +2,7 @@
 // can be reached by Tab and moved by the arrow keys; what the pointer takes hold of is found by the shape itself, since
 // the frames of two shapes overlap where the shapes do not.
 
-import {CLASS_COLORS, Picture, button, clamp, fromHex, hex, make} from "./draw.js";
+import {CLASS_COLORS, Picture, button, clamp, fromHex, hex, make, setText} from "./draw.js";
 
 const PALETTE = [[196, 62, 46], [38, 84, 164], [46, 138, 88], [226, 186, 52], [122, 79, 191], [60, 60, 66]];
 const SMALLEST = 4, LARGEST = 80, NEW = 6; // half sizes; a new shape must be large enough to be seen
@@ -238,7 +238,8 @@ export function tools(stage, kinds, loadPicture) {
     return make("button", {type: "button", "data-add": kind, "aria-label": `Add a ${kind}`,
                            onclick: () => stage.add(kind)}, icon, kind);
   });
-  const ofShape = make("fieldset", {class: "tools"}, make("legend", {}, "Chosen shape"),
+  const title = make("legend");
+  const ofShape = make("fieldset", {class: "tools"}, title,
     make("label", {}, "Color ", color), make("label", {}, "Size ", size), front, remove);
   const refresh = () => {
     const {shape, scene} = stage;
@@ -247,6 +248,7 @@ export function tools(stage, kinds, loadPicture) {
       color.value = hex(shape.color);
       size.value = shape.half;
     }
+    setText(title, shape ? `Chosen shape: ${Math.round(2 * shape.half)} pixels wide` : "Chosen shape");
     background.value = hex(scene.background.map(Math.round));
     noise.value = scene.noise;
   };
