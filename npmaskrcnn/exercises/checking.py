@@ -42,12 +42,12 @@ class Report:
 
 
 class Wrong(Exception):
-    """What is wrong with an answer, in words; how far off its numbers are, or they themselves, if too many or few.
+    """What is wrong with an answer, in words; its numbers themselves, if too many or few.
 
     `hint_helps` where it has to do with the numbers of the case, and not with how the function is written.
     """
 
-    difference = answer = None
+    answer = None
     hint_helps = False
 
 
@@ -313,7 +313,7 @@ def _compare(array, right, name, tolerance):
     more = (f" They are {difference:.0e} apart, where {float(allowed):.0e} is allowed. Was something made float32 "
             "on the way?" if is_near else _show_both(name, array, right, index, difference))
     wrong = Wrong(f"{share}{place}: expected {expected}, got {got}.{more}")
-    wrong.difference, wrong.hint_helps = difference / largest, not is_near
+    wrong.hint_helps = not is_near
     raise wrong
 
 

@@ -57,7 +57,7 @@ class Watch:
     calls, own : int
         How often it was called, and how often its answer was used.
     worst : float
-        Largest difference from the truth, relative to the largest number of the right answer.
+        Largest difference of a right answer from the truth, relative to the truth's largest number.
     trouble, given : str
         About the first call whose answer is wrong: which and what, and on what input. "" if all are right.
     """
@@ -97,11 +97,11 @@ class Watch:
             self.own += 1
             return wrong.answer             # too many or too few of them, which can be worked with
         self.own += 1
-        try:
-            self.worst = max(self.worst, compare(answers, truth, self.exercise))
-        except Wrong as wrong:
-            self.worst = max(self.worst, wrong.difference)
-            self._remember(wrong, inputs)
+        if not self.trouble:        # what is wrong with later calls is not told, and to put it in words takes long
+            try:
+                self.worst = max(self.worst, compare(answers, truth, self.exercise))
+            except Wrong as wrong:
+                self._remember(wrong, inputs)
         return answers[0] if len(answers) == 1 else tuple(answers)
 
     def _remember(self, wrong, inputs):
