@@ -350,8 +350,7 @@ def test_export_there_and_back_keeps_every_bit(capsys, tmp_path):
     assert run(capsys, "export", there, back)[0] == 0
     first, second = load(data_file("tiny.npz")), load(back)
     assert first.config == second.config and first.class_names == second.class_names
-    for name, value in first.state_dict().items():
-        np.testing.assert_array_equal(value, second.state_dict()[name])
+    np.testing.assert_equal(first.state_dict(), second.state_dict())
 
 
 def test_shapes_take_up_a_run_for_more_steps(capsys, tmp_path, no_curves):

@@ -119,9 +119,8 @@ def test_a_light_tiny_model_comes_back_from_its_file_and_from_its_bare_weights(t
     write_npz(tmp_path / "bare.npz", model.state_dict())
     bare = load(tmp_path / "bare.npz")
     assert bare.architecture == model.architecture
-    for key, array in model.state_dict().items():
-        np.testing.assert_array_equal(got.state_dict()[key], array)
-        np.testing.assert_array_equal(bare.state_dict()[key], array)
+    np.testing.assert_equal(got.state_dict(), model.state_dict())
+    np.testing.assert_equal(bare.state_dict(), model.state_dict())
 
 
 def test_a_file_of_a_light_model_cannot_ask_for_more_than_it_holds(tmp_path):

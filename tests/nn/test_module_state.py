@@ -28,8 +28,7 @@ class TestState:
         module, other = make(name, seed=0), make(name, seed=1)
         report = other.load_state_dict(module.state_dict())
         assert report.ok
-        for key, value in other.state_dict().items():
-            np.testing.assert_array_equal(value, module.state_dict()[key], err_msg=key)
+        np.testing.assert_equal(other.state_dict(), module.state_dict())
         inputs = make_inputs(name)
         for one, two in zip(flat(forward(module, inputs)[0]), flat(forward(other, inputs)[0])):
             np.testing.assert_array_equal(one, two)

@@ -44,10 +44,8 @@ def runs(tmp_path_factory):
 
 def test_ten_steps_are_five_and_five_bit_for_bit(runs):
     whole, resumed, halfway, _ = runs
-    for key, value in whole.model.state_dict().items():
-        np.testing.assert_array_equal(resumed.model.state_dict()[key], value, err_msg=key)
-    for key, value in whole.optimizer.state_dict().items():
-        np.testing.assert_array_equal(resumed.optimizer.state_dict()[key], value, err_msg=key)
+    np.testing.assert_equal(resumed.model.state_dict(), whole.model.state_dict())
+    np.testing.assert_equal(resumed.optimizer.state_dict(), whole.optimizer.state_dict())
     assert whole.rng.bit_generator.state == resumed.rng.bit_generator.state
     assert any((halfway[key] != value).any() for key, value in whole.model.state_dict().items())
 

@@ -220,8 +220,8 @@ def test_new_heads_of_a_model_without_a_mask_branch_are_two(tmp_path, boxes_only
     save(boxes_only, tmp_path / "m.npz")
     model = load_with_new_heads(tmp_path / "m.npz", 6, np.random.default_rng(1), min_size=96)
     assert model.num_classes == 6 and model.config.max_size == 192 and not model.roi_heads.has_masks
-    changed = {name for name, array in model.state_dict().items()
-               if not np.array_equal(array, boxes_only.state_dict()[name])}
+    before = boxes_only.state_dict()
+    changed = {name for name, array in model.state_dict().items() if not np.array_equal(array, before[name])}
     assert changed == {f"roi_heads.box_predictor.{layer}.{part}" for layer in ("cls_score", "bbox_pred")
                        for part in ("weight", "bias")}
 
