@@ -25,7 +25,6 @@ import inspect
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from . import ops, rle
 from .datasets.results import encoded_masks
@@ -171,6 +170,8 @@ class Tracker:
 
     def _assign(self, found, masks):
         """The tracks that go on, and the rows of the detections with which they do."""
+        from scipy.optimize import linear_sum_assignment    # only here: it takes longer to load than most commands need
+
         expected = [track.expected(self.moving) for track in self._living]
         overlaps = _overlaps(expected, found.boxes, masks)
         same_class = np.equal.outer([track.label for track in self._living], found.labels)

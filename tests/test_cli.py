@@ -535,10 +535,12 @@ def test_threads_that_cannot_be_set_are_a_warning(capsys, monkeypatch):
     assert "--threads has no effect" in run(capsys, "--threads", 1, "export", "gone.npz", "b.npz")[2][0]
 
 
-def test_the_module_runs_as_a_command_on_one_thread():
-    result = subprocess.run([sys.executable, "-m", "npmaskrcnn", "--threads", "1", "--version"],
+def test_the_module_runs_as_a_command_on_one_thread_and_begins_without_what_draws():
+    result = subprocess.run([sys.executable, "-X", "importtime", "-m", "npmaskrcnn", "--threads", "1", "--version"],
                             capture_output=True, text=True)
     assert result.returncode == 0 and __version__ in result.stdout
+    loaded = result.stderr
+    assert "npmaskrcnn.commands.clinic" in loaded and "matplotlib" not in loaded    # as long to load as all the rest
 
 
 def test_threads_are_told_before_or_after_the_command():

@@ -4,7 +4,6 @@ import contextlib
 from dataclasses import dataclass
 
 from ..judge import judge_known
-from ..plots import case_sheet
 from .patients import PATIENTS
 from .runs import Run, load_run, the_picture
 
@@ -51,6 +50,8 @@ class Patient:
 
     def figure(self, class_names=None):
         """Draw the losses over the healthy ones, the picture at three moments, and average precision."""
+        from ..plots import case_sheet      # matplotlib, which no command needs to begin
+
         image, target = the_picture()
         return case_sheet(self.name, self.run, self.healthy, image, target, class_names)
 
