@@ -18,7 +18,7 @@ from npmaskrcnn.structures import Target
 # A step must be small, or ReLUs and max-pools change sides on the way (the loss has kinks, thousands of them), and
 # large, or rounding (1e-16 * loss / step) drowns the difference. Which step is between the two differs from tensor to
 # tensor, so these are tried in turn until one agrees; a wrong gradient agrees with none, which is tested below.
-STEPS = (1e-6, 1e-7, 1e-8, 1e-5)
+STEPS = (1e-7, 1e-6, 1e-8, 1e-5)
 TOLERANCE = 1e-5
 # All parts of the tiny model, with few channels and no two numbers of them alike.
 NARROW = dict(widths=(6, 7, 9, 11), fpn_channels=8, representation_size=13, mask_layers=(10, 5))
