@@ -65,7 +65,7 @@ def test_common_mistake_is_named_and_what_it_does_to_each_object_is_told(use):
     def rounded(feature, box, size):
         return exercises.EXERCISES["roi_align_forward"].reference(feature, np.round(box), size)
 
-    lines = use(roi_align_forward=rounded, steps=1, seconds=10).text.split("\n")
+    lines = use(roi_align_forward=rounded, steps=1, seconds=60).text.split("\n")
     assert lines[1].startswith("This looks familiar: The box is rounded to whole cells")
     circle = next(line for line in lines if line.startswith("  the circle around (32, 53) has a box that is up to 1."))
     assert "pixels off, has another mask in" in circle and "has a score that is 0.0" in circle
