@@ -38,8 +38,15 @@ def test_where_a_variable_chooses_the_kernel_a_benchmark_warns(monkeypatch, caps
 
 
 def test_every_comparison_says_first_what_machine_it_runs_on():
-    for script in ("tiny", "resnet50", "ops", "scaling", "revisions"):
+    for script in ("tiny", "resnet50", "ops", "scaling", "revisions", "explorer"):
         assert "    machine.print_machine()\n" in (BENCHMARKS / f"bench_{script}.py").read_text()
+
+
+def test_without_a_browser_the_explorer_is_not_measured_and_one_line_says_why(tmp_path):
+    result = subprocess.run([sys.executable, str(BENCHMARKS / "bench_explorer.py")], capture_output=True, text=True,
+                            env={**os.environ, "PATH": str(tmp_path)})
+    assert result.returncode == 1 and result.stdout == ""
+    assert result.stderr == "nothing is measured: there are no chromium and chromedriver on the path\n"
 
 
 def test_two_revisions_are_compared_only_where_there_are_two(tmp_path):

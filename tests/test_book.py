@@ -4,6 +4,7 @@ Most tests build the book of a tiny repository of their own; one builds the whol
 """
 
 import base64
+import gzip
 import hashlib
 import io
 import json
@@ -20,6 +21,7 @@ import pytest
 from PIL import Image
 
 from npmaskrcnn import notebook
+from npmaskrcnn.explore.packing import unpack
 from tests.scripts import ROOT, script
 
 nbformat = pytest.importorskip("nbformat")
@@ -310,17 +312,31 @@ def explored(book, root):
 
 
 @pytest.fixture
-def pyodide(book, tmp_path):
-    """What looks like a distribution of Pyodide."""
+def pyodide(book, tmp_path, monkeypatch):
+    """What looks like a distribution of Pyodide, and no Node to run it."""
     explorer = book.explorer
     folder = tmp_path / "pyodide"
     folder.mkdir()
-    for name in (*explorer.RUNTIME, "numpy.whl", "scipy.whl"):
+    for name in explorer.RUNTIME:
         (folder / name).write_bytes(name.encode())
-    packages = {name: {"file_name": f"{name}.whl", "sha256": hashlib.sha256(f"{name}.whl".encode()).hexdigest(),
-                       "depends": []} for name in ("numpy", "scipy")}
+    zips = {explorer.LIBRARY: ["os.py", "json/", "json/__init__.py", "pydoc.css"], "scipy.whl": [],
+            "numpy.whl": ["numpy/a.py", "numpy/b.so", "numpy/c.pyi", "numpy-2.dist-info/METADATA",
+                          "numpy-2.dist-info/licenses/LICENSE.txt"]}
+    for name, inside in zips.items():
+        with zipfile.ZipFile(folder / name, "w") as zipped:
+            for each in inside:
+                zipped.writestr(each, each)
+    packages = {name: {"file_name": f"{name}.whl", "depends": [],
+                       "sha256": hashlib.sha256((folder / f"{name}.whl").read_bytes()).hexdigest()}
+                for name in ("numpy", "scipy")}
     (folder / explorer.LOCK).write_text(json.dumps({"info": {"python": "3.14.0"}, "packages": packages}))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     return folder
+
+
+IN_THE_ARCHIVE = ["os.py", "json/__init__.py", "pydoc.css", *(f"site-packages/{name}" for name in (
+    "numpy/a.py", "numpy/b.so", "numpy-2/licenses/LICENSE.txt", "npmaskrcnn/a.py", "npmaskrcnn/parts/b.py",
+    "npmaskrcnn/data/tiny.npz"))]
 
 
 def test_without_pyodide_a_page_says_how_the_explorer_is_started(book, explored, tmp_path):
@@ -330,21 +346,43 @@ def test_without_pyodide_a_page_says_how_the_explorer_is_started(book, explored,
     assert b'href="../explore/index.html"' in site["notebooks/00_map.html"]
 
 
-def test_with_pyodide_the_explorer_is_there_with_what_it_needs(book, explored, pyodide, tmp_path):
+def test_with_pyodide_the_explorer_is_there_with_what_it_needs(book, explored, pyodide, tmp_path, capsys):
     explorer = book.explorer
     site = book.build(tmp_path / "site", explored, pyodide=pyodide)
     assert b'<html lang="en" data-worker="worker.js">' in site["explore/index.html"]
     assert {name.split("/")[-1] for name in site if name.startswith("explore/pyodide/")} \
-        == {*explorer.RUNTIME, explorer.LOCK, "numpy.whl"}
-    assert list(json.loads(site[f"explore/pyodide/{explorer.LOCK}"])["packages"]) == ["numpy"]
-    with zipfile.ZipFile(tmp_path / "site/explore/npmaskrcnn.zip") as archive:
-        assert archive.namelist() == ["npmaskrcnn/a.py", "npmaskrcnn/parts/b.py", "npmaskrcnn/data/tiny.npz"]
-    assert all(f"explore/weights/{name}" in site for name in json.loads(site["explore/weights.json"]))
+        == {*explorer.RUNTIME, explorer.LIBRARY, explorer.LOCK}
+    with zipfile.ZipFile(io.BytesIO(site[f"explore/pyodide/{explorer.LIBRARY}"])) as empty:
+        assert empty.namelist() == []
+    answer, arrays = unpack(gzip.decompress(site["explore/python.bin"]))
+    assert list(arrays) == IN_THE_ARCHIVE
+    assert {name: array.tobytes().decode() for name, array in arrays.items()}.items() >= {
+        "json/__init__.py": "json/__init__.py", "site-packages/npmaskrcnn/data/tiny.npz": "tiny.npz"}.items()
+    assert all(f"explore/weights/{name}" in site for name in answer["later"])
+    assert "Python is not compiled" in capsys.readouterr().err
     assert "explore/worker.js" not in book.build(tmp_path / "site", explored)
     assert not (tmp_path / "site/explore/worker.js").exists()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="the program is a shell script")
+def test_where_node_is_installed_python_is_compiled(book, explored, pyodide, tmp_path, capsys):
+    """A Node that marks the folder's Python files, but one, as compiled."""
+    node = tmp_path / "bin/node"
+    node.parent.mkdir()
+    node.write_text(f"""#!/bin/sh
+        PATH=/usr/bin:/bin
+        test -f "$1" -a "$2" = "{pyodide}" || exit 1
+        find "$3" -name '*.py' | while read -r path; do echo "of $(cat "$path")" > "${{path}}c"; done
+        rm "$3/os.pyc" """)
+    node.chmod(0o755)
+    site = book.build(tmp_path / "site", explored, pyodide=pyodide)
+    _, arrays = unpack(gzip.decompress(site["explore/python.bin"]))
+    assert list(arrays) == ["os.py", *(name.replace(".py", ".pyc") for name in IN_THE_ARCHIVE[1:])]
+    assert arrays["json/__init__.pyc"].tobytes() == b"of json/__init__.py\n" and capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("name, content, said", [
+    ("python_stdlib.zip", "PK", "python_stdlib.zip is no zip archive"),
     ("pyodide.asm.wasm", None, "pyodide.asm.wasm cannot be read (No such file or directory); it must be"),
     ("numpy.whl", "another", "numpy.whl is not the file that pyodide-lock.json names"),
     ("pyodide-lock.json", "{", "pyodide-lock.json is not a list of Pyodide's packages"),

@@ -1,29 +1,42 @@
 """The explorer in the book: its page, and, if a distribution of Pyodide is given, Python beside it.
 
 The page is the one of `npmaskrcnn explore`. Here no server answers it but a web worker, in which Pyodide runs the
-package; so the site gets the runtime, NumPy, and the package as an archive. Weights that few ask for lie beside it,
-and are fetched by whoever chooses that model. Without Pyodide a short page says how to start the explorer.
+package; so the site gets the runtime and one archive with all that is Python: the standard library, NumPy and the
+package. Most of the time until the first answer would go by while Python translates these files, so they are translated
+here, where Node is installed. Weights that few ask for lie beside it, and are fetched by whoever chooses that model.
+Without Pyodide a short page says how to start the explorer.
 """
 
+import gzip
 import hashlib
 import io
 import json
+import re
+import subprocess
+import sys
+import tempfile
 import zipfile
 from pathlib import Path
+
+import numpy as np
+
+from npmaskrcnn.explore.packing import pack
 
 from . import BookError
 
 HERE = Path(__file__).resolve().parent
 FOLDER = "explore"                          # in the site
 PAGE = "npmaskrcnn/explore/page"            # in the repository
-RUNTIME = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
+RUNTIME = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm")
+LIBRARY = "python_stdlib.zip"
 LOCK = "pyodide-lock.json"                  # Pyodide's list of packages, with the sums of their files
 PACKAGES = ("numpy",)
+NEEDED = re.compile(r".*\.(py|so)|[^/]*\.dist-info/licenses/.*")    # files of a wheel
+ARCHIVE, INSTALLED = "python.bin", "site-packages/"
 LEFT_OUT = ("clinic", "commands", "exercises", "plots")     # parts of the package that the explorer does not import
 AT_ONCE = "tiny.npz"                        # the weights that the page begins with
 WEIGHTS = ("tiny-step-100.npz", "tiny-step-400.npz", "variant-no_top_down.npz", "variant-roi_pool.npz",
            "variant-softmax.npz", "variant-unaligned.npz")
-LONG_AGO = (1980, 1, 1, 0, 0, 0)            # so that the same files make the same archive
 
 FROM_A_FILE = """<script>
 if (location.protocol === "file:") document.getElementById("said").textContent = "A page that was opened as a file may "
@@ -51,9 +64,9 @@ def files(root, pyodide=None):
         return {f"{FOLDER}/index.html": (HERE / "explorer.html").read_bytes()}
     made = {path.name: path.read_bytes() for path in sorted((root / PAGE).iterdir()) if path.is_file()}
     made["index.html"] = with_worker(made["index.html"].decode()).encode()
-    made.update({f"pyodide/{name}": content for name, content in runtime(Path(pyodide)).items()})
-    made["npmaskrcnn.zip"] = archive(root)
-    made["weights.json"] = json.dumps(WEIGHTS).encode()
+    runtime, python = distribution(Path(pyodide))
+    made.update({f"pyodide/{name}": content for name, content in runtime.items()})
+    made[ARCHIVE] = archive(compiled(Path(pyodide), {**python, **package(root)}))
     made.update({f"weights/{name}": (root / "data" / name).read_bytes() for name in WEIGHTS})
     return {f"{FOLDER}/{name}": content for name, content in made.items()}
 
@@ -69,13 +82,12 @@ def with_worker(markup):
     return markup
 
 
-def runtime(folder):
-    """Return the files of a distribution that are needed, by name; its list is cut to what is there."""
+def distribution(folder):
+    """Return what is needed of a distribution: files of the runtime, and, as they will lie there, of Python."""
     try:
         lock = json.loads((folder / LOCK).read_text(encoding="utf-8"))
-        packages = {name: lock["packages"][name] for name in PACKAGES}
-        wheels = {package["file_name"]: package["sha256"] for package in packages.values()}
-        found = {name: (folder / name).read_bytes() for name in (*RUNTIME, *wheels)}
+        wheels = {lock["packages"][name]["file_name"]: lock["packages"][name]["sha256"] for name in PACKAGES}
+        found = {name: (folder / name).read_bytes() for name in (*RUNTIME, LIBRARY, *wheels)}
     except OSError as error:
         raise BookError(f"--pyodide {folder}: {Path(error.filename).name} cannot be read ({error.strerror}); it must "
                         "be an unpacked distribution of Pyodide (benchmarks/README.md says how to make one)") from None
@@ -84,16 +96,54 @@ def runtime(folder):
     for name, total in wheels.items():
         if hashlib.sha256(found[name]).hexdigest() != total:
             raise BookError(f"--pyodide {folder}: {name} is not the file that {LOCK} names: its sha256 is another one")
-    return {**found, LOCK: json.dumps({**lock, "packages": packages}).encode()}
+    python = {}
+    for name in (LIBRARY, *wheels):
+        try:
+            with zipfile.ZipFile(io.BytesIO(found.pop(name))) as zipped:
+                inside = {each: zipped.read(each) for each in zipped.namelist() if not each.endswith("/")}
+        except zipfile.BadZipFile:
+            raise BookError(f"--pyodide {folder}: {name} is no zip archive") from None
+        if name in wheels:      # a folder *.dist-info would be read when Python starts
+            inside = {INSTALLED + each.replace(".dist-info/", "/"): content for each, content in inside.items()
+                      if NEEDED.fullmatch(each)}
+        python.update(inside)
+    # The runtime asks for these two: an empty archive, and a list without packages, since all are in ours.
+    found[LIBRARY] = b"PK\5\6" + bytes(18)
+    found[LOCK] = json.dumps({**lock, "packages": {}}).encode()
+    return found, python
 
 
-def archive(root):
-    """Return the package, as far as the explorer needs it, and the first weights as a zip archive."""
-    package, stream = root / "npmaskrcnn", io.BytesIO()
-    inside = {path.relative_to(root).as_posix(): path for path in sorted(package.rglob("*.py"))
-              if path.relative_to(package).parts[0] not in LEFT_OUT}
+def package(root):
+    """Return the package, as far as the explorer needs it, and the first weights, as they will lie there."""
+    folder = root / "npmaskrcnn"
+    inside = {path.relative_to(root).as_posix(): path for path in sorted(folder.rglob("*.py"))
+              if path.relative_to(folder).parts[0] not in LEFT_OUT}
     inside[f"npmaskrcnn/data/{AT_ONCE}"] = root / "data" / AT_ONCE
-    with zipfile.ZipFile(stream, "w") as zipped:
-        for name, path in inside.items():
-            zipped.writestr(zipfile.ZipInfo(name, LONG_AGO), path.read_bytes(), zipfile.ZIP_DEFLATED)
-    return stream.getvalue()
+    return {INSTALLED + name: path.read_bytes() for name, path in inside.items()}
+
+
+def compiled(pyodide, files):
+    """Return files with bytecode in the place of Python; without Node, which runs that Python, as they are."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            if name.endswith(".py"):
+                path = Path(folder, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+        try:
+            subprocess.run(["node", HERE / "compile.mjs", pyodide.resolve(), folder], check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            print("without a Node that runs Pyodide the explorer's Python is not compiled: its first answer will take "
+                  "nearly twice as long", file=sys.stderr)
+            return files
+        made = {}
+        for name, content in files.items():
+            path = Path(folder, f"{name}c")
+            made.update({f"{name}c": path.read_bytes()} if path.is_file() else {name: content})
+        return made
+
+
+def archive(files):
+    """Return files in one piece: a message as the page gets them from Python, and the list of the other weights."""
+    arrays = {name: np.frombuffer(content, np.uint8) for name, content in files.items()}
+    return gzip.compress(pack({"later": WEIGHTS}, arrays), mtime=0)

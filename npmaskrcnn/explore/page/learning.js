@@ -1,7 +1,7 @@
 // How the network learns: which pixels change a loss, and a training that one can watch.
 
 import {Panel, Slow} from "./panels.js";
-import {button, choice, make, putHeat, round} from "./draw.js";
+import {button, choice, make, onTheme, putHeat, round} from "./draw.js";
 
 const TOTAL = "loss_total";
 const LINES = {loss_objectness: "#0072B2", loss_rpn_box_reg: "#56B4E9", loss_classifier: "#D55E00",
@@ -78,7 +78,8 @@ export class Training extends Panel {
     this.steps = 0;
     this.fill(make("div", {class: "controls"}, this.from.element, this.start, this.go, this.reset), this.curve,
       this.legend, this.facts, this.caption);
-    new ResizeObserver(() => this.draw()).observe(this.curve);
+    new ResizeObserver(() => this.plot()).observe(this.curve);
+    onTheme(() => this.plot());
   }
   #state(running) {
     this.running = running;
@@ -127,6 +128,7 @@ export class Training extends Panel {
       this.steps = outcome.answer.steps;
       this.#state(this.running);
       if (app.model === "training" || request.action === "start") await app.received(outcome, asked);
+      this.plot();
       this.draw();
       return true;
     }
@@ -134,6 +136,11 @@ export class Training extends Panel {
     return false;
   }
   draw() {
+    this.element.dataset.steps = this.steps;
+    this.say(this.steps ? `${this.steps} steps on the shapes of the stage.${this.ofPicture()}` : "");
+  }
+  /** The curves: with each step, and not with each look, whose drawing would take a third longer. */
+  plot() {
     const ratio = window.devicePixelRatio || 1, {curve, losses} = this;
     const width = Math.max(50, Math.round(curve.clientWidth * ratio)), height = Math.round(150 * ratio);
     if (curve.width !== width || curve.height !== height) Object.assign(curve, {width, height});
@@ -160,8 +167,6 @@ export class Training extends Panel {
       context.stroke();
     }
     this.#names(names);
-    this.element.dataset.steps = count;
-    this.say(count ? `${count} steps on the shapes of the stage.${this.ofPicture()}` : "");
   }
   #names(names) {
     while (this.legend.children.length < names.length) this.legend.append(make("li", {}, make("i"), make("span")));

@@ -1,8 +1,8 @@
-// Python in the browser: this worker starts Pyodide, unpacks the package, and answers what the page asks with the same
-// api.py that answers in `npmaskrcnn explore`. All files lie beside this one (docs/build_book.py puts them there), and
-// nothing is asked of another host. What goes to and fro is said in transport.js.
+// Python in the browser: this worker starts Pyodide, with the package among Python's files, and answers what the page
+// asks with the same api.py that answers in `npmaskrcnn explore`. All files lie beside this one (docs/build_book.py puts
+// them there), and nothing is asked of another host. What goes to and fro is said in transport.js.
 
-const ROOT = "/home/pyodide"; // where Python looks for packages first
+import {unpack} from "./transport.js";
 
 const START = `
 from npmaskrcnn.explore import Explorer
@@ -18,28 +18,38 @@ reply
 
 const say = progress => postMessage({progress});
 
-/** Fetch one of the files beside this one. */
-async function fetched(name) {
-  const response = await fetch(new URL(name, import.meta.url));
+/** Address of one of the files beside this one. */
+const beside = name => new URL(name, import.meta.url).href;
+
+/** All that is Python: the standard library, NumPy and the package, by name, and which weights can be fetched later. */
+async function pythonsFiles() {
+  const name = "python.bin", response = await fetch(beside(name));
   if (!response.ok) throw new Error(`${name} cannot be loaded (${response.status})`);
-  return response;
+  const whole = response.body.pipeThrough(new DecompressionStream("gzip"));
+  return unpack(await new Response(whole).arrayBuffer());
+}
+
+/** Put them where Python looks for its library: it need not unpack anything itself. */
+function install(FS, library, {answer, arrays}) {
+  for (const [name, {data}] of Object.entries(arrays)) {
+    const path = `${library}/${name}`;
+    FS.mkdirTree(path.slice(0, path.lastIndexOf("/")));
+    FS.writeFile(path, data, {canOwn: true});
+  }
+  for (const name of answer.later) { // fetched when somebody wants to see that model
+    FS.createLazyFile(`${library}/site-packages/npmaskrcnn/data`, name, beside(`weights/${name}`), true, false);
+  }
 }
 
 /** Start Python; gives the function reply(request, blob) -> bytes. */
 async function start() {
   say("Python is on its way (up to 20 MB the first time) …");
-  const [{loadPyodide}, parts] = await Promise.all([import("./pyodide/pyodide.mjs"),
-    Promise.all([fetched("npmaskrcnn.zip").then(response => response.arrayBuffer()),
-      fetched("weights.json").then(response => response.json())])]);
-  const [archive, weights] = parts;
-  const python = await loadPyodide({
-    indexURL: new URL("pyodide/", import.meta.url).href, packages: ["numpy"], env: {HOME: ROOT}});
+  const files = pythonsFiles(); // while the runtime comes
+  const [python] = await Promise.all([
+    import("./pyodide/pyodide.mjs").then(({loadPyodide}) => loadPyodide({indexURL: beside("pyodide/"),
+      fsInit: async (FS, {sitePackages}) => install(FS, sitePackages.replace("/site-packages", ""), await files)})),
+    files]);
   say("Python is here, and reads the package …");
-  python.unpackArchive(archive, "zip", {extractDir: ROOT});
-  for (const name of weights) { // fetched when somebody wants to see that model
-    python.FS.createLazyFile(`${ROOT}/npmaskrcnn/data`, name, new URL(`weights/${name}`, import.meta.url).href, true,
-      false);
-  }
   return python.runPython(START);
 }
 
