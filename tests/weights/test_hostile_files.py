@@ -381,6 +381,20 @@ def test_a_directory_that_promises_more_than_unpacks_is_refused(tmp_path):
     assert "bytes of 1000; expected a whole file" in refuse(tmp_path, lying, read_npz)
 
 
+@pytest.mark.parametrize("signature, place, wrong, reason", [
+    (b"PK\x01\x02", 32, b"\xff\x7f", "its directory has 1 members, which the record behind it does not confirm"),
+    (b"PK\x03\x04", 28, b"\xff\x7f", "member 'v.npy' cannot be read (EOFError)"),      # 32 kB of extra fields before it
+    (b"PK\x03\x04", 7, b"\x08", "member 'v.npy' cannot be read ('utf-8' codec can't decode byte 0xff"),
+])
+def test_a_header_that_sends_the_reader_astray_is_refused(tmp_path, signature, place, wrong, reason):
+    content = forge.make_zip([(name, forge.npy(HEADER, forge.SIX)) for name in ("v.npy", "w.npy")])
+    start = content.index(signature) + place
+    lying = content[:start] + wrong + content[start + len(wrong):]
+    if "utf-8" in reason:
+        lying = lying.replace(b"v.npy", b"\xff.npy", 1)
+    assert reason in refuse(tmp_path, lying, read_npz)
+
+
 def test_an_encrypted_member_is_refused(tmp_path):
     content = bytearray(forge.make_zip([("w.npy", forge.npy(HEADER, forge.SIX))]))
     content[content.index(b"PK\x01\x02") + 8] |= 1

@@ -51,6 +51,12 @@ def assert_same_state(got, wanted):
         assert got[name].dtype == array.dtype and np.array_equal(got[name], array), name
 
 
+def drawn(model):
+    """A state dict of random numbers; the first weights of a large model would take longer to draw."""
+    rng = np.random.default_rng(9)
+    return {name: rng.random(array.shape, array.dtype) for name, array in model.state_dict().items()}
+
+
 def test_a_saved_model_comes_back(tmp_path, model):
     save(model, tmp_path / "m.npz")
     got = load(tmp_path / "m.npz")
@@ -102,8 +108,7 @@ def test_a_tiny_state_dict_without_a_layer_is_refused_by_its_name(tmp_path):
 
 
 def test_a_bare_state_dict_with_old_names_loads_into_resnet18(tmp_path):
-    rng = np.random.default_rng(9)
-    state = models.maskrcnn_resnet_fpn("resnet18", rng=rng).state_dict()
+    state = drawn(models.maskrcnn_resnet_fpn("resnet18", rng=models.NO_DRAWS))
     old = {name.replace("rpn.head.conv.0.0.", "rpn.head.conv."): array for name, array in state.items()}
     write_npz(tmp_path / "old.npz", old)
     with pytest.warns(InputWarning, match="2 old key names"):
@@ -207,8 +212,7 @@ def test_a_model_without_a_mask_branch_comes_back_by_every_way(tmp_path, boxes_o
 
 
 def test_a_bare_state_dict_of_faster_rcnn_goes_into_its_builder(tmp_path):
-    rng = np.random.default_rng(9)
-    state = models.fasterrcnn_resnet_fpn("resnet18", 5, rng=rng).state_dict()
+    state = drawn(models.fasterrcnn_resnet_fpn("resnet18", 5, rng=models.NO_DRAWS))
     write_npz(tmp_path / "bare.npz", state)
     for got in (load(tmp_path / "bare.npz"), fasterrcnn_resnet_fpn("resnet18", tmp_path / "bare.npz", 5)):
         assert got.architecture["builder"] == "fasterrcnn_resnet_fpn" and got.architecture["config"]["norm_eps"] == 1e-5
