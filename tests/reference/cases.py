@@ -159,7 +159,7 @@ def training_of(model, images, targets, seed):
     taken.update({f"grads/{key}": value for key, value in model.grad_dict().items()})
     taken.update({f"dimages/{i}": value for i, value in enumerate(dimages)})
     if not any(isinstance(module, FrozenBatchNorm2d) for _, module in model.named_modules()):
-        taken.update({f"running/{key}": value for key, value in model.state_dict().items()
+        taken.update({f"running/{key}": value.data for key, value in model.named_arrays()
                       if key.endswith(("running_mean", "running_var"))})
     return without_rounding(taken)
 
