@@ -154,7 +154,8 @@ def test_the_region_is_read_at_its_points(still, here, seen):
     answer, arrays = here.answer({"ask": "roi", "detection": 0})
     check_region(still, answer, arrays, seen[1]["image"])
     assert text(still, "#region .facts").startswith(
-        f"Proposal {answer['proposal'] + 1} of {seen[0]['counts']['proposals']}, read from P{2 + answer['level']}")
+        f"Proposal {answer['proposal']} of {seen[0]['counts']['proposals']} (0 is the surest), "
+        f"read from P{2 + answer['level']}")
 
 
 def check_region(page, answer, arrays, image, color=KEPT):
@@ -355,7 +356,7 @@ def check_history(page, here, answer, arrays, row, pointer=None):
                 np.testing.assert_allclose(frame, np.array(box) / span, atol=1e-3)
     said = text(page, "#history")
     assert said.startswith(f"This {names[answer['detections'][row]['label']]} began as anchor ")
-    assert said.endswith(f"became proposal {history['roi'] + 1}, and was read from {read}.")
+    assert said.endswith(f"became proposal {history['roi']}, and was read from {read}.")
     assert re.search(f"row {y}, column {x} o[fn] {born},", said)
 
 
@@ -410,7 +411,7 @@ def test_any_proposal_can_be_read(still, here, seen):
     answer, arrays = seen
     slider, follow = "#region input", "#region .controls button"
     for proposal in (0, answer["counts"]["proposals"] // 2, answer["counts"]["proposals"] - 1):
-        choose(still, slider, proposal + 1)
+        choose(still, slider, proposal)
         check_region(still, *here.answer({"ask": "roi", "proposal": proposal}), arrays["image"])
         assert still.run("return document.querySelector(arguments[0]).ariaPressed", follow) == "false"
         check_bars(still, "#classes .bars", answer["class_names"], arrays["class_scores"][proposal],
@@ -420,4 +421,4 @@ def test_any_proposal_can_be_read(still, here, seen):
     settle(still)
     check_region(still, *here.answer({"ask": "roi", "detection": 0}), arrays["image"])
     history = answer["detections"][0]["history"]
-    assert still.run("return +document.querySelector(arguments[0]).value", slider) == history["roi"] + 1
+    assert still.run("return +document.querySelector(arguments[0]).value", slider) == history["roi"]

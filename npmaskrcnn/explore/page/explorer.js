@@ -374,7 +374,7 @@ class App {
     const {levels, class_names: names, detections, anchors_per_cell: perCell} = look.answer, [y, x] = history.cell;
     const form = shapeNames(look.arrays, perCell)[history.anchor_of_cell];
     return `This ${names[detections[lit].label]} began as anchor ${history.anchor}, the ${form} one of row ${y}, `
-      + `column ${x} on ${levels[history.level].name}, became proposal ${history.roi + 1}, and was read from `
+      + `column ${x} on ${levels[history.level].name}, became proposal ${history.roi}, and was read from `
       + `${levels[history.roi_level].name}.`;
   }
 

@@ -20,8 +20,8 @@ export class Region extends Panel {
           + "points do not fill the box, or leave it."}});
     this.picture = this.newPicture("The region and the points where it is read");
     this.patch = make("canvas", {role: "img", "aria-label": "The 7 × 7 patch in false colors", id: "patch"});
-    this.rank = slider("Proposal", {min: 1, max: 1, step: 1, value: 1, words: value => `${value}`, oninput: value => {
-      app.roiChoice = value - 1;
+    this.rank = slider("Proposal", {min: 0, max: 0, step: 1, value: 0, words: value => `${value}`, oninput: value => {
+      app.roiChoice = value;
       this.#state();
       app.askRegion();
     }});
@@ -39,7 +39,7 @@ export class Region extends Panel {
     const {look, region, base, history} = this.app;
     if (!look) return;
     const {width, height, counts, levels} = look.answer;
-    this.rank.input.max = Math.max(1, counts.proposals);
+    this.rank.input.max = Math.max(0, counts.proposals - 1);
     this.rank.input.disabled = !counts.proposals;
     if (!region) {
       if (counts.proposals) return; // its answer is on the way
@@ -53,9 +53,9 @@ export class Region extends Panel {
     const apart = (answer.box[2] - answer.box[0]) / 14, size = Math.min(1.5, .28 * apart / picture.line);
     for (let i = 0; i < points.length; i += 2) picture.dot(points[i], points[i + 1], theme.ink, size);
     putColors(this.patch, arrays.patch);
-    if (this.app.roiChoice === null) this.rank.set(answer.proposal + 1);
-    this.say(`Proposal ${answer.proposal + 1} of ${counts.proposals}, read from ${levels[answer.level].name}: `
-      + (answer.reads === "points" ? `${points.length / 2} points, each patch cell the mean of four.`
+    if (this.app.roiChoice === null) this.rank.set(answer.proposal);
+    this.say(`Proposal ${answer.proposal} of ${counts.proposals} (0 is the surest), read from `
+      + `${levels[answer.level].name}: ` + (answer.reads === "points" ? `${points.length / 2} points, each patch cell the mean of four.`
         : `${points.length / 2} cells, the largest of each bin (RoIPool).`));
   }
 }
