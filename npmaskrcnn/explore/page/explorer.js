@@ -284,7 +284,7 @@ class App {
   hover(place) {
     this.hand = place;
     if (!this.look) return;
-    // While a shape is dragged the pictures are a little behind the hand: the next look says who is under it, and draws.
+    // While a shape is dragged the pictures are a little behind the hand: the next look says who is under it.
     if (this.stage.grip) this.anchors.place = place;
     else {
       this.point(place && this.under(...place));

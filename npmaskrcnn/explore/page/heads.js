@@ -55,7 +55,8 @@ export class Region extends Panel {
     putColors(this.patch, arrays.patch);
     if (this.app.roiChoice === null) this.rank.set(answer.proposal);
     this.say(`Proposal ${answer.proposal} of ${counts.proposals} (0 is the surest), read from `
-      + `${levels[answer.level].name}: ` + (answer.reads === "points" ? `${points.length / 2} points, each patch cell the mean of four.`
+      + `${levels[answer.level].name}: ` + (answer.reads === "points"
+        ? `${points.length / 2} points, each patch cell the mean of four.`
         : `${points.length / 2} cells, the largest of each bin (RoIPool).`));
   }
 }

@@ -1,6 +1,6 @@
 // Python in the browser: this worker starts Pyodide, with the package among Python's files, and answers what the page
-// asks with the same api.py that answers in `npmaskrcnn explore`. All files lie beside this one (docs/build_book.py puts
-// them there), and nothing is asked of another host. What goes to and fro is said in transport.js.
+// asks with the same api.py that answers in `npmaskrcnn explore`. All files lie beside this one (docs/build_book.py
+// puts them there), and nothing is asked of another host. What goes to and fro is said in transport.js.
 
 import {unpack} from "./transport.js";
 
