@@ -173,17 +173,21 @@ export class Stage {
       element.setPointerCapture(event.pointerId);
       event.preventDefault();
     });
-    element.addEventListener("pointermove", event => {
+    // A drag is heard at once, where the browser can, and not only when it is about to paint.
+    element.addEventListener("onpointerrawupdate" in element ? "pointerrawupdate" : "pointermove", event => {
+      if (!this.grip) return;
       const [x, y] = this.#at(event);
       if (this.grip === "corner") {
         this.shape.half = Math.round(clamp(Math.max(x - this.shape.x, y - this.shape.y), SMALLEST, LARGEST) * 10) / 10;
         this.#changed(false, event.timeStamp);
-      } else if (this.grip) this.move(x + this.grip[0], y + this.grip[1], event.timeStamp);
-      else {
+      } else this.move(x + this.grip[0], y + this.grip[1], event.timeStamp);
+    });
+    element.addEventListener("pointermove", event => {
+      if (!this.grip) {
         const under = this.#under(event);
         element.style.cursor = under === "corner" ? "nwse-resize" : under >= 0 ? "grab" : "crosshair";
       }
-      this.hover([x, y]);
+      this.hover(this.#at(event));
     });
     const release = () => { this.grip = null; };
     element.addEventListener("pointerup", release);
