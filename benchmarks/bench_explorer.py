@@ -6,8 +6,8 @@ Headless Chromium shows the page of ``npmaskrcnn explore``, and the mouse drags 
 when everything is painted, and then in one sweep, a move every 16 milliseconds. Time counts from the moment that the
 browser gives the mouse's event to the end of the frame in which all panels are painted anew; of a sweep, from the
 newest event that the look knows of. (Two panels, gradient and training, answer to their buttons alone, and have
-nothing new to paint.) The parts: until the question is sent, to which browsers wait for a frame; the look in Python;
-the way there and back; drawing; the wait for the next frame, and painting.
+nothing new to paint.) The parts: until the question is sent; the look in Python; the way there and back; drawing; the
+wait for the next frame, and painting.
 
 With ``--pyodide``, an unpacked distribution, the same of the book's page, where Python runs in a worker of the browser
 (README, "In WebAssembly"), and before that its first picture: from the opening of the page until everything is painted,
@@ -45,8 +45,7 @@ AGAIN = 3                                       # openings of the page in a prof
 # Before the page's own scripts: when a look is drawn, and when it is painted. What is posted while a frame is being
 # prepared arrives when that has been painted.
 WATCH = """
-window.bench = {looks: [], moved: 0, last: {}};
-addEventListener("pointermove", event => { bench.moved = event.timeStamp; }, true);
+window.bench = {looks: [], last: {}};
 new MutationObserver(() => {
   const look = bench.last;
   look.drawn = performance.now();
@@ -65,11 +64,11 @@ bench.until = number => new Promise(resolve => {
   bench.heard();
 });
 """
-# When the page is there: when its questions go, and when the answers come.
+# When the page is there: the time of the newest event that it knows of, when its questions go and the answers come.
 LISTEN = """
 const ask = explorer.transport.ask.bind(explorer.transport);
 explorer.transport.ask = async (request, blob) => {
-  const {moved} = bench, asked = performance.now(), outcome = await ask(request, blob);
+  const moved = explorer.changedAt, asked = performance.now(), outcome = await ask(request, blob);
   if (request.ask === "look" || request.ask === "train") {
     bench.last = {moved, asked, came: performance.now(), python: outcome.answer.milliseconds, of: request.action};
   }
