@@ -12,7 +12,7 @@ selection method from gray-level histograms*; Beucher and Lantuéjoul 1979, *Use
 """
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from .images import as_float_image
 from .structures import Detections, mask_extents
@@ -67,7 +67,7 @@ def find_components(image):
         fraction of the largest.
     """
     bright = _foreground(image)
-    return _as_detections(ndimage.label(bright)[0])
+    return _as_detections(scipy.ndimage.label(bright)[0])
 
 
 def find_by_watershed(image):
@@ -84,16 +84,16 @@ def find_by_watershed(image):
         As of `find_components`.
     """
     bright = _foreground(image)
-    distance = ndimage.distance_transform_edt(bright)
+    distance = scipy.ndimage.distance_transform_edt(bright)
     radius = 3 * distance[bright].mean() if bright.any() else 1         # in a disk the mean is a third of the radius
-    height = ndimage.gaussian_filter(distance, SMOOTH * radius)
+    height = scipy.ndimage.gaussian_filter(distance, SMOOTH * radius)
     uphill = _steepest_ascent(height)
     while not np.array_equal(further := uphill[uphill], uphill):        # twice as far each time
         uphill = further
     peaks = np.zeros(bright.size, bool)
     peaks[uphill] = True
-    peaks = ndimage.maximum_filter(peaks.reshape(bright.shape), 1 + int(SAME_PEAK * radius))
-    return _as_detections(bright * ndimage.label(peaks)[0].ravel()[uphill].reshape(bright.shape))
+    peaks = scipy.ndimage.maximum_filter(peaks.reshape(bright.shape), 1 + int(SAME_PEAK * radius))
+    return _as_detections(bright * scipy.ndimage.label(peaks)[0].ravel()[uphill].reshape(bright.shape))
 
 
 def _steepest_ascent(height):
@@ -113,7 +113,7 @@ METHODS = {"otsu": find_components, "watershed": find_by_watershed}
 def _foreground(image):
     """What is brighter than Otsu's threshold, (H, W) bool, with holes filled."""
     gray = as_float_image(image) @ np.array(GRAY, np.float32)
-    return ndimage.binary_fill_holes(gray > otsu_threshold(gray))
+    return scipy.ndimage.binary_fill_holes(gray > otsu_threshold(gray))
 
 
 def _as_detections(labels):
