@@ -125,7 +125,8 @@ def test_every_way_of_going_wrong_has_its_sentence(name, function, says):
 
 
 def test_a_loop_without_end_is_stopped(monkeypatch):
-    monkeypatch.setattr(checking, "TIME_LIMIT", 0.2)
+    monkeypatch.setattr(checking, "TIME_LIMIT", 0.1)
+    monkeypatch.setattr(checking, "PATIENCE", 0.1)
 
     def endless(*_):
         while True:
@@ -236,6 +237,7 @@ def test_a_hint_is_only_given_where_it_has_to_do_with_the_numbers(function, says
 
 def test_no_hint_follows_a_changed_input_or_a_loop_without_end(monkeypatch):
     monkeypatch.setattr(checking, "TIME_LIMIT", 0.1)
+    monkeypatch.setattr(checking, "PATIENCE", 0.1)
 
     def changes(logits, labels, targets):
         answer = EXERCISES["mask_bce"].reference(logits, labels, targets)
