@@ -263,7 +263,8 @@ def test_with_one_seed_the_backbone_begins_as_mask_r_cnns(kind):
 def test_a_short_training_lowers_the_losses_and_writes_what_a_training_writes(kind, tmp_path, monkeypatch):
     monkeypatch.setattr("npmaskrcnn.training.trainer.draw_curves", lambda trainer: None)    # see the last test below
     model, dataset = BUILDERS[kind](min_size=64, max_size=96), ShapesDataset(8, image_size=(64, 96), seed=1)
-    trainer = train(model, dataset, 16, out_dir=tmp_path, optimizer="muon", rng=0, log_every=0, validation=dataset)
+    trainer = train(model, dataset, 16, batch_size=2, out_dir=tmp_path, optimizer="muon", rng=0, log_every=0,
+                    validation=dataset)
     log = trainer.log.arrays()
     assert log["loss_total"][-4:].mean() < 0.85 * log["loss_total"][:2].mean()
     assert log["grad_norm_head"].min() > 0 and "grad_norm_rpn" not in log
