@@ -18,9 +18,9 @@ from tests.reference.weights_by_key import weights_by_key
 from tests.torch_generator import TorchGenerator
 
 SMALL = dict(rpn_pre_nms_top_n_train=200, rpn_pre_nms_top_n_test=200, rpn_post_nms_top_n_train=100,
-             rpn_post_nms_top_n_test=60, rpn_batch_size_per_image=64, box_batch_size_per_image=24,
-             box_detections_per_img=14,
-             canonical_scale=40)    # of 224, all RoIs of small images would be pooled from P2
+             rpn_post_nms_top_n_test=30, rpn_batch_size_per_image=64, box_batch_size_per_image=12,
+             box_detections_per_img=12,
+             canonical_scale=28)    # of 224, all RoIs of small images would be pooled from P2
 
 # All said, so that other defaults of the tiny model ask for no other references.
 TINY = dict(anchor_sizes=((12,), (24,), (48,), (96,), (128,)), rpn_pre_nms_top_n_train=300,
@@ -49,18 +49,18 @@ CASES = {
     "tiny": Case(tiny, dict(num_classes=4, min_size=(112, 128), max_size=160, **TINY),
                  ("float64", "float32"),
                  ((90, 125), (140, 100)), weights_seed=5),
-    "resnet18": Case(maskrcnn_resnet_fpn, dict(body="resnet18", num_classes=4, min_size=96, max_size=144, **SMALL),
+    "resnet18": Case(maskrcnn_resnet_fpn, dict(body="resnet18", num_classes=4, min_size=64, max_size=96, **SMALL),
                      ("float64", "float32"), ((90, 125), (140, 100)), weights_seed=1),
-    "resnet50": Case(maskrcnn_resnet_fpn, dict(body="resnet50", num_classes=5, trainable_layers=3, min_size=112,
-                                               max_size=160, **SMALL), ("float64", "float32"), ((81, 125), (112, 90)),
+    "resnet50": Case(maskrcnn_resnet_fpn, dict(body="resnet50", num_classes=5, trainable_layers=3, min_size=80,
+                                               max_size=112, **SMALL), ("float64", "float32"), ((81, 125), (112, 90)),
                      weights_seed=1),
     "resnext50_32x4d": Case(maskrcnn_resnet_fpn,
-                            dict(body="resnext50_32x4d", num_classes=3, norm_eps=0.0, trainable_layers=4, min_size=96,
-                                 max_size=128, **SMALL), ("float64",), ((96, 125), (130, 70)), weights_seed=4),
-    "resnet50_v2": Case(maskrcnn_resnet50_fpn_v2, dict(num_classes=3, min_size=96, max_size=128, **SMALL),
+                            dict(body="resnext50_32x4d", num_classes=3, norm_eps=0.0, trainable_layers=4, min_size=64,
+                                 max_size=96, **SMALL), ("float64",), ((96, 125), (130, 70)), weights_seed=4),
+    "resnet50_v2": Case(maskrcnn_resnet50_fpn_v2, dict(num_classes=3, min_size=64, max_size=96, **SMALL),
                         ("float64",), ((96, 125), (130, 70)), weights_seed=3),
-    "fasterrcnn_resnet50": Case(fasterrcnn_resnet50_fpn, dict(num_classes=4, trainable_layers=3, min_size=96,
-                                                              max_size=144, **SMALL), ("float64", "float32"),
+    "fasterrcnn_resnet50": Case(fasterrcnn_resnet50_fpn, dict(num_classes=4, trainable_layers=3, min_size=64,
+                                                              max_size=96, **SMALL), ("float64", "float32"),
                                 ((85, 120), (130, 75)), weights_seed=2),
     "mobilenet": Case(maskrcnn_mobilenet_v3_large_fpn, dict(num_classes=4, min_size=224, max_size=320, **SMALL),
                       ("float64", "float32"), ((170, 230), (200, 145)), weights_seed=5),
