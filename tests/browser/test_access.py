@@ -1,8 +1,11 @@
 """The explorer's page for every hand and eye, in headless Chromium: a finger, a keyboard, a screen reader, by night."""
 
+import shutil
+
 import numpy as np
 import pytest
 
+from npmaskrcnn.explore import server as serving
 from npmaskrcnn.explore.scene import KINDS
 from tests.browser.reading import Paper, asked, canvas, choose, place, rest, rgb, settle, text
 from tests.browser.test_explorer import check_against_the_model
@@ -203,6 +206,22 @@ def test_pictures_change_with_the_light(page, here):
     page.size(1200, 900)
     page.wait(BRIGHTNESS + " > 200")
     np.testing.assert_array_equal(canvas(page, "#proposals figure:nth-child(2) canvas"), by_day)
+
+
+@pytest.mark.parametrize("chosen", ["light", "dark"])
+def test_a_reader_of_the_book_may_choose_another_light_than_the_system_s(page, server, tmp_path, monkeypatch, chosen):
+    shutil.copytree(serving.PAGE, tmp_path / "page")
+    index = tmp_path / "page/index.html"
+    root = f'<html lang="en" data-theme="{chosen}">'       # as the book's theme.js makes it
+    index.write_text(index.read_text(encoding="utf-8").replace('<html lang="en">', root), encoding="utf-8")
+    monkeypatch.setattr(serving, "PAGE", tmp_path / "page")
+    page.size(1200, 900, dark=chosen == "light")
+    page.go(server.address)
+    page.wait("return window.explorer?.look")
+    settle(page)
+    assert page.run("return getComputedStyle(document.body).backgroundColor") == {
+        "light": "rgb(244, 242, 236)", "dark": "rgb(20, 22, 26)"}[chosen]
+    assert page.run(BRIGHTNESS + " > 200") == (chosen == "light")
 
 
 @pytest.mark.parametrize("width", [1200, 400])

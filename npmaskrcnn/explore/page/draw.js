@@ -12,7 +12,9 @@ export function classColor(names, label) {
 /** Colors on pictures, by day and by night. */
 const BY_DAY = {veil: "255, 255, 255", ink: "#33373e", kept: "#1d6fd1", dropped: "#d4791f"};
 const BY_NIGHT = {veil: "16, 18, 21", ink: "#f0eee8", kept: "#6db1ff", dropped: "#ff9d45"};
-const night = matchMedia("(prefers-color-scheme: dark)");
+// In the book a reader may have chosen (theme.js).
+const chosen = {dark: "all", light: "not all"}[document.documentElement.dataset.theme];
+const night = matchMedia(chosen ?? "(prefers-color-scheme: dark)");
 export let theme = night.matches ? BY_NIGHT : BY_DAY;
 export function onTheme(changed) {
   night.addEventListener("change", () => {
