@@ -350,6 +350,7 @@ def test_with_pyodide_the_explorer_is_there_with_what_it_needs(book, explored, p
     explorer = book.explorer
     site = book.build(tmp_path / "site", explored, pyodide=pyodide)
     assert b'<html lang="en" data-worker="worker.js">' in site["explore/index.html"]
+    assert b'<script src="../theme.js"></script>\n</head>' in site["explore/index.html"] and "theme.js" in site
     assert {name.split("/")[-1] for name in site if name.startswith("explore/pyodide/")} \
         == {*explorer.RUNTIME, explorer.LIBRARY, explorer.LOCK}
     with zipfile.ZipFile(io.BytesIO(site[f"explore/pyodide/{explorer.LIBRARY}"])) as empty:

@@ -72,8 +72,9 @@ def files(root, pyodide=None):
 
 
 def with_worker(markup):
-    """The page, which now asks the worker, leads back to the book, and says why if it cannot work."""
+    """The page, which now asks the worker, is as light or dark as the book, leads back to it, and says why if it fails."""
     for old, new in (('<html lang="en">', '<html lang="en" data-worker="worker.js">'),
+                     ("</head>", '<script src="../theme.js"></script>\n</head>'),
                      ("</h1>\n", '</h1>\n    <p class="caption"><a href="../index.html">Back to the lessons</a></p>\n'),
                      ("</body>", FROM_A_FILE + "</body>")):
         if markup.count(old) != 1:
