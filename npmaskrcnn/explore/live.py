@@ -43,15 +43,27 @@ class LiveTraining:
         self.reset()
 
     def reset(self):
-        """Go back to the beginning."""
+        """Go back to the beginning: a new copy, and no steps."""
         self.model = copy.deepcopy(self._first)
         self.losses = {name: [] for name in self.model.loss_names}
         self._loop = Loop(self.model, [None], Muon(self.model.named_parameters(), LEARNING_RATE),
                           np.random.default_rng(SEED), WarmupSteps(LEARNING_RATE, warmup=WARMUP), batch_size=1,
-                          listeners=[_Watch()])
+                          listeners=[_Brake()])
 
     def go(self, image, target, steps):
-        """Train so many steps on an image and its `Target`; `InputError` if the numbers leave all bounds."""
+        """Train on an image.
+
+        Parameters
+        ----------
+        image : (H, W, 3) uint8 ndarray
+        target : Target
+        steps : int
+
+        Raises
+        ------
+        InputError
+            If the numbers leave all bounds; the steps before that are done.
+        """
         self._loop.dataset = [(image, target)]
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"), ops.whole_pass(training=True):
             for _ in range(steps):
@@ -69,7 +81,7 @@ class LiveTraining:
             raise _diverged(self._loop) from None
 
 
-class _Watch(Listener):
+class _Brake(Listener):
     """Stops a step whose gradient is no number, before the weights move."""
 
     def clipped(self, loop, batch):

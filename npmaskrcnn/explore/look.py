@@ -1,8 +1,8 @@
 """From a trace to what a page can draw: words and arrays, all in pixels of the image on the stage.
 
 A trace has the model's own arrays, in the pixels of its input and level by level. A page wants them in the pixels
-that it shows, flat, and as small as can be seen: maps in false colors, masks in 256 steps. What each part means is
-said in `api`.
+that it shows, in one array for all levels, and small: maps in false colors, masks in 256 steps. The docstring of `api`
+says what each part means.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..variants import parts
 from ..views import axis_samples, code_and_picture
 
 FIRST_LEVEL = 2         # C2, P2
-NEAR = 0.5              # so much a detection overlaps with a box that is near it
+NEAR = 0.5              # intersection over union from which on a detection counts as near a box
 
 
 class Look:
@@ -25,8 +25,23 @@ class Look:
     Parameters
     ----------
     number : int
+        By which later questions name this look.
     model : MaskRCNN
     trace : Trace
+        What the model's `trace` has returned.
+
+    Attributes
+    ----------
+    number : int
+    trace : Trace
+    maps : dict of str to (h, w, C) ndarray
+        "C2" to "C5" of the body, "P2" to "P6" of the pyramid.
+    class_names : list of str
+
+    Raises
+    ------
+    InputError
+        If the model's numbers are not finite.
     """
 
     def __init__(self, number, model, trace):
@@ -84,7 +99,6 @@ class Look:
             self.pictures, anchors=self.on_image(anchors), objectness=as_float(ops.sigmoid(logits)),
             moved=self.on_image(ops.clip_boxes_to_image(moved, size)), top_k=as_rows(trace.top_k),
             kept=as_rows(trace.proposal_rows), proposals=self.on_image(trace.proposals),
-            proposal_scores=as_float(trace.proposal_scores), roi_levels=as_rows(trace.roi_levels),
             class_scores=as_float(ops.softmax(trace.class_logits)), candidate_rois=as_rows(trace.candidate_rois),
             candidate_labels=as_rows(trace.candidate_labels), candidate_scores=as_float(trace.candidate_scores),
             candidate_boxes=self.on_image(trace.candidate_boxes), detection_rows=as_rows(trace.detection_rows))
@@ -92,26 +106,55 @@ class Look:
             arrays["masks"] = as_bytes(trace.detections.masks)
         return arrays
 
-    def region(self, roi):
-        """Return what the box head has read of a proposal, and said: words and arrays."""
+    def region(self, proposal):
+        """Return what the box head has read of a proposal, and what it said.
+
+        Parameters
+        ----------
+        proposal : int
+            Row of the trace's proposals.
+
+        Returns
+        -------
+        answer : dict
+            ``proposal``, ``box``, ``level``, ``reads`` and ``class_names``; see "roi" in `api`.
+        arrays : dict of str to ndarray
+            ``points_pixels`` (n, 2), ``patch`` (7, 7, 3), ``class_scores`` (K,) and ``class_boxes`` (K, 4).
+
+        Raises
+        ------
+        IndexError
+            If there is no such proposal.
+        """
         trace = self.trace
-        box, level = trace.proposals[roi], int(trace.roi_levels[roi])
+        box, level = trace.proposals[proposal], int(trace.roi_levels[proposal])
         reads, points = points_read(self.heads.box_pooler, trace.features[level], level, box)
         stride = self.heads.box_pooler.strides[level]
-        deltas = trace.box_deltas[roi]
+        deltas = trace.box_deltas[proposal]
         boxes = ops.decode_boxes(deltas, np.repeat(box[None], len(deltas), axis=0), self.weights)
         code = self.codes[f"P{FIRST_LEVEL + level}"]
-        return ({"proposal": roi, "box": rounded(self.on_image(box)), "level": level, "reads": reads,
+        return ({"proposal": proposal, "box": rounded(self.on_image(box)), "level": level, "reads": reads,
                  "class_names": self.class_names},
-                {"points_cells": as_float(points), "points_pixels": as_float(points * stride * self.ratios[::-1]),
-                 "patch": as_bytes(code.colors(trace.box_features[roi])), "deltas": as_float(deltas),
-                 "class_scores": as_float(ops.softmax(trace.class_logits[roi][None])[0]),
+                {"points_pixels": as_float(points * stride * self.ratios[::-1]),
+                 "patch": as_bytes(code.colors(trace.box_features[proposal])),
+                 "class_scores": as_float(ops.softmax(trace.class_logits[proposal][None])[0]),
                  "class_boxes": self.on_image(ops.clip_boxes_to_image(boxes, trace.image_size))})
 
-    def meant(self, wish):
-        """Return the region that is wished with a look, as `region` or `detected` do; ({}, {}) if there is none.
+    def wished_region(self, wish):
+        """Return the region that was asked for before anybody could know what would be found.
 
-        Whoever wishes has not yet seen what is found: a row that is not there gives way to one that is.
+        Parameters
+        ----------
+        wish : dict
+            ``{"proposal": row}``, ``{"detection": row}`` or ``{"near": box}``, the box as (x1, y1, x2, y2) in pixels of
+            the image; ``{}`` is the best detection.
+
+        Returns
+        -------
+        answer, arrays : dict
+            As of `region` or `region_of_detection`. Instead of a proposal that does not exist comes the last one;
+            instead of a detection, the best one; if nothing is found, the best proposal. Without proposals both are
+            empty.
         """
         boxes, number = self.trace.detections.boxes, len(self.trace.proposals)
         if not number:
@@ -123,16 +166,34 @@ class Look:
         row = wish.get("detection", 0)
         if "near" in wish:      # detections go from the best on: this is the best one there, whichever overlaps most
             row = int(np.argmax(ops.box_iou(boxes, np.asarray([wish["near"]], boxes.dtype))[:, 0] >= NEAR))
-        return self.detected(row if row < len(boxes) else 0)
+        return self.region_of_detection(row if row < len(boxes) else 0)
 
-    def detected(self, row):
-        """Return the same of a detection's proposal, and its masks of all classes."""
+    def region_of_detection(self, row):
+        """Return what both heads have read of a detection, and what they said.
+
+        Parameters
+        ----------
+        row : int
+            Of the trace's detections.
+
+        Returns
+        -------
+        answer : dict
+            As of `region` for the proposal that became the detection; also ``detection``, ``label`` and, if the
+            model has masks, ``mask_level``.
+        arrays : dict of str to ndarray
+            As of `region`, and ``masks`` (K, 28, 28), probabilities for every class.
+
+        Raises
+        ------
+        InputError
+            If there is no such detection.
+        """
         trace = self.trace
         answer, arrays = self.region(trace.provenance(row)["roi"])
         answer.update(detection=row, label=int(trace.detections.labels[row]))
         if trace.mask_logits is not None:
-            answer.update(mask_level=int(trace.mask_levels[row]), mask_box=rounded(
-                self.on_image(trace.detection_boxes[row])))
+            answer["mask_level"] = int(trace.mask_levels[row])
             of_each = np.repeat(trace.mask_logits[row][None], trace.mask_logits.shape[3], axis=0)
             arrays["masks"] = as_float(select_masks(of_each, np.arange(len(of_each))))
         return answer, arrays

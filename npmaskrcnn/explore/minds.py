@@ -42,7 +42,7 @@ MINDS = {
     "step-400": Mind("After 400 steps", SHAPES, lambda: trained_tiny(400)),
     "step-100": Mind("After 100 steps", SHAPES, lambda: trained_tiny(100), "After 100 steps the network is hardly "
                      "ever sure by one half. Lower the score under “The result” to see what it thinks."),
-    "untrained": Mind("Untrained: random weights", SHAPES, untrained, "The weights of this network are drawn by lot, "
+    "untrained": Mind("Untrained: random weights", SHAPES, untrained, "The weights of this network are random, "
                       "and what it finds means nothing."),
     "roi_pool": Mind("RoIPool for RoIAlign", SHAPES, lambda: trained_variant("roi_pool"), "Trained for 600 steps with "
                      "RoIPool in the place of RoIAlign: see “One region, read”, and how outlines jump as you drag."),
