@@ -197,7 +197,8 @@ def refused(error):
 class Explorer:
     """Answers the page: holds the models, the pictures that were sent, the last look and a training.
 
-    Several threads must not ask at once.
+    Whoever asks shares these: with two windows, the last look is that of the window that has looked last. Several
+    threads must not ask at once.
 
     Parameters
     ----------

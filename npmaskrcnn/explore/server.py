@@ -1,14 +1,15 @@
 """The explorer's server: the page and its questions, for the browser on this computer and for nobody else.
 
-It listens on 127.0.0.1, and other computers cannot reach that. But every page that is open in a browser here can, and
-so can every program. So an address has a token in it that cannot be guessed; the host and the origin that a request
-names must be this server's own (a foreign page cannot lie about them); and whatever comes is read within limits, of
-bytes and of seconds. What is wrong is refused, what breaks off is forgotten, and the page goes on.
+It listens on 127.0.0.1, which other computers cannot reach. But every page that is open in a browser here can, and so
+can every program. So its address contains a token that cannot be guessed; the host and the origin that a request names
+must be this server's own (a foreign page cannot lie about them); and what comes is read within limits, of bytes and of
+seconds. A request that is wrong is refused, one that breaks off is dropped, and neither disturbs the next.
 
-Who drags a shape sends a new scene every few milliseconds, and an answer to an old one is of no use. So there is one
-computation at a time, and of the questions ``look``, ``channel``, ``roi``, ``gradient`` and ``minds`` only the newest
-of each waits for it: when it comes, the one before is answered ``{"superseded": true}`` at once. (By another window,
-perhaps: a page that still wants to know asks again.) The other questions wait in line.
+One question is computed at a time. Of the questions ``look``, ``channel``, ``roi``, ``gradient`` and ``minds`` only
+the newest of each is computed: if a newer one comes while an older one waits, the older is answered
+``{"superseded": true}`` when its turn comes, and whoever sent it must ask again if the answer is still wanted. (A page
+waits for each answer before it asks the next question, so this happens only if several windows or programs ask.) All
+other questions are answered.
 
 ============================  ======================================================================================
 ``GET /<token>/``             the page; ``GET /<token>/<file>`` its files, and nothing else on the disk
@@ -17,11 +18,11 @@ perhaps: a page that still wants to know asks again.) The other questions wait i
                               ``?width=128&height=96`` raw ones: red, green, blue, row by row
 ============================  ======================================================================================
 
-A body needs a Content-Length (no chunks). Whoever has the right address gets a message as answer to a POST, whatever
-was wrong with it: ``{"error": ...}``, with the status 400, 411, 413 or 500 where it was not the question itself. All
-else gets a status and a line. The page must keep its scripts and styles in files of their own, and load nothing from
-elsewhere: the policy sent with it forbids both (pictures may be ``data:`` and ``blob:`` addresses). And it should
-name an icon, ``<link rel="icon" href="data:,">``, since a browser asks for one at an address that is not served.
+A body needs a Content-Length (no chunks). To a POST with the right address the answer is always a message. If the
+request could not be read, or if we failed, that is ``{"error": ...}``, with the status 400, 411, 413 or 500. Every
+other refusal is a status and a line. The policy that is sent with the page lets it load scripts and styles from files
+of this server only, and pictures also from ``data:`` and ``blob:`` addresses. The page should name an icon,
+``<link rel="icon" href="data:,">``: else a browser asks for one at an address that is not served.
 """
 
 import contextlib
@@ -42,18 +43,19 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from ..errors import InputError
-from ..files import Unreadable, parse_json
+from .api import parsed, refused
 from .packing import pack
 
-ADDRESS = "127.0.0.1"
+ADDRESS, USUAL_PORT = "127.0.0.1", 80
 PAGE = Path(__file__).parent / "page"
 TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8",
          ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml", ".png": "image/png",
          ".json": "application/json", ".txt": "text/plain; charset=utf-8"}
 MESSAGE, LINE = "application/octet-stream", TYPES[".txt"]
 MOST_JSON, MOST_PICTURE = 256 * 1024, 32 * 1024 * 1024      # bytes
-# A request may take so long to arrive, and an answer to be taken; between two; until a refused sender has heard of it.
-SECONDS_TO_SEND, SECONDS_OF_REST, SECONDS_TO_HEAR = 10, 60, 2
+SECONDS_TO_SEND = 10        # for a request to arrive, and for its answer to be taken
+SECONDS_OF_REST = 60        # between two requests on a connection
+SECONDS_TO_DRAIN = 2        # for a refused sender to stop sending
 MOST_CONNECTIONS = 100
 ONLY_THE_NEWEST = ("look", "channel", "roi", "gradient", "minds")
 TOKEN_BYTES = 16
@@ -65,7 +67,7 @@ HEADERS = {
 
 
 class Desk:
-    """Where questions wait: one is computed at a time.
+    """Where questions wait: one is computed at a time, and of some kinds only the newest.
 
     Parameters
     ----------
@@ -74,29 +76,18 @@ class Desk:
 
     def __init__(self, explorer):
         self.explorer = explorer
-        self._change = threading.Condition()
-        self._waiting, self._busy = {}, False       # tickets by kind of question; the first is the next
+        self._turn, self._newest = threading.Lock(), {}     # the newest question of each kind in `ONLY_THE_NEWEST`
 
     def ask(self, request, blob=b""):
         """Return the message that answers a request; may be called by many threads at once."""
-        ticket = object()
-        kind = request.get("ask") if isinstance(request, dict) else None
-        kind = kind if isinstance(kind, str) and kind in ONLY_THE_NEWEST else ticket    # else of its own kind
-        with self._change:
-            self._waiting[kind] = ticket            # in the place of the one that was there
-            self._change.notify_all()
-            self._change.wait_for(lambda: self._waiting.get(kind) is not ticket
-                                  or not self._busy and next(iter(self._waiting)) == kind)
-            if self._waiting.get(kind) is not ticket:
+        kind, ticket = request.get("ask") if isinstance(request, dict) else None, object()
+        is_replaceable = kind in ONLY_THE_NEWEST
+        if is_replaceable:
+            self._newest[kind] = ticket
+        with self._turn:
+            if is_replaceable and self._newest[kind] is not ticket:
                 return pack({"superseded": True}, {})
-            del self._waiting[kind]
-            self._busy = True
-        try:
             return pack(*self.explorer.answer(request, blob))
-        finally:
-            with self._change:
-                self._busy = False
-                self._change.notify_all()
 
 
 class Server(socketserver.ThreadingMixIn, HTTPServer):
@@ -131,8 +122,10 @@ class Server(socketserver.ThreadingMixIn, HTTPServer):
                              "and a free one is found") from None
         self.desk, self.token = Desk(explorer), secrets.token_urlsafe(TOKEN_BYTES)
         port = self.server_address[1]
-        ends = [f":{port}", *[""] * (port == 80)]       # browsers leave the usual port out
-        self.hosts = {host + end for host in (ADDRESS, "localhost") for end in ends}
+        names = (ADDRESS, "localhost")
+        self.hosts = {f"{name}:{port}" for name in names}
+        if port == USUAL_PORT:      # which browsers leave out
+            self.hosts.update(names)
         self.address = f"http://{ADDRESS}:{port}/{self.token}/"
         self._room = threading.BoundedSemaphore(MOST_CONNECTIONS)
 
@@ -160,7 +153,7 @@ class Server(socketserver.ThreadingMixIn, HTTPServer):
             self._room.release()
 
     def handle_error(self, request, client_address):
-        """Say nothing of connections that broke off; of anything else, which is our fault, all."""
+        """Print the traceback of a fault of ours; connections that broke off are none."""
         if not isinstance(sys.exc_info()[1], (OSError, EOFError)):
             traceback.print_exc()
 
@@ -172,18 +165,18 @@ class Arriving(io.RawIOBase):
     """
 
     def __init__(self, connection):
-        self.connection, self.since = connection, None
+        self.connection, self.since = connection, None      # when the first byte of the request came
 
     def begin(self):
-        """Wait for a request, and begin to count when its first byte is there."""
+        """Expect a new request, whose time counts from its first byte."""
         self.since = None
 
     def readable(self):
-        """Yes."""
+        """Tell `io.BufferedReader` that this is for reading."""
         return True
 
     def readinto(self, buffer):
-        """Read what is there; TimeoutError if it takes too long."""
+        """Read into a buffer what is there; TimeoutError if nothing comes in time."""
         left = SECONDS_OF_REST if self.since is None else self.since + SECONDS_TO_SEND - time.monotonic()
         if left <= 0:
             raise TimeoutError
@@ -195,10 +188,11 @@ class Arriving(io.RawIOBase):
 
 
 class Refused(Exception):
-    """A request that is not answered: a status, and a line."""
+    """A request that is not answered: a status and a line, which is sent as such or as a message."""
 
-    def __init__(self, status, line, message=False):
-        self.status, self.line, self.message = status, line, message
+    def __init__(self, status, line, as_message=False):
+        super().__init__(line)
+        self.status, self.as_message = status, as_message
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -209,7 +203,7 @@ class Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "npmaskrcnn", ""
 
     def setup(self):
-        """Count the time from here on."""
+        """Read by way of `Arriving`, which limits the time."""
         super().setup()
         self.rfile = io.BufferedReader(Arriving(self.connection))
 
@@ -232,11 +226,11 @@ class Handler(BaseHTTPRequestHandler):
             path, _, query = self.path.partition("?")
             self._judge_sender()
             send(self._inside(path), query)
-        except Refused as refused:
+        except Refused as refusal:
             self.close_connection = True        # what was not read would be taken for the next request
-            body = pack({"error": refused.line}, {}) if refused.message else f"{refused.line}\n".encode()
-            self._send(refused.status, MESSAGE if refused.message else LINE, body)
-            self._hear_out()
+            body = pack(refused(refusal), {}) if refusal.as_message else f"{refusal}\n".encode()
+            self._send(refusal.status, MESSAGE if refusal.as_message else LINE, body)
+            self._drain()
 
     def _judge_sender(self):
         """Refuse what another page sends: browsers say to which host, and from which page."""
@@ -267,7 +261,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send_answer(self, name, query):
         if name == "api":
-            request, blob = self._question(self._body(MOST_JSON)), b""
+            body, blob = self._body(MOST_JSON), b""
+            try:
+                request = parsed(body)
+            except InputError as error:
+                raise Refused(HTTPStatus.BAD_REQUEST, error, as_message=True) from None
         elif name == "picture":
             sides = dict(parse_qsl(query, max_num_fields=8))
             request = {"ask": "picture", **{side: int(value) if re.fullmatch("[0-9]{1,9}", value) else value
@@ -279,34 +277,28 @@ class Handler(BaseHTTPRequestHandler):
             message, status = self.server.desk.ask(request, blob), HTTPStatus.OK
         except Exception as error:      # a fault of ours, not of who asks: the next question may be answered
             traceback.print_exc()
-            message = pack({"error": f"this should not have happened: {type(error).__name__}"}, {})
+            message = pack(refused(f"this should not have happened: {type(error).__name__}"), {})
             status = HTTPStatus.INTERNAL_SERVER_ERROR
         self._send(status, MESSAGE, message)
-
-    def _question(self, body):
-        try:
-            return parse_json(body)
-        except Unreadable as error:
-            raise Refused(HTTPStatus.BAD_REQUEST, f"the request {error}"[:400], message=True) from None
 
     def _body(self, most):
         """Read the body of a request, which must say how long it is."""
         lengths = self.headers.get_all("Content-Length", [])
         if "Transfer-Encoding" in self.headers or not lengths:
-            raise Refused(HTTPStatus.LENGTH_REQUIRED, "a Content-Length is needed", message=True)
+            raise Refused(HTTPStatus.LENGTH_REQUIRED, "a Content-Length is needed", as_message=True)
         if len(lengths) > 1 or not re.fullmatch("[0-9]{1,18}", lengths[0].strip()):
-            raise Refused(HTTPStatus.BAD_REQUEST, "the Content-Length is no number", message=True)
+            raise Refused(HTTPStatus.BAD_REQUEST, "the Content-Length is no number", as_message=True)
         length = int(lengths[0])
         if length > most:
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{length:,} bytes are too many, the limit is {most:,}",
-                          message=True)
+                          as_message=True)
         body = self.rfile.read(length)
         if len(body) < length:
             raise EOFError      # whoever has sent it is gone
         return body
 
     def _send(self, status, kind, body):
-        """Send an answer in one piece: what was sent in two would wait for the receiver's word between them."""
+        """Send an answer in one piece: of two, the second might wait until the receiver confirms the first."""
         head = {"Content-Type": kind, "Content-Length": len(body), **HEADERS,
                 "Connection": "close" if self.close_connection else "keep-alive"}
         lines = [f"HTTP/1.1 {int(status)} {HTTPStatus(status).phrase}"]
@@ -314,9 +306,9 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.settimeout(SECONDS_TO_SEND)
         self.connection.sendall("\r\n".join([*lines, "", ""]).encode() + (b"" if self.command == "HEAD" else body))
 
-    def _hear_out(self):
-        """Let a refused sender finish: to hang up on somebody who talks takes away the answer that was sent, too."""
-        end = time.monotonic() + SECONDS_TO_HEAR
+    def _drain(self):
+        """Throw away what a refused sender still sends: to close at once would take the answer from it, too."""
+        end = time.monotonic() + SECONDS_TO_DRAIN
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
             while (left := end - time.monotonic()) > 0:
@@ -328,7 +320,7 @@ class Handler(BaseHTTPRequestHandler):
         """Refuse what is no HTTP, or a method that is not known."""
         self.close_connection = True
         self._send(code, LINE, f"{message or HTTPStatus(code).phrase}\n".encode("ascii", "replace"))
-        self._hear_out()
+        self._drain()
 
     def log_message(self, *_):
-        """Say nothing."""
+        """Print no line for each request, as the standard library would."""
