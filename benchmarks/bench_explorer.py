@@ -32,13 +32,13 @@ import checkout  # noqa: F401
 import machine
 import sides
 
-from tests.browser import webdriver
+from tests.browser import reading, webdriver
 
 ROOT = Path(__file__).resolve().parent.parent
 WINDOW = 1200, 900
 BEGIN, MOVE, TURN = (95, 54), (-0.8, 0.3), 40   # the square's place and a move, in the scene; moves there and back
 INTERVAL = 16                                   # milliseconds between the moves of a sweep
-PATIENCE = 300                                  # seconds until an answer is given up
+PATIENCE = 300                                  # seconds until a script in the page is given up
 CALM = 3                                        # seconds that a new browser has to itself
 AGAIN = 3                                       # openings of the page in a profile that knows it
 
@@ -75,9 +75,6 @@ explorer.transport.ask = async (request, blob) => {
   return outcome;
 };
 """
-PLACE = """const {left, top, width, height} = document.getElementById("stage").getBoundingClientRect();
-const {scene} = explorer.stage;
-return [left + arguments[0] / scene.width * width, top + arguments[1] / scene.height * height];"""
 TIMES = {
     "from the event to the paint": lambda look: look["painted"] - look["moved"],
     "  until the question is sent": lambda look: look["asked"] - look["moved"],
@@ -102,10 +99,10 @@ def native():
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files, as ``python -m http.server`` does, and says nothing."""
+    """Serves files, as ``python -m http.server`` does."""
 
     def log_message(self, *_):
-        """Be quiet."""
+        """Print no line for each request."""
 
 
 @contextlib.contextmanager
@@ -136,7 +133,7 @@ def book(pyodide):
 def watched():
     """Yield a browser with a new profile, which watches the pages that it opens."""
     with webdriver.open_browser() as browser:
-        browser.command("/timeouts", {"script": 1000 * PATIENCE})
+        browser.set_patience(PATIENCE)
         browser.size(*WINDOW)
         browser.devtools("Page.addScriptToEvaluateOnNewDocument", source=WATCH)
         time.sleep(CALM)
@@ -151,43 +148,38 @@ def open_page(browser, address):
 
 
 class Hand:
-    """Takes hold of the square of the page that is open, and moves it to and fro."""
+    """Drags the square of the page that is open to and fro."""
 
     def __init__(self, browser):
         self.browser, self.moves = browser, 0
         browser.run(LISTEN)
 
-    def act(self, *actions):
-        """Let the mouse do something."""
-        self.browser.command("/actions", {"actions": [{
-            "type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": actions}]})
-
     def move(self, duration=0):
         """Return the next move."""
         far = TURN // 2 - abs(self.moves % TURN - TURN // 2)
         self.moves += 1
-        x, y = self.browser.run(PLACE, *(begin + far * move for begin, move in zip(BEGIN, MOVE)))
+        x, y = reading.place(self.browser, *(begin + far * move for begin, move in zip(BEGIN, MOVE)))
         return {"type": "pointerMove", "duration": duration, "x": round(x), "y": round(y)}
 
     def drag(self, *moves):
         """Press, do these moves and let go; return the looks that were painted."""
-        self.act(moves[0], {"type": "pointerDown", "button": 0})
+        self.browser.point(moves[0], {"type": "pointerDown", "button": 0})
         self.browser.run("bench.looks = []")
-        self.act(*moves[1:])
+        self.browser.point(*moves[1:])
         self.browser.run("return bench.until(1)")
-        self.act({"type": "pointerUp", "button": 0})
+        self.browser.point({"type": "pointerUp", "button": 0})
         self.browser.wait("return document.body.dataset.rest === 'yes'")
         return self.browser.run("return bench.looks")
 
     def step_by_step(self, steps):
         """Return the looks of so many moves, each of which comes when the last one is painted."""
-        self.act(self.move(), {"type": "pointerDown", "button": 0})
+        self.browser.point(self.move(), {"type": "pointerDown", "button": 0})
         looks = []
         for _ in range(steps):
             self.browser.run("bench.looks = []")
-            self.act(self.move())
+            self.browser.point(self.move())
             looks += self.browser.run("return bench.until(1)")
-        self.act({"type": "pointerUp", "button": 0})
+        self.browser.point({"type": "pointerUp", "button": 0})
         self.browser.wait("return document.body.dataset.rest === 'yes'")
         return looks
 
@@ -222,10 +214,10 @@ def say_drags(browser, who, steps):
     hand = Hand(browser)
     hand.step_by_step(5)        # not counted
     looks = hand.step_by_step(steps)
-    say(f"{who}, {steps} moves step by step, ms", {name: [*map(time, looks)] for name, time in TIMES.items()})
+    say(f"{who}, {steps} moves step by step, ms", {name: [*map(part, looks)] for name, part in TIMES.items()})
     looks = hand.sweep(2 * steps)
     seconds = (looks[-1]["painted"] - looks[0]["moved"]) / 1000
-    say(f"{who}, a sweep of {2 * steps} moves, ms", {name: [*map(time, looks)] for name, time in TIMES.items()})
+    say(f"{who}, a sweep of {2 * steps} moves, ms", {name: [*map(part, looks)] for name, part in TIMES.items()})
     print(f"  {len(looks)} looks, {len(looks) / seconds:.1f} a second")
 
 
@@ -233,11 +225,11 @@ def say_worker(pyodide, profiles, steps):
     """Print the same of the book's page, and how long its first look and a step of a training take."""
     first, again = [], []
     with book(pyodide) as address:
-        for last in (i == profiles - 1 for i in range(profiles)):
+        for i in range(profiles):
             with watched() as browser:
                 first.append(open_page(browser, address) / 1000)
                 again += [open_page(browser, address) / 1000 for _ in range(AGAIN)]
-                if last:
+                if i == profiles - 1:
                     say("worker, first look, s", {"in a new profile": first, "in a profile that knows it": again})
                     say_drags(browser, "worker", steps)
                     looks = trained(browser, max(steps // 4, 2))

@@ -3,9 +3,9 @@
     python benchmarks/wasm_tests.py --pyodide DIR [--node NODE] [PLACE ...]
 
 Runs the tests in a process of Node, in Pyodide, which is what a browser runs the package in. A place is a file or a
-folder of tests, or a folder of the package, for the examples in it; without any, all but the lessons are run. What
-fails because that system has no processes, no threads or the like is counted apart, by what it lacks. If a test takes
-the whole process down twice, it is counted so too, and a new process goes on behind it. Exits with 1 if a test failed.
+folder of tests, or a folder of the package, whose examples are then run; without any, all but the lessons are run. A
+test that fails because that system has no processes, no threads or the like is counted apart, by what is missing. So is
+a test that ends the whole process twice; a new process goes on after it. Exits with 1 if a test failed.
 """
 
 import argparse
@@ -21,14 +21,14 @@ PACKAGES = "numpy", "scipy", "pillow", "matplotlib"
 TOOLS = "iniconfig", "packaging", "pluggy", "pygments", "pytest"
 PLACES = "tests", "npmaskrcnn"
 OUTCOMES = "passed", "failed", "skipped", "cannot"
-PATIENCE = 300      # seconds in which a test has to end
-# What an error says, and what the system therefore lacks.
+PATIENCE = 300      # seconds without a word, after which a process is ended; a test is silent until it is over
+# What an error says -> what the system lacks.
 LACKS = {r"does not support processes|No module named '_posixsubprocess'": "no processes",
          r"can't start new thread": "no threads",
          r"No module named 'resource'": "no count of the memory in use",
          r"no attribute 'mkfifo'": "no pipes with names",
          r"index-sized integer|negative LONG_BINPUT|another width of whole numbers": "usual whole numbers have 32 bits"}
-# Tests that are left out, by a part of their names, and what they lack: most would take the whole process down.
+# Tests that are left out, by a part of their names -> what they lack; most of them would end the whole process.
 LEFT_OUT = {r"\[deep\]|([][}]|{\"a\":|h\\x00\)R){100}|test_bytes_are_answered_by_bytes": "no deep stack",
             r"^tests/(browser/|explore/test_server\.py)": "no sockets",
             r"loop_without_end": "no alarm that interrupts",
@@ -38,18 +38,18 @@ TAKEN_DOWN = "took the process down"
 
 
 class Results:
-    """What came of the tests so far.
+    """The outcomes of the tests so far.
 
     Attributes
     ----------
     outcomes : dict
-        By test: one of `OUTCOMES`, and why.
+        For each test one of `OUTCOMES`, and why.
     seconds : Counter
-        By place, see `place_of`.
+        For each place, see `place_of`.
     begun : int
-        How many tests.
+        How many tests have begun.
     running : str or None
-        The test that has begun last.
+        The last of them.
     """
 
     def __init__(self):
@@ -57,13 +57,13 @@ class Results:
         self.began = time.monotonic()
 
     def begin(self, test):
-        """A test begins."""
+        """Note that a test begins."""
         if self.running is None or place_of(test) != place_of(self.running):
             print(f"{place_of(test)} ...", flush=True)
         self.begun, self.running, self.began = self.begun + 1, test, time.monotonic()
 
     def note(self, outcome, test, errors):
-        """Note what came of a test, which may also fail after it has passed, when its fixtures end."""
+        """Note the outcome of a test; one that has passed may still fail when its fixtures end."""
         why = errors[0].removeprefix("Skipped: ").splitlines()[0] if errors else ""
         if outcome == "failed" and (lack := missing(errors)):
             outcome, why = "cannot", lack
@@ -76,7 +76,7 @@ class Results:
             self.began = time.monotonic()
 
     def print(self):
-        """Print the totals, by place and altogether, and why tests were skipped or cannot be run."""
+        """Print the counts for each place and for all, and why tests were skipped or cannot be run."""
         rows = {}
         for test, (outcome, _) in self.outcomes.items():
             rows.setdefault(place_of(test), collections.Counter())[outcome] += 1
@@ -93,17 +93,17 @@ class Results:
 
 
 def missing(errors):
-    """Return what the system lacks, by what an error and those that led to it say; None if it is none of that."""
+    """Return what the system lacks if an error, or one of those that led to it, is due to that; else None."""
     return next((what for pattern, what in LACKS.items() for error in errors if re.search(pattern, error)), None)
 
 
 def place_of(test):
-    """Return where a test is: folder or file, two names deep."""
+    """Return where a test is: the first two names of its path."""
     return "/".join(Path(test.split("::")[0]).parts[:2])
 
 
 def run(args):
-    """Run the tests, in as many processes as it takes; return their `Results`."""
+    """Run the tests, in as many processes as they need; return their `Results`."""
     packages, results, tried_again = wasm_node.wheels(args.pyodide, PACKAGES, TOOLS), Results(), None
     while True:
         results.running = None
@@ -122,7 +122,7 @@ def run(args):
             continue
         if tried_again == results.begun:
             results.note("cannot", results.running, [f"{TAKEN_DOWN}: {process.last_words or 'it did not end'}"])
-        else:       # it may have been what earlier tests had left behind
+        else:       # the reason may be what earlier tests had left behind
             tried_again = results.begun
             results.begun -= 1
 

@@ -1,9 +1,10 @@
 """What is read back from the page, and what it should be: canvases as arrays, and the same pictures made from numbers.
 
 A canvas that shows a map is a pixel for a cell, and simply equals an array. A canvas that shows boxes is compared with
-a `Paper`, on which a test paints the same boxes from the model's arrays. Nothing of the page's own code is asked: a
-browser lets a line cover a share of each pixel, and for lines along the axes that share is easily computed. So every
-pixel of the canvas is compared, and a box that is missing, out of place or of another color is found wherever it is.
+a `Paper`, on which a test paints the same boxes from the model's arrays. The page's own drawing code has no part in
+that: a browser lets a line cover a share of each pixel, and for lines along the axes that share is easily computed. So
+every pixel of the canvas is compared, and a box that is missing, out of place or of another color is found wherever it
+is.
 """
 
 import base64

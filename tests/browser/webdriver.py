@@ -1,7 +1,7 @@
 """A small WebDriver client: what a test needs to drive a browser, with the standard library alone.
 
-WebDriver is HTTP and JSON: a driver program opens the browser, and each command is one request to it. No time is
-waited blindly: `Browser.wait` asks the page until it says yes.
+WebDriver is HTTP and JSON: a driver program opens the browser, and each command is one request to it. Nothing sleeps
+for a fixed time and hopes: `Browser.wait` asks the page until it says yes.
 """
 
 import base64
@@ -18,6 +18,7 @@ import urllib.request
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"     # how the standard names the key of an element
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-dev-shm-usage")
+PATIENCE, SECONDS_TO_START = 60, 30      # seconds for the answer to a command; for the driver to be ready
 KEYS = {"tab": "\ue004", "shift": "\ue008", "left": "\ue012", "up": "\ue013", "right": "\ue014", "down": "\ue015",
         "delete": "\ue017", "escape": "\ue00c", "enter": "\ue007"}
 
@@ -33,7 +34,12 @@ class Browser:
     """A headless Chromium, from `open_browser`."""
 
     def __init__(self, address):
-        self.address = address
+        self.address, self.patience = address, PATIENCE
+
+    def set_patience(self, seconds):
+        """Let a script take so many seconds; the driver gives it up first, and says so."""
+        self.command("/timeouts", {"script": 1000 * seconds})
+        self.patience = seconds + PATIENCE
 
     def command(self, path, body=None, method=None):
         """Send a command; return its value."""
@@ -41,7 +47,7 @@ class Browser:
         request = urllib.request.Request(self.address + path, data, {"Content-Type": "application/json"},
                                          method=method or ("GET" if body is None else "POST"))
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=self.patience) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             raise RuntimeError(json.load(error)["value"]["message"]) from None
@@ -88,13 +94,16 @@ class Browser:
             return {"type": "pointerMove", "duration": duration, "x": round(point[0]), "y": round(point[1])}
         actions = [move(points[0], 0), {"type": "pointerDown", "button": 0},
                    *[move(point, milliseconds) for point in points[1:]], {"type": "pointerUp", "button": 0}]
-        self.command("/actions", {"actions": [{"type": "pointer", "id": pointer,
-                                               "parameters": {"pointerType": pointer}, "actions": actions}]})
+        self.point(*actions, pointer=pointer)
 
     def hover(self, x, y):
         """Move the mouse to a point of the window."""
-        self.command("/actions", {"actions": [{"type": "pointer", "id": "mouse", "actions": [
-            {"type": "pointerMove", "duration": 0, "x": round(x), "y": round(y)}]}]})
+        self.point({"type": "pointerMove", "duration": 0, "x": round(x), "y": round(y)})
+
+    def point(self, *actions, pointer="mouse"):
+        """Let the mouse, or a finger, do what WebDriver calls actions, one after the other."""
+        self.command("/actions", {"actions": [{"type": "pointer", "id": pointer,
+                                               "parameters": {"pointerType": pointer}, "actions": actions}]})
 
     def devtools(self, name, **parameters):
         """Send a command of Chromium's own protocol."""
@@ -126,7 +135,9 @@ class Browser:
 @contextlib.contextmanager
 def open_browser():
     """Yield a `Browser`, with a profile of its own; afterwards nothing of it is left."""
-    chromium, driver = programs()
+    if not (found := programs()):
+        raise RuntimeError("there are no chromium and chromedriver on the path")
+    chromium, driver = found
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -144,15 +155,18 @@ def open_browser():
             process.wait(10)
 
 
+def _is_ready(root):
+    try:
+        return Browser(root).command("/status")["ready"]
+    except OSError:         # it does not listen yet
+        return False
+
+
 def _session(root, chromium, profile):
-    end = time.monotonic() + 30
-    while True:
-        try:
-            if Browser(root).command("/status")["ready"]:
-                break
-        except OSError:
-            if time.monotonic() > end:
-                raise
+    end = time.monotonic() + SECONDS_TO_START
+    while not _is_ready(root):
+        if time.monotonic() > end:
+            raise TimeoutError("chromedriver does not get ready")
         time.sleep(0.05)
     options = {"binary": chromium, "args": [*FLAGS, f"--user-data-dir={profile}"]}
     wanted = {"browserName": "chrome", "goog:chromeOptions": options,
