@@ -72,7 +72,7 @@ def files(root, pyodide=None):
 
 
 def with_worker(markup):
-    """The page, which now asks the worker, is as light or dark as the book, leads back to it, and says why if it fails."""
+    """The page, which now asks the worker, is as light or dark as the book, leads back to it, and says what fails."""
     for old, new in (('<html lang="en">', '<html lang="en" data-worker="worker.js">'),
                      ("</head>", '<script src="../theme.js"></script>\n</head>'),
                      ("</h1>\n", '</h1>\n    <p class="caption"><a href="../index.html">Back to the lessons</a></p>\n'),

@@ -1,10 +1,10 @@
-"""The matrix product, which takes nine tenths of a model's time, by whoever makes it best on this system.
+"""The matrix product, which takes nine tenths of a model's time, in the way that is quickest on this system.
 
-As a rule that is NumPy's `matmul`, which hands it to a library, OpenBLAS mostly. In a browser there is none: Python is
-compiled to WebAssembly there, a system that it calls Emscripten, and NumPy's own loop takes twice as long as it must.
-Every number of a product is a sum of products along a row of the one matrix and a column of the other. `np.einsum` is
-quick at such a sum where both lie in memory number after number, as a row does, and a column once its matrix has been
-transposed and copied: a few numbers beside the many products. See benchmarks/README.md.
+Mostly that is NumPy's `matmul`, which calls a library, usually OpenBLAS. A browser has no such library: there Python is
+compiled to WebAssembly (the system is called Emscripten), and the loop that NumPy uses instead takes twice as long as
+necessary. Each number of the product is the sum along a row of the first matrix and a column of the second. `np.einsum`
+is quick at such a sum if the numbers of both lie next to each other in memory. Those of a row do; those of a column do
+once the second matrix is transposed and copied, which costs little beside the products. See benchmarks/README.md.
 """
 
 import sys
@@ -16,7 +16,7 @@ MOST_NUMBERS = sys.maxsize
 
 
 def product_of_rows(a, b, out=None):
-    """``a @ b`` for matrices, or stacks of them, each number as a sum along two rows that lie in memory as such."""
+    """Return ``a @ b`` for matrices or stacks of them, of at least two dimensions, as sums along rows in memory."""
     if max(a.size * b.shape[-1], b.size * a.shape[-2]) > MOST_NUMBERS:
         return np.matmul(a, b, out=out)
     columns = np.ascontiguousarray(b.swapaxes(-1, -2))
