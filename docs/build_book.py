@@ -73,11 +73,11 @@ def make(root, pyodide=None):
     order = [shelves.pages[path] for path in (shelf.START, *lessons, *beside)]
     chapters = [(page, BESIDE.get(page.path, page.title)) for page in order]
     files["search-index.js"] = search.index(shelves.pages.values()).encode()
-    written = pages.write(shelves, chapters, EXPLORER if EXPLORER in files else None)
+    rendered = pages.render(shelves, chapters, EXPLORER if EXPLORER in files else None)
     names = {EXPLORER: explorer.PAGE, **{page.address: page.path for page in shelves.pages.values()}}
     explored = {EXPLORER: files[EXPLORER].decode()} if EXPLORER in files else {}
-    check.check({**written, **explored}, set(files), names)
-    return {**files, **{address: markup.encode() for address, markup in written.items()}}
+    check.check({**rendered, **explored}, set(files), names)
+    return {**files, **{address: markup.encode() for address, markup in rendered.items()}}
 
 
 def lessons_of(root):

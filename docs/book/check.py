@@ -1,6 +1,6 @@
-"""Every link of the finished pages is followed, once more and with other eyes than those that wrote it.
+"""Every link of the finished pages is followed once more, by code that has not written it.
 
-A page is read as a browser would: its anchors, its links, what it loads. A link within the book must lead to a file
+A page is read as a browser reads it: its anchors, its links, what it loads. A link within the book must lead to a file
 that is there, and to an anchor in it; nothing may be loaded from another host; no anchor stands twice on a page, and
 every picture has its alternative text.
 """
@@ -39,18 +39,18 @@ class Reader(HTMLParser):
                 self.links.append((value or "", (tag, name) in LOADED))
 
     def handle_startendtag(self, tag, attributes):
-        """A tag that closes itself."""
+        """Note a tag that closes itself."""
         self.handle_starttag(tag, attributes)
         if tag not in VOID:
             self.open.pop()
 
     def handle_endtag(self, tag):
-        """Tags are closed in the order in which they were opened."""
+        """Note a closing tag, which must fit the tag opened last."""
         if tag in VOID:
             return
         if not self.open or self.open[-1] != tag:
             self.wrong.append(f"</{tag}> closes what is not open")
-        elif self.open:
+        else:
             self.open.pop()
 
 
@@ -73,8 +73,8 @@ def check(pages, others, names):
         reader.close()
         if reader.open:
             reader.wrong.append(f"<{reader.open[-1]}> is not closed")
-        for wrong in reader.wrong:
-            raise BookError(f"{names.get(address, address)}: {wrong}")
+        if reader.wrong:
+            raise BookError(f"{names.get(address, address)}: {reader.wrong[0]}")
     for address, reader in read.items():
         for link, is_loaded in reader.links:
             reason = what_is_wrong(link, is_loaded, address, read, others)

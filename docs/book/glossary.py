@@ -120,7 +120,8 @@ def link_words(body, number, found, address):
         Of the glossary's page, as seen from the lesson.
     """
     known = [entry for entry in found if not entry.is_particular or number in entry.lessons]
-    pattern, owners, linked = *finder(known), set()
+    pattern, owners = finder(known)
+    linked = set()
     for string in [string for string in body.find_all(string=True) if known and is_prose(string)]:
         pieces, end = [], 0
         for match in pattern.finditer(string):
@@ -137,7 +138,7 @@ def link_words(body, number, found, address):
 
 
 def finder(found):
-    """What finds any form of any entry as whole words, the longest first, and whose form each group is."""
+    """Return a pattern that finds all forms of entries as whole words, the longest first, and the entry of each group."""
     forms = [(form, entry) for entry in found for form in entry.forms]
     forms.sort(key=lambda pair: (-len(pair[0]), pair[0] != pair[1].name))      # "P6" before "P2 to P6", which has it
     owners = {i: entry for i, (_, entry) in enumerate(forms, start=1)}

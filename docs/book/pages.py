@@ -15,8 +15,8 @@ HERE = Path(__file__).resolve().parent
 PLAIN = HTMLFormatter(entity_substitution=EntitySubstitution.substitute_xml, void_element_close_prefix="")     # <br>
 
 
-def write(shelf, chapters, explorer):
-    """Write all pages.
+def render(shelf, chapters, explorer):
+    """Make HTML of all pages; their bodies are finished on the way, see `prepare`.
 
     Parameters
     ----------
@@ -28,24 +28,24 @@ def write(shelf, chapters, explorer):
 
     Returns
     -------
-    written : dict of str to str
+    rendered : dict of str to str
         HTML by address.
     """
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True,
                                      undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
     template = environment.get_template("page.html")
     places = {page: i for i, (page, _) in enumerate(chapters)}
-    written = {}
+    rendered = {}
     for page in shelf.pages.values():
         at = places.get(page)
         prepare(page)
-        written[page.address] = template.render(
+        rendered[page.address] = template.render(
             book=BOOK, page=page, root="../" * page.address.count("/"), kind=kind(page),
             body=Markup(as_html(page.body) + page.code), contents=contents(page, chapters, explorer),
             headings=[(tag["id"], heading_text(tag)) for tag in page.body.find_all("h2")],
             before=entry(*chapters[at - 1], page) if at else None,
             after=entry(*chapters[at + 1], page) if at is not None and at + 1 < len(chapters) else None)
-    return written
+    return rendered
 
 
 def kind(page):
@@ -72,7 +72,7 @@ def contents(here, chapters, explorer):
 
 
 def prepare(page):
-    """Finish a body: links at its headings, and the lessons of the start page as cards."""
+    """Finish a body, in place: links at its headings, and the lessons of the start page as cards."""
     if page.path == START:
         cards(page.body)
     for heading in page.body.find_all(["h2", "h3", "h4"]):

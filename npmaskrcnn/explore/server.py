@@ -7,7 +7,7 @@ seconds. A request that is wrong is refused, one that breaks off is dropped, and
 
 One question is computed at a time. Of the questions ``look``, ``channel``, ``roi``, ``gradient`` and ``minds`` only
 the newest of each is computed: if a newer one comes while an older one waits, the older is answered
-``{"superseded": true}`` when its turn comes, and whoever sent it must ask again if the answer is still wanted. (A page
+``{"superseded": true}`` when its turn comes, and whoever still wants to know asks again, as the page does. (A page
 waits for each answer before it asks the next question, so this happens only if several windows or programs ask.) All
 other questions are answered.
 
