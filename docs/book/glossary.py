@@ -138,7 +138,7 @@ def link_words(body, number, found, address):
 
 
 def finder(found):
-    """Return a pattern that finds all forms of entries as whole words, the longest first, and the entry of each group."""
+    """Return a pattern that finds all forms of entries as whole words, the longest first, and each group's entry."""
     forms = [(form, entry) for entry in found for form in entry.forms]
     forms.sort(key=lambda pair: (-len(pair[0]), pair[0] != pair[1].name))      # "P6" before "P2 to P6", which has it
     owners = {i: entry for i, (_, entry) in enumerate(forms, start=1)}
