@@ -142,9 +142,7 @@ Questions
 import contextlib
 import dataclasses
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -155,6 +153,7 @@ from ..light.pruning import judge_trainable
 from .look import Look, as_bytes, names_of, rounded
 from .minds import IN_TRAINING, Minds
 from .packing import pack
+from .pictures import image_of_bytes, image_of_file
 from .scene import DEFAULTS, KINDS, LARGEST_SEED, MOST_SHAPES, NOTES, SIDES, Stage, drawn_scene, presets
 
 QUESTIONS = {       # and the parts that each may have
@@ -176,7 +175,7 @@ TOTAL = "loss_total"
 SHOWN_SCORE = 0.5
 MOST_STEPS, MOST_MINDS = 5, 4
 STEPS = {"start": (0, MOST_STEPS), "go": (1, MOST_STEPS), "reset": (0, 0)}      # the fewest (by default) and the most
-PICTURES_KEPT, PICTURE_SIDE = 8, 128
+PICTURES_KEPT = 8
 LONGEST_ERROR = 400
 FARTHEST = 1e4      # pixels
 
@@ -288,7 +287,7 @@ class Explorer:
         return {"scene": drawn_scene(judge_number(seed, "seed", 0, LARGEST_SEED, whole=True))}, {}
 
     def _picture(self, blob, width=None, height=None):
-        image = _image_of_file(blob) if width is None and height is None else _image_of_bytes(blob, width, height)
+        image = image_of_file(blob) if width is None and height is None else image_of_bytes(blob, width, height)
         self._pictures_seen += 1
         self.pictures[self._pictures_seen] = image
         for number in list(self.pictures)[:-PICTURES_KEPT]:
@@ -471,31 +470,3 @@ def _judged_row(row, name, number):
 def _judge_finite(numbers, what):
     if not np.isfinite(numbers).all():
         raise InputError(f"{what} are not finite numbers: its weights are NaN, infinite or too large")
-
-
-# ---- pictures of one's own ----
-
-
-def _image_of_bytes(blob, width, height):
-    """The picture in raw bytes, red, green, blue."""
-    width, height = (judge_number(side, name, *SIDES, whole=True)
-                     for side, name in ((width, "width"), (height, "height")))
-    if len(blob) != width * height * 3:
-        raise InputError(f"a picture of {width} x {height} pixels has {width * height * 3:,} bytes, got {len(blob):,}")
-    return np.frombuffer(blob, np.uint8).reshape(height, width, 3).copy()
-
-
-def _image_of_file(blob):
-    """The picture in the bytes of a file, its longer side of 128 pixels."""
-    from ..images import read_image     # only here: nothing else needs Pillow
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "picture"
-        path.write_bytes(blob)
-        try:
-            image = read_image(path)
-        except InputError as error:
-            raise InputError(str(error).replace(str(path), "the picture")) from None
-    from PIL import Image
-    ratio = PICTURE_SIDE / max(image.shape[:2])
-    size = [max(round(side * ratio), SIDES[0]) for side in image.shape[1::-1]]
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
