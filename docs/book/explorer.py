@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -102,8 +103,8 @@ def distribution(folder):
         try:
             with zipfile.ZipFile(io.BytesIO(found.pop(name))) as zipped:
                 inside = {each: zipped.read(each) for each in zipped.namelist() if not each.endswith("/")}
-        except zipfile.BadZipFile:
-            raise BookError(f"--pyodide {folder}: {name} is no zip archive") from None
+        except (zipfile.BadZipFile, zlib.error):
+            raise BookError(f"--pyodide {folder}: {name} is no zip archive, or a damaged one") from None
         if name in wheels:      # a folder *.dist-info would be read when Python starts
             inside = {INSTALLED + each.replace(".dist-info/", "/"): content for each, content in inside.items()
                       if NEEDED.fullmatch(each)}
@@ -132,10 +133,13 @@ def compiled(pyodide, files):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
         try:
-            subprocess.run(["node", HERE / "compile.mjs", pyodide.resolve(), folder], check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError):
-            print("without a Node that runs Pyodide the explorer's Python is not compiled: its first answer will take "
-                  "nearly twice as long", file=sys.stderr)
+            subprocess.run(["node", HERE / "compile.mjs", pyodide.resolve(), folder], check=True, capture_output=True,
+                           text=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            said = (getattr(error, "stderr", None) or "").splitlines()      # None if there is no Node
+            why = next((f"cannot start this Pyodide ({line.strip()})" for line in said if "Error" in line), "is not here")
+            print(f"Node {why}, so the explorer's Python is not compiled: its first answer will take nearly twice as "
+                  "long", file=sys.stderr)
             return files
         made = {}
         for name, content in files.items():

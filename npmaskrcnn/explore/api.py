@@ -268,6 +268,8 @@ class Explorer:
             return refused(error), {}
         except MemoryError:
             return refused("there is not enough memory for this"), {}
+        except RecursionError:
+            return refused("the request is nested too deeply"), {}
 
     # ---- what there is ----
 

@@ -267,7 +267,7 @@ class Handler(BaseHTTPRequestHandler):
             except InputError as error:
                 raise Refused(HTTPStatus.BAD_REQUEST, error, as_message=True) from None
         elif name == "picture":
-            sides = dict(parse_qsl(query, max_num_fields=8))
+            sides = dict(parse_qsl(query))      # no more of them than a line of HTTP may hold
             request = {"ask": "picture", **{side: int(value) if re.fullmatch("[0-9]{1,9}", value) else value
                                             for side, value in sides.items() if side != "ask"}}
             blob = self._body(MOST_PICTURE)

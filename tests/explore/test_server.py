@@ -133,7 +133,8 @@ def test_pictures_are_taken_as_files_and_as_bytes(running):
     np.testing.assert_array_equal(unpack(post(running, {**LOOK, "scene": scene})[1])[1]["image"], arrays["image"])
     for wrong in (b"", b"no picture"):
         assert "the picture: " in unpack(post(running, wrong, "picture")[1])[0]["error"]
-    for query in ("width=16", "width=x&height=16", "ask=hello&ask=look", "blob=3", "width=16&height=99999999999"):
+    for query in ("width=16", "width=x&height=16", "ask=hello&ask=look", "blob=3", "width=16&height=99999999999",
+                  "&".join(f"side{i}=16" for i in range(20))):
         assert "error" in unpack(post(running, b"123", f"picture?{query}")[1])[0]
 
 
@@ -233,6 +234,12 @@ def test_what_is_no_json_or_no_question_gets_a_message_that_says_so(running):
         assert status == (400 if body in NO_JSON else 200), body[:50]
         assert answer["error"].startswith("the request ") == (body in NO_JSON) and arrays == {}, answer
         assert "\n" not in answer["error"] and len(answer["error"]) <= 400
+
+
+def test_what_is_nested_too_deeply_gets_a_message_wherever_that_is_noticed(running):
+    for depth in range(850, 1000):
+        status, message = post(running, b'{"ask": "look", "scene": ' + depth * b"[" + depth * b"]" + b"}")
+        assert status in (200, 400) and "\n" not in unpack(message)[0]["error"]
 
 
 LENGTHS = {

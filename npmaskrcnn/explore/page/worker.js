@@ -53,7 +53,9 @@ async function start() {
   return python.runPython(START);
 }
 
-const started = start();
+// What breaks inside the runtime while it starts is told to nobody but the worker.
+const broken = new Promise((_, reject) => { addEventListener("unhandledrejection", ({reason}) => reject(reason)); });
+const started = Promise.race([start(), broken]);
 started.catch(() => {}); // said to whoever asks
 
 onmessage = async ({data: {id, request, blob}}) => {
