@@ -2,7 +2,7 @@
 // masks that are painted for it.
 
 import {Panel} from "./panels.js";
-import {setBars} from "./regions.js";
+import {setBars} from "./marks.js";
 import {LIT, boxOf, button, choice, classColor, make, putColors, putHeat, round, setText, slider, theme}
   from "./draw.js";
 

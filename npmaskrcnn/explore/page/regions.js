@@ -1,25 +1,8 @@
 // From anchors to proposals: where the network begins to look, and what is left when overlapping boxes are dropped.
 
 import {Panel} from "./panels.js";
-import {shapeNames} from "./maps.js";
-import {LIT, boxOf, choice, clamp, heat, make, round, setText, slider, theme} from "./draw.js";
-
-const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
-
-/** Bars with names and numbers of 0 to 1. */
-export function setBars(element, rows) {
-  while (element.children.length > 3 * rows.length) element.lastChild.remove();
-  while (element.children.length < 3 * rows.length) {
-    element.append(make("span"), make("div", {}, make("i")), make("output"));
-  }
-  rows.forEach(({name, value, color}, i) => {
-    const [words, bar, number] = [0, 1, 2].map(part => element.children[3 * i + part]);
-    setText(words, name);
-    bar.firstChild.style.width = `${100 * value}%`;
-    bar.firstChild.style.background = color;
-    setText(number, round(value, 3));
-  });
-}
+import {ARROWS, setBars, shapeNames} from "./marks.js";
+import {LIT, boxOf, choice, clamp, make, setText, slider, theme} from "./draw.js";
 
 /** The anchors of the cell under the pointer, and the boxes that they would become. */
 export class Anchors extends Panel {

@@ -3,11 +3,11 @@
 // the frames of two shapes overlap where the shapes do not.
 
 import {CLASS_COLORS, Picture, button, clamp, fromHex, hex, make, setText} from "./draw.js";
+import {ARROWS, frame} from "./marks.js";
 
 const PALETTE = [[196, 62, 46], [38, 84, 164], [46, 138, 88], [226, 186, 52], [122, 79, 191], [60, 60, 66]];
 const SMALLEST = 4, LARGEST = 80, NEW = 6; // half sizes; a new shape must be large enough to be seen
 const REACH = {mouse: 14, finger: 22}; // points from a handle, and, for a finger, from the center of a small shape
-const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
 
 /** Whether a point is on a shape. */
 function hits({kind, x, y, half}, px, py) {
@@ -210,12 +210,6 @@ export class Stage {
     this.picture.begin(width, height, base);
     this.overlay?.(this.picture);
   }
-}
-
-/** Put an element over a box of the scene. */
-export function frame(element, [x1, y1, x2, y2], width, height) {
-  Object.assign(element.style, {left: `${100 * x1 / width}%`, top: `${100 * y1 / height}%`,
-                                width: `${100 * (x2 - x1) / width}%`, height: `${100 * (y2 - y1) / height}%`});
 }
 
 const ICONS = {circle: "●", square: "■", triangle: "▲"};
