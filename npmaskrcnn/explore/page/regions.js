@@ -12,15 +12,20 @@ export class Anchors extends Panel {
       + "centered on the upper left corner of the cell.", {lesson: "06_anchors", attempt: "Point at the middle of a "
       + "shape, then at its rim. Which anchor moves to where the shape is?"});
     this.place = null; // where the pointer is, in the scene
+    this.keyed = null; // the cell to which the arrow keys have gone: {level, a row of the levels, x, y}
     this.level = "";
     this.picture = this.newPicture("Anchors of one cell; arrow keys move to another", {tabindex: 0});
-    this.pick = choice("Level", [["", "where objectness is highest"]], value => { this.level = value; this.draw(); });
+    this.pick = choice("Level", [["", "where objectness is highest"]], value => {
+      this.level = value;
+      this.keyed = null;
+      this.draw();
+    });
     this.bars = make("div", {class: "bars"});
     this.fill(this.picture.canvas, make("div", {class: "controls"}, this.pick.element), this.bars, this.facts,
       this.caption);
     const {canvas} = this.picture;
     const point = event => {
-      const {width, height} = app.look.answer;
+      const {width, height} = app.stage.scene;
       this.set(this.picture.place(event, width, height));
     };
     canvas.addEventListener("pointerdown", point); // where a finger has tapped remains
@@ -31,24 +36,35 @@ export class Anchors extends Panel {
   }
   set(place) {
     this.place = place;
+    this.keyed = null;
     this.draw();
   }
   #key(event) {
     if (!(event.key in ARROWS) || !this.app.look) return;
     event.preventDefault();
-    const [dx, dy] = ARROWS[event.key], {level: {stride: [sy, sx]}, x, y} = this.cell();
-    this.set([(x + .5 + dx) * sx, (y + .5 + dy) * sy]);
+    const [dx, dy] = ARROWS[event.key], {level, x, y} = this.cell(), {levels} = this.app.look.answer;
+    this.place = null;
+    this.keyed = {level: levels.indexOf(level), x: clamp(x + dx, 0, level.width - 1),
+                  y: clamp(y + dy, 0, level.height - 1)};
+    this.draw();
   }
-  /** The cell that is shown: {level, x, y, first}, first being the row of its first anchor. */
+  /** The cell that is shown: {level, x, y, first}, first being the row of its first anchor. It is the one to which the
+   *  keys have gone, or where the pointer is, or where the object began that is lit, or the best one. */
   cell() {
-    const {look, history, subject} = this.app, {levels, anchors_per_cell: perCell, detections, span} = look.answer;
-    const at = ({level, x, y}) => ({level, x, y, first: level.first + (y * level.width + x) * perCell});
-    const born = history ?? (this.level ? null : detections[subject]?.history);
-    if (!this.place && born) return at({level: levels[born.level], y: born.cell[0], x: born.cell[1]});
-    const [px, py] = this.place ?? [span.width / 2, span.height / 2];
-    const cells = levels.filter(({name}) => !this.level || name === this.level).map(level => at({level,
-      x: clamp(Math.floor(px / level.stride[1]), 0, level.width - 1),
-      y: clamp(Math.floor(py / level.stride[0]), 0, level.height - 1)}));
+    const {look, subject} = this.app, {levels, anchors_per_cell: perCell, detections, span} = look.answer;
+    const at = (level, column, row) => {
+      const x = clamp(column, 0, level.width - 1), y = clamp(row, 0, level.height - 1);
+      return {level, x, y, first: level.first + (y * level.width + x) * perCell};
+    };
+    const {place, keyed} = this, born = place ? null : detections[subject]?.history;
+    if (keyed && !place) return at(levels[keyed.level], keyed.x, keyed.y);
+    let [px, py] = place ?? [span.width / 2, span.height / 2];
+    if (born) { // where its anchor's middle is
+      const [row, column] = born.cell, [sy, sx] = levels[born.level].stride;
+      [px, py] = [column * sx, row * sy];
+    }
+    const cells = levels.filter(({name}, i) => this.level ? name === this.level : !born || i === born.level)
+      .map(level => at(level, Math.floor(px / level.stride[1]), Math.floor(py / level.stride[0])));
     const best = ({first}) => Math.max(...look.arrays.objectness.data.subarray(first, first + perCell));
     return cells.reduce((a, b) => best(b) > best(a) ? b : a);
   }
@@ -60,6 +76,7 @@ export class Anchors extends Panel {
     if (names.join() !== this.names?.join()) {
       this.names = names;
       this.level = "";
+      this.keyed = null;
       this.pick.set([["", "where objectness is highest"], ...names.map(name => [name, name])]);
     }
     const picture = this.picture.begin(width, height, base, .45), {level, x, y, first} = this.cell();
