@@ -101,7 +101,7 @@ def test_an_empty_image_has_nothing_to_be_found(page, here):
     assert text(page, "#said") == "Found: nothing." and found(page) == []
     answer, arrays = asked(page, here)
     assert answer["counts"]["proposals"] > 0 and answer["counts"]["candidates"] == 0
-    assert text(page, "#region .facts").startswith(f"Proposal 1 of {answer['counts']['proposals']}")
+    assert text(page, "#region .facts").startswith(f"Proposal 0 of {answer['counts']['proposals']}")
     assert text(page, "#masks .facts") == "Masks are painted for detections only, and this region is none."
     assert text(page, "#candidates .facts") == "0 candidates: 0 stay as detections, 0 are dropped."
     assert text(page, "#history") == text(page, "#error") == ""
