@@ -3,7 +3,8 @@
 
 import {Line, chosenTransport} from "./transport.js";
 import {Stage, tools} from "./scene.js";
-import {button, choice, classColor, drawBoxes, make, onTheme, overlap, putColors, round, setText} from "./draw.js";
+import {OBJECT, button, choice, classColor, drawBoxes, make, onTheme, overlap, putColors, round, setText}
+  from "./draw.js";
 import {Features, Objectness, shapeNames} from "./maps.js";
 import {Anchors, Proposals} from "./regions.js";
 import {Candidates, Classes, Masks, Region} from "./heads.js";
@@ -30,8 +31,9 @@ class App {
     this.look = null;           // {answer, arrays} of the last look
     this.base = make("canvas"); // its picture, a pixel for a pixel
     this.pointed = this.chosen = null;  // rows of detections
-    this.hand = null;           // where the pointer is on the stage
+    this.place = null;          // where in the scene somebody points; null also if somebody points at a name
     this.roiChoice = this.regions = null;   // a proposal of one's own choice; the region that has come
+    this.listed = [];           // rows of the detections in the list
     this.thresholds = {};       // of the sliders, by name
     this.model = "finished";
     this.times = [];
@@ -60,6 +62,7 @@ class App {
     this.outlined = true;
     $("stage-place").append(this.stage.element);
     $("tools").append(...tools(this.stage, answer.kinds, file => this.loadPicture(file)));
+    $("found").tabIndex = -1; // for the focus of a name that is gone
     this.#choices();
     this.#drop();
     this.addPanels();
@@ -84,6 +87,9 @@ class App {
       new Objectness(this), new Anchors(this), new Proposals(this), new Region(this), new Classes(this),
       new Candidates(this), new Masks(this), new Result(this), new Minds(this), new Gradient(this),
       new Training(this)];
+    document.addEventListener("keydown", event => {
+      if (event.key === "Escape") this.panels.filter(panel => panel.large).forEach(panel => panel.setLarge(false));
+    });
     this.panels.forEach((panel, i) => panel.heading.prepend(make("span", {class: "number"}, `${i + 1}`)));
     $("panels").append(...this.panels.map(panel => panel.element));
     const named = name => this.panels.find(panel => panel.name === name);
@@ -156,6 +162,7 @@ class App {
   changed(time = performance.now()) {
     this.changedAt = time;
     document.body.dataset.rest = "no";
+    clearTimeout(this.resting);
     if (this.training?.running) return; // the next step looks at the scene, too
     let asked = null;
     this.line.ask("look", () => {
@@ -168,6 +175,7 @@ class App {
     if (this.refused(outcome)) return;
     const before = this.look;
     this.look = outcome;
+    this.answeredAt = asked ?? this.changedAt;
     putColors(this.base, outcome.arrays.image);
     if (before?.answer.model !== outcome.answer.model) this.#describe(outcome.answer.model);
     this.#follow(before);
@@ -177,31 +185,25 @@ class App {
     await further;
     if (before && asked !== null && outcome.answer.model !== "training") this.#time(performance.now() - asked);
     document.body.dataset.look = outcome.answer.look;
-    clearTimeout(this.resting);
-    if (this.changedAt === asked || asked === null) this.resting = setTimeout(() => this.#rest(), REST);
+    this.#restSoon();
   }
   /** Say in the panels what is true of a model; what is in training is what it began as. */
   #describe(model) {
     const kind = model === "training" ? this.training.began : model;
     for (const panel of this.panels) panel.describe(kind);
   }
-  /** The chosen object is followed from look to look: the one that overlaps most with where it was. */
+  /** Objects are followed from look to look: the one that is chosen, or whose name is pointed at, and all in the list.
+   *  Who points at a place points at whatever is there. */
   #follow(before) {
-    this.pointed = this.hand ? this.under(...this.hand) : null;
-    if (this.chosen === null) return;
-    const old = before?.answer.detections[this.chosen], rows = this.shown;
-    const near = row => {
-      const each = this.look.answer.detections[row];
-      return overlap(each.box, old.box) + (each.label === old.label ? .2 : 0);
-    };
-    const best = old ? rows.toSorted((a, b) => near(b) - near(a))[0] : undefined;
-    this.chosen = best !== undefined && near(best) > .3 ? best : null;
+    const after = followed(before?.answer.detections, this.listed, this.look.answer.detections, this.shown);
+    this.pointed = this.place ? this.under(this.place) : after.get(this.pointed) ?? null;
+    this.chosen = after.get(this.chosen) ?? null;
+    this.listed = this.listed.map(row => after.get(row) ?? null);
   }
   #time(milliseconds) {
     this.times.push(milliseconds);
     if (this.times.length > LATEST) this.times.shift();
     const median = this.times.toSorted((a, b) => a - b)[this.times.length >> 1];
-    Object.assign($("milliseconds").dataset, {last: milliseconds, median});
     $("milliseconds").textContent = `median ${round(median)} ms`;
     $("milliseconds").title = `From your hand to the new pictures; the last ones came after ${round(milliseconds)} ms`;
   }
@@ -209,6 +211,11 @@ class App {
   #words() {
     const {class_names: names, detections} = this.look.answer;
     return foundWords(names, this.shown.map(row => detections[row]));
+  }
+  /** Rest in a moment, if nothing changes before, and nothing has changed that no look has answered yet. */
+  #restSoon() {
+    clearTimeout(this.resting);
+    if (this.changedAt === this.answeredAt) this.resting = setTimeout(() => this.#rest(), REST);
   }
   #rest() {
     const words = this.#words();
@@ -244,9 +251,13 @@ class App {
   }
   /** The region of this look, or null. */
   get region() { return this.regions?.of === this.look?.answer.look ? this.regions : null; }
-  ask(kind, request) {
-    return this.line.ask(kind, request).then(outcome => outcome && !outcome.answer.stale && !this.refused(outcome)
-      ? outcome : null);
+  /** Ask what belongs to a look; null if it cannot be had. */
+  async ask(kind, request) {
+    const outcome = await this.line.ask(kind, request);
+    if (!outcome || this.refused(outcome)) return null;
+    if (!outcome.answer.stale) return outcome;
+    if (request.look === this.look.answer.look) this.changed(); // another window has looked since: look again
+    return null;
   }
   refused({answer}) {
     this.complain(answer.error);
@@ -270,10 +281,12 @@ class App {
   /** Whose region and masks are shown: the one that is lit, or the best. */
   get subject() { return this.lit ?? this.shown[0] ?? null; }
   /** Whose mask, or else whose box, is at a place of the scene. */
-  under(x, y) {
+  under(place) {
+    if (!place || !this.look) return null;
     const {shown} = this, {width, height, detections} = this.look.answer, masks = this.look.arrays.masks?.data;
-    const at = Math.floor(y) * width + Math.floor(x);
-    const inMask = row => masks && masks[row * width * height + at] >= 128;
+    const [x, y] = place, at = Math.floor(y) * width + Math.floor(x);
+    if (x < 0 || x >= width || y < 0 || y >= height) return null; // who drags may be outside
+    const inMask = row => masks && masks[row * width * height + at] >= OBJECT;
     const inBox = row => {
       const [x1, y1, x2, y2] = detections[row].box;
       return x >= x1 && x < x2 && y >= y1 && y < y2;
@@ -282,34 +295,38 @@ class App {
   }
   /** The pointer is at this place of the stage, or has left it. */
   hover(place) {
-    this.hand = place;
-    if (!this.look) return;
     // While a shape is dragged the pictures are a little behind the hand: the next look says who is under it.
-    if (this.stage.grip) this.anchors.place = place;
-    else {
-      this.point(place && this.under(...place));
+    if (this.stage.grip) this.place = this.anchors.place = place;
+    else if (this.look) {
+      this.pointAt(place);
       this.anchors.set(place);
     }
   }
-  point(row) {
+  /** Point at a place of the scene, or no longer. */
+  pointAt(place) { this.point(this.under(place), place); }
+  /** Point at an object: because it is at a place, or by its name. */
+  point(row, place = null) {
+    this.place = place;
     if (row === this.pointed) return;
     this.pointed = row;
     this.redraw();
-    if (this.roiChoice === null && this.look) this.askRegion();
+    if (this.roiChoice === null) this.askRegion();
   }
   choose(row) {
     this.chosen = row === this.chosen ? null : row;
-    this.pointed = null;
+    this.pointed = this.place = null;
     this.redraw();
-    if (this.roiChoice === null && this.look) this.askRegion();
+    if (this.roiChoice === null) this.askRegion();
   }
   setShownScore(value) {
     this.shownScore = value;
     if (!this.look) return;
+    const {shown} = this, ifShown = row => shown.includes(row) ? row : null;
+    this.pointed = this.place ? this.under(this.place) : ifShown(this.pointed);
+    this.chosen = ifShown(this.chosen);
     this.redraw();
-    if (this.roiChoice === null && this.look) this.askRegion();
-    clearTimeout(this.resting);
-    this.resting = setTimeout(() => this.#rest(), REST);
+    if (this.roiChoice === null) this.askRegion();
+    this.#restSoon();
   }
   /** Put a slider where the model has its threshold, as long as nobody has moved it. */
   showThreshold(name, {value, set}) {
@@ -329,15 +346,27 @@ class App {
     for (const panel of this.panels) panel.draw();
     this.#list();
   }
-  drawStage() { if (this.look) this.stage.draw(this.base, this.look.answer.unseen); }
+  drawStage() {
+    const {look, base, stage: {scene}} = this;
+    // Into a scene of another size the last picture does not fit: its look will come.
+    if (look?.answer.width === scene.width && look.answer.height === scene.height) {
+      this.stage.draw(base, look.answer.unseen);
+    }
+  }
+  /** List what is found. A name stays in its place, with pointer and focus, as long as its object is there. */
   #list() {
     const {look, shown, lit} = this, {detections, class_names: names} = look.answer, list = $("found");
-    list.dataset.detections = JSON.stringify(detections.map(({box, label, score}) => ({box, label, score})));
-    while (list.children.length > shown.length) list.lastChild.remove();
-    while (list.children.length < shown.length) list.append(make("li", {}, this.#chip(list.children.length)));
-    shown.forEach((row, i) => {
-      const chip = list.children[i].firstChild, {label, score, box} = detections[row];
-      Object.assign(chip.dataset, {row, label, score, box: box.join(" ")});
+    for (const item of this.listed.flatMap((row, i) => shown.includes(row) ? [] : [list.children[i]])) {
+      delete item.firstChild.dataset.row;
+      if (item.contains(document.activeElement)) list.focus(); // it is gone, and focus should not go to the page's top
+      item.remove();
+    }
+    const stay = this.listed.filter(row => shown.includes(row));
+    this.listed = [...stay, ...shown.filter(row => !stay.includes(row))];
+    while (list.children.length < shown.length) list.append(make("li", {}, this.#chip()));
+    this.listed.forEach((row, i) => {
+      const chip = list.children[i].firstChild, {label, score} = detections[row];
+      chip.dataset.row = row;
       chip.firstChild.style.background = classColor(names, label);
       setText(chip.lastChild, `${names[label]} ${round(100 * score)} %`);
       chip.classList.toggle("lit", row === lit);
@@ -348,10 +377,11 @@ class App {
     setText($("note"), this.#note());
   }
   #chip() {
+    const point = () => this.point(+chip.dataset.row);
+    const leave = () => { if (this.pointed === +chip.dataset.row && !this.place) this.point(null); };
     const chip = make("button", {type: "button", class: "chip", onclick: () => this.choose(+chip.dataset.row),
-      onpointerenter: () => this.point(+chip.dataset.row), onpointerleave: () => this.point(null),
-      onfocus: () => chip.matches(":focus-visible") && this.point(+chip.dataset.row), onblur: () => this.point(null)},
-      make("i", {"aria-hidden": "true"}), make("span"));
+      onpointerenter: point, onpointerleave: leave, onfocus: () => chip.matches(":focus-visible") && point(),
+      onblur: leave}, make("i", {"aria-hidden": "true"}), make("span"));
     return chip;
   }
   /** What one has to know of this model to be fair to it, and what there is to be seen in this picture. */
@@ -381,14 +411,18 @@ class App {
   // ---- pictures of one's own ----
 
   async loadPicture(file) {
+    this.newest = file; // who drops two wants the second, whichever is read first
     let outcome = null;
     if (this.transport.readsFiles) {
       outcome = await this.line.ask("picture", {ask: "picture"}, await file.arrayBuffer());
     }
-    if (!outcome || outcome.answer.error) { // what Pillow does not know, the browser may
+    if (file === this.newest && (!outcome || outcome.answer.error)) { // what Pillow does not know, the browser may
       const raw = await decoded(file).catch(() => null);
-      if (raw) outcome = await this.line.ask("picture", {ask: "picture", ...raw.sides}, raw.data);
+      if (raw && file === this.newest) {
+        outcome = await this.line.ask("picture", {ask: "picture", ...raw.sides}, raw.data);
+      }
     }
+    if (file !== this.newest) return;
     if (!outcome) return this.complain("This picture cannot be read.");
     if (this.refused(outcome)) return;
     const {picture, width, height} = outcome.answer;
@@ -410,6 +444,21 @@ class App {
       if (file) this.loadPicture(file);
     });
   }
+}
+
+/** Which detection of a look is which of the look before, by rows: a Map from the old row to the new one. Those that
+ *  overlap most belong together, rather if they are of one class. */
+function followed(before, oldRows, after, rows) {
+  const near = (a, b) => overlap(a.box, b.box) + (a.label === b.label ? .2 : 0);
+  const pairs = oldRows.flatMap(from => rows.map(to => ({from, to, near: near(before[from], after[to])})))
+    .filter(pair => pair.near > .3).sort((a, b) => b.near - a.near);
+  const map = new Map(), taken = new Set();
+  for (const {from, to} of pairs) {
+    if (map.has(from) || taken.has(to)) continue;
+    map.set(from, to);
+    taken.add(to);
+  }
+  return map;
 }
 
 /** The bytes of a picture as the browser reads it: red, green, blue, the longer side of 128 pixels. */

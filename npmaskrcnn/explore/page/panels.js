@@ -16,7 +16,6 @@ export class Panel {
     this.heading = make("h2", {id: `${name}-title`}, title);
     this.element = make("article", {class: "panel", id: name, "aria-labelledby": `${name}-title`},
       make("header", {}, this.heading, this.enlarge));
-    this.element.addEventListener("keydown", event => { if (event.key === "Escape") this.setLarge(false); });
   }
   get large() { return this.element.classList.contains("large"); }
   setLarge(large) {
@@ -51,13 +50,13 @@ function lessonLink(lesson) {
 /** A panel that takes longer than a look: it is asked for when the hand rests. What it shows of a picture before the
  *  last one is dimmed, and not drawn again. */
 export class Slow extends Panel {
-  outcome = null; // {answer, arrays}
-  of = null;      // the look to which it belongs
-  get old() { return Boolean(this.outcome) && this.of !== this.app.look?.answer.look; }
+  outcome = null;    // {answer, arrays}
+  lookNumber = null; // of the look to which it belongs
+  get old() { return Boolean(this.outcome) && this.lookNumber !== this.app.look?.answer.look; }
   /** Take what has come for a look, unless nothing has. */
-  take(outcome, of) {
+  take(outcome, lookNumber) {
     if (!outcome) return;
-    Object.assign(this, {outcome, of});
+    Object.assign(this, {outcome, lookNumber});
     this.draw();
   }
   draw() {
@@ -99,13 +98,13 @@ export class Result extends Panel {
     this.score.input.id = "shown-score";
     this.fill(this.picture.canvas, this.score.element, this.facts, this.caption);
     const {canvas} = this.picture;
-    canvas.addEventListener("pointermove", event => app.point(this.under(event)));
-    canvas.addEventListener("pointerleave", () => app.point(null));
-    canvas.addEventListener("click", event => app.choose(this.under(event)));
+    canvas.addEventListener("pointermove", event => app.pointAt(this.#place(event)));
+    canvas.addEventListener("pointerleave", () => app.pointAt(null));
+    canvas.addEventListener("click", event => app.choose(app.under(this.#place(event))));
   }
-  under(event) {
+  #place(event) {
     const {look} = this.app;
-    return look && this.app.under(...this.picture.place(event, look.answer.width, look.answer.height));
+    return look && this.picture.place(event, look.answer.width, look.answer.height);
   }
   draw() {
     const {look, shown, lit, base} = this.app;
