@@ -70,7 +70,7 @@ def test_one_answer_draws_all_panels(page):
     page.run("""window.asked = [];
         const {transport} = explorer, ask = transport.ask.bind(transport);
         transport.ask = (request, blob) => { asked.push(request.ask); return ask(request, blob); };""")
-    row = page.run("return explorer.look.answer.detections.length - 1")
+    row = page.run("return explorer.shown.at(-1)")
     page.run("explorer.choose(arguments[0])", row)
     page.wait("return explorer.region?.answer.detection === arguments[0] && !explorer.line.busy", row)
     assert page.run("return asked.splice(0)") == ["roi"]
@@ -101,7 +101,7 @@ def test_an_empty_image_has_nothing_to_be_found(page, here):
     assert text(page, "#said") == "Found: nothing." and found(page) == []
     answer, arrays = asked(page, here)
     assert answer["counts"]["proposals"] > 0 and answer["counts"]["candidates"] == 0
-    assert text(page, "#region .facts").startswith(f"Proposal 1 of {answer['counts']['proposals']}")
+    assert text(page, "#region .facts").startswith(f"Proposal 0 of {answer['counts']['proposals']}")
     assert text(page, "#masks .facts") == "Masks are painted for detections only, and this region is none."
     assert text(page, "#candidates .facts") == "0 candidates: 0 stay as detections, 0 are dropped."
     assert text(page, "#history") == text(page, "#error") == ""
