@@ -55,7 +55,7 @@ def test_a_shape_is_resized_by_its_corner_and_changed_by_the_tools(page):
     shape = page.run("return explorer.stage.scene.shapes[0]")
     assert (shape["x"], shape["y"]) == (44, 48) and abs(shape["half"] - 14) < 1
     check_against_the_model(page)
-    for name, value in (("Color", "#2e8a58"), ("Size", 18)):
+    for name, value in (("Color", "#2e8a58"), ("Size", 36)):
         page.run("""const [name, value] = arguments, all = [...document.querySelectorAll('#tools label')];
             const input = all.find(({textContent}) => textContent.trim() === name).querySelector('input');
             input.value = value;

@@ -5,7 +5,8 @@ import {Line, chosenTransport} from "./transport.js";
 import {Stage, tools} from "./scene.js";
 import {OBJECT, button, choice, classColor, drawBoxes, make, onTheme, overlap, putColors, round, setText}
   from "./draw.js";
-import {Features, Objectness, shapeNames} from "./maps.js";
+import {Features, Objectness} from "./maps.js";
+import {shapeNames} from "./marks.js";
 import {Anchors, Proposals} from "./regions.js";
 import {Candidates, Classes, Masks, Region} from "./heads.js";
 import {Gradient, Training} from "./learning.js";

@@ -2,7 +2,7 @@
 // masks that are painted for it.
 
 import {Panel} from "./panels.js";
-import {setBars} from "./regions.js";
+import {setBars} from "./marks.js";
 import {LIT, boxOf, button, choice, classColor, make, putColors, putHeat, round, setText, slider, theme}
   from "./draw.js";
 
@@ -41,6 +41,7 @@ export class Region extends Panel {
     const {width, height, counts, levels} = look.answer;
     this.rank.input.max = Math.max(0, counts.proposals - 1);
     this.rank.input.disabled = !counts.proposals;
+    this.rank.set(this.app.roiChoice ?? region?.answer.proposal ?? this.rank.value); // or the last one that there is
     if (!region) {
       if (counts.proposals) return; // its answer is on the way
       this.picture.begin(width, height, base, .45);
@@ -53,7 +54,6 @@ export class Region extends Panel {
     const apart = (answer.box[2] - answer.box[0]) / 14, size = Math.min(1.5, .28 * apart / picture.line);
     for (let i = 0; i < points.length; i += 2) picture.dot(points[i], points[i + 1], theme.ink, size);
     putColors(this.patch, arrays.patch);
-    if (this.app.roiChoice === null) this.rank.set(answer.proposal);
     this.say(`Proposal ${answer.proposal} of ${counts.proposals} (0 is the surest), read from `
       + `${levels[answer.level].name}: ` + (answer.reads === "points"
         ? `${points.length / 2} points, each patch cell the mean of four.`

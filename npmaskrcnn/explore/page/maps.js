@@ -2,7 +2,7 @@
 // cell, it finds an object there.
 
 import {Panel} from "./panels.js";
-import {frame} from "./scene.js";
+import {frame, shapeNames} from "./marks.js";
 import {choice, make, putColors, putHeat, round, setText, slider} from "./draw.js";
 
 /** A row of maps, one a level; each is a canvas of as many pixels as the map has cells. */
@@ -103,14 +103,6 @@ export class Features extends Maps {
     }
     if (this.letter === "P") this.light();
   }
-}
-
-/** Names of the anchors of a cell: by how much higher than wide they are. */
-export function shapeNames({anchors}, perCell) {
-  return Array.from({length: perCell}, (_, i) => {
-    const [x1, y1, x2, y2] = anchors.data.subarray(4 * i, 4 * i + 4), ratio = (y2 - y1) / (x2 - x1);
-    return ratio < .8 ? "wide" : ratio > 1.25 ? "tall" : "square";
-  });
 }
 
 /** The RPN's objectness, level by level. */
