@@ -1,6 +1,7 @@
 // Three minds: the same picture as the network has seen it on its way, side by side.
 
-import {Slow, drawFound, foundWords} from "./panels.js";
+import {Slow, drawFound} from "./panels.js";
+import {foundWords} from "./found.js";
 import {classColor, make, putColors, round, setText} from "./draw.js";
 
 const THREE = ["step-100", "step-400", "finished"];
