@@ -9,7 +9,6 @@ pixel of the canvas is compared, and a box that is missing, out of place or of a
 import base64
 import io
 import itertools
-import json
 
 import numpy as np
 
@@ -48,8 +47,8 @@ def choose(page, identity, value):
 
 
 def found(page):
-    """The detections that the page lists, best first."""
-    return json.loads(page.run("return document.getElementById('found').dataset.detections"))
+    """The detections of the page's last look, best first."""
+    return page.run("return explorer.look.answer.detections.map(({box, label, score}) => ({box, label, score}))")
 
 
 def text(page, selector):

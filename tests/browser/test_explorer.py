@@ -70,7 +70,7 @@ def test_one_answer_draws_all_panels(page):
     page.run("""window.asked = [];
         const {transport} = explorer, ask = transport.ask.bind(transport);
         transport.ask = (request, blob) => { asked.push(request.ask); return ask(request, blob); };""")
-    row = page.run("return explorer.look.answer.detections.length - 1")
+    row = page.run("return explorer.shown.at(-1)")
     page.run("explorer.choose(arguments[0])", row)
     page.wait("return explorer.region?.answer.detection === arguments[0] && !explorer.line.busy", row)
     assert page.run("return asked.splice(0)") == ["roi"]

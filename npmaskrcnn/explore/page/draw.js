@@ -4,9 +4,11 @@ export const CLASS_COLORS = {circle: "#E69F00", square: "#0072B2", triangle: "#0
                              background: "#8a8a8a"};
 const OTHERS = ["#D55E00", "#56B4E9", "#CC79A7", "#8f7a00", "#7a4fbf"];
 export const LIT = "#ff2e93"; // the history of the detection that is pointed at
+export const OBJECT = 128; // a byte of a mask from which on the pixel is the object: a probability of one half
 
 export function classColor(names, label) {
-  return CLASS_COLORS[names[label]] ?? OTHERS[label % OTHERS.length];
+  const name = names[label]; // a model of one's own may have any, even "constructor"
+  return Object.hasOwn(CLASS_COLORS, name) ? CLASS_COLORS[name] : OTHERS[label % OTHERS.length];
 }
 
 /** Colors on pictures, by day and by night. */
@@ -116,10 +118,10 @@ export function putMasks(canvas, data, width, height, rows, colors) {
       const [red, green, blue] = fromHex(colors[i]), size = width * height;
       const mask = data.subarray(row * size, (row + 1) * size);
       for (let at = 0; at < mask.length; at++) {
-        if (mask[at] < 128) continue;
+        if (mask[at] < OBJECT) continue;
         const x = at % width;
-        const edge = x === 0 || x === width - 1 || mask[at - 1] < 128 || mask[at + 1] < 128
-          || !(mask[at - width] >= 128) || !(mask[at + width] >= 128); // beyond the picture there is no number
+        const edge = x === 0 || x === width - 1 || mask[at - 1] < OBJECT || mask[at + 1] < OBJECT
+          || !(mask[at - width] >= OBJECT) || !(mask[at + width] >= OBJECT); // beyond the picture there is no number
         pixels.set([red, green, blue, edge ? 255 : 130], 4 * at);
       }
     });
@@ -215,12 +217,12 @@ export class Picture {
 
 /** Draw the boxes of some detections, the best in front, and over them their names. */
 export function drawBoxes(picture, {width, names, detections}, rows, lit = null, style = {width: 1.5}) {
-  const behind = rows.toReversed().map(row => ({...detections[row], isLit: row === lit})), named = name => name.isLit
-    || rows.length <= MOST_WORDS && picture.shown >= ROOM_FOR_WORDS;
+  const behind = rows.toReversed().map(row => ({...detections[row], isLit: row === lit}));
+  const hasRoom = rows.length <= MOST_WORDS && picture.shown >= ROOM_FOR_WORDS;
   for (const {box, label, isLit} of behind) {
     picture.box(box, isLit ? LIT : classColor(names, label), isLit ? {width: 3, halo: true} : style);
   }
-  for (const {box, label, score} of behind.filter(named)) {
+  for (const {box, label, score} of behind.filter(({isLit}) => isLit || hasRoom)) {
     picture.text(`${names[label]} ${round(100 * score)} %`, box[0], box[1], classColor(names, label), width);
   }
 }

@@ -64,7 +64,6 @@ export class Training extends Panel {
       + "it finds the first after some thirty steps. Move a shape meanwhile, and see whether it has learned circles or "
       + "only this circle.", {lesson: "13_training", attempt: "Train on one circle until it is found. Then drag "
       + "it sideways, slowly, and change its color."});
-    app.training = this;
     this.turn = null;               // whose turn it is to train, or null
     this.last = Promise.resolve();  // until that is settled, no other button's question is asked
     this.losses = null;

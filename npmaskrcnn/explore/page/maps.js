@@ -58,7 +58,6 @@ export class Features extends Maps {
     this.channel.element.hidden = true;
     this.fill(this.grid, make("div", {class: "controls"}, this.pick.element), this.channel.element, this.facts,
       this.caption);
-    app.followers.push(() => this.ask());
   }
   get levels() {
     const {answer} = this.app.look;
@@ -70,6 +69,7 @@ export class Features extends Maps {
     this.draw();
     this.ask();
   }
+  askFurther() { return this.ask(); }
   /** Ask for the channel, if one is to be seen. */
   async ask() {
     const level = this.level && this.levels.find(({name}) => name === this.level);
