@@ -57,6 +57,8 @@ export class Gradient extends Slow {
   }
 }
 
+const inSteps = count => `${count} ${count === 1 ? "step" : "steps"}`;
+
 /** Training on the scene, while one looks on. */
 export class Training extends Panel {
   constructor(app) {
@@ -143,7 +145,7 @@ export class Training extends Panel {
   }
   draw() {
     this.element.dataset.steps = this.steps;
-    this.say(this.steps ? `${this.steps} steps on the shapes of the stage.${this.ofPicture()}` : "");
+    this.say(this.steps ? `${inSteps(this.steps)} on the shapes of the stage.${this.ofPicture()}` : "");
   }
   /** The curves: with each step, and not with each look, whose drawing would take a third longer. */
   plot() {
@@ -164,13 +166,13 @@ export class Training extends Panel {
       context.strokeRect(left, y(value), width - left, 0);
       context.fillText(round(value, 1), 0, y(value) + 4 * ratio);
     }
-    context.fillText(`${count} steps`, Math.max(left, width - 64 * ratio), height - 3 * ratio);
+    context.fillText(inSteps(count), Math.max(left, width - 64 * ratio), height - 3 * ratio);
     for (const name of names) {
       context.strokeStyle = LINES[name] ?? "#888";
       context.lineWidth = (name === TOTAL ? 1.5 : 2) * ratio;
       context.beginPath();
       losses?.[name].forEach((value, i) => context.lineTo(x(i + 1), y(value)));
-      if (count === 1) context.arc(x(1) - 3 * ratio, y(losses[name][0]), ratio, 0, 2 * Math.PI); // no line yet, a dot
+      if (count === 1) context.arc(x(1) - 4 * ratio, y(losses[name][0]), 1.5 * ratio, 0, 2 * Math.PI); // a dot
       context.stroke();
     }
     this.#names(names);
