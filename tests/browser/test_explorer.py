@@ -79,7 +79,7 @@ def test_one_answer_draws_all_panels(page):
     settle(page)
     assert page.run("return asked") == ["look"]
     assert page.run("""return explorer.region.answer.detection === explorer.chosen
-        && explorer.region.of === explorer.look.answer.look""")
+        && explorer.region.lookNumber === explorer.look.answer.look""")
 
 
 # ---- pictures to begin with, and who looks ----

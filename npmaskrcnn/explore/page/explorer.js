@@ -1,6 +1,6 @@
 // The explorer: puts the page together. Python is asked for a look at the scene (looks.js), and everything on the page
-// draws what has come: the stage, the list of what is found (found.js), and the panels. The page computes nothing of the
-// model. What it remembers besides the scene is who is in focus, and which region is read (focus.js).
+// draws what has come: the stage, the list of what is found (found.js), and the panels. The page computes nothing of
+// the model. What it remembers besides the scene is who is in focus, and which region is read (focus.js).
 
 import {chosenTransport} from "./transport.js";
 import {Looks} from "./looks.js";

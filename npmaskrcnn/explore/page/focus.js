@@ -1,5 +1,5 @@
-// Who is in focus: which detections are shown, which one is pointed at, and which one is chosen. Detections are named by
-// their rows in the last look; an object is followed from look to look, though its row changes.
+// Who is in focus: which detections are shown, which one is pointed at, and which one is chosen; and which region is
+// read. Detections are named by their rows in the last look; an object is followed, though its row changes.
 
 import {OBJECT, overlap} from "./draw.js";
 
@@ -78,8 +78,8 @@ export class Focus {
   }
 }
 
-/** Which detection of a look is which of the look before, of the rows shown: a Map from the old row to the new one. Those
- *  that overlap most belong together, rather if they are of one class. */
+/** Which detection of a look is which of the look before, of the rows shown: a Map from the old row to the new one.
+ *  Those that overlap most belong together, rather if they are of one class. */
 function followed(before, oldRows, after, newRows) {
   const near = (a, b) => overlap(a.box, b.box) + (a.label === b.label ? SAME_CLASS : 0);
   const pairs = oldRows.flatMap(from => newRows.map(to => ({from, to, near: near(before[from], after[to])})))
@@ -96,12 +96,12 @@ function followed(before, oldRows, after, newRows) {
 /** The region that is shown as the heads read it: that of the subject, or a proposal of one's own choice. */
 export class ReadRegion {
   proposal = null; // the row of one's own choice
-  come = null;     // {answer, arrays, look}: the last one that has come, and the number of the look to which it belongs
+  come = null;     // {answer, arrays, lookNumber}: the last one that has come, and the look to which it belongs
 
   constructor(looks, focus) { Object.assign(this, {looks, focus}); }
 
   /** The region of the last look, or null if it has not come yet. */
-  get current() { return this.come?.look === this.looks.last?.answer.look ? this.come : null; }
+  get current() { return this.come?.lookNumber === this.looks.last?.answer.look ? this.come : null; }
   /** Which region is to be shown of the last look, as a question says it. */
   get wanted() {
     const {proposal, focus: {subject}} = this;
@@ -121,7 +121,7 @@ export class ReadRegion {
     if (!roi || roi[kind] !== row || kind === "proposal" && roi.detection !== undefined) return;
     const arrays = Object.fromEntries(Object.entries(all).filter(([name]) => name.startsWith("roi."))
       .map(([name, array]) => [name.slice(4), array]));
-    this.come = {answer: roi, arrays, look};
+    this.come = {answer: roi, arrays, lookNumber: look};
   }
   /** Ask for the region that is wanted; returns whether there is something new to draw. */
   async ask() {
@@ -131,7 +131,7 @@ export class ReadRegion {
       return true;
     }
     const outcome = await this.looks.ask("roi", {ask: "roi", ...this.wanted, look});
-    if (outcome) this.come = {...outcome, look};
+    if (outcome) this.come = {...outcome, lookNumber: look};
     return Boolean(outcome);
   }
 }

@@ -1,4 +1,5 @@
-// The asking: when something has changed, Python looks at the scene; when nothing changes any more, the page is at rest.
+// The asking: when something has changed, Python looks at the scene; when nothing changes any more, the page is at
+// rest.
 
 import {Line} from "./transport.js";
 import {make, putColors} from "./draw.js";
