@@ -114,7 +114,8 @@ export class Stage {
       frame(element, [x - half, y - half, x + half, y + half], width, height);
       element.classList.toggle("chosen", i === this.chosen);
       element.setAttribute("aria-label", `${kind} ${i + 1} of ${shapes.length}, at ${Math.round(x)}, ${Math.round(y)}, `
-        + `${Math.round(2 * half)} pixels wide${this.unseen?.includes(i) ? ", not painted, since too little of it can be seen" : ""}`);
+        + `${Math.round(2 * half)} pixels wide`
+        + (this.unseen?.includes(i) ? ", not painted, since too little of it can be seen" : ""));
     });
     this.handle.hidden = !this.shape;
     if (this.shape) {
