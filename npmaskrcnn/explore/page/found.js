@@ -1,6 +1,7 @@
 // What is found: a list of names that can be pointed at and chosen, and the same in words.
 
-import {classColor, make, round, setText} from "./draw.js";
+import {make, setText} from "./widgets.js";
+import {classColor, round} from "./draw.js";
 import {shapeNames} from "./marks.js";
 
 /** The list. A name stays in its place, with the pointer and the focus, as long as its object is there. */

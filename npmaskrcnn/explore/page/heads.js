@@ -3,8 +3,8 @@
 
 import {Panel} from "./panels.js";
 import {setBars} from "./marks.js";
-import {LIT, boxOf, button, choice, classColor, make, putColors, putHeat, round, setText, slider, theme}
-  from "./draw.js";
+import {button, choice, make, setText, slider} from "./widgets.js";
+import {LIT, boxOf, classColor, putColors, putHeat, round, theme} from "./draw.js";
 
 /** RoIAlign: level, points, patch. */
 export class Region extends Panel {

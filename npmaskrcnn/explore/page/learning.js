@@ -1,7 +1,8 @@
 // How the network learns: which pixels change a loss, and a training that one can watch.
 
 import {Panel, Slow} from "./panels.js";
-import {button, choice, make, onTheme, putHeat, round, setText} from "./draw.js";
+import {button, choice, make, setText} from "./widgets.js";
+import {onTheme, putHeat, round} from "./draw.js";
 
 const TOTAL = "loss_total";
 const LINES = {loss_objectness: "#0072B2", loss_rpn_box_reg: "#56B4E9", loss_classifier: "#D55E00",

@@ -2,7 +2,8 @@
 // rest.
 
 import {Line} from "./transport.js";
-import {make, putColors} from "./draw.js";
+import {make} from "./widgets.js";
+import {putColors} from "./draw.js";
 
 const REST = 400; // milliseconds without a change
 

@@ -3,7 +3,8 @@
 
 import {Panel} from "./panels.js";
 import {frame, shapeNames} from "./marks.js";
-import {choice, make, putColors, putHeat, round, setText, slider} from "./draw.js";
+import {choice, make, setText, slider} from "./widgets.js";
+import {putColors, putHeat, round} from "./draw.js";
 
 /** A row of maps, one a level; each is a canvas of as many pixels as the map has cells. */
 class Maps extends Panel {

@@ -1,6 +1,7 @@
 // What the stage and several panels have in common: frames over pictures, bars, the names of anchors, the arrow keys.
 
-import {make, round, setText} from "./draw.js";
+import {make, setText} from "./widgets.js";
+import {round} from "./draw.js";
 
 /** Where the arrow keys go: columns, rows. */
 export const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};

@@ -2,7 +2,8 @@
 
 import {Slow, drawFound} from "./panels.js";
 import {foundWords} from "./found.js";
-import {classColor, make, putColors, round, setText} from "./draw.js";
+import {make, setText} from "./widgets.js";
+import {classColor, putColors, round} from "./draw.js";
 
 const THREE = ["step-100", "step-400", "finished"];
 

@@ -1,6 +1,7 @@
 // A panel: a card with a title, a caption that says what one sees, and something that draws itself from the last look.
 
-import {Picture, button, classColor, drawBoxes, make, putMasks, round, setText, slider} from "./draw.js";
+import {button, make, setText, slider} from "./widgets.js";
+import {Picture, classColor, drawBoxes, putMasks, round} from "./draw.js";
 
 export class Panel {
   showsRegion = false; // whether it is to be drawn again when a region has come

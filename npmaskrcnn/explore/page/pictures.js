@@ -1,6 +1,6 @@
 // Pictures of one's own: a file that is dropped on the stage, or chosen. Where Python cannot read it the browser does.
 
-import {make} from "./draw.js";
+import {make} from "./widgets.js";
 
 const SIDE = 128, LEAST = 16; // pixels: the longer side; the shorter one at least
 

@@ -2,7 +2,8 @@
 
 import {Panel} from "./panels.js";
 import {ARROWS, setBars, shapeNames} from "./marks.js";
-import {LIT, boxOf, choice, clamp, make, setText, slider, theme} from "./draw.js";
+import {choice, make, setText, slider} from "./widgets.js";
+import {LIT, boxOf, clamp, theme} from "./draw.js";
 
 /** The anchors of the cell under the pointer, and the boxes that they would become. */
 export class Anchors extends Panel {

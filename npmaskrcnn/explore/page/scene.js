@@ -2,7 +2,8 @@
 // can be reached by Tab and moved by the arrow keys; what the pointer takes hold of is found by the shape itself, since
 // the frames of two shapes overlap where the shapes do not.
 
-import {CLASS_COLORS, Picture, button, clamp, fromHex, hex, make, setText} from "./draw.js";
+import {button, make, setText} from "./widgets.js";
+import {CLASS_COLORS, Picture, clamp, fromHex, hex} from "./draw.js";
 import {ARROWS, frame} from "./marks.js";
 
 const PALETTE = [[196, 62, 46], [38, 84, 164], [46, 138, 88], [226, 186, 52], [122, 79, 191], [60, 60, 66]];
