@@ -10,7 +10,6 @@ is.
 import base64
 import io
 import itertools
-import json
 
 import numpy as np
 
@@ -49,8 +48,8 @@ def choose(page, identity, value):
 
 
 def found(page):
-    """The detections that the page lists, best first."""
-    return json.loads(page.run("return document.getElementById('found').dataset.detections"))
+    """The detections of the page's last look, best first."""
+    return page.run("return explorer.look.answer.detections.map(({box, label, score}) => ({box, label, score}))")
 
 
 def text(page, selector):

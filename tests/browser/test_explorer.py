@@ -55,7 +55,7 @@ def test_a_shape_is_resized_by_its_corner_and_changed_by_the_tools(page):
     shape = page.run("return explorer.stage.scene.shapes[0]")
     assert (shape["x"], shape["y"]) == (44, 48) and abs(shape["half"] - 14) < 1
     check_against_the_model(page)
-    for name, value in (("Color", "#2e8a58"), ("Size", 18)):
+    for name, value in (("Color", "#2e8a58"), ("Size", 36)):
         page.run("""const [name, value] = arguments, all = [...document.querySelectorAll('#tools label')];
             const input = all.find(({textContent}) => textContent.trim() === name).querySelector('input');
             input.value = value;
@@ -70,7 +70,7 @@ def test_one_answer_draws_all_panels(page):
     page.run("""window.asked = [];
         const {transport} = explorer, ask = transport.ask.bind(transport);
         transport.ask = (request, blob) => { asked.push(request.ask); return ask(request, blob); };""")
-    row = page.run("return explorer.look.answer.detections.length - 1")
+    row = page.run("return explorer.shown.at(-1)")
     page.run("explorer.choose(arguments[0])", row)
     page.wait("return explorer.region?.answer.detection === arguments[0] && !explorer.line.busy", row)
     assert page.run("return asked.splice(0)") == ["roi"]
@@ -79,7 +79,7 @@ def test_one_answer_draws_all_panels(page):
     settle(page)
     assert page.run("return asked") == ["look"]
     assert page.run("""return explorer.region.answer.detection === explorer.chosen
-        && explorer.region.of === explorer.look.answer.look""")
+        && explorer.region.lookNumber === explorer.look.answer.look""")
 
 
 # ---- pictures to begin with, and who looks ----
@@ -101,7 +101,7 @@ def test_an_empty_image_has_nothing_to_be_found(page, here):
     assert text(page, "#said") == "Found: nothing." and found(page) == []
     answer, arrays = asked(page, here)
     assert answer["counts"]["proposals"] > 0 and answer["counts"]["candidates"] == 0
-    assert text(page, "#region .facts").startswith(f"Proposal 1 of {answer['counts']['proposals']}")
+    assert text(page, "#region .facts").startswith(f"Proposal 0 of {answer['counts']['proposals']}")
     assert text(page, "#masks .facts") == "Masks are painted for detections only, and this region is none."
     assert text(page, "#candidates .facts") == "0 candidates: 0 stay as detections, 0 are dropped."
     assert text(page, "#history") == text(page, "#error") == ""

@@ -285,26 +285,39 @@ def test_anchors_of_the_cell_under_the_pointer(still, seen):
 
 
 def test_arrow_keys_go_from_cell_to_cell(still, seen):
-    choose(still, "#anchors select", "P3")
-    middle = np.array([seen[0]["span"]["width"], seen[0]["span"]["height"]]) / 2
-    check_anchors(still, *seen, middle, level="P3")         # a level is chosen, and nobody points
-    still.run("document.querySelector('#anchors canvas').focus({preventScroll: true})")
-    still.press("right", "right", "down")
-    check_anchors(still, *seen, middle + 8 * np.array([2, 1]), level="P3")
-    still.press("up", "left")
-    check_anchors(still, *seen, middle + 8 * np.array([1, 0]), level="P3")
-    still.run("document.activeElement.blur()")
+    """They stay on the level that is shown, and stop at its edge."""
+    answer, arrays = seen
+    history = answer["detections"][0]["history"]
+    for chosen, name in (("", answer["levels"][history["level"]]["name"]), ("P3", "P3")):
+        choose(still, "#anchors select", chosen)
+        check_anchors(still, answer, arrays, None, level=name)      # nobody points
+        still.run("document.querySelector('#anchors canvas').focus({preventScroll: true})")
+        level = next(each for each in answer["levels"] if each["name"] == name)
+        (row, column), (sy, sx) = history["cell"], answer["levels"][history["level"]]["stride"]
+        row, column = row * sy // level["stride"][0], column * sx // level["stride"][1]
+        for keys, down, right in ((("right", "right", "down"), 1, 2), (("up", "left"), -1, -1)):
+            still.press(*keys)
+            row, column = row + down, column + right
+            check_anchors(still, answer, arrays, (level["stride"][1] * column, level["stride"][0] * row), level=name)
+        still.press(*["right"] * level["width"])
+        last = level["stride"][1] * (level["width"] - 1)
+        check_anchors(still, answer, arrays, (last, level["stride"][0] * row), level=name)
+        still.run("document.activeElement.blur()")
     choose(still, "#anchors select", "")
-    check_anchors(still, *seen, None)
+    check_anchors(still, answer, arrays, None)
 
 
 def check_anchors(page, answer, arrays, point, level=None, lit=None):
-    """The panel shows the cell at a point, or where the best or the lit detection was born."""
+    """The panel shows the cell at a point, or where the best or the lit detection was born: there, on a level."""
     levels, objectness = answer["levels"], arrays["objectness"]
     history = answer["detections"][0 if lit is None else lit]["history"]
-    cells = [(levels[history["level"]], *history["cell"])] if point is None else [
-        (each, int(point[1] // each["stride"][0]), int(point[0] // each["stride"][1]))
-        for each in levels if level in (None, each["name"])]
+    if point is None:
+        (row, column), born = history["cell"], levels[history["level"]]
+        x, y, level = column * born["stride"][1], row * born["stride"][0], level or born["name"]
+    else:
+        x, y = point
+    cells = [(each, int(y // each["stride"][0]), int(x // each["stride"][1]))
+             for each in levels if level in (None, each["name"])]
     rows = [each["first"] + (row * each["width"] + column) * 3 + np.arange(3) for each, row, column in cells]
     best = int(np.argmax([objectness[each].max() for each in rows]))
     (level, row, column), rows = cells[best], rows[best]

@@ -1,12 +1,16 @@
 // From arrays to canvases. Nothing here knows the model: bytes become pixels, boxes become lines.
 
+import {make} from "./widgets.js";
+
 export const CLASS_COLORS = {circle: "#E69F00", square: "#0072B2", triangle: "#009E73", in: "#CC79A7", out: "#56B4E9",
                              background: "#8a8a8a"};
 const OTHERS = ["#D55E00", "#56B4E9", "#CC79A7", "#8f7a00", "#7a4fbf"];
 export const LIT = "#ff2e93"; // the history of the detection that is pointed at
+export const OBJECT = 128; // a byte of a mask from which on the pixel is the object: a probability of one half
 
 export function classColor(names, label) {
-  return CLASS_COLORS[names[label]] ?? OTHERS[label % OTHERS.length];
+  const name = names[label]; // a model of one's own may have any, even "constructor"
+  return Object.hasOwn(CLASS_COLORS, name) ? CLASS_COLORS[name] : OTHERS[label % OTHERS.length];
 }
 
 /** Colors on pictures, by day and by night. */
@@ -25,24 +29,6 @@ export function onTheme(changed) {
 
 const MOST_WORDS = 8; // with more objects their names would hide them
 const ROOM_FOR_WORDS = 180; // points that a picture must be wide for that
-
-/** An element with attributes, listeners ("onclick") and children. */
-export function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name === "class") element.className = value;
-    else if (name in element && typeof value === "boolean") element[name] = value;
-    else if (value !== null && value !== undefined) element.setAttribute(name, value);
-  }
-  element.append(...children.flat().filter(child => child !== null && child !== undefined));
-  return element;
-}
-
-/** Set a text if it is another one: to set the same would lay out the page once more. */
-export function setText(element, words) {
-  if (element.textContent !== words) element.textContent = words;
-}
 
 export const hex = color => "#" + color.map(part => part.toString(16).padStart(2, "0")).join("");
 export const fromHex = text => [1, 3, 5].map(i => parseInt(text.slice(i, i + 2), 16));
@@ -118,10 +104,10 @@ export function putMasks(canvas, data, width, height, rows, colors) {
       const [red, green, blue] = fromHex(colors[i]), size = width * height;
       const mask = data.subarray(row * size, (row + 1) * size);
       for (let at = 0; at < mask.length; at++) {
-        if (mask[at] < 128) continue;
+        if (mask[at] < OBJECT) continue;
         const x = at % width;
-        const edge = x === 0 || x === width - 1 || mask[at - 1] < 128 || mask[at + 1] < 128
-          || !(mask[at - width] >= 128) || !(mask[at + width] >= 128); // beyond the picture there is no number
+        const edge = x === 0 || x === width - 1 || mask[at - 1] < OBJECT || mask[at + 1] < OBJECT
+          || !(mask[at - width] >= OBJECT) || !(mask[at + width] >= OBJECT); // beyond the picture there is no number
         pixels.set([red, green, blue, edge ? 255 : 130], 4 * at);
       }
     });
@@ -217,35 +203,12 @@ export class Picture {
 
 /** Draw the boxes of some detections, the best in front, and over them their names. */
 export function drawBoxes(picture, {width, names, detections}, rows, lit = null, style = {width: 1.5}) {
-  const behind = rows.toReversed().map(row => ({...detections[row], isLit: row === lit})), named = name => name.isLit
-    || rows.length <= MOST_WORDS && picture.shown >= ROOM_FOR_WORDS;
+  const behind = rows.toReversed().map(row => ({...detections[row], isLit: row === lit}));
+  const hasRoom = rows.length <= MOST_WORDS && picture.shown >= ROOM_FOR_WORDS;
   for (const {box, label, isLit} of behind) {
     picture.box(box, isLit ? LIT : classColor(names, label), isLit ? {width: 3, halo: true} : style);
   }
-  for (const {box, label, score} of behind.filter(named)) {
+  for (const {box, label, score} of behind.filter(({isLit}) => isLit || hasRoom)) {
     picture.text(`${names[label]} ${round(100 * score)} %`, box[0], box[1], classColor(names, label), width);
   }
-}
-
-/** A range with its label and its value in words. */
-export function slider(label, {min, max, step, value, digits = 2, words = null, oninput}) {
-  const shown = make("output"), input = make("input", {type: "range", min, max, step});
-  input.value = value;
-  const say = () => { shown.textContent = words ? words(+input.value) : round(input.value, digits); };
-  input.addEventListener("input", () => { say(); oninput(+input.value); });
-  say();
-  const element = make("label", {class: "slider"}, make("span", {}, label), input, shown);
-  return {element, input, set(number) { input.value = number; say(); }, get value() { return +input.value; }, say};
-}
-
-/** A choice with its label. */
-export function choice(label, options, onchange, attributes = {}) {
-  const select = make("select", {...attributes, onchange: () => onchange(select.value)});
-  const set = list => select.replaceChildren(...list.map(([value, words]) => make("option", {value}, words)));
-  set(options);
-  return {element: make("label", {class: "choice"}, make("span", {}, label), select), select, set};
-}
-
-export function button(words, onclick, attributes = {}) {
-  return make("button", {type: "button", onclick, ...attributes}, words);
 }

@@ -1,20 +1,23 @@
-// The explorer: asks Python for a look at the scene, and lets everything on the page draw what comes back. The page
-// computes nothing of the model.
+// The explorer: puts the page together. Python is asked for a look at the scene (looks.js), and everything on the page
+// draws what has come: the stage, the list of what is found (found.js), and the panels. The page computes nothing of
+// the model. What it remembers besides the scene is who is in focus, and which region is read (focus.js).
 
-import {Line, chosenTransport} from "./transport.js";
+import {chosenTransport} from "./transport.js";
+import {Looks} from "./looks.js";
+import {Focus, ReadRegion} from "./focus.js";
+import {FoundList, foundWords, historyWords} from "./found.js";
+import {OwnPictures} from "./pictures.js";
 import {Stage, tools} from "./scene.js";
-import {button, choice, classColor, drawBoxes, make, onTheme, overlap, putColors, round, setText} from "./draw.js";
-import {Features, Objectness, shapeNames} from "./maps.js";
+import {button, choice, make, setText} from "./widgets.js";
+import {drawBoxes, onTheme, round} from "./draw.js";
+import {Features, Objectness} from "./maps.js";
 import {Anchors, Proposals} from "./regions.js";
 import {Candidates, Classes, Masks, Region} from "./heads.js";
 import {Gradient, Training} from "./learning.js";
 import {Minds} from "./minds.js";
-import {Result, foundWords} from "./panels.js";
+import {Result} from "./panels.js";
 
 const $ = id => document.getElementById(id);
-const REST = 400; // milliseconds without a change, after which the page says what is found
-const PICTURE_SIDE = 128;
-const READERS = new Set(["region", "classes", "masks"]); // panels that show one region
 const LATEST = 40; // times of which the median is shown
 
 const FIRST = [ // on the stage
@@ -26,77 +29,59 @@ const FIRST = [ // on the stage
 class App {
   constructor(transport) {
     this.transport = transport;
-    this.line = new Line(transport);
-    this.look = null;           // {answer, arrays} of the last look
-    this.base = make("canvas"); // its picture, a pixel for a pixel
-    this.pointed = this.chosen = null;  // rows of detections
-    this.hand = null;           // where the pointer is on the stage
-    this.roiChoice = this.regions = null;   // a proposal of one's own choice; the region that has come
-    this.thresholds = {};       // of the sliders, by name
+    this.looks = new Looks(transport, {request: () => this.request(), paused: () => this.training.running,
+      taken: before => this.#taken(before), timed: milliseconds => this.#time(milliseconds),
+      rested: () => this.#rested(), complain: words => this.complain(words)});
     this.model = "finished";
-    this.times = [];
-    this.panels = [];
-    this.followers = [];        // called after each look with the look
-    this.changedAt = null;      // time of the newest event that no look has answered yet
+    this.thresholds = {};       // of the sliders, by name
+    this.times = [];            // milliseconds of the last looks
+    this.outlined = true;       // whether the stage shows what is found
+    this.picked = null;         // the picture that was chosen; its note stays while one moves its shapes
   }
+
+  // ---- the page is put together ----
 
   async start() {
     const {answer} = await this.line.ask("hello", {ask: "hello"});
     if (answer.error) return this.complain(answer.error);
     this.hello = answer;
-    this.shownScore = answer.shown_score;
-    const scene = {...answer.default_scene, shapes: structuredClone(FIRST)};
-    this.stage = new Stage({scene, mostShapes: answer.limits.shapes,
+    this.focus = new Focus(answer.shown_score, () => this.#focusChanged());
+    this.reading = new ReadRegion(this.looks, this.focus);
+    this.found = new FoundList($("found"), this.focus);
+    this.#addStage();
+    this.#addChoices();
+    this.#addPanels();
+    $("foot").textContent = `npmaskrcnn ${answer.version}: Mask R-CNN in NumPy. Everything on this page is computed by `
+      + "the very code that the lessons explain; the page only draws.";
+    this.changed();
+  }
+  #addStage() {
+    const scene = {...this.hello.default_scene, shapes: structuredClone(FIRST)};
+    this.stage = new Stage({scene, mostShapes: this.hello.limits.shapes,
                             change: time => {
                               this.presets.select.value = ""; // it is no longer the picture that was chosen
                               this.changed(time);
-                            }, hover: place => this.hover(place)});
+                            }, hover: place => this.#hover(place)});
     this.stage.picture.onresize = () => this.drawStage();
     this.stage.overlay = picture => {
       if (!this.outlined || !this.look) return;
       const {width, class_names: names, detections} = this.look.answer;
       drawBoxes(picture, {width, names, detections}, this.shown, this.lit, {width: 2, halo: true});
     };
-    this.outlined = true;
+    const pictures = new OwnPictures({
+      pythonReadsFiles: this.transport.readsFiles,
+      ask: (parts, bytes) => this.line.ask("picture", {ask: "picture", ...parts}, bytes),
+      take: ({picture, width, height}) => {
+        this.complain("");
+        this.picked = null;
+        this.stage.set({...this.hello.default_scene, width, height, picture, noise: 0, shapes: []});
+      },
+      complain: words => this.complain(words)});
     $("stage-place").append(this.stage.element);
-    $("tools").append(...tools(this.stage, answer.kinds, file => this.loadPicture(file)));
-    this.#choices();
-    this.#drop();
-    this.addPanels();
-    $("foot").textContent = `npmaskrcnn ${answer.version}: Mask R-CNN in NumPy. Everything on this page is computed by `
-      + "the very code that the lessons explain; the page only draws.";
-    this.changed();
+    $("tools").append(...tools(this.stage, this.hello.kinds, file => pictures.load(file)));
+    pictures.listen(this.stage.element);
   }
-
-  addPanels() {
-    this.followers.push(() => this.region || this.askRegion()); // most often it has come along
-    this.panels = [
-      new Features(this, "C", "The body", "A small ResNet looks at the picture at four sizes, from many small cells to "
-        + "few large ones. Like colors in a map mean that the network sees something alike; two maps cannot be "
-        + "compared.", {lesson: "04_field", attempt: "Show C2 by channel, and drag. What does a channel answer to?"}),
-      new Features(this, "P", "The pyramid", "The top-down path hands down to the fine maps what the coarse ones have "
-        + "understood. All levels now speak of the same channels, and small and large objects have each their level. "
-        + "Point at an object: the solid frame is the cell where it began, the dashed one its region, as it was read.",
-        {lesson: "05_pyramid", attempt: "Resize a shape. From which size on is it read from P3?", otherwise: {
-          no_top_down: "This model has no top-down path: each level knows only what the body has seen at that size. "
-            + "Point at a dot: the solid frame is the cell where it began, the dashed one its region, as it was "
-            + "read."}}),
-      new Objectness(this), new Anchors(this), new Proposals(this), new Region(this), new Classes(this),
-      new Candidates(this), new Masks(this), new Result(this), new Minds(this), new Gradient(this),
-      new Training(this)];
-    this.panels.forEach((panel, i) => panel.heading.prepend(make("span", {class: "number"}, `${i + 1}`)));
-    $("panels").append(...this.panels.map(panel => panel.element));
-    const named = name => this.panels.find(panel => panel.name === name);
-    this.anchors = named("anchors");
-    onTheme(() => this.redraw());
-    this.onrest = () => {
-      if (this.training.running) return; // the next step will come soon
-      named("gradient").ask();
-      named("minds").ask();
-    };
-  }
-
-  #choices() {
+  #addChoices() {
     const {models, presets} = this.hello;
     this.models = choice("Who looks", models.map(({name, label}) => [name, label]), name => this.setModel(name),
                          {id: "model"});
@@ -105,7 +90,7 @@ class App {
         const preset = presets.find(each => each.name === name);
         if (preset) this.stage.set(preset.scene);
         this.presets.select.value = name;
-        this.picked = preset; // its note stays while one moves its shapes
+        this.picked = preset;
       }, {id: "preset"});
     const lot = button("Drawn by lot", async () => {
       const outcome = await this.line.ask("draw", {ask: "draw", seed: Math.floor(Math.random() * 1e6)});
@@ -124,7 +109,80 @@ class App {
     $("choices").append(this.presets.element, lot, this.models.element);
     $("tools").append(outlines, keep);
   }
+  #addPanels() {
+    this.panels = [
+      new Features(this, "C", "The body", "A small ResNet looks at the picture at four sizes, from many small cells to "
+        + "few large ones. Like colors in a map mean that the network sees something alike; two maps cannot be "
+        + "compared.", {lesson: "04_field", attempt: "Show C2 by channel, and drag. What does a channel answer to?"}),
+      new Features(this, "P", "The pyramid", "The top-down path hands down to the fine maps what the coarse ones have "
+        + "understood. All levels now speak of the same channels, and small and large objects have each their level. "
+        + "Point at an object: the solid frame is the cell where it began, the dashed one its region, as it was read.",
+        {lesson: "05_pyramid", attempt: "Resize a shape. From which size on is it read from P3?", otherwise: {
+          no_top_down: "This model has no top-down path: each level knows only what the body has seen at that size. "
+            + "Point at a dot: the solid frame is the cell where it began, the dashed one its region, as it was "
+            + "read."}}),
+      new Objectness(this), new Anchors(this), new Proposals(this), new Region(this), new Classes(this),
+      new Candidates(this), new Masks(this), new Result(this), new Minds(this), new Gradient(this),
+      new Training(this)];
+    const named = name => this.panels.find(panel => panel.name === name);
+    this.anchors = named("anchors");
+    this.training = named("training");
+    this.panels.forEach((panel, i) => panel.heading.prepend(make("span", {class: "number"}, `${i + 1}`)));
+    $("panels").append(...this.panels.map(panel => panel.element));
+    document.addEventListener("keydown", event => {
+      if (event.key === "Escape") this.panels.filter(panel => panel.large).forEach(panel => panel.setLarge(false));
+    });
+    onTheme(() => this.redraw());
+  }
 
+  // ---- what panels read ----
+
+  get look() { return this.looks.last; }          // {answer, arrays} of the last look
+  get base() { return this.looks.base; }          // its picture
+  get line() { return this.looks.line; }
+  get changedAt() { return this.looks.changedAt; }
+  get atRest() { return this.looks.atRest; }
+  get shown() { return this.focus.shown; }
+  get shownScore() { return this.focus.shownScore; }
+  get chosen() { return this.focus.chosen; }
+  get lit() { return this.focus.lit; }
+  get history() { return this.focus.history; }
+  get subject() { return this.focus.subject; }
+  get region() { return this.reading.current; }   // of the last look, or null
+  get ownProposal() { return this.reading.proposal; } // whose region is read whatever is in focus, or null
+
+  // ---- what panels, tools and tests do ----
+
+  changed(time) { this.looks.changed(time); }
+  ask(kind, request) { return this.looks.ask(kind, request); }
+  received(outcome, asked) { return this.looks.received(outcome, asked); }
+  refused(outcome) { return this.looks.refused(outcome); }
+  under(place) { return this.focus.under(place); }
+  pointAt(place) { this.focus.pointAt(place); }
+  choose(row) { this.focus.choose(row); }
+  wish() { return this.reading.wish; }
+  complain(words) {
+    $("error").hidden = !words;
+    if (words) $("error").textContent = words;
+  }
+  setShownScore(value) {
+    this.focus.show(value);
+    this.looks.restSoon();
+  }
+  /** Read a proposal, whatever is in focus; with null that of the object in focus again. */
+  readProposal(proposal) {
+    this.reading.proposal = proposal;
+    this.#askRegion();
+  }
+  setThreshold(name, value) {
+    this.thresholds[name] = value;
+    this.changed();
+  }
+  /** Put a slider where the model has its threshold, as long as nobody has moved it. */
+  showThreshold(name, {value, set}) {
+    const used = this.look.answer.thresholds[name];
+    if (this.thresholds[name] === undefined && Math.abs(value - used) > 1e-6) set(used);
+  }
   setModel(name) {
     if (name !== "training") this.training.stop();
     this.model = name;
@@ -141,184 +199,53 @@ class App {
     this.line.drop("look");
   }
 
-  // ---- looking ----
+  // ---- when something has come, or another one is in focus ----
 
   request() {
-    return {ask: "look", scene: this.stage.scene, model: this.model, ...this.thresholds, roi: this.wish()};
+    return {ask: "look", scene: this.stage.scene, model: this.model, ...this.thresholds, roi: this.reading.wish};
   }
-  /** The region that will most likely be shown after the next look, so that it comes along with it. */
-  wish() {
-    const {look, lit, subject} = this;
-    if (this.roiChoice !== null) return {proposal: this.roiChoice};
-    if (lit !== null) return {near: look.answer.detections[lit].box};
-    return look && subject === null ? {proposal: 0} : "best";
-  }
-  changed(time = performance.now()) {
-    this.changedAt = time;
-    document.body.dataset.rest = "no";
-    if (this.training?.running) return; // the next step looks at the scene, too
-    let asked = null;
-    this.line.ask("look", () => {
-      asked = this.changedAt;
-      return this.request();
-    }).then(outcome => outcome && this.received(outcome, asked));
-  }
-  /** Take a look that has come: panels first of all. */
-  async received(outcome, asked = null) {
-    if (this.refused(outcome)) return;
-    const before = this.look;
-    this.look = outcome;
-    putColors(this.base, outcome.arrays.image);
-    if (before?.answer.model !== outcome.answer.model) this.#describe(outcome.answer.model);
-    this.#follow(before);
-    this.#takeRegion(outcome);
-    const further = Promise.all(this.followers.map(follow => follow(outcome)));
+  /** Draw a look that has come, and ask what else belongs to it. */
+  #taken(before) {
+    const {look} = this, {model} = look.answer;
+    if (before?.answer.model !== model) { // what is in training is what it began as
+      for (const panel of this.panels) panel.describe(model === "training" ? this.training.began : model);
+    }
+    this.found.follow(this.focus.follow(look));
+    this.reading.take();
+    const further = this.panels.map(panel => panel.askFurther());
+    if (!this.region) further.push(this.#askRegion()); // most often it has come along
     this.redraw();
-    await further;
-    if (before && asked !== null && outcome.answer.model !== "training") this.#time(performance.now() - asked);
-    document.body.dataset.look = outcome.answer.look;
-    clearTimeout(this.resting);
-    if (this.changedAt === asked || asked === null) this.resting = setTimeout(() => this.#rest(), REST);
-  }
-  /** Say in the panels what is true of a model; what is in training is what it began as. */
-  #describe(model) {
-    const kind = model === "training" ? this.training.began : model;
-    for (const panel of this.panels) panel.describe(kind);
-  }
-  /** The chosen object is followed from look to look: the one that overlaps most with where it was. */
-  #follow(before) {
-    this.pointed = this.hand ? this.under(...this.hand) : null;
-    if (this.chosen === null) return;
-    const old = before?.answer.detections[this.chosen], rows = this.shown;
-    const near = row => {
-      const each = this.look.answer.detections[row];
-      return overlap(each.box, old.box) + (each.label === old.label ? .2 : 0);
-    };
-    const best = old ? rows.toSorted((a, b) => near(b) - near(a))[0] : undefined;
-    this.chosen = best !== undefined && near(best) > .3 ? best : null;
+    return Promise.all(further);
   }
   #time(milliseconds) {
     this.times.push(milliseconds);
     if (this.times.length > LATEST) this.times.shift();
     const median = this.times.toSorted((a, b) => a - b)[this.times.length >> 1];
-    Object.assign($("milliseconds").dataset, {last: milliseconds, median});
     $("milliseconds").textContent = `median ${round(median)} ms`;
     $("milliseconds").title = `From your hand to the new pictures; the last ones came after ${round(milliseconds)} ms`;
   }
-  /** What is found, in words. */
-  #words() {
-    const {class_names: names, detections} = this.look.answer;
-    return foundWords(names, this.shown.map(row => detections[row]));
+  #rested() {
+    setText($("status"), this.#words());
+    if (this.training.running) return; // the next step will come soon
+    for (const panel of this.panels) panel.askAtRest();
   }
-  #rest() {
-    const words = this.#words();
-    setText($("status"), words);
-    document.body.dataset.rest = "yes";
-    this.onrest?.();
+  #focusChanged() {
+    if (!this.look) return;
+    this.redraw();
+    if (this.ownProposal === null) this.#askRegion();
   }
-  /** Take the region that has come along with a look, unless it is not the one to be shown. */
-  #takeRegion({answer: {roi, look}, arrays: all}) {
-    const [kind, row] = Object.entries(this.which())[0];
-    if (!roi || roi[kind] !== row || kind === "proposal" && roi.detection !== undefined) return;
-    const arrays = Object.fromEntries(Object.entries(all).filter(([name]) => name.startsWith("roi."))
-      .map(([name, array]) => [name.slice(4), array]));
-    this.regions = {answer: roi, arrays, of: look};
-  }
-  /** The region to be shown, as a question says it. */
-  which() {
-    const {subject, roiChoice} = this;
-    if (roiChoice !== null) return {proposal: Math.min(roiChoice, this.look.answer.counts.proposals - 1)};
-    return subject !== null ? {detection: subject} : {proposal: 0};
-  }
-  /** Ask how the region that is shown is read; panels draw it when it comes. */
-  async askRegion() {
-    const {counts, look: number} = this.look.answer;
-    if (!counts.proposals) {
-      this.regions = null;
-      return this.redraw();
-    }
-    const outcome = await this.ask("roi", {ask: "roi", ...this.which(), look: number});
-    if (!outcome) return;
-    this.regions = {...outcome, of: number};
-    for (const panel of this.panels) if (READERS.has(panel.name)) panel.draw();
-  }
-  /** The region of this look, or null. */
-  get region() { return this.regions?.of === this.look?.answer.look ? this.regions : null; }
-  ask(kind, request) {
-    return this.line.ask(kind, request).then(outcome => outcome && !outcome.answer.stale && !this.refused(outcome)
-      ? outcome : null);
-  }
-  refused({answer}) {
-    this.complain(answer.error);
-    return Boolean(answer.error);
-  }
-  complain(words) {
-    $("error").hidden = !words;
-    if (words) $("error").textContent = words;
-  }
-
-  // ---- who is shown, and who is lit ----
-
-  get atRest() { return document.body.dataset.rest === "yes"; }
-  get shown() {
-    if (!this.look) return [];
-    return this.look.answer.detections.map((_, row) => row)
-      .filter(row => this.look.answer.detections[row].score >= this.shownScore);
-  }
-  get lit() { return this.pointed ?? this.chosen; }
-  get history() { return this.look?.answer.detections[this.lit]?.history ?? null; }
-  /** Whose region and masks are shown: the one that is lit, or the best. */
-  get subject() { return this.lit ?? this.shown[0] ?? null; }
-  /** Whose mask, or else whose box, is at a place of the scene. */
-  under(x, y) {
-    const {shown} = this, {width, height, detections} = this.look.answer, masks = this.look.arrays.masks?.data;
-    const at = Math.floor(y) * width + Math.floor(x);
-    const inMask = row => masks && masks[row * width * height + at] >= 128;
-    const inBox = row => {
-      const [x1, y1, x2, y2] = detections[row].box;
-      return x >= x1 && x < x2 && y >= y1 && y < y2;
-    };
-    return shown.find(inMask) ?? shown.find(inBox) ?? null;
+  async #askRegion() {
+    if (!await this.reading.ask()) return;
+    for (const panel of this.panels) if (panel.showsRegion) panel.draw();
   }
   /** The pointer is at this place of the stage, or has left it. */
-  hover(place) {
-    this.hand = place;
-    if (!this.look) return;
+  #hover(place) {
     // While a shape is dragged the pictures are a little behind the hand: the next look says who is under it.
-    if (this.stage.grip) this.anchors.place = place;
-    else {
-      this.point(place && this.under(...place));
+    if (this.stage.grip) this.focus.place = this.anchors.place = place;
+    else if (this.look) {
+      this.focus.pointAt(place);
       this.anchors.set(place);
     }
-  }
-  point(row) {
-    if (row === this.pointed) return;
-    this.pointed = row;
-    this.redraw();
-    if (this.roiChoice === null && this.look) this.askRegion();
-  }
-  choose(row) {
-    this.chosen = row === this.chosen ? null : row;
-    this.pointed = null;
-    this.redraw();
-    if (this.roiChoice === null && this.look) this.askRegion();
-  }
-  setShownScore(value) {
-    this.shownScore = value;
-    if (!this.look) return;
-    this.redraw();
-    if (this.roiChoice === null && this.look) this.askRegion();
-    clearTimeout(this.resting);
-    this.resting = setTimeout(() => this.#rest(), REST);
-  }
-  /** Put a slider where the model has its threshold, as long as nobody has moved it. */
-  showThreshold(name, {value, set}) {
-    const used = this.look.answer.thresholds[name];
-    if (this.thresholds[name] === undefined && Math.abs(value - used) > 1e-6) set(used);
-  }
-  setThreshold(name, value) {
-    this.thresholds[name] = value;
-    this.changed();
   }
 
   // ---- drawing ----
@@ -327,32 +254,17 @@ class App {
     if (!this.look) return;
     this.drawStage();
     for (const panel of this.panels) panel.draw();
-    this.#list();
-  }
-  drawStage() { if (this.look) this.stage.draw(this.base, this.look.answer.unseen); }
-  #list() {
-    const {look, shown, lit} = this, {detections, class_names: names} = look.answer, list = $("found");
-    list.dataset.detections = JSON.stringify(detections.map(({box, label, score}) => ({box, label, score})));
-    while (list.children.length > shown.length) list.lastChild.remove();
-    while (list.children.length < shown.length) list.append(make("li", {}, this.#chip(list.children.length)));
-    shown.forEach((row, i) => {
-      const chip = list.children[i].firstChild, {label, score, box} = detections[row];
-      Object.assign(chip.dataset, {row, label, score, box: box.join(" ")});
-      chip.firstChild.style.background = classColor(names, label);
-      setText(chip.lastChild, `${names[label]} ${round(100 * score)} %`);
-      chip.classList.toggle("lit", row === lit);
-      chip.setAttribute("aria-pressed", String(row === this.chosen));
-    });
+    this.found.draw();
     setText($("said"), this.#words());
-    setText($("history"), this.#story());
+    setText($("history"), historyWords(this.focus));
     setText($("note"), this.#note());
   }
-  #chip() {
-    const chip = make("button", {type: "button", class: "chip", onclick: () => this.choose(+chip.dataset.row),
-      onpointerenter: () => this.point(+chip.dataset.row), onpointerleave: () => this.point(null),
-      onfocus: () => chip.matches(":focus-visible") && this.point(+chip.dataset.row), onblur: () => this.point(null)},
-      make("i", {"aria-hidden": "true"}), make("span"));
-    return chip;
+  drawStage() {
+    const {look, base, stage: {scene}} = this;
+    // Into a scene of another size the last picture does not fit: its look will come.
+    if (look?.answer.width === scene.width && look.answer.height === scene.height) {
+      this.stage.draw(base, look.answer.unseen);
+    }
   }
   /** What one has to know of this model to be fair to it, and what there is to be seen in this picture. */
   #note() {
@@ -366,65 +278,11 @@ class App {
     if (task === "rings") return note;
     return [this.picked?.note, note].filter(Boolean).join(" ");
   }
-  #story() {
-    const {history, look, lit} = this;
-    if (!history) {
-      return this.shown.length ? "Point at one of them, or choose it, and its history lights up in the panels." : "";
-    }
-    const {levels, class_names: names, detections, anchors_per_cell: perCell} = look.answer, [y, x] = history.cell;
-    const form = shapeNames(look.arrays, perCell)[history.anchor_of_cell];
-    return `This ${names[detections[lit].label]} began as anchor ${history.anchor}, the ${form} one of row ${y}, `
-      + `column ${x} on ${levels[history.level].name}, became proposal ${history.roi}, and was read from `
-      + `${levels[history.roi_level].name}.`;
+  /** What is found, in words. */
+  #words() {
+    const {class_names: names, detections} = this.look.answer;
+    return foundWords(names, this.shown.map(row => detections[row]));
   }
-
-  // ---- pictures of one's own ----
-
-  async loadPicture(file) {
-    let outcome = null;
-    if (this.transport.readsFiles) {
-      outcome = await this.line.ask("picture", {ask: "picture"}, await file.arrayBuffer());
-    }
-    if (!outcome || outcome.answer.error) { // what Pillow does not know, the browser may
-      const raw = await decoded(file).catch(() => null);
-      if (raw) outcome = await this.line.ask("picture", {ask: "picture", ...raw.sides}, raw.data);
-    }
-    if (!outcome) return this.complain("This picture cannot be read.");
-    if (this.refused(outcome)) return;
-    const {picture, width, height} = outcome.answer;
-    this.picked = null;
-    this.stage.set({...this.hello.default_scene, width, height, picture, noise: 0, shapes: []});
-  }
-  #drop() {
-    const {element} = this.stage;
-    const over = on => event => {
-      if (![...event.dataTransfer.types].includes("Files")) return;
-      event.preventDefault();
-      element.classList.toggle("drop", on);
-    };
-    document.addEventListener("dragover", over(true));
-    document.addEventListener("dragleave", over(false));
-    document.addEventListener("drop", event => {
-      over(false)(event);
-      const file = event.dataTransfer.files[0];
-      if (file) this.loadPicture(file);
-    });
-  }
-}
-
-/** The bytes of a picture as the browser reads it: red, green, blue, the longer side of 128 pixels. */
-async function decoded(file) {
-  const bitmap = await createImageBitmap(file), ratio = PICTURE_SIDE / Math.max(bitmap.width, bitmap.height);
-  const [width, height] = [bitmap.width, bitmap.height].map(side => Math.max(Math.round(side * ratio), 16));
-  const context = make("canvas", {width, height}).getContext("2d");
-  context.imageSmoothingQuality = "high";
-  context.fillStyle = "#fff";
-  context.fillRect(0, 0, width, height);
-  context.drawImage(bitmap, 0, 0, width, height);
-  const {data} = context.getImageData(0, 0, width, height);
-  const bytes = new Uint8Array(width * height * 3);
-  for (let i = 0; i < width * height; i++) bytes.set(data.subarray(4 * i, 4 * i + 3), 3 * i);
-  return {sides: {width, height}, data: bytes.buffer};
 }
 
 // Under this name for whoever opens the browser's console, and for tests.

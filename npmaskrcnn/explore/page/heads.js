@@ -2,12 +2,13 @@
 // masks that are painted for it.
 
 import {Panel} from "./panels.js";
-import {setBars} from "./regions.js";
-import {LIT, boxOf, button, choice, classColor, make, putColors, putHeat, round, setText, slider, theme}
-  from "./draw.js";
+import {setBars} from "./marks.js";
+import {button, choice, make, setText, slider} from "./widgets.js";
+import {LIT, boxOf, classColor, putColors, putHeat, round, theme} from "./draw.js";
 
 /** RoIAlign: level, points, patch. */
 export class Region extends Panel {
+  showsRegion = true;
   constructor(app) {
     super(app, "region", "One region, read", "RoIAlign reads the region at a grid of points between the cells, on the "
       + "level that fits its size. However large it is, 7 × 7 cells come out: the heads always get the same number of "
@@ -21,26 +22,25 @@ export class Region extends Panel {
     this.picture = this.newPicture("The region and the points where it is read");
     this.patch = make("canvas", {role: "img", "aria-label": "The 7 × 7 patch in false colors", id: "patch"});
     this.rank = slider("Proposal", {min: 0, max: 0, step: 1, value: 0, words: value => `${value}`, oninput: value => {
-      app.roiChoice = value;
+      app.readProposal(value);
       this.#state();
-      app.askRegion();
     }});
     this.follow = button("Follow the object", () => {
-      app.roiChoice = null;
+      app.readProposal(null);
       this.#state();
-      app.askRegion();
     }, {"aria-pressed": "true"});
     this.fill(make("div", {class: "split"}, this.picture.canvas, make("div", {class: "beside"},
       make("figure", {}, make("div", {class: "map"}, this.patch), make("figcaption", {}, "7 × 7 patch")), this.facts)),
       this.rank.element, make("div", {class: "controls"}, this.follow), this.caption);
   }
-  #state() { this.follow.setAttribute("aria-pressed", String(this.app.roiChoice === null)); }
+  #state() { this.follow.setAttribute("aria-pressed", String(this.app.ownProposal === null)); }
   draw() {
     const {look, region, base, history} = this.app;
     if (!look) return;
     const {width, height, counts, levels} = look.answer;
     this.rank.input.max = Math.max(0, counts.proposals - 1);
     this.rank.input.disabled = !counts.proposals;
+    this.rank.set(this.app.ownProposal ?? region?.answer.proposal ?? this.rank.value); // or the last one that there is
     if (!region) {
       if (counts.proposals) return; // its answer is on the way
       this.picture.begin(width, height, base, .45);
@@ -53,7 +53,6 @@ export class Region extends Panel {
     const apart = (answer.box[2] - answer.box[0]) / 14, size = Math.min(1.5, .28 * apart / picture.line);
     for (let i = 0; i < points.length; i += 2) picture.dot(points[i], points[i + 1], theme.ink, size);
     putColors(this.patch, arrays.patch);
-    if (this.app.roiChoice === null) this.rank.set(answer.proposal);
     this.say(`Proposal ${answer.proposal} of ${counts.proposals} (0 is the surest), read from `
       + `${levels[answer.level].name}: ` + (answer.reads === "points"
         ? `${points.length / 2} points, each patch cell the mean of four.`
@@ -63,6 +62,7 @@ export class Region extends Panel {
 
 /** The box head's answer: class scores, and a box for each class. */
 export class Classes extends Panel {
+  showsRegion = true;
   constructor(app) {
     super(app, "classes", "What is it?", "From the 7 × 7 patch the box head says how sure it is of each class, and "
       + "moves the region's box (dashed), for each class in its own way (solid).", {lesson: "10_box_head",
@@ -138,6 +138,7 @@ export class Candidates extends Panel {
 
 /** The masks of all classes. */
 export class Masks extends Panel {
+  showsRegion = true;
   constructor(app) {
     super(app, "masks", "Masks of every class", "For the detection the mask head paints 28 × 28 probabilities for "
       + "every class, each without regard to the others. The class that the box head has chosen decides which one "

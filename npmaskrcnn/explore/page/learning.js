@@ -1,7 +1,8 @@
 // How the network learns: which pixels change a loss, and a training that one can watch.
 
 import {Panel, Slow} from "./panels.js";
-import {button, choice, make, onTheme, putHeat, round} from "./draw.js";
+import {button, choice, make, setText} from "./widgets.js";
+import {onTheme, putHeat, round} from "./draw.js";
 
 const TOTAL = "loss_total";
 const LINES = {loss_objectness: "#0072B2", loss_rpn_box_reg: "#56B4E9", loss_classifier: "#D55E00",
@@ -30,12 +31,12 @@ export class Gradient extends Slow {
   async ask() {
     const {app, loss} = this;
     if (!loss || !app.look) return;
-    let of = null;
+    let number = null;
     const outcome = await app.line.ask("gradient", () => {
-      of = app.look.answer.look;
+      number = app.look.answer.look;
       return {ask: "gradient", scene: app.stage.scene, model: app.model, loss};
     });
-    if (loss === this.loss) this.take(outcome, of);
+    if (loss === this.loss) this.take(outcome, number);
   }
   drawNew() {
     const {look, base} = this.app;
@@ -57,6 +58,8 @@ export class Gradient extends Slow {
   }
 }
 
+const inSteps = count => `${count} ${count === 1 ? "step" : "steps"}`;
+
 /** Training on the scene, while one looks on. */
 export class Training extends Panel {
   constructor(app) {
@@ -64,8 +67,8 @@ export class Training extends Panel {
       + "it finds the first after some thirty steps. Move a shape meanwhile, and see whether it has learned circles or "
       + "only this circle.", {lesson: "13_training", attempt: "Train on one circle until it is found. Then drag "
       + "it sideways, slowly, and change its color."});
-    app.training = this;
-    this.running = false;
+    this.turn = null;               // whose turn it is to train, or null
+    this.last = Promise.resolve();  // until that is settled, no other button's question is asked
     this.losses = null;
     this.from = choice("Begin with", app.hello.models.map(({name, label}) => [name, label]), () => {},
                        {id: "train-from"});
@@ -75,46 +78,50 @@ export class Training extends Panel {
     this.reset = button("Reset", () => this.again(), {id: "train-reset", disabled: true});
     this.curve = make("canvas", {class: "curve", role: "img", "aria-label": "Losses, step by step"});
     this.legend = make("ul", {class: "legend"});
+    this.failure = make("p", {role: "alert"});
     this.steps = 0;
-    this.fill(make("div", {class: "controls"}, this.from.element, this.start, this.go, this.reset), this.curve,
-      this.legend, this.facts, this.caption);
+    this.fill(make("div", {class: "controls"}, this.from.element, this.start, this.go, this.reset), this.failure,
+      this.curve, this.legend, this.facts, this.caption);
     new ResizeObserver(() => this.plot()).observe(this.curve);
     onTheme(() => this.plot());
   }
-  #state(running) {
-    this.running = running;
-    this.go.textContent = running ? "Stop" : "Go on";
-    this.go.disabled = this.losses === null;
-    this.reset.disabled = this.losses === null;
-    this.element.dataset.running = running;
+  get running() { return this.turn !== null; }
+  #state(turn) {
+    this.turn = turn;
+    this.go.textContent = this.running ? "Stop" : "Go on";
+    this.go.disabled = this.reset.disabled = this.losses === null;
+    this.element.dataset.running = this.running;
   }
-  async begin() {
-    this.began = this.from.select.value;
-    if (!await this.#ask({action: "start", model: this.began})) return;
-    this.app.showTraining();
-    this.#run();
-  }
+  begin() { this.#do({action: "start", model: this.from.select.value}, true); }
   toggle() {
     if (this.running) return this.stop();
     this.app.showTraining();
-    this.#run();
+    this.#do(null, true);
   }
   stop() {
     if (!this.running) return;
-    this.#state(false);
+    this.#state(null);
     this.app.changed(); // what has changed since the last step
   }
-  async again() {
-    this.#state(false);
+  again() {
     this.app.showTraining();
-    await this.#ask({action: "reset"});
+    this.#do({action: "reset"}, false);
   }
-  async #run() {
-    if (this.running) return;
-    this.#state(true);
-    while (this.running && await this.#ask({action: "go", steps: 1}));
-    if (this.running) this.#state(false);
+  /** Do what a button says, and train on, if it says so, until it is another button's turn. That one waits for the last
+   *  answer, so that none of the questions takes the place of another. */
+  #do(request, trainsOn) {
+    const turn = trainsOn ? {} : null;
+    this.#state(turn);
+    const next = async () => {
+      let isWell = !request || await this.#ask(request);
+      while (isWell && trainsOn && this.turn === turn) isWell = await this.#ask({action: "go", steps: 1});
+      if (isWell) return;
+      if (this.turn === turn) this.#state(null);
+      this.app.changed(); // it was left to the steps to look at the scene
+    };
+    this.last = this.last.then(next, next);
   }
+  /** Ask, and show what comes; whether all went well. */
   async #ask(request) {
     const {app} = this;
     let asked = null;
@@ -122,22 +129,24 @@ export class Training extends Panel {
       asked = app.changedAt;
       return {ask: "train", ...request, scene: app.stage.scene, ...app.thresholds, roi: app.wish()};
     });
-    if (!outcome) return this.running;
-    if (!app.refused(outcome)) {
-      this.losses = outcome.answer.losses;
-      this.steps = outcome.answer.steps;
-      this.#state(this.running);
-      if (app.model === "training" || request.action === "start") await app.received(outcome, asked);
-      this.plot();
-      this.draw();
-      return true;
+    setText(this.failure, outcome?.answer.error ?? "");
+    if (!outcome || outcome.answer.error) return false;
+    this.losses = outcome.answer.losses;
+    this.steps = outcome.answer.steps;
+    this.#state(this.turn);
+    if (request.action === "start") {
+      this.began = request.model;
+      if (this.running) app.showTraining(); // unless somebody has stopped it, or has chosen another model
+      if (app.model === "training") for (const panel of app.panels) panel.describe(this.began);
     }
-    this.#state(false);
-    return false;
+    if (app.model === "training") await app.received(outcome, asked);
+    this.plot();
+    this.draw();
+    return true;
   }
   draw() {
     this.element.dataset.steps = this.steps;
-    this.say(this.steps ? `${this.steps} steps on the shapes of the stage.${this.ofPicture()}` : "");
+    this.say(this.steps ? `${inSteps(this.steps)} on the shapes of the stage.${this.ofPicture()}` : "");
   }
   /** The curves: with each step, and not with each look, whose drawing would take a third longer. */
   plot() {
@@ -151,19 +160,20 @@ export class Training extends Panel {
     context.lineWidth = ratio;
     context.font = `${11 * ratio}px system-ui, sans-serif`;
     const names = Object.keys(losses ?? LINES), count = this.steps;
-    const high = Math.max(1, ...names.flatMap(name => losses?.[name] ?? [])), top = 8 * ratio, left = 26 * ratio;
-    const bottom = height - 16 * ratio;
-    const y = value => bottom - (bottom - top) * value / high;
+    const all = names.flatMap(name => losses?.[name] ?? []), high = all.reduce((a, b) => Math.max(a, b), 1);
+    const top = 8 * ratio, bottom = height - 16 * ratio, left = 26 * ratio;
+    const x = step => left + (width - left) * step / count, y = value => bottom - (bottom - top) * value / high;
     for (const value of [0, high / 2, high]) {
       context.strokeRect(left, y(value), width - left, 0);
       context.fillText(round(value, 1), 0, y(value) + 4 * ratio);
     }
-    context.fillText(`${count} steps`, Math.max(left, width - 64 * ratio), height - 3 * ratio);
+    context.fillText(inSteps(count), Math.max(left, width - 64 * ratio), height - 3 * ratio);
     for (const name of names) {
       context.strokeStyle = LINES[name] ?? "#888";
       context.lineWidth = (name === TOTAL ? 1.5 : 2) * ratio;
       context.beginPath();
-      losses?.[name].forEach((value, i) => context.lineTo(left + (width - left) * (i + 1) / count, y(value)));
+      losses?.[name].forEach((value, i) => context.lineTo(x(i + 1), y(value)));
+      if (count === 1) context.arc(x(1) - 4 * ratio, y(losses[name][0]), 1.5 * ratio, 0, 2 * Math.PI); // a dot
       context.stroke();
     }
     this.#names(names);

@@ -2,8 +2,9 @@
 // cell, it finds an object there.
 
 import {Panel} from "./panels.js";
-import {frame} from "./scene.js";
-import {choice, make, putColors, putHeat, round, setText, slider} from "./draw.js";
+import {frame, shapeNames} from "./marks.js";
+import {choice, make, setText, slider} from "./widgets.js";
+import {putColors, putHeat, round} from "./draw.js";
 
 /** A row of maps, one a level; each is a canvas of as many pixels as the map has cells. */
 class Maps extends Panel {
@@ -58,7 +59,6 @@ export class Features extends Maps {
     this.channel.element.hidden = true;
     this.fill(this.grid, make("div", {class: "controls"}, this.pick.element), this.channel.element, this.facts,
       this.caption);
-    app.followers.push(() => this.ask());
   }
   get levels() {
     const {answer} = this.app.look;
@@ -70,6 +70,7 @@ export class Features extends Maps {
     this.draw();
     this.ask();
   }
+  askFurther() { return this.ask(); }
   /** Ask for the channel, if one is to be seen. */
   async ask() {
     const level = this.level && this.levels.find(({name}) => name === this.level);
@@ -103,14 +104,6 @@ export class Features extends Maps {
     }
     if (this.letter === "P") this.light();
   }
-}
-
-/** Names of the anchors of a cell: by how much higher than wide they are. */
-export function shapeNames({anchors}, perCell) {
-  return Array.from({length: perCell}, (_, i) => {
-    const [x1, y1, x2, y2] = anchors.data.subarray(4 * i, 4 * i + 4), ratio = (y2 - y1) / (x2 - x1);
-    return ratio < .8 ? "wide" : ratio > 1.25 ? "tall" : "square";
-  });
 }
 
 /** The RPN's objectness, level by level. */

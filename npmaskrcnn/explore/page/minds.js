@@ -1,7 +1,9 @@
 // Three minds: the same picture as the network has seen it on its way, side by side.
 
-import {Slow, drawFound, foundWords} from "./panels.js";
-import {classColor, make, putColors, round, setText} from "./draw.js";
+import {Slow, drawFound} from "./panels.js";
+import {foundWords} from "./found.js";
+import {make, setText} from "./widgets.js";
+import {classColor, putColors, round} from "./draw.js";
 
 const THREE = ["step-100", "step-400", "finished"];
 
@@ -28,18 +30,18 @@ export class Minds extends Slow {
   /** Ask once the hand rests, and only if somebody looks: passes are not to be made for nobody. One mind is asked after
    *  the other, so that whoever takes hold of a shape again need not wait for all. */
   async ask() {
-    const {app} = this, of = app.look?.answer.look;
-    if (!this.inSight || !of || !app.atRest || this.of === of) return;
+    const {app} = this, number = app.look?.answer.look;
+    if (!this.inSight || !number || !app.atRest || this.lookNumber === number) return;
     const minds = [], arrays = {};
     for (const name of this.names) {
       const outcome = await app.line.ask("minds", () => ({ask: "minds", scene: app.stage.scene, models: [name],
                                                           ...app.thresholds}));
-      if (!outcome || !app.atRest || of !== app.look.answer.look) return;
-      if (outcome.answer.error) return this.take(outcome, of);
+      if (!outcome || !app.atRest || number !== app.look.answer.look) return;
+      if (outcome.answer.error) return this.take(outcome, number);
       minds.push(...outcome.answer.minds);
       Object.assign(arrays, outcome.arrays);
     }
-    this.take({answer: {minds}, arrays}, of);
+    this.take({answer: {minds}, arrays}, number);
   }
   drawNew() {
     const {look, base} = this.app, {outcome} = this;

@@ -1,9 +1,12 @@
 // A panel: a card with a title, a caption that says what one sees, and something that draws itself from the last look.
 
-import {Picture, button, classColor, drawBoxes, make, putMasks, round, setText, slider} from "./draw.js";
+import {button, make, setText, slider} from "./widgets.js";
+import {Picture, classColor, drawBoxes, putMasks, round} from "./draw.js";
 
 export class Panel {
-  /** app holds the last look, who is pointed at, and asks; see explorer.js. The caption says what one sees (of some
+  showsRegion = false; // whether it is to be drawn again when a region has come
+  /** app holds the last look, who is pointed at, and asks; panels read from it and call it (explorer.js says what),
+   *  and write nothing into it. The caption says what one sees (of some
    *  models another one is true: `otherwise`), the attempt what one could try, the lesson where it is explained. */
   constructor(app, name, title, caption, {attempt = "", lesson = "", otherwise = {}} = {}) {
     Object.assign(this, {app, name, title, plain: caption, otherwise});
@@ -16,7 +19,6 @@ export class Panel {
     this.heading = make("h2", {id: `${name}-title`}, title);
     this.element = make("article", {class: "panel", id: name, "aria-labelledby": `${name}-title`},
       make("header", {}, this.heading, this.enlarge));
-    this.element.addEventListener("keydown", event => { if (event.key === "Escape") this.setLarge(false); });
   }
   get large() { return this.element.classList.contains("large"); }
   setLarge(large) {
@@ -38,7 +40,12 @@ export class Panel {
     picture.onresize = () => this.draw();
     return picture;
   }
+  /** Draw the last look, if there is one. */
   draw() {}
+  /** After each look: ask what else the panel shows of it; may return a promise. */
+  askFurther() {}
+  /** When the hand rests: ask what takes longer. */
+  askAtRest() {}
 }
 
 /** " Lesson 05.", in the book with a link; it is not broken in two. */
@@ -51,31 +58,20 @@ function lessonLink(lesson) {
 /** A panel that takes longer than a look: it is asked for when the hand rests. What it shows of a picture before the
  *  last one is dimmed, and not drawn again. */
 export class Slow extends Panel {
-  outcome = null; // {answer, arrays}
-  of = null;      // the look to which it belongs
-  get old() { return Boolean(this.outcome) && this.of !== this.app.look?.answer.look; }
+  outcome = null;    // {answer, arrays}
+  lookNumber = null; // of the look to which it belongs
+  get old() { return Boolean(this.outcome) && this.lookNumber !== this.app.look?.answer.look; }
+  askAtRest() { this.ask(); }
   /** Take what has come for a look, unless nothing has. */
-  take(outcome, of) {
+  take(outcome, lookNumber) {
     if (!outcome) return;
-    Object.assign(this, {outcome, of});
+    Object.assign(this, {outcome, lookNumber});
     this.draw();
   }
   draw() {
     this.element.classList.toggle("old", this.old);
     if (!this.old) this.drawNew();
   }
-}
-
-/** What is found, in words. */
-export function foundWords(names, detections) {
-  const numbers = new Map();
-  for (const {label} of detections) numbers.set(label, (numbers.get(label) ?? 0) + 1);
-  const parts = [...numbers].sort(([a], [b]) => a - b).map(([label, count]) => plural(count, names[label]));
-  return parts.length ? `Found: ${parts.join(", ")}.` : "Found: nothing.";
-}
-
-function plural(count, name) {
-  return `${count} ${name}${count === 1 || name === "in" || name === "out" ? "" : "s"}`;
 }
 
 /** Draw detections over a picture, the best in front: masks, boxes, names. */
@@ -99,13 +95,13 @@ export class Result extends Panel {
     this.score.input.id = "shown-score";
     this.fill(this.picture.canvas, this.score.element, this.facts, this.caption);
     const {canvas} = this.picture;
-    canvas.addEventListener("pointermove", event => app.point(this.under(event)));
-    canvas.addEventListener("pointerleave", () => app.point(null));
-    canvas.addEventListener("click", event => app.choose(this.under(event)));
+    canvas.addEventListener("pointermove", event => app.pointAt(this.#place(event)));
+    canvas.addEventListener("pointerleave", () => app.pointAt(null));
+    canvas.addEventListener("click", event => app.choose(app.under(this.#place(event))));
   }
-  under(event) {
+  #place(event) {
     const {look} = this.app;
-    return look && this.app.under(...this.picture.place(event, look.answer.width, look.answer.height));
+    return look && this.picture.place(event, look.answer.width, look.answer.height);
   }
   draw() {
     const {look, shown, lit, base} = this.app;

@@ -1,25 +1,9 @@
 // From anchors to proposals: where the network begins to look, and what is left when overlapping boxes are dropped.
 
 import {Panel} from "./panels.js";
-import {shapeNames} from "./maps.js";
-import {LIT, boxOf, choice, clamp, heat, make, round, setText, slider, theme} from "./draw.js";
-
-const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
-
-/** Bars with names and numbers of 0 to 1. */
-export function setBars(element, rows) {
-  while (element.children.length > 3 * rows.length) element.lastChild.remove();
-  while (element.children.length < 3 * rows.length) {
-    element.append(make("span"), make("div", {}, make("i")), make("output"));
-  }
-  rows.forEach(({name, value, color}, i) => {
-    const [words, bar, number] = [0, 1, 2].map(part => element.children[3 * i + part]);
-    setText(words, name);
-    bar.firstChild.style.width = `${100 * value}%`;
-    bar.firstChild.style.background = color;
-    setText(number, round(value, 3));
-  });
-}
+import {ARROWS, setBars, shapeNames} from "./marks.js";
+import {choice, make, setText, slider} from "./widgets.js";
+import {LIT, boxOf, clamp, theme} from "./draw.js";
 
 /** The anchors of the cell under the pointer, and the boxes that they would become. */
 export class Anchors extends Panel {
@@ -29,15 +13,20 @@ export class Anchors extends Panel {
       + "centered on the upper left corner of the cell.", {lesson: "06_anchors", attempt: "Point at the middle of a "
       + "shape, then at its rim. Which anchor moves to where the shape is?"});
     this.place = null; // where the pointer is, in the scene
+    this.keyed = null; // the cell to which the arrow keys have gone: {level, a row of the levels, x, y}
     this.level = "";
     this.picture = this.newPicture("Anchors of one cell; arrow keys move to another", {tabindex: 0});
-    this.pick = choice("Level", [["", "where objectness is highest"]], value => { this.level = value; this.draw(); });
+    this.pick = choice("Level", [["", "where objectness is highest"]], value => {
+      this.level = value;
+      this.keyed = null;
+      this.draw();
+    });
     this.bars = make("div", {class: "bars"});
     this.fill(this.picture.canvas, make("div", {class: "controls"}, this.pick.element), this.bars, this.facts,
       this.caption);
     const {canvas} = this.picture;
     const point = event => {
-      const {width, height} = app.look.answer;
+      const {width, height} = app.stage.scene;
       this.set(this.picture.place(event, width, height));
     };
     canvas.addEventListener("pointerdown", point); // where a finger has tapped remains
@@ -48,24 +37,35 @@ export class Anchors extends Panel {
   }
   set(place) {
     this.place = place;
+    this.keyed = null;
     this.draw();
   }
   #key(event) {
     if (!(event.key in ARROWS) || !this.app.look) return;
     event.preventDefault();
-    const [dx, dy] = ARROWS[event.key], {level: {stride: [sy, sx]}, x, y} = this.cell();
-    this.set([(x + .5 + dx) * sx, (y + .5 + dy) * sy]);
+    const [dx, dy] = ARROWS[event.key], {level, x, y} = this.cell(), {levels} = this.app.look.answer;
+    this.place = null;
+    this.keyed = {level: levels.indexOf(level), x: clamp(x + dx, 0, level.width - 1),
+                  y: clamp(y + dy, 0, level.height - 1)};
+    this.draw();
   }
-  /** The cell that is shown: {level, x, y, first}, first being the row of its first anchor. */
+  /** The cell that is shown: {level, x, y, first}, first being the row of its first anchor. It is the one to which the
+   *  keys have gone, or where the pointer is, or where the object began that is lit, or the best one. */
   cell() {
-    const {look, history, subject} = this.app, {levels, anchors_per_cell: perCell, detections, span} = look.answer;
-    const at = ({level, x, y}) => ({level, x, y, first: level.first + (y * level.width + x) * perCell});
-    const born = history ?? (this.level ? null : detections[subject]?.history);
-    if (!this.place && born) return at({level: levels[born.level], y: born.cell[0], x: born.cell[1]});
-    const [px, py] = this.place ?? [span.width / 2, span.height / 2];
-    const cells = levels.filter(({name}) => !this.level || name === this.level).map(level => at({level,
-      x: clamp(Math.floor(px / level.stride[1]), 0, level.width - 1),
-      y: clamp(Math.floor(py / level.stride[0]), 0, level.height - 1)}));
+    const {look, subject} = this.app, {levels, anchors_per_cell: perCell, detections, span} = look.answer;
+    const at = (level, column, row) => {
+      const x = clamp(column, 0, level.width - 1), y = clamp(row, 0, level.height - 1);
+      return {level, x, y, first: level.first + (y * level.width + x) * perCell};
+    };
+    const {place, keyed} = this, born = place ? null : detections[subject]?.history;
+    if (keyed && !place) return at(levels[keyed.level], keyed.x, keyed.y);
+    let [px, py] = place ?? [span.width / 2, span.height / 2];
+    if (born) { // where its anchor's middle is
+      const [row, column] = born.cell, [sy, sx] = levels[born.level].stride;
+      [px, py] = [column * sx, row * sy];
+    }
+    const cells = levels.filter(({name}, i) => this.level ? name === this.level : !born || i === born.level)
+      .map(level => at(level, Math.floor(px / level.stride[1]), Math.floor(py / level.stride[0])));
     const best = ({first}) => Math.max(...look.arrays.objectness.data.subarray(first, first + perCell));
     return cells.reduce((a, b) => best(b) > best(a) ? b : a);
   }
@@ -77,6 +77,7 @@ export class Anchors extends Panel {
     if (names.join() !== this.names?.join()) {
       this.names = names;
       this.level = "";
+      this.keyed = null;
       this.pick.set([["", "where objectness is highest"], ...names.map(name => [name, name])]);
     }
     const picture = this.picture.begin(width, height, base, .45), {level, x, y, first} = this.cell();

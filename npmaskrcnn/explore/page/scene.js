@@ -2,12 +2,13 @@
 // can be reached by Tab and moved by the arrow keys; what the pointer takes hold of is found by the shape itself, since
 // the frames of two shapes overlap where the shapes do not.
 
-import {CLASS_COLORS, Picture, button, clamp, fromHex, hex, make, setText} from "./draw.js";
+import {button, make, setText} from "./widgets.js";
+import {CLASS_COLORS, Picture, clamp, fromHex, hex} from "./draw.js";
+import {ARROWS, frame} from "./marks.js";
 
 const PALETTE = [[196, 62, 46], [38, 84, 164], [46, 138, 88], [226, 186, 52], [122, 79, 191], [60, 60, 66]];
-const SMALLEST = 4, LARGEST = 80, NEW = 6; // half sizes; a new shape must be large enough to be seen
+const SMALLEST = 5, LARGEST = 80; // half sizes; of the smallest triangle, too, enough is seen to be painted (scene.py)
 const REACH = {mouse: 14, finger: 22}; // points from a handle, and, for a finger, from the center of a small shape
-const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
 
 /** Whether a point is on a shape. */
 function hits({kind, x, y, half}, px, py) {
@@ -21,15 +22,17 @@ export class Stage {
   /** change(time) is called when the scene has changed, with the time of the event that did it; hover(place) when the
    *  pointer has moved, with a place or null. */
   constructor({scene, mostShapes, change, hover}) {
-    Object.assign(this, {scene, mostShapes, change, hover, grip: null});
+    Object.assign(this, {scene, mostShapes, change, hover});
     this.chosen = null;
+    this.grip = null; // what a pointer holds: {pointer, shape, corner, dx, dy}
     this.added = 0;
     this.overlay = null; // draws the model's findings over the picture
     this.picture = new Picture("The picture that the network sees", {id: "picture"});
     this.handle = make("div", {class: "handle", "aria-hidden": "true"});
-    this.buttons = make("div", {class: "shapes", role: "group", "aria-label": "Shapes on the stage. Arrow keys move, "
-      + "plus and minus resize, Delete removes"});
-    this.element = make("div", {class: "stage", id: "stage"}, this.picture.canvas, this.buttons);
+    this.buttons = make("div", {class: "shapes", role: "group", tabindex: -1, "aria-label": "Shapes on the stage"});
+    this.element = make("div", {class: "stage", id: "stage"}, this.picture.canvas, this.buttons,
+      make("p", {id: "keys-of-a-shape", hidden: true}, "Arrow keys move it by a pixel, with Shift by eight; plus and "
+        + "minus resize it, Delete removes it."));
     this.#listen();
     this.#build();
   }
@@ -38,7 +41,7 @@ export class Stage {
 
   set(scene, time) {
     this.scene = structuredClone(scene);
-    this.chosen = null;
+    this.chosen = this.grip = null;
     this.#build();
     this.change(time ?? performance.now());
   }
@@ -49,7 +52,7 @@ export class Stage {
     if (scene.shapes.length >= this.mostShapes) return;
     const far = PALETTE.filter(color => color.reduce((sum, part, i) => sum + Math.abs(part - scene.background[i]), 0)
       > 120);
-    const at = this.added++, half = Math.max(NEW, Math.round(Math.min(scene.width, scene.height) * .17));
+    const at = this.added++, half = Math.max(SMALLEST, Math.round(Math.min(scene.width, scene.height) * .17));
     scene.shapes.push({kind, x: clamp(scene.width * (.3 + .2 * (at % 3)), half, scene.width - half),
                        y: clamp(scene.height * (.4 + .2 * (at % 2)), half, scene.height - half), half,
                        color: [...far[at % far.length]]});
@@ -58,9 +61,12 @@ export class Stage {
   }
   remove() {
     if (this.chosen === null) return;
-    this.scene.shapes.splice(this.chosen, 1);
-    this.chosen = this.scene.shapes.length ? Math.min(this.chosen, this.scene.shapes.length - 1) : null;
+    const {shapes} = this.scene;
+    shapes.splice(this.chosen, 1);
+    this.grip = null; // nobody holds what is gone
+    this.chosen = shapes.length ? Math.min(this.chosen, shapes.length - 1) : null;
     this.#changed(true);
+    if (!shapes.length) this.buttons.focus({preventScroll: true}); // or the focus would begin again above the page
   }
   toFront() {
     if (this.chosen === null) return;
@@ -73,14 +79,14 @@ export class Stage {
     this.shape.color = fromHex(text);
     this.#changed();
   }
-  resize(half) {
-    if (!this.shape) return;
-    this.shape.half = clamp(half, SMALLEST, LARGEST);
-    this.#changed();
+  resize(half, {shape = this.shape, time} = {}) {
+    if (!shape) return;
+    shape.half = clamp(half, SMALLEST, LARGEST);
+    this.#changed(false, time);
   }
-  move(x, y, time) {
-    this.shape.x = Math.round(clamp(x, 0, this.scene.width) * 100) / 100;
-    this.shape.y = Math.round(clamp(y, 0, this.scene.height) * 100) / 100;
+  move(x, y, {shape = this.shape, time} = {}) {
+    shape.x = Math.round(clamp(x, 0, this.scene.width) * 100) / 100;
+    shape.y = Math.round(clamp(y, 0, this.scene.height) * 100) / 100;
     this.#changed(false, time);
   }
   #changed(rebuild = false, time = performance.now()) {
@@ -95,8 +101,8 @@ export class Stage {
   #build(focus = false) {
     const had = this.buttons.contains(document.activeElement);
     this.buttons.replaceChildren(...this.scene.shapes.map((_, i) => make("button", {
-      type: "button", class: "shape", onfocus: () => this.choose(i), onkeydown: event => this.#key(event, i)})),
-      this.handle);
+      type: "button", class: "shape", "aria-describedby": "keys-of-a-shape", onfocus: () => this.choose(i),
+      onclick: () => this.choose(i), onkeydown: event => this.#key(event, i)})), this.handle);
     this.#place();
     this.element.style.setProperty("--ratio", this.scene.width / this.scene.height);
     if (focus && had) this.buttons.children[this.chosen]?.focus();
@@ -109,7 +115,8 @@ export class Stage {
       frame(element, [x - half, y - half, x + half, y + half], width, height);
       element.classList.toggle("chosen", i === this.chosen);
       element.setAttribute("aria-label", `${kind} ${i + 1} of ${shapes.length}, at ${Math.round(x)}, ${Math.round(y)}, `
-        + `${Math.round(2 * half)} pixels wide${this.unseen?.includes(i) ? ", hidden by others" : ""}`);
+        + `${Math.round(2 * half)} pixels wide`
+        + (this.unseen?.includes(i) ? ", not painted, since too little of it can be seen" : ""));
     });
     this.handle.hidden = !this.shape;
     if (this.shape) {
@@ -130,7 +137,7 @@ export class Stage {
     const step = event.shiftKey ? 8 : 1, {shape} = this;
     if (event.key in ARROWS) {
       const [dx, dy] = ARROWS[event.key];
-      this.move(shape.x + dx * step, shape.y + dy * step, event.timeStamp);
+      this.move(shape.x + dx * step, shape.y + dy * step, {time: event.timeStamp});
     } else if (event.key === "+" || event.key === "=") this.resize(shape.half + 1);
     else if (event.key === "-" || event.key === "_") this.resize(shape.half - 1);
     else if (event.key === "Delete" || event.key === "Backspace") this.remove();
@@ -160,42 +167,42 @@ export class Stage {
     return [clamp(x + half, 0, width), clamp(y + half, 0, height)];
   }
   #listen() {
-    const {element} = this;
+    const {element} = this, isOther = ({pointerId}) => this.grip && this.grip.pointer !== pointerId;
     element.addEventListener("pointerdown", event => {
-      if (event.button) return;
+      if (event.button || isOther(event)) return; // a second finger holds nothing
       const under = this.#under(event), [x, y] = this.#at(event);
       if (under === -1) return this.choose(null);
       if (under !== "corner") {
         this.choose(under);
         this.buttons.children[under].focus({preventScroll: true});
       }
-      this.grip = under === "corner" ? "corner" : [this.shape.x - x, this.shape.y - y];
+      const {shape} = this;
+      this.grip = {pointer: event.pointerId, shape, corner: under === "corner", dx: shape.x - x, dy: shape.y - y};
       element.setPointerCapture(event.pointerId);
       event.preventDefault();
     });
     // A drag is heard at once, where the browser can, and not only when it is about to paint.
     element.addEventListener("onpointerrawupdate" in element ? "pointerrawupdate" : "pointermove", event => {
-      if (!this.grip) return;
-      const [x, y] = this.#at(event);
-      if (this.grip === "corner") {
-        this.shape.half = Math.round(clamp(Math.max(x - this.shape.x, y - this.shape.y), SMALLEST, LARGEST) * 10) / 10;
-        this.#changed(false, event.timeStamp);
-      } else this.move(x + this.grip[0], y + this.grip[1], event.timeStamp);
+      if (event.pointerId !== this.grip?.pointer) return;
+      const [x, y] = this.#at(event), {shape, corner, dx, dy} = this.grip, held = {shape, time: event.timeStamp};
+      if (corner) this.resize(Math.round(Math.max(x - shape.x, y - shape.y) * 10) / 10, held);
+      else this.move(x + dx, y + dy, held);
     });
     element.addEventListener("pointermove", event => {
+      if (isOther(event)) return;
       if (!this.grip) {
         const under = this.#under(event);
         element.style.cursor = under === "corner" ? "nwse-resize" : under >= 0 ? "grab" : "crosshair";
       }
       this.hover(this.#at(event));
     });
-    const release = () => { this.grip = null; };
+    const release = event => { if (!isOther(event)) this.grip = null; };
     element.addEventListener("pointerup", release);
     element.addEventListener("pointercancel", release);
-    element.addEventListener("pointerleave", () => this.hover(null));
-    // A finger on a shape drags it; a finger beside it scrolls the page.
+    element.addEventListener("pointerleave", event => isOther(event) || this.hover(null));
+    // A finger on a shape drags it; a finger beside it scrolls the page, unless another one drags.
     element.addEventListener("touchstart", event => {
-      if (this.#under(event.touches[0]) !== -1) event.preventDefault();
+      if (this.grip || [...event.changedTouches].some(touch => this.#under(touch) !== -1)) event.preventDefault();
     }, {passive: false});
   }
 
@@ -212,19 +219,13 @@ export class Stage {
   }
 }
 
-/** Put an element over a box of the scene. */
-export function frame(element, [x1, y1, x2, y2], width, height) {
-  Object.assign(element.style, {left: `${100 * x1 / width}%`, top: `${100 * y1 / height}%`,
-                                width: `${100 * (x2 - x1) / width}%`, height: `${100 * (y2 - y1) / height}%`});
-}
-
 const ICONS = {circle: "●", square: "■", triangle: "▲"};
 
 /** The tools beside the stage: add, change, the ground. */
 export function tools(stage, kinds, loadPicture) {
   const color = make("input", {type: "color", oninput: event => stage.color(event.target.value)});
-  const size = make("input", {type: "range", min: SMALLEST, max: 60, step: 1,
-                              oninput: event => stage.resize(+event.target.value)});
+  const size = make("input", {type: "range", min: 2 * SMALLEST, max: 2 * LARGEST, step: 1, // its width, as is said
+                              oninput: event => stage.resize(event.target.value / 2)});
   const background = make("input", {type: "color", oninput: event => {
     Object.assign(stage.scene, {background: fromHex(event.target.value), picture: null});
     stage.change(performance.now());
@@ -250,7 +251,7 @@ export function tools(stage, kinds, loadPicture) {
     ofShape.disabled = !shape;
     if (shape) {
       color.value = hex(shape.color);
-      size.value = shape.half;
+      size.value = 2 * shape.half;
     }
     setText(title, shape ? `Chosen shape: ${Math.round(2 * shape.half)} pixels wide` : "Chosen shape");
     background.value = hex(scene.background.map(Math.round));

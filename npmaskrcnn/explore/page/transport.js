@@ -83,9 +83,10 @@ export class Line {
   }
   /** The answer, or null if a newer question of this kind has taken the place. */
   ask(kind, request, blob) {
-    return new Promise(resolve => {
-      this.waiting.get(kind)?.resolve(null);
-      this.waiting.set(kind, {request, blob, resolve});
+    return new Promise((resolve, reject) => {
+      if (!Line.ORDER.includes(kind)) throw new Error(`nobody knows when it is the turn of ${kind}`);
+      this.drop(kind);
+      this.waiting.set(kind, {request, blob, resolve, reject});
       this.#next();
     });
   }
@@ -98,12 +99,19 @@ export class Line {
     if (this.busy) return;
     const kind = Line.ORDER.find(each => this.waiting.has(each));
     if (!kind) return;
-    const {request, blob, resolve} = this.waiting.get(kind);
+    const question = this.waiting.get(kind), {request, blob, resolve, reject} = question;
     this.waiting.delete(kind);
     this.busy = true;
-    const outcome = await this.transport.ask(typeof request === "function" ? request() : request, blob);
-    this.busy = false;
-    resolve(outcome.answer.superseded ? null : outcome);
+    try {
+      const outcome = await this.transport.ask(typeof request === "function" ? request() : request, blob);
+      if (!outcome.answer.superseded) resolve(outcome);
+      else if (this.waiting.has(kind)) resolve(null);
+      else this.waiting.set(kind, question); // another window was quicker, and we still want to know
+    } catch (error) {
+      reject(error);
+    } finally {
+      this.busy = false;
+    }
     // The one who asked may now ask what belongs to the answer: let them come first.
     setTimeout(() => this.#next());
   }
