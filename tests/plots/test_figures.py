@@ -233,14 +233,14 @@ def test_outlines_of_many_masks_of_a_large_image_take_the_memory_of_their_lines(
     size, box = (1000, 1500), np.array([[100., 100, 1400, 900]])
     mask = np.zeros(size, np.float32)
     mask[100:900, 100:1400] = .9
-    masks = MaskSequence(lambda row: mask, range(30), size, np.float32)
+    masks = MaskSequence(lambda row: mask, range(10), size, np.float32)
     image = np.zeros((*size, 3), np.uint8)
     gc.collect()
     tracemalloc.start()
-    figure = plots.instances(image, np.repeat(box, 30, 0), np.ones(30, int), np.ones(30), masks)
+    figure = plots.instances(image, np.repeat(box, 10, 0), np.ones(10, int), np.ones(10), masks)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 20 * mask.size            # bytes; it was 58 for each of the thirty
+    assert peak < 20 * mask.size            # bytes; it was 58 for each of the masks
     outline = figure.axes[0].patches[-1].get_path().get_extents()
     np.testing.assert_allclose(outline.extents, [100, 100, 1400, 900], atol=2)     # found on every second pixel
 
