@@ -55,7 +55,7 @@ const MAGMA = [[0, 0, 4], [11, 9, 36], [32, 17, 75], [59, 15, 112], [87, 21, 126
                [254, 191, 132], [253, 222, 160], [252, 253, 191]];
 
 /** The color of a number of 0 to 1. */
-export function heat(fraction) {
+function heat(fraction) {
   const place = clamp(fraction, 0, 1) * (MAGMA.length - 1), low = Math.min(Math.floor(place), MAGMA.length - 2);
   return MAGMA[low].map((part, i) => part + (place - low) * (MAGMA[low + 1][i] - part));
 }
