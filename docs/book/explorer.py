@@ -33,6 +33,7 @@ LIBRARY = "python_stdlib.zip"
 LOCK = "pyodide-lock.json"                  # Pyodide's list of packages, with the sums of their files
 PACKAGES = ("numpy",)
 NEEDED = re.compile(r".*\.(py|so)|[^/]*\.dist-info/licenses/.*")    # files of a wheel
+THEME = "theme.js"                          # which all pages of the book load
 ARCHIVE, INSTALLED = "python.bin", "site-packages/"
 LEFT_OUT = ("clinic", "commands", "exercises", "plots")     # parts of the package that the explorer does not import
 AT_ONCE = "tiny.npz"                        # the weights that the page begins with
@@ -69,13 +70,13 @@ def files(root, pyodide=None):
     made.update({f"pyodide/{name}": content for name, content in runtime.items()})
     made[ARCHIVE] = archive(compiled(Path(pyodide), {**python, **package(root)}))
     made.update({f"weights/{name}": (root / "data" / name).read_bytes() for name in WEIGHTS})
-    return {f"{FOLDER}/{name}": content for name, content in made.items()}
+    return {THEME: (HERE / THEME).read_bytes(), **{f"{FOLDER}/{name}": content for name, content in made.items()}}
 
 
 def with_worker(markup):
     """The page, which now asks the worker, is as light or dark as the book, leads back to it, and says what fails."""
     for old, new in (('<html lang="en">', '<html lang="en" data-worker="worker.js">'),
-                     ("</head>", '<script src="../theme.js"></script>\n</head>'),
+                     ("</head>", f'<script src="../{THEME}"></script>\n</head>'),
                      ("</h1>\n", '</h1>\n    <p class="caption"><a href="../index.html">Back to the lessons</a></p>\n'),
                      ("</body>", FROM_A_FILE + "</body>")):
         if markup.count(old) != 1:

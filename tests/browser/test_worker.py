@@ -104,3 +104,13 @@ def test_answers_equal_those_of_python_here(chromium, model):
 def test_what_is_wrong_is_said_and_harms_nothing(chromium):
     assert "nothing" in asked(chromium, ask="nothing")[0]["error"]
     assert "detections" in asked(chromium, ask="look")[0]
+
+
+def test_the_page_is_as_dark_as_the_reader_of_the_book_has_chosen(chromium, address):
+    ground = "return getComputedStyle(document.body).backgroundColor"
+    by_day = chromium.run(ground)
+    chromium.run("localStorage.setItem('npmaskrcnn-theme', 'dark')")
+    chromium.go(address + "explore/")
+    assert chromium.run(ground) == "rgb(20, 22, 26)" != by_day
+    chromium.run("localStorage.clear()")
+    chromium.wait("return document.body.dataset.rest === 'yes'", seconds=120)
