@@ -49,7 +49,7 @@ class Truth(NamedTuple):
 
 
 class Stage(ShapesDataset):
-    """A dataset of one picture, whose shapes are given and not drawn by lot.
+    """A dataset of one picture, whose shapes are given, not random.
 
     Parameters
     ----------
