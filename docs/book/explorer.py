@@ -138,7 +138,8 @@ def compiled(pyodide, files):
                            text=True)
         except (OSError, subprocess.CalledProcessError) as error:
             said = (getattr(error, "stderr", None) or "").splitlines()      # None if there is no Node
-            why = next((f"cannot start this Pyodide ({line.strip()})" for line in said if "Error" in line), "is not here")
+            why = next((f"cannot start this Pyodide ({line.strip()})" for line in said if "Error" in line),
+                       "is not here")
             print(f"Node {why}, so the explorer's Python is not compiled: its first answer will take nearly twice as "
                   "long", file=sys.stderr)
             return files
