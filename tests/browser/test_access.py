@@ -59,6 +59,31 @@ def test_a_finger_drags_a_shape_and_beside_it_scrolls_the_page(page):
     assert page.run("return explorer.stage.scene.shapes") == after
 
 
+def test_a_finger_that_touches_an_object_chooses_it(page):
+    page.size(400, 800)
+    settle(page)
+    for row in (1, 2):
+        x1, y1, x2, y2 = page.run("return explorer.look.answer.detections[arguments[0]].box", row)
+        at = place(page, (x1 + x2) / 2, y1 + 0.7 * (y2 - y1))
+        for _ in range(2):          # touched once more, it stays
+            page.drag([at, at], pointer="touch")
+            settle(page)
+            assert page.run("return [explorer.chosen, explorer.lit]") == [row, row]
+    page.run("explorer.choose(explorer.chosen)")
+    page.drag([[at[0] + 3 * i, at[1]] for i in range(9)], pointer="touch")      # who drags does not choose
+    settle(page)
+    assert page.run("return explorer.chosen") is None
+    assert page.run("return getComputedStyle(document.querySelector('.enlarge')).display") == "none"
+
+
+def test_what_is_said_of_a_picture_goes_with_it(page):
+    choose(page, "preset", "empty")
+    assert "Nothing to be found" in text(page, "#note")
+    page.click("[data-add=square]")
+    rest(page)
+    assert text(page, "#note") == ""
+
+
 # ---- a keyboard ----
 
 

@@ -60,8 +60,10 @@ class App {
     this.stage = new Stage({scene, mostShapes: this.hello.limits.shapes,
                             change: time => {
                               this.presets.select.value = ""; // it is no longer the picture that was chosen
+                              this.picked = null;
                               this.changed(time);
-                            }, hover: place => this.#hover(place)});
+                            }, hover: place => this.#hover(place),
+                            tap: place => this.#tap(place)});
     this.stage.picture.onresize = () => this.drawStage();
     this.stage.overlay = picture => {
       if (!this.outlined || !this.look) return;
@@ -111,14 +113,14 @@ class App {
   }
   #addPanels() {
     this.panels = [
-      new Features(this, "C", "The body", "A small ResNet looks at the picture at four sizes, from many small cells to "
-        + "few large ones. Like colors in a map mean that the network sees something alike; two maps cannot be "
+      new Features(this, "C", "The backbone", "A small ResNet looks at the picture at four sizes, from many small cells "
+        + "to few large ones. Like colors in a map mean that the network sees something alike; two maps cannot be "
         + "compared.", {lesson: "04_field", attempt: "Show C2 by channel, and drag. What does a channel answer to?"}),
       new Features(this, "P", "The pyramid", "The top-down path hands down to the fine maps what the coarse ones have "
         + "understood. All levels now speak of the same channels, and small and large objects have each their level. "
         + "Point at an object: the solid frame is the cell where it began, the dashed one its region, as it was read.",
         {lesson: "05_pyramid", attempt: "Resize a shape. From which size on is it read from P3?", otherwise: {
-          no_top_down: "This model has no top-down path: each level knows only what the body has seen at that size. "
+          no_top_down: "This model has no top-down path: each level knows only what the backbone has seen at that size. "
             + "Point at a dot: the solid frame is the cell where it began, the dashed one its region, as it was "
             + "read."}}),
       new Objectness(this), new Anchors(this), new Proposals(this), new Region(this), new Classes(this),
@@ -246,6 +248,12 @@ class App {
       this.focus.pointAt(place);
       this.anchors.set(place);
     }
+  }
+
+  /** A finger has touched this place of the stage and gone. */
+  #tap(place) {
+    const row = this.under(place);
+    if (row !== null && row !== this.chosen) this.choose(row);
   }
 
   // ---- drawing ----

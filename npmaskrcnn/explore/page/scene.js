@@ -8,6 +8,7 @@ import {ARROWS, frame} from "./marks.js";
 
 const PALETTE = [[196, 62, 46], [38, 84, 164], [46, 138, 88], [226, 186, 52], [122, 79, 191], [60, 60, 66]];
 const SMALLEST = 5, LARGEST = 80; // half sizes; of the smallest triangle, too, enough is seen to be painted (scene.py)
+const TREMBLE = 2; // pixels of the scene: a finger that moves less has tapped
 const REACH = {mouse: 14, finger: 22}; // points from a handle, and, for a finger, from the center of a small shape
 
 /** Whether a point is on a shape. */
@@ -20,9 +21,9 @@ function hits({kind, x, y, half}, px, py) {
 
 export class Stage {
   /** change(time) is called when the scene has changed, with the time of the event that did it; hover(place) when the
-   *  pointer has moved, with a place or null. */
-  constructor({scene, mostShapes, change, hover}) {
-    Object.assign(this, {scene, mostShapes, change, hover});
+   *  pointer has moved, with a place or null; tap(place) when a finger has touched a place and gone. */
+  constructor({scene, mostShapes, change, hover, tap}) {
+    Object.assign(this, {scene, mostShapes, change, hover, tap});
     this.chosen = null;
     this.grip = null; // what a pointer holds: {pointer, shape, corner, dx, dy}
     this.added = 0;
@@ -171,6 +172,7 @@ export class Stage {
     element.addEventListener("pointerdown", event => {
       if (event.button || isOther(event)) return; // a second finger holds nothing
       const under = this.#under(event), [x, y] = this.#at(event);
+      this.touched = [x, y];
       if (under === -1) return this.choose(null);
       if (under !== "corner") {
         this.choose(under);
@@ -197,7 +199,12 @@ export class Stage {
       this.hover(this.#at(event));
     });
     const release = event => { if (!isOther(event)) this.grip = null; };
-    element.addEventListener("pointerup", release);
+    element.addEventListener("pointerup", event => {
+      // A finger cannot point without touching: who taps an object chooses it.
+      const [x, y] = this.#at(event), isStill = Math.hypot(x - this.touched[0], y - this.touched[1]) < TREMBLE;
+      if (event.pointerType === "touch" && !isOther(event) && isStill) this.tap([x, y]);
+      release(event);
+    });
     element.addEventListener("pointercancel", release);
     element.addEventListener("pointerleave", event => isOther(event) || this.hover(null));
     // A finger on a shape drags it; a finger beside it scrolls the page, unless another one drags.
