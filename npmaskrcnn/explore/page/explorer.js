@@ -94,7 +94,7 @@ class App {
         this.presets.select.value = name;
         this.picked = preset;
       }, {id: "preset"});
-    const lot = button("Drawn by lot", async () => {
+    const lot = button("Random picture", async () => {
       const outcome = await this.line.ask("draw", {ask: "draw", seed: Math.floor(Math.random() * 1e6)});
       if (!outcome || this.refused(outcome)) return;
       this.picked = null;

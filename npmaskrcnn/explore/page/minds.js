@@ -11,7 +11,7 @@ export class Minds extends Slow {
   constructor(app) {
     super(app, "minds", "Three minds", "The same picture as the network saw it after 100 and after 400 steps of its "
       + "training, and at the end. Whoever else is chosen under “Who looks” stands beside them. They answer when your "
-      + "hand rests.", {lesson: "13_training", attempt: "Press “Drawn by lot” a few times. What does the network of "
+      + "hand rests.", {lesson: "13_training", attempt: "Press “Random picture” a few times. What does the network of "
       + "400 steps miss, what does it see twice?"});
     this.element.classList.add("wide");
     this.grid = make("div", {class: "minds"});
