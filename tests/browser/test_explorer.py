@@ -66,6 +66,86 @@ def test_a_shape_is_resized_by_its_corner_and_changed_by_the_tools(page):
     check_against_the_model(page)
 
 
+def use_tool(page, group, name, value=None):
+    """Press a button beside the stage, or move its slider or choose its color: a group of tools, and what it says."""
+    page.run("""const [group, name, value] = arguments;
+        const set = [...document.querySelectorAll('#tools fieldset')].find(
+            each => each.querySelector('legend').textContent.startsWith(group));
+        const tool = [...set.querySelectorAll('label, button')].find(each => each.textContent.trim() === name);
+        if (value === null) return tool.click();
+        tool.control.value = value;
+        tool.control.dispatchEvent(new Event('input', {bubbles: true}));""", group, name, value)
+    settle(page)
+
+
+def check_scene(page, here, scene):
+    """The page holds a scene, shows it as Python paints it, and says what Python finds there; return the picture."""
+    assert page.run("return explorer.stage.scene") == scene
+    answer, arrays = asked(page, here)
+    np.testing.assert_array_equal(pixels(page), arrays["image"])
+    assert [each["label"] for each in found(page)] == [each["label"] for each in answer["detections"]]
+    for part, tolerance in (("score", 1e-4), ("box", 1e-2)):
+        np.testing.assert_allclose([each[part] for each in found(page)],
+                                   [each[part] for each in answer["detections"]], atol=tolerance)
+    return arrays["image"].astype(float)
+
+
+def test_a_shape_behind_comes_to_the_front_and_takes_another_color(page, here):
+    choose(page, "preset", "occluded")
+    scene = page.run("return explorer.stage.scene")
+    before = check_scene(page, here, scene)
+    page.run("document.querySelector('.shape').focus()")            # the one behind
+    shown = "return document.querySelector('#tools input[type=color]').value"
+    assert page.run(shown) == "#2e8a58" and scene["shapes"][0]["color"] == [46, 138, 88]
+    use_tool(page, "Chosen shape", "To front")
+    scene["shapes"].reverse()
+    brought = check_scene(page, here, scene)
+    covered = np.abs(brought - before).max(axis=2) > 50             # until now; the noise is the same
+    np.testing.assert_allclose(np.median(before[covered], axis=0), scene["shapes"][0]["color"], atol=5)
+    np.testing.assert_allclose(np.median(brought[covered], axis=0), (46, 138, 88), atol=5)
+    use_tool(page, "Chosen shape", "Color", "#e2ba34")              # it is still the chosen one
+    scene["shapes"][1]["color"] = [226, 186, 52]
+    np.testing.assert_allclose(np.median(check_scene(page, here, scene)[covered], axis=0), (226, 186, 52), atol=5)
+    assert page.run(shown) == "#e2ba34"
+
+
+def test_the_grounds_color_its_noise_and_its_grain(page, here):
+    scene = page.run("return explorer.stage.scene")
+    check_scene(page, here, scene)
+    use_tool(page, "Ground", "Color", "#204080")
+    scene["background"] = [32, 64, 128]
+    np.testing.assert_allclose(np.median(check_scene(page, here, scene)[:8], axis=(0, 1)), (32, 64, 128), atol=2)
+    use_tool(page, "Ground", "Noise", 0)
+    scene["noise"] = 0
+    assert (check_scene(page, here, scene)[:8] == (32, 64, 128)).all()
+    use_tool(page, "Ground", "Noise", 0.05)
+    scene["noise"] = 0.05
+    noisy = check_scene(page, here, scene)
+    assert 10 < noisy[:8].std(axis=(0, 1)).mean() < 15              # 0.05 of 255 is 12.75
+    use_tool(page, "Ground", "Other grain")
+    scene["seed"] += 1
+    other = check_scene(page, here, scene)
+    assert abs(np.corrcoef(noisy[:8, :, 0].ravel(), other[:8, :, 0].ravel())[0, 1]) < 0.2
+
+
+def test_a_picture_drawn_by_lot_is_that_of_its_seed(page, here):
+    choose(page, "preset", "touching")
+    seeds = []
+    for _ in range(2):
+        before = page.run("return explorer.stage.scene.seed")
+        page.click("#lot")
+        page.wait("return String(explorer.stage.scene.seed) !== arguments[0]", ",".join(map(str, np.ravel(before))))
+        settle(page)
+        seeds.append(page.run("return explorer.stage.scene.seed"))
+        scene = here.answer({"ask": "draw", "seed": seeds[-1][0]})[0]["scene"]
+        drawn = check_scene(page, here, scene)
+        assert page.run("return document.getElementById('preset').value") == ""
+    assert seeds[0] != seeds[1]
+    use_tool(page, "Ground", "Other grain")
+    other = check_scene(page, here, {**scene, "seed": 0})
+    assert not np.array_equal(other, drawn)
+
+
 def test_one_answer_draws_all_panels(page):
     page.run("""window.asked = [];
         const {transport} = explorer, ask = transport.ask.bind(transport);

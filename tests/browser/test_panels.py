@@ -91,6 +91,21 @@ def test_masks_of_every_class_are_those_of_the_mask_head(still, here, seen):
         f"The box head says: {names[answer['label']]}, {100 * seen[0]['detections'][0]['score']:.0f} %.")
 
 
+def test_the_mask_of_the_class_that_counts_is_framed(still, seen):
+    detections, names = seen[0]["detections"], seen[0]["class_names"]
+    assert {each["label"] for each in detections} == {1, 2, 3}
+    for row, each in enumerate(detections):
+        still.run("explorer.choose(arguments[0])", row)
+        still.wait("return explorer.region.answer.detection === arguments[0]", row)
+        settle(still)
+        framed = still.run("""return [...document.querySelectorAll('#masks figure')].filter(
+            each => getComputedStyle(each.querySelector('.map')).boxShadow !== 'none').map(
+            each => each.querySelector('figcaption').textContent)""")
+        assert framed == [names[each["label"]]]
+    still.run("explorer.choose(arguments[0])", row)     # let it go
+    settle(still)
+
+
 # ---- pictures with boxes ----
 
 
