@@ -8,6 +8,7 @@ traceback; warnings are one line too; and Ctrl-C ends quietly.
 
 import argparse
 import contextlib
+import functools
 import io
 import os
 import re
@@ -52,8 +53,9 @@ class Parser(argparse.ArgumentParser):
         self.exit(MISTAKE, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
 
+@functools.cache
 def build_parser():
-    """Return the parser of all commands."""
+    """Return the parser of all commands, one for as often as it is asked for."""
     from .commands import ALL
 
     parser = Parser(prog="npmaskrcnn", description="Mask R-CNN in NumPy: watch it, train it, look inside.",
