@@ -6,8 +6,8 @@ Headless Chromium shows the page of ``npmaskrcnn explore``, and the mouse drags 
 when everything is painted, and then in one sweep, a move every 16 milliseconds. Time counts from the moment that the
 browser gives the mouse's event to the end of the frame in which all panels are painted anew; of a sweep, from the
 newest event that the look knows of. (Gradient and training answer to their buttons alone, three minds when the hand
-rests: they have nothing new to paint.) The parts: until the question is sent; the look in Python; the way there and back; drawing; the
-wait for the next frame, and painting.
+rests: they have nothing new to paint.) The parts: until the question is sent; the look in Python; the way there and
+back; drawing; the wait for the next frame, and painting.
 
 With ``--pyodide``, an unpacked distribution, the same of the book's page, where Python runs in a worker of the browser
 (README, "In WebAssembly"), and before that its first picture: from the opening of the page until everything is painted,
