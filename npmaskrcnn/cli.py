@@ -8,7 +8,6 @@ traceback; warnings are one line too; and Ctrl-C ends quietly.
 
 import argparse
 import contextlib
-import functools
 import io
 import os
 import re
@@ -53,9 +52,8 @@ class Parser(argparse.ArgumentParser):
         self.exit(MISTAKE, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
 
-@functools.cache
 def build_parser():
-    """Return the parser of all commands, one for as often as it is asked for."""
+    """Return the parser of all commands."""
     from .commands import ALL
 
     parser = Parser(prog="npmaskrcnn", description="Mask R-CNN in NumPy: watch it, train it, look inside.",
