@@ -271,7 +271,7 @@ def test_a_short_training_lowers_the_losses_and_writes_what_a_training_writes(ki
     assert {"log.csv", "model.npz", "checkpoint.npz"} <= {file.name for file in tmp_path.iterdir()}
     again = BUILDERS[kind](min_size=64, max_size=96)
     trainer = Trainer(again, dataset, trainer.optimizer.__class__(again.named_parameters()), trainer.schedule,
-                      log_every=0)
+                      batch_size=2, log_every=0)
     trainer.resume(tmp_path / "checkpoint.npz")
     assert trainer.step == 16 and not again.untrained
 
